@@ -1,0 +1,304 @@
+"""The case file: the one place that says what a record is, what is predicted and how it is watched.
+
+Everything that depends on columns (validator, web form, OpenAPI, encoder, monitoring, synthetic sample) is derived from
+a :class:`Case`, so no other code names a column.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from event_backbone.errors import Fault, SettingsError
+
+#: Fields a request may carry beside the columns; no column may take these names.
+RESERVED_FIELDS = frozenset({"record_id"})
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sentence = Annotated[str, StringConstraints(min_length=1, max_length=400)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class Limits(_Part):
+    """Smallest and largest value, both allowed."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
+        return self
+
+    def contain(self, value: float) -> bool:
+        return not (
+            (self.minimum is not None and value < self.minimum) or (self.maximum is not None and value > self.maximum)
+        )
+
+
+class ValidValues(Limits):
+    """Hard limits: a value outside is refused."""
+
+    max_length: int = Field(default=64, ge=1, le=1000, description="longest text, in characters")
+
+
+class ExpectedValues(Limits):
+    """Soft limits: a value outside is accepted and watched."""
+
+    categories: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _no_category_twice(self) -> Self:
+        names = self.categories or []
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"categories stand twice: {', '.join(twice)}")
+        return self
+
+
+class Column(_Part):
+    """One column of a record."""
+
+    name: Identifier
+    title: Sentence
+    help: Sentence
+    kind: Literal["integer", "number", "category"]
+    unit: str | None = None
+    nullable: bool = False
+    feature: bool = True
+    valid: ValidValues = ValidValues()
+    expected: ExpectedValues = ExpectedValues()
+    minimum_effect: float | None = Field(default=None, gt=0, lt=1)
+
+    @property
+    def is_category(self) -> bool:
+        return self.kind == "category"
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return tuple(self.expected.categories or ())
+
+    @model_validator(mode="after")
+    def _kind_fits(self) -> Self:
+        if self.is_category:
+            if not self.expected.categories:
+                raise ValueError("a category column needs expected.categories")
+            too_long = [name for name in self.expected.categories if not 0 < len(name) <= self.valid.max_length]
+            if too_long:
+                raise ValueError(f"categories are empty or longer than valid.max_length: {', '.join(too_long)}")
+            limits = (self.valid.minimum, self.valid.maximum, self.expected.minimum, self.expected.maximum)
+            if any(limit is not None for limit in limits):
+                raise ValueError("a category column takes no minimum or maximum")
+        else:
+            if self.expected.categories is not None:
+                raise ValueError("expected.categories belongs to category columns")
+            for limit in (self.expected.minimum, self.expected.maximum):
+                if limit is not None and not self.valid.contain(limit):
+                    raise ValueError(f"expected limit {limit:g} lies outside the valid limits")
+        return self
+
+
+class Target(_Part):
+    """What is predicted: two named classes, or a number."""
+
+    name: Identifier
+    title: Sentence
+    unit: str | None = None
+    positive: str | None = None
+    negative: str | None = None
+
+
+class DataFile(_Part):
+    """A raw file: where it is downloaded from and the digest it must have."""
+
+    name: str
+    role: Literal["train", "test"]
+    url: str
+    sha256: Sha256
+    rows: int = Field(gt=0)
+
+
+class FileFormat(_Part):
+    """How the raw files are written; fields are separated by commas, blanks around them do not count."""
+
+    header: bool
+    fields: list[Identifier] | None = None
+    missing: list[str] = []
+    comment_prefix: str | None = None
+    target_suffix: str | None = None
+
+
+class Split(_Part):
+    """Rows of the train files, drawn with the training seed; what is left becomes the stream."""
+
+    fit_and_validation: int = Field(gt=0)
+    reference: int = Field(gt=0)
+    test_share: float | None = Field(default=None, gt=0, lt=1)
+
+
+class DataSource(_Part):
+    citation: Sentence
+    files: list[DataFile]
+    format: FileFormat
+    split: Split
+
+
+class MonitoringSettings(_Part):
+    """The verdict's settings; rows and checks, never seconds, so that a slow stream is judged like a fast one."""
+
+    window_rows: int = Field(default=1000, ge=100, le=100_000)
+    minimum_rows: int = Field(default=200, ge=50)
+    check_every_rows: int = Field(default=50, ge=1)
+    consecutive_checks: int = Field(default=3, ge=1, le=100)
+    significance: float = Field(default=0.01, gt=0, lt=1, description="family-wise, over all watched columns")
+    minimum_effect: float = Field(default=0.05, gt=0, lt=1, description="share of rows that moved, 0 to 1")
+
+    @model_validator(mode="after")
+    def _minimum_fits_window(self) -> Self:
+        if self.minimum_rows > self.window_rows:
+            raise ValueError("minimum_rows is above window_rows")
+        return self
+
+
+class Case(_Part):
+    """A whole case file."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+    title: Sentence
+    description: Sentence
+    task: Literal["binary", "regression"]
+    target: Target
+    columns: list[Column] = Field(min_length=1)
+    data: DataSource
+    monitoring: MonitoringSettings = MonitoringSettings()
+
+    @cached_property
+    def features(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.feature)
+
+    @cached_property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the content: comments and layout of the file do not change it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def minimum_effect(self, column: Column) -> float:
+        return column.minimum_effect or self.monitoring.minimum_effect
+
+    @property
+    def is_binary(self) -> bool:
+        return self.task == "binary"
+
+    def is_label(self, value: object) -> bool:
+        """Whether ``value`` can be this case's ground truth: one of the two classes, or a finite number."""
+        if self.is_binary:
+            return isinstance(value, str) and value in (self.target.positive, self.target.negative)
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _faults_across(case: Case) -> list[Fault]:
+    """What no part can see alone."""
+    faults = []
+    seen: set[str] = set()
+    for index, column in enumerate(case.columns):
+        place = f"columns[{index}].name"
+        if column.name in seen:
+            faults.append(Fault(place, "duplicate", f"column {column.name!r} stands twice"))
+        if column.name == case.target.name:
+            faults.append(Fault(place, "target", f"{column.name!r} is the target and can't be a column"))
+        if column.name in RESERVED_FIELDS:
+            faults.append(Fault(place, "reserved", f"{column.name!r} is a reserved field"))
+        seen.add(column.name)
+    if not case.features:
+        faults.append(Fault("columns", "no_feature", "no column is a feature"))
+    classes = (case.target.positive, case.target.negative)
+    if case.is_binary and (None in classes or classes[0] == classes[1]):
+        faults.append(Fault("target", "classes", "a binary case needs two different classes, positive and negative"))
+    if not case.is_binary and classes != (None, None):
+        faults.append(Fault("target", "classes", "positive and negative belong to binary cases"))
+    return faults + _faults_of_data(case, seen)
+
+
+def _faults_of_data(case: Case, columns: set[str]) -> list[Fault]:
+    data, faults = case.data, []
+    roles = [file.role for file in data.files]
+    if "train" not in roles:
+        faults.append(Fault("data.files", "no_train", "no file has the role train"))
+    if ("test" in roles) == (data.split.test_share is not None):
+        message = "name a test file or a test_share, exactly one of them"
+        faults.append(Fault("data.split.test_share", "test", message))
+    train_rows = sum(file.rows for file in data.files if file.role == "train")
+    left = train_rows * (1 - (data.split.test_share or 0)) - data.split.fit_and_validation - data.split.reference
+    if left < 1:
+        faults.append(Fault("data.split", "too_large", f"the split leaves no row of {train_rows} for the stream"))
+    if data.format.header == (data.format.fields is not None):
+        message = "name the fields exactly when the files have no header"
+        faults.append(Fault("data.format.fields", "header", message))
+    if data.format.fields is not None:
+        wanted, given = columns | {case.target.name}, set(data.format.fields)
+        for name in sorted(wanted - given):
+            faults.append(Fault("data.format.fields", "missing", f"column {name!r} is not among the fields"))
+        for name in sorted(given - wanted):
+            faults.append(Fault("data.format.fields", "unknown", f"{name!r} is neither a column nor the target"))
+    return faults
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for step in location:
+        text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
+    return text or "(whole file)"
+
+
+def case_from_dict(content: Any, *, subject: str) -> Case:
+    """Build a case; raise :class:`SettingsError` with every fault and its place."""
+    try:
+        case = Case.model_validate(content)
+    except ValidationError as error:
+        faults = [
+            Fault(_place(item["loc"]), item["type"], item["msg"].removeprefix("Value error, "))
+            for item in error.errors(include_url=False)
+        ]
+        raise SettingsError(subject, faults) from None
+    faults = _faults_across(case)
+    if faults:
+        raise SettingsError(subject, faults)
+    return case
+
+
+def load_case(path: Path) -> Case:
+    """Read a case file; raise :class:`SettingsError` with every fault and its place."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(str(path), [Fault("(file)", "unreadable", error.strerror or "can't be read")]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), [Fault("(file)", "no_yaml", " ".join(str(error).split()))]) from None
+    return case_from_dict(content, subject=str(path))
+
+
+def find_case(name: str, cases_dir: Path) -> Case:
+    """Load ``<cases_dir>/<name>.yaml``; an unknown name is answered with the names there are."""
+    path = cases_dir / f"{name}.yaml"
+    if not path.is_file():
+        there = sorted(file.stem for file in cases_dir.glob("*.yaml") if "." not in file.stem)
+        message = f"no such case in {cases_dir}; there are: {', '.join(there) or 'none'}"
+        raise SettingsError(f"case {name!r}", [Fault("CASE", "unknown", message)])
+    return load_case(path)

@@ -1,0 +1,148 @@
+"""What travels between the services, and its JSON.
+
+An event is immutable and has an identity (:func:`event_id`) that every store uses to keep it once. An
+:class:`Envelope` adds where it came from: the journal and the place in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+SCHEMA_VERSION = 1
+
+
+class ModelRef(Struct, frozen=True):
+    """A registered model version."""
+
+    name: str
+    version: str
+
+
+class Prediction(Struct, frozen=True, tag_field="type", tag="prediction"):
+    """One answered prediction, with the record it was made from.
+
+    ``score`` is the probability of the positive class, or the predicted value. ``content_hash`` is the digest of the
+    record alone: the same ``record_id`` with another hash is a conflict. ``bundle_sha256`` names the model bundle that
+    made it, and with it the reference that monitoring compares with.
+    """
+
+    record_id: str
+    case: str
+    case_sha256: str
+    record: dict[str, Any]
+    prediction: str | float
+    score: float
+    model: ModelRef
+    bundle_sha256: str
+    predicted_at: str
+    content_hash: str
+
+
+class Label(Struct, frozen=True, tag_field="type", tag="label"):
+    """Ground truth for a ``record_id``. The latest ``labelled_at`` wins; earlier ones are kept."""
+
+    record_id: str
+    case: str
+    label: str | float
+    labelled_at: str
+
+
+class FaultCount(Struct, frozen=True):
+    """How many records had a fault with this reason in this column; ``column`` is ``(body)``, ``record_id`` or
+    ``(unknown)`` where no column is meant."""
+
+    column: str
+    reason: str
+    count: int
+
+
+class Rejections(Struct, frozen=True, tag_field="type", tag="rejections"):
+    """Records refused between two moments, as counts: drift that is refused at the door never reaches a window."""
+
+    rejections_id: str
+    case: str
+    since: str
+    until: str
+    records: int
+    faults: list[FaultCount]
+
+
+class Erasure(Struct, frozen=True, tag_field="type", tag="erasure"):
+    """Whatever is kept about this ``record_id`` must go."""
+
+    record_id: str
+    case: str
+    erased_at: str
+
+
+Event = Prediction | Label | Rejections | Erasure
+
+
+class Envelope(Struct, frozen=True):
+    """An event and its place in the journal it came from: ``seq`` grows, with gaps, within one ``source``."""
+
+    source: str
+    seq: int
+    event: Event
+    schema_version: int = SCHEMA_VERSION
+
+
+encode_json = msgspec.json.Encoder().encode
+_canonical_json = msgspec.json.Encoder(order="deterministic").encode
+_decode_event = msgspec.json.Decoder(Event).decode
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+
+
+def decode_event(body: bytes) -> Event:
+    """Raises :class:`msgspec.DecodeError` when ``body`` is no event."""
+    return _decode_event(body)
+
+
+def encode_ndjson(envelopes: Sequence[Envelope]) -> bytes:
+    return b"".join(encode_json(envelope) + b"\n" for envelope in envelopes)
+
+
+def decode_ndjson(body: bytes) -> list[Envelope]:
+    """Raises :class:`msgspec.DecodeError` when a line is no envelope."""
+    return [_decode_envelope(line) for line in body.splitlines() if line]
+
+
+def content_hash(content: Any) -> str:
+    """Digest of a JSON-able value that does not depend on the order of its keys: 32 hexadecimal characters."""
+    return hashlib.blake2b(_canonical_json(content), digest_size=16).hexdigest()
+
+
+def event_id(event: Event) -> str:
+    """The identity a store keeps an event under, once."""
+    match event:
+        case Prediction():
+            return f"prediction:{event.record_id}"
+        case Label():
+            return f"label:{event.record_id}:{content_hash([event.labelled_at, event.label])}"
+        case Rejections():
+            return f"rejections:{event.rejections_id}"
+        case Erasure():
+            return f"erasure:{event.record_id}:{event.erased_at}"
+
+
+def utc_now() -> str:
+    """RFC 3339 in UTC with microseconds; these strings sort as their times do."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_utc(text: str) -> datetime:
+    """Parse an RFC 3339 time with an offset; raises :class:`ValueError` when it has none or is no time."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs an offset from UTC, such as Z")
+    return moment.astimezone(UTC)
+
+
+def format_utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

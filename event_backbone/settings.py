@@ -1,0 +1,60 @@
+"""Settings every service has, read from the environment (and ``.env``); all faults are reported at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from event_backbone.case import Case, find_case
+from event_backbone.errors import Fault, SettingsError
+
+SomeSettings = TypeVar("SomeSettings", bound="Settings")
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Settings(BaseSettings):
+    """What every service needs to know. Field names in capitals are the environment variables."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    case: str = Field(default="census", description="name of the case file, without .yaml")
+    cases_dir: Path = Field(default=Path("cases"), description="folder of the case files")
+    state_dir: Path = Field(default=Path("var"), description="folder for everything the services keep")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
+
+    def load_case(self) -> Case:
+        return find_case(self.case, self.cases_dir)
+
+    @property
+    def case_dir(self) -> Path:
+        """Where this case's state lives: the name of the case below ``state_dir``."""
+        return self.state_dir / self.case
+
+    @property
+    def bundles_dir(self) -> Path:
+        return self.case_dir / "bundles"
+
+    @property
+    def journals_dir(self) -> Path:
+        return self.case_dir / "journals"
+
+    @property
+    def stream_path(self) -> Path:
+        """The stream split, one JSON object a line: ``{"record": {...}, "label": ...}``."""
+        return self.case_dir / "splits" / "stream.jsonl"
+
+
+def read_settings(kind: type[SomeSettings]) -> SomeSettings:
+    """Build settings from the environment; raise :class:`SettingsError` with every fault by variable name."""
+    try:
+        return kind()
+    except ValidationError as error:
+        faults = [
+            Fault("_".join(str(step) for step in item["loc"]).upper(), item["type"], item["msg"])
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("settings", faults) from None

@@ -1,0 +1,124 @@
+"""Run a WSGI application under granian with one worker: the one way our services listen.
+
+What granian leaves open is closed here: a port in use is an error at start, a worker never outlives its parent, SIGTERM
+lets readiness fall before the listener closes, and the application is closed before its process exits.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from event_backbone.errors import Fault, SettingsError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = structlog.get_logger()
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Application(Protocol):
+    """A WSGI callable that owns resources; :meth:`close` is called once, after the last request."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class Draining(Protocol):
+    """Whether the process was asked to stop and finishes what it has in hand."""
+
+    def is_set(self) -> bool: ...
+
+
+def check_port_is_free(host: str, port: int, *, patience_s: float = 2.0) -> None:
+    """Raise :class:`SettingsError` when something listens there.
+
+    The patience lets a predecessor that was just killed go away.
+    """
+    deadline = time.monotonic() + patience_s
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    message = f"can't listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
+                    raise SettingsError("port", [Fault(str(port), "port", message)]) from None
+            else:
+                return
+        time.sleep(0.1)
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent dies, however it dies (Linux)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def serve(
+    build: Callable[[Draining], Application],
+    *,
+    host: str,
+    port: int,
+    threads: int,
+    readiness_notice_s: float = 0.3,
+    stop_within_s: int = 10,
+) -> None:
+    """Serve until SIGTERM or SIGINT; return when the application is closed.
+
+    ``build`` runs in the worker process, and again when a dead worker is replaced. After a signal the ``Draining`` it
+    was given is set for ``readiness_notice_s`` before the listener closes.
+    """
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces
+    from granian.log import LogLevels
+
+    check_port_is_free(host, port)
+    draining = multiprocessing.get_context("fork").Event()
+    parent_pid = os.getpid()
+
+    def load() -> Application:
+        die_with_parent(parent_pid)
+        # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
+        os.setpgid(0, 0)
+        application = build(draining)
+        # granian's workers never run atexit; multiprocessing's finalizers do run.
+        Finalize(None, application.close, exitpriority=0)
+        return application
+
+    class DrainingServer(Granian):
+        def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+            draining.set()
+            time.sleep(readiness_notice_s)
+            super().signal_handler_interrupt(*args, **kwargs)
+
+    server = DrainingServer(
+        "application",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        workers=1,
+        blocking_threads=threads,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=stop_within_s,
+    )
+    server.serve(target_loader=load, wrap_loader=False)
+    log.info("stopped", port=port)
