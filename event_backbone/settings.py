@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     case: str = Field(default="census", description="name of the case file, without .yaml")
     cases_dir: Path = Field(default=Path("cases"), description="folder of the case files")
     state_dir: Path = Field(default=Path("var"), description="folder for everything the services keep")
+    run_dir: Path | None = Field(
+        default=None,
+        description="folder for journals and monitoring state; the case's folder below STATE_DIR if not given",
+    )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
 
     def load_case(self) -> Case:
@@ -40,7 +44,11 @@ class Settings(BaseSettings):
 
     @property
     def journals_dir(self) -> Path:
-        return self.case_dir / "journals"
+        return (self.run_dir or self.case_dir) / "journals"
+
+    @property
+    def monitoring_dir(self) -> Path:
+        return (self.run_dir or self.case_dir) / "monitoring"
 
     @property
     def stream_path(self) -> Path:
