@@ -101,7 +101,8 @@ _decode_envelope = msgspec.json.Decoder(Envelope).decode
 
 def decode_event(body: bytes) -> Event:
     """Raises :class:`msgspec.DecodeError` when ``body`` is no event."""
-    return _decode_event(body)
+    event: Event = _decode_event(body)
+    return event
 
 
 def encode_ndjson(envelopes: Sequence[Envelope]) -> bytes:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -30,44 +30,40 @@ class Record(Struct, forbid_unknown_fields=True):
     record_id: Annotated[str, Meta(pattern=RECORD_ID_PATTERN)] | None = None
 
 
-def _integer_limits(column: Column) -> dict[str, int]:
+def _limits(column: Column) -> tuple[float | None, float | None]:
+    """Smallest and largest allowed value; whole columns always have both, so that no digit is lost in a float."""
     low, high = column.valid.minimum, column.valid.maximum
-    return {
-        "ge": -LARGEST_EXACT_INTEGER if low is None else math.ceil(low),
-        "le": LARGEST_EXACT_INTEGER if high is None else math.floor(high),
-    }
+    if column.kind == "integer":
+        low = -LARGEST_EXACT_INTEGER if low is None else math.ceil(low)
+        high = LARGEST_EXACT_INTEGER if high is None else math.floor(high)
+    return low, high
 
 
 def _field_type(column: Column) -> Any:
     if column.is_category:
         field: Any = Annotated[str, Meta(min_length=1, max_length=column.valid.max_length)]
-    elif column.kind == "integer":
-        field = Annotated[int, Meta(**_integer_limits(column))]
     else:
-        limits = {"ge": column.valid.minimum, "le": column.valid.maximum}
-        field = Annotated[float, Meta(**{key: limit for key, limit in limits.items() if limit is not None})]
+        low, high = _limits(column)
+        number = int if column.kind == "integer" else float
+        field = Annotated[number, Meta(ge=low, le=high)]
     return field | None if column.nullable else field
 
 
 def record_type(case: Case) -> type[Record]:
     """The struct a request is decoded into: one required field for each column, nothing else allowed."""
     fields = [(column.name, _field_type(column)) for column in case.columns]
-    return msgspec.defstruct("CaseRecord", fields, bases=(Record,), kw_only=True, forbid_unknown_fields=True)
+    made = msgspec.defstruct("CaseRecord", fields, bases=(Record,), kw_only=True, forbid_unknown_fields=True)
+    return cast(type[Record], made)
 
 
 def _faults_in_number(column: Column, value: object) -> Fault | None:
-    whole = column.kind == "integer"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return Fault(column.name, "type", f"must be a{' whole' if whole else ''} number")
     if isinstance(value, float) and not math.isfinite(value):
         return Fault(column.name, "not_finite", "must be a finite number")
-    # msgspec takes 39.0 for an integer, and so does this.
-    if whole and value != int(value):
-        return Fault(column.name, "type", "must be a whole number")
-    low, high = column.valid.minimum, column.valid.maximum
-    if whole:
-        limits = _integer_limits(column)
-        low, high = limits["ge"], limits["le"]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return Fault(column.name, "type", "must be a number")
+    if column.kind == "integer" and isinstance(value, float):
+        return Fault(column.name, "type", "must be a whole number, without a decimal point")
+    low, high = _limits(column)
     if low is not None and value < low:
         return Fault(column.name, "range", f"must be at least {low:g}")
     if high is not None and value > high:

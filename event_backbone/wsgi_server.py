@@ -85,9 +85,9 @@ def serve(
     ``build`` runs in the worker process, and again when a dead worker is replaced. After a signal the ``Draining`` it
     was given is set for ``readiness_notice_s`` before the listener closes.
     """
-    from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.log import LogLevels
+    from granian.server.mp import MPServer
 
     check_port_is_free(host, port)
     draining = multiprocessing.get_context("fork").Event()
@@ -102,11 +102,11 @@ def serve(
         Finalize(None, application.close, exitpriority=0)
         return application
 
-    class DrainingServer(Granian):
+    class DrainingServer(MPServer):
         def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
             draining.set()
             time.sleep(readiness_notice_s)
-            super().signal_handler_interrupt(*args, **kwargs)
+            super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian's is untyped
 
     server = DrainingServer(
         "application",
