@@ -267,31 +267,39 @@ def _place(location: tuple[int | str, ...]) -> str:
     return text or "(whole file)"
 
 
+def faults_in_file(error: ValidationError) -> list[Fault]:
+    """What pydantic found in a file of ours, each fault with its place."""
+    return [
+        Fault(_place(item["loc"]), item["type"], item["msg"].removeprefix("Value error, "))
+        for item in error.errors(include_url=False)
+    ]
+
+
 def case_from_dict(content: Any, *, subject: str) -> Case:
     """Build a case; raise :class:`SettingsError` with every fault and its place."""
     try:
         case = Case.model_validate(content)
     except ValidationError as error:
-        faults = [
-            Fault(_place(item["loc"]), item["type"], item["msg"].removeprefix("Value error, "))
-            for item in error.errors(include_url=False)
-        ]
-        raise SettingsError(subject, faults) from None
+        raise SettingsError(subject, faults_in_file(error)) from None
     faults = _faults_across(case)
     if faults:
         raise SettingsError(subject, faults)
     return case
 
 
-def load_case(path: Path) -> Case:
-    """Read a case file; raise :class:`SettingsError` with every fault and its place."""
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; raise :class:`SettingsError` when it can't be read."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(str(path), [Fault("(file)", "unreadable", error.strerror or "can't be read")]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), [Fault("(file)", "no_yaml", " ".join(str(error).split()))]) from None
-    return case_from_dict(content, subject=str(path))
+
+
+def load_case(path: Path) -> Case:
+    """Read a case file; raise :class:`SettingsError` with every fault and its place."""
+    return case_from_dict(read_yaml(path), subject=str(path))
 
 
 def find_case(name: str, cases_dir: Path) -> Case:
