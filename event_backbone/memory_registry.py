@@ -1,0 +1,45 @@
+"""A model registry in memory: for tests, and as the plainest reading of the port."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.events import ModelRef
+from event_backbone.ports import RegisteredBundle
+
+
+class MemoryRegistry:
+    """Keeps bundles as bytes; set ``away`` to act like a registry that can't be reached."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self._versions: dict[str, list[tuple[str, dict[str, bytes]]]] = {}
+        self._aliases: dict[tuple[str, str], str] = {}
+
+    def register(self, bundle_dir: Path, bundle_sha256: str, *, name: str, alias: str, run_id: str) -> ModelRef:
+        self._check_reachable()
+        files = {path.name: path.read_bytes() for path in sorted(bundle_dir.iterdir())}
+        versions = self._versions.setdefault(name, [])
+        versions.append((bundle_sha256, files))
+        version = self._aliases[name, alias] = str(len(versions))
+        return ModelRef(name, version)
+
+    def resolve(self, name: str, alias: str) -> RegisteredBundle | None:
+        self._check_reachable()
+        version = self._aliases.get((name, alias))
+        if version is None:
+            return None
+        sha256, _ = self._versions[name][int(version) - 1]
+        return RegisteredBundle(ModelRef(name, version), sha256)
+
+    def fetch(self, registered: RegisteredBundle, destination: Path) -> None:
+        self._check_reachable()
+        _, files = self._versions[registered.model.name][int(registered.model.version) - 1]
+        destination.mkdir(parents=True)
+        for name, content in files.items():
+            (destination / name).write_bytes(content)
+
+    def _check_reachable(self) -> None:
+        if self.away:
+            raise TryAgainLaterError("the model registry is away")

@@ -1,0 +1,123 @@
+"""The model registry port on MLflow, and the only module that imports it.
+
+A bundle is logged as plain files of its run and registered by reference, with its sha256 as a tag of the version; no
+MLflow flavour and no pickle is involved.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from event_backbone.bundle import BrokenBundleError
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.events import ModelRef
+from event_backbone.ports import RegisteredBundle
+
+#: The tag of a model version that holds its bundle's digest.
+DIGEST_TAG = "bundle_sha256"
+
+_ARTIFACT_FOLDER = "bundle"
+_NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
+
+# MLflow reads these when it is imported or asked. Its own patience (120 s a request, seven retries) would stop a
+# sidecar from delivering; whoever runs a slow server can set longer ones.
+_QUIET_AND_BOUNDED = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
+
+
+def mlflow_client(tracking_uri: str) -> Any:
+    """A client for runs and registry; the first call in a process takes seconds, for the import."""
+    for name, value in _QUIET_AND_BOUNDED.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+@contextmanager
+def mlflow_errors_translated(tracking_uri: str) -> Iterator[None]:
+    """Whatever MLflow, its database or its server raises becomes :class:`TryAgainLaterError`."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise TryAgainLaterError(f"MLflow at {tracking_uri}: {reason}", retry_after_s=10.0) from error
+
+
+class MlflowRegistry:
+    """Bundles in MLflow's model registry; a SQLite database and a server are the same to it."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._uri = tracking_uri
+        self._made_client: Any = None
+
+    def register(self, bundle_dir: Path, bundle_sha256: str, *, name: str, alias: str, run_id: str) -> ModelRef:
+        client = self._client()
+        with mlflow_errors_translated(self._uri):
+            client.log_artifacts(run_id, str(bundle_dir), artifact_path=_ARTIFACT_FOLDER)
+            source = f"{client.get_run(run_id).info.artifact_uri}/{_ARTIFACT_FOLDER}"
+            if _none_if_missing(lambda: client.get_registered_model(name)) is None:
+                client.create_registered_model(name)
+            tags = {DIGEST_TAG: bundle_sha256}
+            version = str(client.create_model_version(name, source=source, run_id=run_id, tags=tags).version)
+            client.set_registered_model_alias(name, alias, version)
+        return ModelRef(name, version)
+
+    def resolve(self, name: str, alias: str) -> RegisteredBundle | None:
+        client = self._client()
+        with mlflow_errors_translated(self._uri):
+            found = _none_if_missing(lambda: client.get_model_version_by_alias(name, alias))
+        if found is None:
+            return None
+        if DIGEST_TAG not in found.tags:
+            raise BrokenBundleError(f"version {found.version} of {name} has no tag {DIGEST_TAG}: it is no bundle")
+        return RegisteredBundle(ModelRef(name, str(found.version)), found.tags[DIGEST_TAG])
+
+    def fetch(self, registered: RegisteredBundle, destination: Path) -> None:
+        if destination.exists():
+            raise FileExistsError(destination)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        client = self._client()
+        with (
+            tempfile.TemporaryDirectory(dir=destination.parent) as workspace,
+            mlflow_errors_translated(self._uri),
+        ):
+            from mlflow.artifacts import download_artifacts
+
+            model = registered.model
+            source = client.get_model_version_download_uri(model.name, model.version)
+            Path(download_artifacts(source, dst_path=workspace, tracking_uri=self._uri)).rename(destination)
+
+    def _client(self) -> Any:
+        if self._made_client is None:
+            client = mlflow_client(self._uri)
+            with mlflow_errors_translated(self._uri):
+                # The first question opens the database, or asks the server whether it is there.
+                client.search_registered_models(max_results=1)
+            self._made_client = client
+        return self._made_client
+
+
+def _none_if_missing(ask: Callable[[], Any]) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        if error.error_code in _NOT_THERE:
+            return None
+        raise

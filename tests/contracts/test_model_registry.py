@@ -1,0 +1,176 @@
+"""The contract of the ModelRegistry port, on each adapter, and on broken ones that must fail it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.events import ModelRef
+from event_backbone.memory_registry import MemoryRegistry
+from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client
+from event_backbone.ports import ModelRegistry, RegisteredBundle
+
+FIRST, SECOND = "a" * 64, "b" * 64
+
+Check = Callable[[ModelRegistry, str, Path], None]
+
+
+def _bundle(folder: Path, content: bytes) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(content)
+    (folder / "model.onnx").write_bytes(content * 3)
+    return folder
+
+
+def _register(registry: ModelRegistry, run_id: str, bundle: Path, sha256: str, name: str = "streamgauge-x") -> ModelRef:
+    return registry.register(bundle, sha256, name=name, alias="champion", run_id=run_id)
+
+
+def nothing_has_the_alias_yet(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    assert registry.resolve("streamgauge-unknown", "champion") is None
+    _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    assert registry.resolve("streamgauge-x", "challenger") is None
+
+
+def the_alias_names_what_was_registered_last(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    first = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(first, FIRST)
+    second = _register(registry, run_id, _bundle(folder / "two", b"2"), SECOND)
+    assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(second, SECOND)
+
+
+def registering_again_makes_another_version(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    bundle = _bundle(folder / "one", b"1")
+    assert _register(registry, run_id, bundle, FIRST) != _register(registry, run_id, bundle, FIRST)
+
+
+def names_do_not_mix(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    bundle = _bundle(folder / "one", b"1")
+    _register(registry, run_id, bundle, FIRST, name="streamgauge-x")
+    _register(registry, run_id, bundle, SECOND, name="streamgauge-y")
+    found = registry.resolve("streamgauge-x", "champion")
+    assert found is not None
+    assert (found.model.name, found.bundle_sha256) == ("streamgauge-x", FIRST)
+
+
+def fetching_gives_the_same_files(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    bundle = _bundle(folder / "one", b"1")
+    model = _register(registry, run_id, bundle, FIRST)
+    registry.fetch(RegisteredBundle(model, FIRST), folder / "deep" / "fetched")
+    fetched = {path.name: path.read_bytes() for path in (folder / "deep" / "fetched").iterdir()}
+    assert fetched == {path.name: path.read_bytes() for path in bundle.iterdir()}
+    assert [path.name for path in (folder / "deep").iterdir()] == ["fetched"]
+
+
+def a_registered_bundle_is_kept_when_its_folder_goes(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    bundle = _bundle(folder / "one", b"1")
+    model = _register(registry, run_id, bundle, FIRST)
+    (bundle / "manifest.json").unlink()
+    registry.fetch(RegisteredBundle(model, FIRST), folder / "fetched")
+    assert (folder / "fetched" / "manifest.json").read_bytes() == b"1"
+
+
+def a_folder_that_exists_is_not_touched(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    model = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    (folder / "mine").mkdir()
+    with pytest.raises(FileExistsError):
+        registry.fetch(RegisteredBundle(model, FIRST), folder / "mine")
+    assert list((folder / "mine").iterdir()) == []
+
+
+CHECKS: tuple[Check, ...] = (
+    nothing_has_the_alias_yet,
+    the_alias_names_what_was_registered_last,
+    registering_again_makes_another_version,
+    names_do_not_mix,
+    fetching_gives_the_same_files,
+    a_registered_bundle_is_kept_when_its_folder_goes,
+    a_folder_that_exists_is_not_touched,
+)
+
+
+@pytest.fixture(scope="module")
+def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database with MLflow's tables; making them takes seconds, copying them does not."""
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    assert MlflowRegistry(f"sqlite:///{path}").resolve("nothing", "champion") is None
+    return path.read_bytes()
+
+
+@pytest.fixture(params=["memory", "mlflow"])
+def registry_and_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[ModelRegistry, str]]:
+    if request.param == "memory":
+        yield MemoryRegistry(), "any-run"
+        return
+    (tmp_path / "mlflow.db").write_bytes(request.getfixturevalue("empty_mlflow_database"))
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = mlflow_client(uri)
+    experiment = client.create_experiment("contract", artifact_location=str(tmp_path / "artifacts"))
+    yield MlflowRegistry(uri), client.create_run(experiment).info.run_id
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_registry_keeps_its_contract(
+    check: Check, registry_and_run: tuple[ModelRegistry, str], tmp_path: Path
+) -> None:
+    registry, run_id = registry_and_run
+    check(registry, run_id, tmp_path / "work")
+
+
+class _ForgetsToMoveTheAlias(MemoryRegistry):
+    def register(self, bundle_dir: Path, bundle_sha256: str, *, name: str, alias: str, run_id: str) -> ModelRef:
+        before = self._aliases.get((name, alias))
+        model = super().register(bundle_dir, bundle_sha256, name=name, alias=alias, run_id=run_id)
+        if before is not None:
+            self._aliases[name, alias] = before
+        return model
+
+
+class _FetchesHalf(MemoryRegistry):
+    def fetch(self, registered: RegisteredBundle, destination: Path) -> None:
+        super().fetch(registered, destination)
+        (destination / "model.onnx").unlink()
+
+
+class _RemembersOnlyTheFolder(MemoryRegistry):
+    def register(self, bundle_dir: Path, bundle_sha256: str, *, name: str, alias: str, run_id: str) -> ModelRef:
+        self.folder = bundle_dir
+        return super().register(bundle_dir, bundle_sha256, name=name, alias=alias, run_id=run_id)
+
+    def fetch(self, registered: RegisteredBundle, destination: Path) -> None:
+        destination.mkdir(parents=True)
+        for path in self.folder.iterdir():
+            (destination / path.name).write_bytes(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("broken", "check"),
+    [
+        (_ForgetsToMoveTheAlias, the_alias_names_what_was_registered_last),
+        (_FetchesHalf, fetching_gives_the_same_files),
+        (_RemembersOnlyTheFolder, a_registered_bundle_is_kept_when_its_folder_goes),
+    ],
+)
+def test_a_broken_adapter_fails_the_suite(broken: type[MemoryRegistry], check: Check, tmp_path: Path) -> None:
+    with pytest.raises((AssertionError, OSError)):
+        check(broken(), "any-run", tmp_path / "work")
+
+
+def test_a_memory_registry_that_is_away_says_try_again_later() -> None:
+    registry = MemoryRegistry()
+    registry.away = True
+    with pytest.raises(TryAgainLaterError):
+        registry.resolve("streamgauge-x", "champion")
+
+
+def test_an_mlflow_server_that_is_away_says_try_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        registry = MlflowRegistry(f"http://127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(TryAgainLaterError, match="MLflow at http"):
+            registry.resolve("streamgauge-x", "champion")
