@@ -1,0 +1,36 @@
+"""Problem documents (RFC 9457), the one form of every error answer over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+import msgspec
+
+from event_backbone.errors import Fault
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """``type`` is ``about:blank``: the status says what kind of problem it is, ``faults`` what is wrong, by field."""
+
+    title: str
+    status: int
+    detail: str
+    faults: list[dict[str, str]] = []
+    type: str = msgspec.field(default="about:blank")
+
+
+def problem(status: int, detail: str, faults: Iterable[Fault] = ()) -> bytes:
+    """The JSON of a problem document."""
+    named = [{"field": fault.place, "reason": fault.reason, "message": fault.message} for fault in faults]
+    return msgspec.json.encode(Problem(HTTPStatus(status).phrase, status, detail, named))
+
+
+def rejection(faults: Iterable[Fault], what: str = "record") -> tuple[int, bytes]:
+    """Status and document for input with faults: 400 when it is no JSON at all, else 422."""
+    found = list(faults)
+    status = 400 if any(fault.reason == "json" for fault in found) else 422
+    number = f"{len(found)} fault{'s' if len(found) != 1 else ''}"
+    return status, problem(status, f"The {what} has {number}; nothing was stored.", found)

@@ -1,0 +1,272 @@
+"""The handlers behind every door: bytes in, status and bytes out, and everything answered is in the journal first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import uuid_utils
+
+from event_backbone.case import Case
+from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
+from event_backbone.events import Label, ModelRef, Prediction, content_hash, decode_event, format_utc, parse_utc
+from event_backbone.problems import problem, rejection
+from event_backbone.validation import Record, RecordDecoder, fault_in_record_id
+from prediction_service.journal import Entry, Journal, Kept, entry_of
+from prediction_service.metrics import ServingMetrics
+from prediction_service.rejections import RejectionLog
+from prediction_service.scoring import Scorer
+
+#: Status and JSON body; the content type follows from the status.
+Reply = tuple[int, bytes]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The body of a 200 from ``/predict``."""
+
+    record_id: str
+    prediction: str | float
+    score: float
+    model: ModelRef
+    case: str
+    predicted_at: str
+
+
+class RecordAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One element of a batch's ``results``."""
+
+    status: int
+    answer: Answer | None = None
+    detail: str | None = None
+    faults: list[dict[str, str]] = []
+
+
+class NoModelError(TryAgainLaterError):
+    """No champion is loaded yet."""
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class PredictionHandlers:
+    """Answers records and takes labels. Thread-safe.
+
+    ``scorer_in_use`` gives the present scorer, or ``None`` before the first champion.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        journal: Journal,
+        scorer_in_use: Callable[[], Scorer | None],
+        metrics: ServingMetrics,
+        rejections: RejectionLog,
+        max_batch_records: int,
+    ) -> None:
+        self._case = case
+        self._journal = journal
+        self._scorer_in_use = scorer_in_use
+        self._metrics = metrics
+        self._rejections = rejections
+        self._max_batch_records = max_batch_records
+        self.decoder = RecordDecoder(case)
+        self._columns = case.column_names
+
+    # Predictions --------------------------------------------------------------------------------------------------
+
+    def predict(self, body: bytes) -> Reply:
+        """One record as JSON."""
+        try:
+            record = self.decoder.decode(body)
+        except RejectedError as error:
+            self._rejections.count(error.faults)
+            return rejection(error.faults)
+        return self._reply_to(record)
+
+    def predict_payload(self, payload: object) -> Reply:
+        """One record that is decoded already: the web form's."""
+        try:
+            record = self.decoder.convert(payload)
+        except RejectedError as error:
+            self._rejections.count(error.faults)
+            return rejection(error.faults)
+        return self._reply_to(record)
+
+    def _reply_to(self, record: Record) -> Reply:
+        scorer = self._scorer()
+        made = self._prediction(record, scorer, scorer.score(record))
+        [kept] = self._journal.append([entry_of(made)])
+        return self._reply_for(made, kept)
+
+    def _reply_for(self, made: Prediction, kept: Kept) -> Reply:
+        if kept.new:
+            self._metrics.answered.inc()
+            return 200, _encode(_answer(made))
+        if kept.content_hash != made.content_hash:
+            self._metrics.conflicts.inc()
+            detail = f"record_id {made.record_id!r} was already used for another record; nothing changed"
+            return 409, problem(409, detail)
+        self._metrics.repeated.inc()
+        return 200, _encode(_answer(_stored_prediction(kept)))
+
+    def _scorer(self) -> Scorer:
+        scorer = self._scorer_in_use()
+        if scorer is None:
+            raise NoModelError("no model is loaded yet", retry_after_s=2)
+        return scorer
+
+    def _prediction(self, record: Record, scorer: Scorer, score: float) -> Prediction:
+        values = {name: getattr(record, name) for name in self._columns}
+        return Prediction(
+            record_id=record.record_id or str(uuid_utils.uuid7()),
+            case=self._case.name,
+            case_sha256=self._case.sha256,
+            record=values,
+            prediction=scorer.decide(score),
+            score=score,
+            model=scorer.model,
+            bundle_sha256=scorer.bundle_sha256,
+            predicted_at=_now(),
+            content_hash=content_hash(values),
+        )
+
+    # Batches ------------------------------------------------------------------------------------------------------
+
+    def predict_batch(self, body: bytes) -> Reply:
+        """A JSON array of records, or one record a line: ``results`` in the same order, each with its own status."""
+        try:
+            items = self._split(body)
+        except RejectedError as error:
+            return rejection(error.faults, "batch")
+        results: list[RecordAnswer | None] = [None] * len(items)
+        valid: list[tuple[int, Record]] = []
+        for index, item in enumerate(items):
+            try:
+                valid.append((index, self.decoder.decode(item)))
+            except RejectedError as error:
+                self._rejections.count(error.faults)
+                results[index] = _refused(error.faults)
+        for (index, _), result in zip(valid, self._answers([record for _, record in valid]), strict=True):
+            results[index] = result
+        return 200, _encode({"results": results})
+
+    def _answers(self, records: Sequence[Record]) -> list[RecordAnswer]:
+        if not records:
+            return []
+        scorer = self._scorer()
+        scores = scorer.score_many(records)
+        made = [self._prediction(record, scorer, score) for record, score in zip(records, scores, strict=True)]
+        kept = self._journal.append([entry_of(prediction) for prediction in made])
+        return [self._record_answer(*pair) for pair in zip(made, kept, strict=True)]
+
+    def _record_answer(self, made: Prediction, kept: Kept) -> RecordAnswer:
+        status, body = self._reply_for(made, kept)
+        if status == 200:
+            return RecordAnswer(200, msgspec.json.decode(body, type=Answer))
+        return RecordAnswer(status, detail=msgspec.json.decode(body)["detail"])
+
+    def _split(self, body: bytes) -> list[bytes]:
+        """The elements' own JSON, undecoded.
+
+        A line that is no JSON spoils only itself; an array that is no JSON spoils all.
+        """
+        if body.lstrip()[:1] == b"[":
+            try:
+                items = [bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
+            except msgspec.DecodeError:
+                raise RejectedError([Fault("(body)", "json", "is not a valid JSON array")]) from None
+        else:
+            items = [line for line in body.splitlines() if line.strip()]
+        if not items:
+            raise RejectedError([Fault("(body)", "missing", "holds no record")])
+        if len(items) > self._max_batch_records:
+            message = f"holds {len(items)} records; at most {self._max_batch_records} are taken at once"
+            raise RejectedError([Fault("(body)", "length", message)])
+        return items
+
+    # Labels -------------------------------------------------------------------------------------------------------
+
+    def take_labels(self, body: bytes) -> Reply:
+        """One label, a JSON array of them, or one a line; good ones are kept beside bad neighbours."""
+        try:
+            items = self._split(body)
+        except RejectedError as error:
+            return rejection(error.faults, "body")
+        entries: list[Entry] = []
+        refused = []
+        for index, item in enumerate(items):
+            try:
+                entries.append(entry_of(self._label(item)))
+            except RejectedError as error:
+                refused.append((index, error.faults))
+        if not entries:
+            return rejection([fault for _, faults in refused for fault in faults], "label")
+        self._journal.append(entries)
+        self._metrics.labels.inc(len(entries))
+        named = [{"index": index, "faults": _named(faults)} for index, faults in refused]
+        return 202, _encode({"accepted": len(entries), "rejected": named})
+
+    def _label(self, body: bytes) -> Label:
+        try:
+            payload = msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            raise RejectedError([Fault("(body)", "json", "is not valid JSON")]) from None
+        faults = self._faults_in_label(payload)
+        if faults:
+            raise RejectedError(faults)
+        at = payload.get("labelled_at")
+        when = _now() if at is None else format_utc(parse_utc(at))
+        return Label(payload["record_id"], self._case.name, payload["label"], when)
+
+    def _faults_in_label(self, payload: Any) -> list[Fault]:
+        if not isinstance(payload, dict):
+            return [Fault("(body)", "type", "must be a JSON object")]
+        faults = []
+        if payload.get("record_id") is None:
+            faults.append(Fault("record_id", "missing", "is missing"))
+        elif (fault := fault_in_record_id(payload["record_id"])) is not None:
+            faults.append(fault)
+        if "label" not in payload:
+            faults.append(Fault("label", "missing", "is missing"))
+        elif not self._case.is_label(payload["label"]):
+            target = self._case.target
+            allowed = f"{target.positive!r} or {target.negative!r}" if self._case.is_binary else "a finite number"
+            faults.append(Fault("label", "type", f"must be {allowed}"))
+        if not _is_time(payload.get("labelled_at")):
+            faults.append(Fault("labelled_at", "format", "must be an RFC 3339 time with an offset"))
+        unknown = sorted(set(payload) - {"record_id", "label", "labelled_at"})
+        return faults + [Fault(name[:64], "unknown", "is not a field of a label") for name in unknown]
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _is_time(value: object) -> bool:
+    if value is None:
+        return True
+    try:
+        return isinstance(value, str) and parse_utc(value) is not None
+    except ValueError:
+        return False
+
+
+def _answer(made: Prediction) -> Answer:
+    return Answer(made.record_id, made.prediction, made.score, made.model, made.case, made.predicted_at)
+
+
+def _stored_prediction(kept: Kept) -> Prediction:
+    event = decode_event(kept.body)
+    assert isinstance(event, Prediction)
+    return event
+
+
+def _named(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    return [{"field": fault.place, "reason": fault.reason, "message": fault.message} for fault in faults]
+
+
+def _refused(faults: Sequence[Fault]) -> RecordAnswer:
+    status, _ = rejection(faults)
+    return RecordAnswer(status, faults=_named(faults))

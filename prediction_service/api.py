@@ -1,0 +1,206 @@
+"""The HTTP doors: views parse, call one handler and render."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import prometheus_client
+from flask import Flask, Response, g, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_swagger_ui import get_swaggerui_blueprint
+from msgspec import json
+from prometheus_client import CollectorRegistry
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from event_backbone.case import Case
+from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
+from event_backbone.events import format_utc, parse_utc
+from event_backbone.problems import CONTENT_TYPE, problem, rejection
+from event_backbone.validation import fault_in_record_id
+from prediction_service.answering import PredictionHandlers, Reply
+from prediction_service.form import CaseForm
+from prediction_service.front import retry_after_header, too_large, unavailable
+from prediction_service.journal import Journal, JournalReader
+from prediction_service.metrics import ServingMetrics
+from prediction_service.openapi import openapi_document
+from prediction_service.status import ReplicaStatus
+
+MAX_PAGE = 1000
+
+
+def build_api(
+    case: Case,
+    handlers: PredictionHandlers,
+    journal: Journal,
+    status: ReplicaStatus,
+    metrics: ServingMetrics,
+    *,
+    max_body_bytes: int,
+) -> Flask:
+    """The Flask application; everything it needs is given, nothing is global."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes
+    _add_predictions(app, handlers)
+    _add_stored_predictions(app, case, journal, status)
+    _add_probes(app, status, metrics.registry)
+    _add_pages(app, case, handlers, max_body_bytes)
+    _add_errors(app, max_body_bytes)
+    _count_requests(app, metrics)
+    return app
+
+
+def _render(reply: Reply) -> Response:
+    code, body = reply
+    return Response(body, code, content_type="application/json" if code < 300 else CONTENT_TYPE)
+
+
+def _json(document: Any, code: int = 200) -> Response:
+    return Response(json.encode(document), code, content_type="application/json")
+
+
+def _add_predictions(app: Flask, handlers: PredictionHandlers) -> None:
+    @app.post("/predict")
+    def predict() -> ResponseReturnValue:
+        return _render(handlers.predict(request.get_data(cache=False)))
+
+    @app.post("/predict/batch")
+    def predict_batch() -> ResponseReturnValue:
+        return _render(handlers.predict_batch(request.get_data(cache=False)))
+
+    @app.post("/labels")
+    def labels() -> ResponseReturnValue:
+        return _render(handlers.take_labels(request.get_data(cache=False)))
+
+
+def _add_stored_predictions(app: Flask, case: Case, journal: Journal, status: ReplicaStatus) -> None:
+    @app.get("/predictions/<record_id>")
+    def stored_prediction(record_id: str) -> ResponseReturnValue:
+        _check_record_id(record_id)
+        body = status.read(lambda reader: reader.prediction(record_id))
+        return _render((200, body) if body is not None else _not_here(record_id))
+
+    @app.get("/predictions")
+    def stored_predictions() -> ResponseReturnValue:
+        after_seq, since, limit = _page(request.args.to_dict())
+        rows = status.read(
+            lambda reader: JournalReader.predictions(reader, after_seq=after_seq, since=since, limit=limit)
+        )
+        next_page = str(rows[-1][0]) if len(rows) == limit else None
+        listed = [{"seq": seq, **json.decode(body)} for seq, body in rows]
+        return _json({"predictions": listed, "next": next_page})
+
+    @app.delete("/predictions/<record_id>")
+    def erase_prediction(record_id: str) -> ResponseReturnValue:
+        _check_record_id(record_id)
+        removed = journal.erase(record_id, case.name)
+        return _json({"record_id": record_id, "rows_erased": removed}) if removed else _render(_not_here(record_id))
+
+
+def _check_record_id(record_id: str) -> None:
+    fault = fault_in_record_id(record_id)
+    if fault is not None:
+        raise RejectedError([fault])
+
+
+def _not_here(record_id: str) -> Reply:
+    return 404, problem(404, f"This replica's journal holds no prediction {record_id!r}.")
+
+
+def _page(args: dict[str, str]) -> tuple[int, str, int]:
+    """``since``: a time, or the ``next`` of the page before; ``limit``: rows."""
+    faults, after_seq, since = [], 0, ""
+    limit_text, since_text = args.get("limit", "100"), args.get("since", "")
+    if not (limit_text.isdecimal() and 1 <= int(limit_text) <= MAX_PAGE):
+        faults.append(Fault("limit", "range", f"must be a whole number from 1 to {MAX_PAGE}"))
+    if since_text.isdecimal() and len(since_text) < 19:
+        after_seq = int(since_text)
+    elif since_text:
+        try:
+            since = format_utc(parse_utc(since_text))
+        except ValueError:
+            faults.append(Fault("since", "format", "must be an RFC 3339 time with an offset, or a page's next"))
+    if faults:
+        raise RejectedError(faults)
+    return after_seq, since, int(limit_text)
+
+
+def _add_probes(app: Flask, status: ReplicaStatus, registry: CollectorRegistry) -> None:
+    @app.get("/livez")
+    def live() -> ResponseReturnValue:
+        return _json({"live": True})
+
+    @app.get("/readyz")
+    def ready() -> ResponseReturnValue:
+        faults = status.faults()
+        return _json({"ready": not faults, "faults": faults}, 503 if faults else 200)
+
+    @app.get("/status")
+    def replica_status() -> ResponseReturnValue:
+        return _json(status.document())
+
+    @app.get("/metrics")
+    def exposition() -> ResponseReturnValue:
+        return Response(prometheus_client.generate_latest(registry), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_bytes: int) -> None:
+    form = CaseForm(case)
+    document = json.encode(openapi_document(case, max_body_bytes=max_body_bytes))
+
+    @app.get("/openapi.json")
+    def openapi() -> ResponseReturnValue:
+        return Response(document, content_type="application/json")
+
+    @app.get("/")
+    def empty_form() -> ResponseReturnValue:
+        return render_template("form.html", case=case, fields=form.fields({}, []), reply=None)
+
+    @app.post("/")
+    def filled_form() -> ResponseReturnValue:
+        sent = request.form.to_dict()
+        code, body = handlers.predict_payload(form.payload(sent))
+        reply = json.decode(body)
+        fields = form.fields(sent, reply.get("faults", []))
+        return render_template("form.html", case=case, fields=fields, reply=form.shown(code, reply)), code
+
+    app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": case.title}))
+
+
+def _add_errors(app: Flask, max_body_bytes: int) -> None:
+    @app.errorhandler(TryAgainLaterError)
+    def later(error: TryAgainLaterError) -> ResponseReturnValue:
+        response = _render(unavailable(str(error), error.retry_after_s))
+        response.headers["Retry-After"] = retry_after_header(error.retry_after_s)
+        return response
+
+    @app.errorhandler(RejectedError)
+    def rejected(error: RejectedError) -> ResponseReturnValue:
+        return _render(rejection(error.faults, "request"))
+
+    @app.errorhandler(RequestEntityTooLarge)
+    def larger(_error: RequestEntityTooLarge) -> ResponseReturnValue:
+        return _render(too_large(max_body_bytes))
+
+    @app.errorhandler(HTTPException)
+    def other(error: HTTPException) -> ResponseReturnValue:
+        code = error.code or 500
+        response = _render((code, problem(code, error.description or error.name)))
+        response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
+        return response
+
+
+def _count_requests(app: Flask, metrics: ServingMetrics) -> None:
+    endpoints = {"predict": "predict", "predict_batch": "predict_batch", "labels": "labels"}
+
+    @app.before_request
+    def start() -> None:
+        g.timer = metrics.request_seconds.labels(endpoints.get(request.endpoint or "", "other")).time()
+        g.timer.__enter__()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        endpoint = endpoints.get(request.endpoint or "", "other")
+        metrics.requests.labels(endpoint, str(response.status_code)).inc()
+        g.timer.__exit__(None, None, None)
+        return response

@@ -1,0 +1,115 @@
+"""Wires the prediction service and its sidecar; the only place that chooses adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from event_backbone.bundle import BundleShelf
+from event_backbone.case import Case
+from event_backbone.ports import ModelRegistry
+from event_backbone.wsgi_server import Draining
+from prediction_service.answering import PredictionHandlers
+from prediction_service.api import build_api
+from prediction_service.champion import ChampionFollower, ServingChampion
+from prediction_service.front import Admission, Front
+from prediction_service.journal import Journal
+from prediction_service.metrics import ReplicaCollector, ServingMetrics
+from prediction_service.rejections import RejectionLog
+from prediction_service.settings import ServingSettings, SidecarSettings
+from prediction_service.sidecar import Sidecar
+from prediction_service.sinks import open_sinks
+from prediction_service.slots import JOURNAL_FILE, RELAY_FILE, HeldLock, claim_slot
+from prediction_service.status import ReplicaStatus
+from prediction_service.upkeep import JournalKeeper, Upkeep, hand_on_rejections
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+class ServingApplication:
+    """What the WSGI server runs: the front door, and everything that must be closed behind it."""
+
+    def __init__(
+        self,
+        front: Front,
+        upkeep: Upkeep,
+        status: ReplicaStatus,
+        journal: Journal,
+        rejections: RejectionLog,
+        slot_lock: HeldLock,
+    ) -> None:
+        self._front = front
+        self._upkeep = upkeep
+        self._status = status
+        self._journal = journal
+        self._rejections = rejections
+        self._slot_lock = slot_lock
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._front(environ, start_response)
+
+    def close(self) -> None:
+        self._upkeep.stop()
+        hand_on_rejections(self._rejections, self._journal)
+        self._status.close()
+        self._journal.close()
+        self._slot_lock.release()
+
+
+def build_serving(settings: ServingSettings, case: Case, draining: Draining) -> ServingApplication:
+    """Build one server; called in the process that serves."""
+    metrics = ServingMetrics(CollectorRegistry(), case)
+    slot, slot_lock = claim_slot(settings.journals_dir)
+    journal = Journal(slot / JOURNAL_FILE, max_bytes=settings.journal_max_bytes, durability=settings.durability)
+    champion = ServingChampion(BundleShelf(settings.bundles_dir), case, metrics)
+    rejections = RejectionLog(case, metrics)
+    status = ReplicaStatus(case, journal, slot / RELAY_FILE, champion, draining)
+    metrics.registry.register(ReplicaCollector(status))
+    handlers = PredictionHandlers(
+        case, journal, lambda: champion.scorer, metrics, rejections, settings.max_batch_records
+    )
+    flask_app = build_api(case, handlers, journal, status, metrics, max_body_bytes=settings.max_body_bytes)
+    admission = Admission(settings.max_in_flight)
+    metrics.in_flight.set_function(lambda: admission.in_flight)
+    front = Front(
+        flask_app,
+        handlers.predict,
+        admission,
+        metrics,
+        max_body_bytes=settings.max_body_bytes,
+        lane=settings.lane,
+    )
+    champion.refresh()
+    keeper = JournalKeeper(
+        journal,
+        slot / RELAY_FILE,
+        retention_s=settings.journal_retention_s,
+        retention_bytes=settings.journal_retention_bytes,
+    )
+    upkeep = Upkeep(metrics)
+    upkeep.every(0.5, "champion", champion.refresh)
+    upkeep.every(1.0, "journal", keeper)
+    upkeep.every(1.0, "rejections", lambda: hand_on_rejections(rejections, journal))
+    return ServingApplication(front, upkeep, status, journal, rejections, slot_lock)
+
+
+def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
+    """Build one sidecar; no sink and no registry has to be there."""
+    open_sinks(settings.sinks, timeout_s=settings.sink_timeout_s)  # a wrong URL is an error now, not in a thread
+    follower = ChampionFollower(_registry(settings), BundleShelf(settings.bundles_dir), f"streamgauge-{case.name}")
+    return Sidecar(
+        settings.journals_dir,
+        lambda: open_sinks(settings.sinks, timeout_s=settings.sink_timeout_s),
+        follower,
+        batch_rows=settings.relay_batch_rows,
+        follow_interval_s=settings.follow_interval_s,
+    )
+
+
+def _registry(settings: SidecarSettings) -> ModelRegistry:
+    from event_backbone.mlflow_registry import MlflowRegistry
+
+    return MlflowRegistry(settings.mlflow_tracking_uri or f"sqlite:///{(settings.case_dir / 'mlflow.db').resolve()}")

@@ -1,0 +1,85 @@
+"""The champion on both sides of a replica: the sidecar fetches what the alias points to, the server loads it."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from event_backbone.bundle import BrokenBundleError, BundleShelf, open_bundle
+from event_backbone.case import Case
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.ports import ModelRegistry, RegisteredBundle
+from prediction_service.metrics import ServingMetrics
+from prediction_service.scoring import Scorer
+
+log = structlog.get_logger()
+
+ALIAS = "champion"
+
+
+class ChampionFollower:
+    """The sidecar's part: keeps ``bundles/current`` at the version that has the alias.
+
+    A registry that is away, or a bundle that is broken, leaves the last good one in place.
+    """
+
+    def __init__(self, registry: ModelRegistry, shelf: BundleShelf, registered_name: str) -> None:
+        self._registry = registry
+        self._shelf = shelf
+        self._name = registered_name
+        self._refused: RegisteredBundle | None = None
+
+    def follow(self) -> None:
+        """Look at the alias once."""
+        try:
+            wanted = self._registry.resolve(self._name, ALIAS)
+            if wanted is not None and wanted not in (self._refused, self._shelf.current()):
+                self._change_to(wanted)
+        except TryAgainLaterError as error:
+            log.warning("registry_away", error=str(error))
+
+    def _change_to(self, wanted: RegisteredBundle) -> None:
+        try:
+            self._shelf.install(wanted, self._registry)
+        except BrokenBundleError as error:
+            # Said once: the registry's content for a version does not mend itself.
+            self._refused = wanted
+            log.error("bundle_refused", version=wanted.model.version, error=str(error))
+            return
+        self._shelf.repoint(wanted)
+        log.info("bundle_current", version=wanted.model.version, bundle=wanted.bundle_sha256[:12])
+
+
+class ServingChampion:
+    """The server's part: the scorer in use, exchanged for a new one only when that one is loaded, checked and warm."""
+
+    def __init__(self, shelf: BundleShelf, case: Case, metrics: ServingMetrics) -> None:
+        self._shelf = shelf
+        self._case = case
+        self._metrics = metrics
+        self._seen: RegisteredBundle | None = None
+        self._loading = threading.Lock()
+        self.scorer: Scorer | None = None
+        self.fault: str | None = "no champion has been fetched yet"
+
+    def refresh(self) -> None:
+        """Load what the pointer says if it changed; a bundle that fails leaves the present scorer answering."""
+        with self._loading:
+            try:
+                wanted = self._shelf.current()
+                if wanted is None or wanted == self._seen:
+                    return
+                self._seen = wanted
+                bundle = open_bundle(self._shelf.path_of(wanted.bundle_sha256), wanted.bundle_sha256)
+                self._use(Scorer(bundle, wanted.model, self._case))
+            except BrokenBundleError as error:
+                self.fault = str(error)
+                self._metrics.model_load_failures.inc()
+                log.error("model_refused", error=str(error))
+
+    def _use(self, scorer: Scorer) -> None:
+        self.scorer, self.fault = scorer, None
+        self._metrics.model_info.clear()
+        self._metrics.model_info.labels(scorer.model.name, scorer.model.version).set(1)
+        log.info("model_serving", version=scorer.model.version, bundle=scorer.bundle_sha256[:12])

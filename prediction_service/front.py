@@ -1,0 +1,138 @@
+"""In front of Flask: admission for every request, and the lane that answers ``POST /predict`` by itself.
+
+A cap inside a Flask view never triggers, because the server queues before the view; here it is the first thing that
+happens to a request. The lane and Flask's ``/predict`` view call the same handler.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.problems import CONTENT_TYPE, problem
+from prediction_service.answering import Reply
+from prediction_service.metrics import ServingMetrics
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: Answered whatever the load is: somebody who asks how the service feels must get an answer.
+PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
+
+_STATUS_LINES = {
+    200: "200 OK",
+    400: "400 Bad Request",
+    409: "409 Conflict",
+    413: "413 Content Too Large",
+    422: "422 Unprocessable Content",
+    503: "503 Service Unavailable",
+}
+
+
+class Admission:
+    """At most ``limit`` requests at once. Thread-safe."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self.in_flight = 0
+
+    def enter(self) -> bool:
+        with self._lock:
+            if self.in_flight >= self._limit:
+                return False
+            self.in_flight += 1
+            return True
+
+    def leave(self) -> None:
+        with self._lock:
+            self.in_flight -= 1
+
+
+class Front:
+    """The WSGI callable that the server calls."""
+
+    def __init__(
+        self,
+        flask_app: WSGIApplication,
+        predict: Callable[[bytes], Reply],
+        admission: Admission,
+        metrics: ServingMetrics,
+        *,
+        max_body_bytes: int,
+        lane: bool,
+    ) -> None:
+        self._flask_app = flask_app
+        self._predict = predict
+        self._admission = admission
+        self._shed = metrics.shed
+        self._lane = lane
+        self._max_body_bytes = max_body_bytes
+        self._requests = metrics.requests
+        self._counters = {status: metrics.requests.labels("predict", str(status)) for status in _STATUS_LINES}
+        self._observe_seconds = metrics.request_seconds.labels("predict").observe
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path in PROBES:
+            return self._flask_app(environ, start_response)
+        if not self._admission.enter():
+            self._shed.inc()
+            return _send(start_response, unavailable("too many requests are in flight", 1.0), 1.0)
+        try:
+            if self._lane and path == "/predict" and environ["REQUEST_METHOD"] == "POST":
+                return self._answer_in_lane(environ, start_response)
+            return self._flask_app(environ, start_response)
+        finally:
+            self._admission.leave()
+
+    def _answer_in_lane(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        started = time.perf_counter()
+        retry_after_s = 0.0
+        try:
+            body = read_body(environ, self._max_body_bytes)
+            reply = too_large(self._max_body_bytes) if body is None else self._predict(body)
+        except TryAgainLaterError as error:
+            retry_after_s = error.retry_after_s
+            reply = unavailable(str(error), retry_after_s)
+        self._counters[reply[0]].inc()
+        self._observe_seconds(time.perf_counter() - started)
+        return _send(start_response, reply, retry_after_s)
+
+
+def _send(start_response: StartResponse, reply: Reply, retry_after_s: float) -> list[bytes]:
+    status, body = reply
+    headers = [
+        ("Content-Type", "application/json" if status == 200 else CONTENT_TYPE),
+        ("Content-Length", str(len(body))),
+    ]
+    if status == 503:
+        headers.append(("Retry-After", retry_after_header(retry_after_s)))
+    start_response(_STATUS_LINES[status], headers)
+    return [body]
+
+
+def retry_after_header(retry_after_s: float) -> str:
+    """Whole seconds, at least one."""
+    return str(max(1, math.ceil(retry_after_s)))
+
+
+def unavailable(detail: str, retry_after_s: float) -> Reply:
+    return 503, problem(503, f"{detail}; try again in {retry_after_header(retry_after_s)} s")
+
+
+def too_large(max_body_bytes: int) -> Reply:
+    return 413, problem(413, f"The body is larger than {max_body_bytes} bytes; nothing was stored.")
+
+
+def read_body(environ: WSGIEnvironment, max_body_bytes: int) -> bytes | None:
+    """The request's body, or ``None`` when it is larger than allowed; a body without a length is read up to there."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdigit() and int(length) > max_body_bytes:
+        return None
+    body: bytes = environ["wsgi.input"].read(max_body_bytes + 1)
+    return None if len(body) > max_body_bytes else body

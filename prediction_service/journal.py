@@ -1,0 +1,339 @@
+"""The journal: a local SQLite file in which everything answered is kept before it is answered.
+
+There is one writer, this class, through one connection; the sidecar reads the same file with its own. ``seq`` is
+``AUTOINCREMENT``, so a trimmed journal never reuses a number and a cursor never skips a new row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import structlog
+import uuid_utils
+
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.events import (
+    Erasure,
+    Event,
+    Label,
+    Prediction,
+    Rejections,
+    decode_event,
+    encode_json,
+    event_id,
+    utc_now,
+)
+
+log = structlog.get_logger()
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    record_id TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    body BLOB NOT NULL,
+    appended_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS identity (journal_id TEXT NOT NULL);
+"""
+_INSERT = (
+    "INSERT INTO entries (event_id, kind, record_id, content_hash, body, appended_at) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (event_id) DO NOTHING"
+)
+# Given prediction:<id>, label:<id>: and label:<id>; - the character after ':', so the range holds this record's labels.
+_OF_RECORD = "FROM entries WHERE event_id = ? OR (event_id > ? AND event_id < ?)"
+_SELECT_RECORD = f"SELECT kind {_OF_RECORD}"
+_DELETE_RECORD = f"DELETE {_OF_RECORD}"
+#: What a row costs beyond its body: its other columns and its entry in the index.
+_ROW_OVERHEAD_BYTES = 250
+
+
+class JournalUnavailableError(TryAgainLaterError):
+    """The journal is at its bound, or the disk refuses: nothing was kept, so nothing may be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row to be."""
+
+    event_id: str
+    kind: str
+    record_id: str
+    content_hash: str
+    body: bytes
+    appended_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the journal holds under an entry's ``event_id`` now: the entry itself, or an earlier one."""
+
+    new: bool
+    content_hash: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as readers see it."""
+
+    seq: int
+    event: Event
+
+
+class _Waiting:
+    """A group of entries on its way into the journal, all or none of them."""
+
+    __slots__ = ("entries", "error", "kept")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self.kept: list[Kept] | None = None
+        self.error: Exception | None = None
+
+
+def entry_of(event: Event) -> Entry:
+    """The row that keeps ``event``."""
+    match event:
+        case Prediction():
+            kind, record_id, digest, at = "prediction", event.record_id, event.content_hash, event.predicted_at
+        case Label():
+            kind, record_id, digest, at = "label", event.record_id, "", event.labelled_at
+        case Rejections():
+            kind, record_id, digest, at = "rejections", "", "", event.until
+        case Erasure():
+            kind, record_id, digest, at = "erasure", event.record_id, "", event.erased_at
+    return Entry(event_id(event), kind, record_id, digest, encode_json(event), at)
+
+
+class Journal:
+    """Writer of one journal file.
+
+    Durability: when :meth:`append` returns, its entries survive the death of the process; with
+    ``durability="power"`` also a power cut. All entries of one call are kept, or none.
+    Thread-safety: any thread may call anything. Writers that meet are committed together by whoever holds the lock.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int, durability: Literal["process", "power"] = "process") -> None:
+        self.path = path
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._queue: deque[_Waiting] = deque()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=16)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
+        # Checkpoints move to `maintain`, off the request path; erased rows are overwritten, not only unlinked.
+        self._db.execute("PRAGMA wal_autocheckpoint = 0")
+        self._db.execute("PRAGMA secure_delete = ON")
+        self._db.executescript(_SCHEMA)
+        self.journal_id = self._identity()
+        self._rows = Counter(dict(self._db.execute("SELECT kind, count(*) FROM entries GROUP BY kind")))
+        self._bytes = self._measure()
+
+    def _identity(self) -> str:
+        row = self._db.execute("SELECT journal_id FROM identity").fetchone()
+        if row is None:
+            row = (str(uuid_utils.uuid7()),)
+            self._db.execute("INSERT INTO identity VALUES (?)", row)
+        return str(row[0])
+
+    # Writing ------------------------------------------------------------------------------------------------------
+
+    def append(self, entries: Sequence[Entry]) -> list[Kept]:
+        """Keep entries; for each, in order, what is held under its ``event_id`` now.
+
+        Raises:
+            JournalUnavailableError: nothing was kept.
+        """
+        waiting = _Waiting(entries)
+        self._queue.append(waiting)
+        with self._lock:
+            if waiting.kept is None and waiting.error is None:
+                self._commit_queue()
+        if waiting.kept is None:
+            raise JournalUnavailableError(str(waiting.error)) from waiting.error
+        return waiting.kept
+
+    def _commit_queue(self) -> None:
+        group = []
+        with contextlib.suppress(IndexError):
+            while True:
+                group.append(self._queue.popleft())
+        try:
+            self._check_bound()
+            kept = self._insert_all([entry for waiting in group for entry in waiting.entries])
+        except (sqlite3.Error, JournalUnavailableError) as error:
+            for waiting in group:
+                waiting.error = error
+            if isinstance(error, sqlite3.Error):
+                log.error("journal_refuses", error=str(error))
+            return
+        for waiting in group:
+            waiting.kept = [self._count(entry, next(kept)) for entry in waiting.entries]
+
+    def _count(self, entry: Entry, kept: Kept) -> Kept:
+        if kept.new:
+            self._rows[entry.kind] += 1
+            self._bytes += len(entry.body) + _ROW_OVERHEAD_BYTES
+        return kept
+
+    def _check_bound(self) -> None:
+        if self._bytes >= self.max_bytes:
+            raise JournalUnavailableError(f"the journal is at its bound of {self.max_bytes} bytes")
+
+    def _insert_all(self, entries: list[Entry]) -> Iterator[Kept]:
+        if len(entries) == 1:
+            return iter([self._insert(entries[0])])  # one statement commits by itself
+        with self._transaction():
+            return iter([self._insert(entry) for entry in entries])
+
+    def _insert(self, entry: Entry) -> Kept:
+        row = (entry.event_id, entry.kind, entry.record_id, entry.content_hash, entry.body, entry.appended_at)
+        if self._db.execute(_INSERT, row).rowcount == 1:
+            return Kept(True, entry.content_hash, entry.body)
+        query = "SELECT content_hash, body FROM entries WHERE event_id = ?"
+        held = self._db.execute(query, (entry.event_id,)).fetchone()
+        return Kept(False, held[0], held[1])
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def erase(self, record_id: str, case: str) -> int:
+        """Remove what is kept about a record, and keep one entry that tells the sinks to do the same.
+
+        Returns:
+            How many rows were removed; 0 leaves the journal unchanged.
+        """
+        keys = (f"prediction:{record_id}", f"label:{record_id}:", f"label:{record_id};")
+        erasure = entry_of(Erasure(record_id=record_id, case=case, erased_at=utc_now()))
+        with self._lock, self._reported():
+            with self._transaction():
+                kinds = Counter(kind for (kind,) in self._db.execute(_SELECT_RECORD, keys))
+                if kinds:
+                    self._db.execute(_DELETE_RECORD, keys)
+                    kept = self._insert(erasure)
+            if kinds:
+                self._rows -= kinds
+                self._count(erasure, kept)
+        return kinds.total()
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalUnavailableError(str(error)) from error
+
+    # Keeping it small ---------------------------------------------------------------------------------------------
+
+    def trim(self, *, delivered_seq: int, older_than: str, above_bytes: int, at_most: int = 2000) -> int:
+        """Delete the oldest rows that every sink has (``seq <= delivered_seq``) and that are older than a moment, or
+        any of them while the journal is larger than ``above_bytes``.
+
+        Returns:
+            How many rows went, at most ``at_most``: callers repeat, so that appends never wait long.
+        """
+        with self._lock, self._reported():
+            with self._transaction():
+                too_large = self._bytes > above_bytes
+                query = "SELECT seq, kind, appended_at, length(body) FROM entries WHERE seq <= ? ORDER BY seq LIMIT ?"
+                doomed = [
+                    row for row in self._db.execute(query, (delivered_seq, at_most)) if too_large or row[2] < older_than
+                ]
+                self._db.executemany("DELETE FROM entries WHERE seq = ?", [(row[0],) for row in doomed])
+            self._rows -= Counter(row[1] for row in doomed)
+            self._bytes -= sum(row[3] + _ROW_OVERHEAD_BYTES for row in doomed)
+        return len(doomed)
+
+    def maintain(self) -> None:
+        """Checkpoint the write-ahead log and measure the file; called by a background thread every few seconds."""
+        # On a connection of its own: a checkpoint on the writer's would hold every append for the length of its fsyncs.
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as beside:
+            beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with self._lock:
+            self._bytes = self._measure()
+
+    def _measure(self) -> int:
+        """Bytes in use: pages without the free ones, and the write-ahead log not counted twice."""
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        (size,) = self._db.execute("PRAGMA page_size").fetchone()
+        return int((pages - free) * size)
+
+    # Reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def bytes_used(self) -> int:
+        return self._bytes
+
+    @property
+    def is_full(self) -> bool:
+        return self._bytes >= self.max_bytes
+
+    def row_counts(self) -> dict[str, int]:
+        """Rows held now, by kind."""
+        return dict(self._rows)
+
+    def close(self) -> None:
+        """Move everything from the write-ahead log into the file and close it."""
+        with self._lock:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.close()
+
+
+class JournalReader:
+    """Reader of a journal file, in any process; never writes. One caller at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA query_only = ON")
+
+    @property
+    def journal_id(self) -> str:
+        return str(self._db.execute("SELECT journal_id FROM identity").fetchone()[0])
+
+    def last_seq(self) -> int:
+        """The highest ``seq`` ever given, also when its row is trimmed."""
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
+        return int(row[0]) if row else 0
+
+    def after(self, seq: int, *, limit: int) -> list[Row]:
+        """Rows in order, from the first above ``seq``."""
+        rows = self._db.execute("SELECT seq, body FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+        return [Row(row_seq, decode_event(body)) for row_seq, body in rows]
+
+    def prediction(self, record_id: str) -> bytes | None:
+        """The stored prediction's JSON."""
+        query = "SELECT body FROM entries WHERE event_id = ?"
+        row = self._db.execute(query, (f"prediction:{record_id}",)).fetchone()
+        return row[0] if row else None
+
+    def predictions(self, *, after_seq: int, since: str, limit: int) -> list[tuple[int, bytes]]:
+        """``(seq, JSON)`` of predictions above ``after_seq`` made at ``since`` (RFC 3339 in UTC) or later, in order."""
+        query = (
+            "SELECT seq, body FROM entries WHERE seq > ? AND kind = 'prediction' AND appended_at >= ? "
+            "ORDER BY seq LIMIT ?"
+        )
+        return list(self._db.execute(query, (after_seq, since, limit)))
+
+    def close(self) -> None:
+        self._db.close()

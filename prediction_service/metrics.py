@@ -1,0 +1,100 @@
+"""Every metric of the prediction service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from event_backbone.case import Case
+
+if TYPE_CHECKING:
+    from prediction_service.status import ReplicaStatus
+
+#: Seconds; a one-row prediction takes well under a millisecond, a queued one must stay visible.
+LATENCY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+#: Label values for requests; anything else Flask answers is ``other``.
+ENDPOINTS = ("predict", "predict_batch", "labels", "other")
+
+#: Why a field is refused. ``column`` and ``reason`` come from these and the case file, never from a request.
+REASONS = ("missing", "null", "type", "not_finite", "range", "length", "unknown", "target", "format", "json", "invalid")
+NO_COLUMN = ("(body)", "(unknown)", "record_id")
+
+
+class ServingMetrics:
+    """Made once per process, on an injected registry."""
+
+    def __init__(self, registry: CollectorRegistry, case: Case) -> None:
+        self.registry = registry
+        self.requests = Counter(
+            "prediction_requests_total", "Requests answered.", ["endpoint", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "prediction_request_duration_seconds",
+            "Time from admission to answer.",
+            ["endpoint"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.shed = Counter(
+            "prediction_requests_shed_total", "Requests refused with 503 because too many were in flight.",
+            registry=registry,
+        )  # fmt: skip
+        self.in_flight = Gauge("prediction_requests_in_flight", "Requests being worked on.", registry=registry)
+        self.answered = Counter("prediction_answered_total", "Records answered with a prediction.", registry=registry)
+        self.repeated = Counter(
+            "prediction_repeated_total", "Records whose id was known with the same content.", registry=registry
+        )
+        self.conflicts = Counter(
+            "prediction_conflicts_total", "Records whose id was known with other content.", registry=registry
+        )
+        self.labels = Counter("prediction_labels_total", "Labels accepted.", registry=registry)
+        self.rejected_records = Counter(
+            "prediction_rejected_records_total", "Records refused because of their content.", registry=registry
+        )
+        self.rejected = Counter(
+            "prediction_rejected_faults_total", "Faults found in refused records.", ["column", "reason"],
+            registry=registry,
+        )  # fmt: skip
+        self.model_info = Gauge(
+            "prediction_model_info", "The model version that answers.", ["name", "version"], registry=registry
+        )
+        self.model_load_failures = Counter(
+            "prediction_model_load_failures_total", "Bundles that were refused.", registry=registry
+        )
+        self.background_failures = Counter(
+            "prediction_background_failures_total", "Failures of background work.", ["task"], registry=registry
+        )
+        self._start_at_zero(case)
+
+    def _start_at_zero(self, case: Case) -> None:
+        for endpoint in ENDPOINTS:
+            self.request_seconds.labels(endpoint)
+            for status in ("200", "503"):
+                self.requests.labels(endpoint, status)
+        for column in case.column_names:
+            for reason in ("missing", "type", "range"):
+                self.rejected.labels(column, reason)
+
+
+class ReplicaCollector(Collector):
+    """Sizes and lags that are read when Prometheus asks, not kept up to date."""
+
+    def __init__(self, status: ReplicaStatus) -> None:
+        self._status = status
+
+    def collect(self) -> list[Metric]:
+        journal, sinks = self._status.journal(), self._status.sinks()
+        size = GaugeMetricFamily("prediction_journal_bytes", "Bytes of the journal in use.", journal["bytes"])
+        bound = GaugeMetricFamily("prediction_journal_max_bytes", "Bytes at which 503 begins.", journal["max_bytes"])
+        last = CounterMetricFamily("prediction_journal_last_seq", "Last number given in the journal.")
+        last.add_metric([], journal["last_seq"])
+        lag = GaugeMetricFamily("prediction_sink_lag_rows", "Journal rows a sink does not have yet.", labels=["sink"])
+        parked = GaugeMetricFamily("prediction_sink_parked_rows", "Rows a sink refused for good.", labels=["sink"])
+        for name, sink in sinks.items():
+            lag.add_metric([name], sink["lag"])
+            parked.add_metric([name], sink["parked"])
+        return [size, bound, last, lag, parked]

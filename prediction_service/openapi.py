@@ -1,0 +1,169 @@
+"""The OpenAPI document, made from the case file and the wire types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from event_backbone.case import Case, Column
+from event_backbone.events import Prediction
+from event_backbone.problems import CONTENT_TYPE, Problem
+from event_backbone.validation import record_type
+from prediction_service.answering import Answer, RecordAnswer
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+_REF = "#/components/schemas/{name}"
+
+
+def openapi_document(case: Case, *, max_body_bytes: int) -> dict[str, Any]:
+    """An OpenAPI 3.1 document for this case."""
+    record = record_type(case)
+    _, schemas = msgspec.json.schema_components([record, Answer, RecordAnswer, Problem, Prediction], ref_template=_REF)
+    schemas["Record"] = _with_columns_described(case, schemas.pop(record.__name__))
+    schemas["Label"] = _label_schema(case)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"{case.title}: predictions", "version": "1", "description": case.description},
+        "paths": _paths(case, max_body_bytes),
+        "components": {"schemas": schemas},
+    }
+
+
+def _with_columns_described(case: Case, schema: dict[str, Any]) -> dict[str, Any]:
+    for column in case.columns:
+        prop = schema["properties"][column.name]
+        prop["title"], prop["description"] = column.title, _description(column)
+        prop["examples"] = [_example(column)]
+    schema["properties"]["record_id"]["description"] = (
+        "Identity of the record: the same id with the same content gets the stored prediction. Made when absent."
+    )
+    return schema
+
+
+def _description(column: Column) -> str:
+    if column.is_category:
+        return f"{column.help} Expected: {', '.join(column.categories)}; another text is taken as unknown."
+    unit = f" In {column.unit}." if column.unit else ""
+    return f"{column.help}{unit}"
+
+
+def _example(column: Column) -> str | int | float:
+    if column.is_category:
+        return column.categories[0]
+    low = column.expected.minimum if column.expected.minimum is not None else column.valid.minimum or 0
+    return int(low) if column.kind == "integer" else low
+
+
+def _label_schema(case: Case) -> dict[str, Any]:
+    value: dict[str, Any] = {"type": "number"}
+    if case.is_binary:
+        value = {"type": "string", "enum": [case.target.negative, case.target.positive]}
+    return {
+        "type": "object",
+        "required": ["record_id", "label"],
+        "additionalProperties": False,
+        "properties": {
+            "record_id": {"type": "string"},
+            "label": {**value, "title": case.target.title},
+            "labelled_at": {"type": "string", "format": "date-time"},
+        },
+    }
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": _REF.format(name=name)}
+
+
+def _content(schema: dict[str, Any], *types: str) -> dict[str, Any]:
+    return {"content": {kind: {"schema": schema} for kind in types or (JSON,)}}
+
+
+def _answers(good: str, schema: dict[str, Any], **problems: str) -> dict[str, Any]:
+    described = {code.removeprefix("status_"): text for code, text in problems.items()}
+    answers = {good: {"description": "Done.", **_content(schema)}}
+    for code, text in described.items():
+        answers[code] = {"description": text, **_content(_ref("Problem"), CONTENT_TYPE)}
+    return answers
+
+
+def _paths(case: Case, max_body_bytes: int) -> dict[str, Any]:
+    refusals = {
+        "status_400": "The body is no JSON.",
+        "status_413": f"The body is larger than {max_body_bytes} bytes.",
+        "status_422": "Every fault, by field; nothing was stored.",
+        "status_503": "Overload, a full journal or no model yet; Retry-After says when to come back.",
+    }
+    record, results = _ref("Record"), {"type": "array", "items": _ref("RecordAnswer")}
+    batch = {"type": "object", "required": ["results"], "properties": {"results": results}}
+    known = {"type": "object", "properties": {"rows_erased": {"type": "integer"}}}
+    taken = {"type": "object", "properties": {"accepted": {"type": "integer"}}}
+    conflict = {"status_409": "The record_id was used for another record; nothing changed."}
+    absent = {"status_404": "This replica's journal holds no such prediction."}
+    one_id = [{"name": "record_id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    return {
+        "/predict": {
+            "post": _operation(
+                f"Predict {case.target.title.lower()}", record, _answers("200", _ref("Answer"), **conflict, **refusals)
+            )
+        },
+        "/predict/batch": {
+            "post": _operation(
+                "Predict many, answered in order",
+                {"type": "array", "items": record},
+                _answers("200", batch, **refusals),
+                NDJSON,
+            )
+        },
+        "/labels": {
+            "post": _operation(
+                "Ground truth by record_id: one, an array, or one a line",
+                _ref("Label"),
+                _answers("202", taken, **refusals),
+                NDJSON,
+            )
+        },
+        "/predictions": {
+            "get": {
+                "summary": "Stored predictions in order",
+                "parameters": _page_parameters(),
+                "responses": _answers("200", {"type": "object"}, status_422="A parameter is wrong."),
+            }
+        },
+        "/predictions/{record_id}": {
+            "get": {
+                "summary": "One stored prediction",
+                "parameters": one_id,
+                "responses": _answers("200", _ref("Prediction"), **absent),
+            },
+            "delete": {
+                "summary": "Erase what is kept about a record",
+                "parameters": one_id,
+                "responses": _answers("200", known, **absent),
+            },
+        },
+        **{
+            path: {
+                "get": {"summary": text, "responses": {"200": {"description": "Yes."}, "503": {"description": "No."}}}
+            }
+            for path, text in (("/livez", "Is the process alive?"), ("/readyz", "May requests be sent here?"))
+        },
+        "/status": {"get": {"summary": "Model, journal and sinks", "responses": _answers("200", {"type": "object"})}},
+    }
+
+
+def _operation(summary: str, schema: dict[str, Any], answers: dict[str, Any], *more_types: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, **_content(schema, JSON, *more_types)},
+        "responses": answers,
+    }
+
+
+def _page_parameters() -> list[dict[str, Any]]:
+    since = "A time (RFC 3339), or the next of the page before."
+    return [
+        {"name": "since", "in": "query", "description": since, "schema": {"type": "string"}},
+        {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
+    ]

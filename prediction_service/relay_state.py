@@ -1,0 +1,84 @@
+"""How far each sink has come in a journal, and what it refused: a small SQLite file that only the sidecar writes.
+
+The server reads it to know what may be trimmed. It holds a row for each sink in the settings and no other, so a sink
+that is removed from the settings holds nothing back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from event_backbone.events import utc_now
+from event_backbone.ports import Refusal
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, delivered_seq INTEGER NOT NULL, fault TEXT);
+CREATE TABLE IF NOT EXISTS parked (
+    sink TEXT NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL, parked_at TEXT NOT NULL,
+    PRIMARY KEY (sink, seq)
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkState:
+    """``delivered_seq``: every row up to here is with the sink, or parked. ``fault``: why it is not going on."""
+
+    delivered_seq: int
+    parked: int
+    fault: str | None
+
+
+class RelayState:
+    """The sidecar's side. One caller at a time."""
+
+    def __init__(self, path: Path, sinks: Sequence[str]) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(_SCHEMA)
+        self._db.execute("BEGIN IMMEDIATE")
+        there = {name for (name,) in self._db.execute("SELECT sink FROM cursors")}
+        self._db.executemany("DELETE FROM cursors WHERE sink = ?", [(name,) for name in there - set(sinks)])
+        self._db.executemany("INSERT INTO cursors VALUES (?, 0, NULL)", [(name,) for name in set(sinks) - there])
+        self._db.execute("COMMIT")
+
+    def delivered_seq(self, sink: str) -> int:
+        row = self._db.execute("SELECT delivered_seq FROM cursors WHERE sink = ?", (sink,)).fetchone()
+        return int(row[0])
+
+    def advance(self, sink: str, seq: int, refused: Sequence[tuple[Refusal, bytes]] = ()) -> None:
+        """Move the cursor and park what was refused, together."""
+        self._db.execute("BEGIN IMMEDIATE")
+        rows = [(sink, refusal.seq, refusal.reason, body, utc_now()) for refusal, body in refused]
+        self._db.executemany("INSERT OR IGNORE INTO parked VALUES (?, ?, ?, ?, ?)", rows)
+        self._db.execute("UPDATE cursors SET delivered_seq = ?, fault = NULL WHERE sink = ?", (seq, sink))
+        self._db.execute("COMMIT")
+
+    def report_fault(self, sink: str, fault: str) -> None:
+        self._db.execute("UPDATE cursors SET fault = ? WHERE sink = ?", (fault, sink))
+
+    def erase(self, record_id_fragment: bytes) -> None:
+        """Remove parked rows that hold this piece of JSON: an erased record's."""
+        self._db.execute("DELETE FROM parked WHERE instr(body, ?) > 0", (record_id_fragment,))
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def read_relay_state(path: Path) -> dict[str, SinkState]:
+    """State by sink, read from any process; empty before the sidecar's first start."""
+    if not path.is_file():
+        return {}
+    query = (
+        "SELECT sink, delivered_seq, (SELECT count(*) FROM parked WHERE parked.sink = cursors.sink), fault FROM cursors"
+    )
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            return {sink: SinkState(seq, parked, fault) for sink, seq, parked, fault in db.execute(query)}
+    except sqlite3.OperationalError:
+        return {}  # the sidecar is just making the file

@@ -1,0 +1,111 @@
+"""A model bundle made ready to answer: records in, scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from event_backbone.bundle import BrokenBundleError, Bundle
+from event_backbone.case import Case
+from event_backbone.encoder import Encoder
+from event_backbone.events import ModelRef
+from event_backbone.validation import Record
+
+#: Largest difference between a score of this machine and the one training wrote down, relative above 1.
+GOLDEN_TOLERANCE = 1e-5
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What turns a score into a class: at or above ``threshold`` it is the positive one."""
+
+    threshold: float | None = None
+
+
+class _Golden(msgspec.Struct, frozen=True):
+    records: list[dict[str, Any]]
+    scores: list[float]
+
+
+class Scorer:
+    """Scores records with the ONNX model of one bundle.
+
+    Building it checks the golden rows, which also warms the runtime. Thread-safe.
+
+    Raises:
+        BrokenBundleError: the bundle is for another case file, incomplete, or does not give its golden scores.
+    """
+
+    def __init__(self, bundle: Bundle, model: ModelRef, case: Case) -> None:
+        if bundle.case.sha256 != case.sha256:
+            raise BrokenBundleError(f"bundle {bundle.sha256[:12]} was made for another {case.name} case file")
+        self.model = model
+        self.bundle_sha256 = bundle.sha256
+        self._case = case
+        self._encoder = Encoder.from_json(bundle.read("encoder.json"))
+        self._features_of = _values_getter(self._encoder.feature_names)
+        self._decision = _decode(bundle, "decision.json", Decision)
+        if case.is_binary and self._decision.threshold is None:
+            raise BrokenBundleError(f"bundle {bundle.sha256[:12]}: decision.json has no threshold")
+        self._run = _open_session(bundle)
+        self._check_golden_rows(_decode(bundle, "golden.json", _Golden))
+
+    def score(self, record: Record) -> float:
+        """Probability of the positive class, or the predicted value."""
+        features = np.array([self._encoder.encode(self._features_of(record))], dtype=np.float32)
+        return float(self._last_column(features)[0])
+
+    def score_many(self, records: Sequence[Record]) -> list[float]:
+        """The same for many records in one run of the model."""
+        rows = [self._encoder.encode(self._features_of(record)) for record in records]
+        return [float(score) for score in self._last_column(np.array(rows, dtype=np.float32))]
+
+    def decide(self, score: float) -> str | float:
+        """The class a score stands for, or the predicted value itself."""
+        threshold = self._decision.threshold
+        if threshold is None:
+            return score
+        target = self._case.target
+        return str(target.positive if score >= threshold else target.negative)
+
+    def _last_column(self, features: np.ndarray) -> Any:
+        # Classifiers give (rows, 2) probabilities, regressors (rows, 1) values.
+        return self._run({"features": features})[:, -1]
+
+    def _check_golden_rows(self, golden: _Golden) -> None:
+        rows = self._encoder.encode_rows(golden.records)
+        scores, expected = self._last_column(rows), np.array(golden.scores)
+        if not np.allclose(scores, expected, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
+            raise BrokenBundleError(f"bundle {self.bundle_sha256[:12]} does not give the scores of its golden rows")
+
+
+def _values_getter(names: tuple[str, ...]) -> Any:
+    get = attrgetter(*names)
+    return get if len(names) > 1 else lambda record: (get(record),)
+
+
+def _decode(bundle: Bundle, name: str, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(bundle.read(name), type=kind)
+    except msgspec.DecodeError as error:
+        raise BrokenBundleError(f"bundle {bundle.sha256[:12]}: {name}: {error}") from None
+
+
+def _open_session(bundle: Bundle) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # One row at a time gains nothing from a thread pool, and its threads would fight with the server's.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    content = bundle.read("model.onnx")
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors share no public base class
+        raise BrokenBundleError(f"bundle {bundle.sha256[:12]}: model.onnx: {error}") from error
+    last_output = [session.get_outputs()[-1].name]
+    return lambda feed: session.run(last_output, feed)[0]

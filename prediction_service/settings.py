@@ -1,0 +1,64 @@
+"""Settings of the prediction service and its sidecar."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from event_backbone.settings import LOOPBACK_HOSTS, Settings
+
+
+class ReplicaSettings(Settings):
+    """What the two processes of a replica share."""
+
+    sinks: Annotated[list[str], NoDecode] = Field(
+        default=["http://127.0.0.1:8085"], description="URLs the journal is relayed to, separated by commas"
+    )
+
+    @field_validator("sinks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [url.strip() for url in value.split(",") if url.strip()] if isinstance(value, str) else value
+
+
+class ServingSettings(ReplicaSettings):
+    """The WSGI server's side."""
+
+    prediction_host: str = Field(default="127.0.0.1", description="address to listen on")
+    prediction_port: int = Field(default=9696, ge=1, le=65535, description="port to listen on")
+    durability: Literal["process", "power"] = Field(
+        default="process", description="what an answered prediction survives: a dead process, or a power cut as well"
+    )
+    lane: bool = Field(default=True, description="answer POST /predict in front of Flask")
+    max_in_flight: int = Field(default=8, ge=1, le=1000, description="requests worked on at once; above it, 503")
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="largest request body")
+    max_batch_records: int = Field(default=1000, ge=1, description="most records in one batch")
+    journal_max_bytes: int = Field(default=2 * 1024**3, ge=64 * 1024, description="journal size at which 503 begins")
+    journal_retention_s: float = Field(
+        default=7 * 86400, ge=0, description="delivered rows are kept this long, for repeated ids and replay"
+    )
+    journal_retention_bytes: int = Field(
+        default=1024**3, ge=0, description="delivered rows are trimmed earlier above this journal size"
+    )
+
+    @model_validator(mode="after")
+    def _loopback_only(self) -> Self:
+        if self.prediction_host not in LOOPBACK_HOSTS:
+            raise ValueError(
+                f"PREDICTION_HOST={self.prediction_host} is not a loopback address; "
+                "listening elsewhere needs API keys, which this version does not have yet"
+            )
+        return self
+
+
+class SidecarSettings(ReplicaSettings):
+    """The relaying side."""
+
+    mlflow_tracking_uri: str | None = Field(
+        default=None, description="where models are registered; an SQLite file in the case's folder if not given"
+    )
+    follow_interval_s: float = Field(default=2.0, gt=0, description="seconds between two looks at the champion alias")
+    relay_batch_rows: int = Field(default=500, ge=1, le=10_000, description="most rows delivered at once")
+    sink_timeout_s: float = Field(default=10.0, gt=0, description="seconds until a sink that doesn't answer is away")

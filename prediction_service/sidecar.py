@@ -1,0 +1,103 @@
+"""The sidecar: relays every journal that nobody else relays, and follows the champion."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from event_backbone.ports import Sink
+from prediction_service.champion import ChampionFollower
+from prediction_service.journal import JournalReader
+from prediction_service.relay import Relay, run_relay
+from prediction_service.relay_state import RelayState
+from prediction_service.slots import JOURNAL_FILE, RELAY_FILE, HeldLock, slots_with_a_journal, try_lock
+
+log = structlog.get_logger()
+
+
+class Sidecar:
+    """Runs until :meth:`stop`. Each journal has a thread for each sink, so a sink that is away holds up no other.
+
+    ``open_all_sinks`` makes a fresh set of sinks for each journal: a sink serves one caller at a time.
+    """
+
+    def __init__(
+        self,
+        journals_dir: Path,
+        open_all_sinks: Callable[[], list[Sink]],
+        follower: ChampionFollower,
+        *,
+        batch_rows: int,
+        follow_interval_s: float,
+    ) -> None:
+        self._journals_dir = journals_dir
+        self._open_all_sinks = open_all_sinks
+        self._follower = follower
+        self._batch_rows = batch_rows
+        self._follow_interval_s = follow_interval_s
+        self._stop = threading.Event()
+        self._locks: dict[Path, HeldLock] = {}
+        self._threads: list[threading.Thread] = []
+
+    def run(self) -> None:
+        """Block until :meth:`stop`, then until every thread has finished what it has in hand."""
+        following = self._start("follower", self._follow)
+        while not self._stop.wait(0.5):
+            self._relay_free_slots()
+        following.join()
+        for thread in self._threads:
+            thread.join()
+        for lock in self._locks.values():
+            lock.release()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _follow(self) -> None:
+        wait_s = 0.0
+        while not self._stop.wait(wait_s):
+            try:
+                self._follower.follow()
+            except Exception:  # a thread's border: whatever fails, the next look may not
+                log.exception("follow_failed")
+            wait_s = self._follow_interval_s
+
+    def _relay_free_slots(self) -> None:
+        for slot in slots_with_a_journal(self._journals_dir):
+            if slot not in self._locks and (lock := try_lock(slot / "relay.lock")) is not None:
+                self._locks[slot] = lock
+                self._relay_slot(slot)
+
+    def _relay_slot(self, slot: Path) -> None:
+        sinks = self._open_all_sinks()
+        names = [sink.name for sink in sinks]
+        log.info("relaying", slot=slot.name, sinks=names)
+        RelayState(slot / RELAY_FILE, names).close()  # before the threads, so that none meets a file half made
+        for sink in sinks:
+            work = functools.partial(self._relay, slot, sink, names)
+            self._threads.append(self._start(f"relay-{slot.name}-{sink.name}", work))
+
+    def _relay(self, slot: Path, sink: Sink, names: list[str]) -> None:
+        """One thread: restart after whatever goes wrong with the files, because the journal is still there."""
+        while not self._stop.is_set():
+            try:
+                with (
+                    contextlib.closing(JournalReader(slot / JOURNAL_FILE)) as journal,
+                    contextlib.closing(RelayState(slot / RELAY_FILE, names)) as state,
+                ):
+                    run_relay(Relay(journal, state, sink, batch_rows=self._batch_rows), self._stop)
+            except sqlite3.Error as error:
+                log.error("relay_failed", slot=slot.name, sink=sink.name, error=str(error))
+                self._stop.wait(1.0)
+        sink.close()
+
+    def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=work, name=name)
+        thread.start()
+        return thread

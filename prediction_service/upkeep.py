@@ -1,0 +1,82 @@
+"""Background work of the server: looks for a new champion, keeps the journal small, hands on what was refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.events import format_utc
+from prediction_service.journal import Journal, entry_of
+from prediction_service.metrics import ServingMetrics
+from prediction_service.rejections import RejectionLog
+from prediction_service.relay_state import read_relay_state
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Runs tasks by name, each on its own thread at its own interval, until :meth:`stop`."""
+
+    def __init__(self, metrics: ServingMetrics) -> None:
+        self._failures = metrics.background_failures
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def every(self, interval_s: float, task: str, work: Callable[[], None]) -> None:
+        self._failures.labels(task)
+        thread = threading.Thread(target=self._repeat, args=(interval_s, task, work), name=task, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _repeat(self, interval_s: float, task: str, work: Callable[[], None]) -> None:
+        while not self._stop.wait(interval_s):
+            try:
+                work()
+            except Exception:  # a thread's border: the work comes again, and the failure is counted
+                self._failures.labels(task).inc()
+                log.exception("background_failure", task=task)
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+class JournalKeeper:
+    """Checkpoints and trims one journal."""
+
+    def __init__(self, journal: Journal, relay_path: Path, *, retention_s: float, retention_bytes: int) -> None:
+        self._journal = journal
+        self._relay_path = relay_path
+        self._retention = timedelta(seconds=retention_s)
+        self._retention_bytes = retention_bytes
+
+    def __call__(self) -> None:
+        self._trim()
+        self._journal.maintain()
+
+    def _trim(self) -> None:
+        """Rows go only when every sink has them; without a sidecar's word nothing goes."""
+        sinks = read_relay_state(self._relay_path).values()
+        if not sinks:
+            return
+        delivered_seq = min(sink.delivered_seq for sink in sinks)
+        older_than = format_utc(datetime.now(UTC) - self._retention)
+        while self._journal.trim(delivered_seq=delivered_seq, older_than=older_than, above_bytes=self._retention_bytes):
+            continue
+
+
+def hand_on_rejections(rejections: RejectionLog, journal: Journal) -> None:
+    """Keep what was refused since the last time as one journal entry; a full journal keeps it for the next time."""
+    event = rejections.take()
+    if event is None:
+        return
+    try:
+        journal.append([entry_of(event)])
+    except TryAgainLaterError:
+        rejections.put_back(event)
