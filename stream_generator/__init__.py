@@ -1,0 +1,1 @@
+"""Drives the services from outside: paced streams with injected drift, delayed labels, and replays."""

@@ -1,0 +1,75 @@
+"""What will be sent, one item after the other: nothing here knows HTTP or waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+import numpy as np
+
+from event_backbone.case import Case
+from stream_generator.changes import Label
+from stream_generator.injection import Injector
+from stream_generator.pacing import EvenPace
+from stream_generator.records import StreamRow, endless
+from stream_generator.scenarios import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One request to come.
+
+    ``due_s`` counts from the start of the run; ``None`` means at once. ``label`` is ``None`` when none will be sent.
+    """
+
+    record_id: str
+    body: bytes
+    due_s: float | None
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A paced stream: ``rate`` in records a second (``None``: as fast as possible), ``count`` ``None`` without end."""
+
+    run_id: str
+    seed: int
+    count: int | None
+    rate: float | None
+    label_share: float
+    scenario: Scenario
+
+    @property
+    def start_index(self) -> int:
+        """The first record that the scenario may change."""
+        return self.scenario.timing(self.count).start
+
+    def items(self, rows: list[StreamRow], case: Case) -> Iterator[Outgoing]:
+        """The same seed gives the same items, whatever happens to them."""
+        order, labelled = (np.random.default_rng([self.seed, number]) for number in (1, 2))
+        injector = Injector(self.scenario, case, self.scenario.timing(self.count), self.seed)
+        pace = EvenPace(self.rate)
+        for index, row in enumerate(islice(endless(rows, order), self.count)):
+            sent = injector.apply(index, row)
+            label = sent.label if labelled.random() < self.label_share else None
+            record_id = f"{self.run_id}-{index}"
+            yield Outgoing(record_id, request_body(record_id, sent.record), pace.due_s(index), label)
+
+
+def request_body(record_id: str, record: dict[str, object]) -> bytes:
+    return msgspec.json.encode({**record, "record_id": record_id})
+
+
+class SharedIterator(Iterator[Outgoing]):
+    """Lets several threads take from one iterator."""
+
+    def __init__(self, items: Iterable[Outgoing]) -> None:
+        self._items = iter(items)
+        self._lock = threading.Lock()
+
+    def __next__(self) -> Outgoing:
+        with self._lock:
+            return next(self._items)
