@@ -105,6 +105,11 @@ def decode_event(body: bytes) -> Event:
     return event
 
 
+def decode_envelope(body: bytes) -> Envelope:
+    """Raises :class:`msgspec.DecodeError` when ``body`` is no envelope."""
+    return _decode_envelope(body)
+
+
 def encode_ndjson(envelopes: Sequence[Envelope]) -> bytes:
     return b"".join(encode_json(envelope) + b"\n" for envelope in envelopes)
 
