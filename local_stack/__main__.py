@@ -1,0 +1,107 @@
+"""``python -m local_stack``, which is what ``make run`` starts: a champion, every service, a stream, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from event_backbone.errors import Fault, SettingsError, StopError, StreamgaugeError
+from event_backbone.settings import read_settings
+from event_backbone.wsgi_server import check_port_is_free
+from local_stack.children import child
+from local_stack.loopback import raise_loopback
+from local_stack.settings import StackSettings
+
+DRIVER = "driver"
+_EXIT_INTERRUPTED = 130
+
+
+def check_ports(settings: StackSettings) -> None:
+    """Raise :class:`SettingsError` naming every port that is taken."""
+    faults: list[Fault] = []
+    for host, port in (
+        (settings.prediction_host, settings.prediction_port),
+        (settings.monitoring_host, settings.monitoring_port),
+    ):
+        try:
+            check_port_is_free(host, port)
+        except SettingsError as error:
+            faults += error.faults
+    if faults:
+        raise SettingsError("ports", faults)
+
+
+def run_folder(settings: StackSettings) -> Path | None:
+    """A fresh folder for a run that is to be checked; ``None``, which is the case's own, for one that goes on."""
+    if settings.records is None or settings.run_dir is not None:
+        return settings.run_dir
+    return settings.case_dir / "runs" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+
+
+def train(settings: StackSettings) -> None:
+    """Make sure that there is a champion; raise :class:`StopError` when there is none afterwards."""
+    arguments = ["-m", "training", "--case", settings.case, "--if-needed"]
+    if settings.data_dir is not None:
+        arguments += ["--data-dir", str(settings.data_dir)]
+    with child(arguments) as training:
+        code = training.wait()
+    if code != 0:
+        raise StopError(f"train-model ended with {code}: there is no champion to serve")
+
+
+def environment(settings: StackSettings) -> Mapping[str, str]:
+    """What the processes are told: ours, and where this run keeps its state."""
+    return {
+        **os.environ,
+        "CASE": settings.case,
+        "RUN_DIR": str(settings.kept_in),
+        "SINKS": os.environ.get("SINKS") or settings.monitoring_url,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def run_processes(settings: StackSettings) -> int:
+    """Run everything until the driver has ended, a service has died or a signal came; return the exit code."""
+    from local_stack.processes import ProcessGroup
+
+    env = environment(settings)
+    group = ProcessGroup()
+    group.add("prediction", ["-m", "prediction_service"], env)
+    group.add("sidecar", ["-m", "prediction_service", "sidecar"], env)
+    group.add("monitoring", ["-m", "monitoring_service"], env)
+    group.add(DRIVER, ["-m", "local_stack.drive"], env)
+    group.loop()
+    if group.first_to_end not in (None, DRIVER):
+        raise StopError(f"{group.first_to_end} ended before its time, with {group.returncode}; everything was stopped")
+    return int(group.returncode)
+
+
+def start() -> int:
+    settings = read_settings(StackSettings)
+    settings.load_case()
+    if raise_loopback():
+        click.echo("the loopback interface was down: brought it up")
+    check_ports(settings)
+    train(settings)
+    settings = settings.model_copy(update={"run_dir": run_folder(settings)})
+    return run_processes(settings)
+
+
+def main() -> None:
+    try:
+        code = start()
+    except KeyboardInterrupt:
+        code = _EXIT_INTERRUPTED
+    except StreamgaugeError as error:
+        click.echo(f"run: {error}", err=True)
+        code = 2 if isinstance(error, SettingsError) else 1
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

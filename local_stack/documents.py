@@ -1,0 +1,83 @@
+"""What the generator, the prediction service and monitoring say about a run: the parts that the check reads."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from event_backbone.errors import StopError
+
+Document = TypeVar("Document", "Sent", "Kept", "Counted")
+
+
+class InjectedScenario(Struct, frozen=True):
+    name: str
+    start_index: int
+    columns: list[str]
+
+
+class Sent(Struct, frozen=True):
+    """The generator's summary."""
+
+    sent: int
+    answered: int
+    failed: int
+    labels_sent: int
+    labels_failed: int
+    scenario: InjectedScenario
+    faults: dict[str, int] = {}
+
+
+class JournalCounts(Struct, frozen=True):
+    predictions: int
+    labels: int
+    rejections: int
+
+
+class SinkState(Struct, frozen=True):
+    lag: int
+    parked: int
+    fault: str | None = None
+
+
+class Kept(Struct, frozen=True):
+    """The prediction service's ``/status``."""
+
+    journal: JournalCounts
+    sinks: dict[str, SinkState]
+
+
+class Totals(Struct, frozen=True):
+    predictions: int
+    labels: int
+    rejected_records: int
+    unmatched_labels: int
+
+
+class Evaluation(Struct, frozen=True):
+    at_row: int
+
+
+class Episode(Struct, frozen=True):
+    """A drift verdict. Rows are counted in their order of arrival at monitoring."""
+
+    column: str
+    confirmed_at_row: int
+
+
+class Counted(Struct, frozen=True):
+    """Monitoring's ``/api/state``."""
+
+    totals: Totals
+    episodes: list[Episode]
+    evaluation: Evaluation | None = None
+
+
+def read_document(kind: type[Document], body: bytes, origin: str) -> Document:
+    """Decode one; raise :class:`StopError` naming ``origin`` when it is not what was agreed."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise StopError(f"{origin} is not what was agreed: {error}") from None

@@ -1,0 +1,192 @@
+"""The driver of ``make run``: waits for the services, sends the stream, and checks that all is accounted for.
+
+Run as ``python -m local_stack.drive`` beside the services. Exit code 0: all is well; 1: something is lost, doubled or
+unexplained, or a service fell silent.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import click
+
+from event_backbone.errors import StopError, StreamgaugeError
+from event_backbone.settings import read_settings
+from local_stack.children import child
+from local_stack.documents import Counted, Document, Kept, Sent, read_document
+from local_stack.reconciliation import Check, reconcile
+from local_stack.services import HttpProber, Prober, Service, UnreachableError, Watch, not_ready
+from local_stack.settings import StackSettings
+from local_stack.waiting import Clock, StillWaitingError, SystemClock, poll_until
+
+READY_WITHIN_S = 120.0
+SETTLED_WITHIN_S = 120.0
+LABEL_DELAY_S = 2.0
+#: A run that takes so many times as long as its rate promises will not end well.
+SLOWEST_FACTOR = 5.0
+_SOME_FAILED = 1
+_STOPPED_BY_SIGTERM = 143
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """One run against services that are being started."""
+
+    settings: StackSettings
+    prober: Prober
+    clock: Clock
+    tell: Callable[[str], None]
+
+    @property
+    def services(self) -> tuple[Service, Service]:
+        return (
+            Service("prediction-service", self.settings.prediction_url),
+            Service("monitoring-service", self.settings.monitoring_url),
+        )
+
+    def run(self) -> int:
+        """Return the exit code."""
+        self._wait_until_ready()
+        self._tell_urls()
+        self._send()
+        if self.settings.records is None:
+            return 0
+        self._wait_until_settled()
+        return self._check(self.settings.records)
+
+    def _wait_until_ready(self) -> None:
+        try:
+            poll_until(
+                lambda: not_ready(self.services, self.prober),
+                timeout_s=READY_WITHIN_S,
+                clock=self.clock,
+                tell=self.tell,
+            )
+        except StillWaitingError as error:
+            raise StopError(f"gave up after {READY_WITHIN_S:g} s: {error}") from None
+
+    def _tell_urls(self) -> None:
+        prediction, monitoring = self.settings.prediction_url, self.settings.monitoring_url
+        self.tell("everything is ready:")
+        self.tell(f"  live page   {monitoring}/")
+        self.tell(f"  web form    {prediction}/")
+        self.tell(f"  API         {prediction}/docs")
+        self.tell(f"  metrics     {prediction}/metrics  {monitoring}/metrics")
+
+    def _send(self) -> None:
+        """Run the generator; that some records failed is for the check to say, anything worse ends the run."""
+        watch = Watch(self.services, self.prober, self.clock)
+        with child(generator_arguments(self.settings)) as generator:
+            deadline = self.clock.now() + _longest_s(self.settings)
+            while (code := generator.poll()) is None:
+                watch.look()
+                if self.clock.now() > deadline:
+                    raise StopError(f"the stream was not through after {_longest_s(self.settings):.0f} s")
+                self.clock.sleep(1.0)
+        if code not in (0, _SOME_FAILED):
+            raise StopError(f"stream-generator ended with {code}")
+
+    def _wait_until_settled(self) -> None:
+        """Until monitoring has counted and evaluated what the journal holds; what is missing then, the check names."""
+        try:
+            poll_until(
+                lambda: unsettled(self._kept(), self._counted(), self._check_every_rows),
+                timeout_s=SETTLED_WITHIN_S,
+                clock=self.clock,
+                tell=self.tell,
+            )
+        except StillWaitingError as error:
+            self.tell(f"gave up after {SETTLED_WITHIN_S:g} s: {error}")
+
+    def _check(self, asked: int) -> int:
+        sent = read_document(Sent, self.settings.summary_path.read_bytes(), str(self.settings.summary_path))
+        window_rows = self.settings.load_case().monitoring.window_rows
+        enough = asked - sent.scenario.start_index >= window_rows
+        checks = reconcile(asked, sent, self._kept(), self._counted(), enough_records=enough)
+        print_checks(checks)
+        faults = [check for check in checks if check.fault]
+        for check in faults:
+            self.tell(f"{check.fault}: {check.what}: expected {check.expected}, found {check.found}")
+        self.tell(f"{'not ' if faults else ''}all is accounted for; the run's files are in {self.settings.kept_in}")
+        return int(bool(faults))
+
+    @property
+    def _check_every_rows(self) -> int:
+        return self.settings.load_case().monitoring.check_every_rows
+
+    def _kept(self) -> Kept:
+        return self._read(Kept, f"{self.settings.prediction_url}/status")
+
+    def _counted(self) -> Counted:
+        return self._read(Counted, f"{self.settings.monitoring_url}/api/state")
+
+    def _read(self, kind: type[Document], url: str) -> Document:
+        try:
+            return read_document(kind, self.prober.get(url).body, url)
+        except UnreachableError as error:
+            raise StopError(f"{url}: {error}") from None
+
+
+def unsettled(kept: Kept, counted: Counted, check_every_rows: int) -> str | None:
+    """What is still on its way; ``None`` when nothing is."""
+    lag = sum(sink.lag for sink in kept.sinks.values())
+    if lag:
+        return f"{lag} rows of the journal are not delivered yet"
+    wanted, found = kept.journal, counted.totals
+    if found.predictions < wanted.predictions or found.labels < wanted.labels:
+        return f"monitoring has counted {found.predictions} of {wanted.predictions} predictions, {found.labels} labels"
+    evaluated = counted.evaluation.at_row if counted.evaluation else 0
+    if found.predictions - evaluated >= check_every_rows:
+        return f"monitoring has evaluated up to row {evaluated} of {found.predictions}"
+    return None
+
+
+def _longest_s(settings: StackSettings) -> float:
+    if settings.records is None:
+        return float("inf")
+    return 120.0 + SLOWEST_FACTOR * settings.records / settings.records_per_s
+
+
+def generator_arguments(settings: StackSettings) -> list[str]:
+    """The command line of the generator, after ``python``."""
+    options = {
+        "--case": settings.case,
+        "--url": settings.prediction_url,
+        "--rate": f"{settings.records_per_s:g}",
+        "--scenario": settings.scenario,
+        "--seed": str(settings.seed),
+        "--label-delay": f"{LABEL_DELAY_S:g}",
+        "--summary": str(settings.summary_path),
+    }
+    if settings.records is not None:
+        options["--count"] = str(settings.records)
+    return ["-m", "stream_generator", "send", *(word for pair in options.items() for word in pair)]
+
+
+def print_checks(checks: list[Check]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("check", "expected", "found", "", title="Is everything accounted for?")
+    for check in checks:
+        table.add_row(
+            check.what, check.expected, check.found, check.fault or "ok", style="red" if check.fault else None
+        )
+    Console(width=None if sys.stdout.isatty() else 110).print(table)
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_STOPPED_BY_SIGTERM))
+    try:
+        code = Driver(read_settings(StackSettings), HttpProber(), SystemClock(), click.echo).run()
+    except StreamgaugeError as error:
+        click.echo(f"driver: {error}", err=True)
+        code = 1
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The services from outside: are they ready, do they still answer, what do they say they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from event_backbone.errors import StopError, StreamgaugeError
+from local_stack.waiting import Clock
+
+#: Time enough for a loaded machine, short enough that nobody takes a hang for work.
+SILENCE_ALLOWED_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    body: bytes
+
+
+class UnreachableError(StreamgaugeError):
+    """No answer came; the message says how."""
+
+
+class Prober(Protocol):
+    """GET with a bounded wait. Raises :class:`UnreachableError` when no whole answer came; any status is an answer."""
+
+    def get(self, url: str) -> Reply: ...
+
+
+class HttpProber:
+    """The real one."""
+
+    def __init__(self, timeout_s: float = 5.0) -> None:
+        import requests
+
+        self._session = requests.Session()
+        # Proxies are not for the loopback interface.
+        self._session.trust_env = False
+        self._timeout_s = timeout_s
+
+    def get(self, url: str) -> Reply:
+        from requests import ConnectionError as RefusedError
+        from requests import RequestException, Timeout
+
+        try:
+            response = self._session.get(url, timeout=self._timeout_s)
+        except Timeout:
+            raise UnreachableError(f"no answer within {self._timeout_s:g} s") from None
+        except RefusedError:
+            raise UnreachableError("can't connect") from None
+        except RequestException as error:
+            raise UnreachableError(type(error).__name__) from None
+        return Reply(response.status_code, response.content)
+
+
+def fault_in(service: Service, path: str, prober: Prober) -> str | None:
+    """Why ``path`` is not answered with 200, in the service's own words where it has any; ``None`` when it is."""
+    try:
+        reply = prober.get(service.url + path)
+    except UnreachableError as error:
+        return str(error)
+    return None if reply.status == 200 else f"{reply.status} {reply.body[:300].decode(errors='replace')}".strip()
+
+
+def not_ready(services: Sequence[Service], prober: Prober) -> str | None:
+    """Which services are not ready, and why; ``None`` when all are."""
+    faults = {service.name: fault_in(service, "/readyz", prober) for service in services}
+    return "; ".join(f"{name} is not ready: {fault}" for name, fault in faults.items() if fault) or None
+
+
+class Watch:
+    """Notices a service that has stopped answering while its process is still there."""
+
+    def __init__(self, services: Sequence[Service], prober: Prober, clock: Clock) -> None:
+        self._services = services
+        self._prober = prober
+        self._clock = clock
+        self._heard_at = dict.fromkeys(services, clock.now())
+
+    def look(self) -> None:
+        """Raise :class:`StopError` naming a service that has been silent for too long."""
+        for service in self._services:
+            fault = fault_in(service, "/livez", self._prober)
+            if fault is None:
+                self._heard_at[service] = self._clock.now()
+                continue
+            silent_s = self._clock.now() - self._heard_at[service]
+            if silent_s > SILENCE_ALLOWED_S:
+                raise StopError(f"{service.name} has not answered for {silent_s:.0f} s: {fault}")

@@ -1,0 +1,54 @@
+"""Waiting with a bound, and saying what for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from event_backbone.errors import StreamgaugeError
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class StillWaitingError(StreamgaugeError):
+    """Time is up; the message is what was still missing."""
+
+
+def poll_until(
+    missing: Callable[[], str | None],
+    *,
+    timeout_s: float,
+    clock: Clock,
+    tell: Callable[[str], None],
+    every_s: float = 0.5,
+    tell_every_s: float = 5.0,
+) -> None:
+    """Call ``missing`` until it returns ``None``; tell what it returned now and then.
+
+    Raises:
+        StillWaitingError: with what it returned last, after ``timeout_s``.
+    """
+    started_at = clock.now()
+    tell_at = started_at + tell_every_s
+    while (what := missing()) is not None:
+        if clock.now() - started_at >= timeout_s:
+            raise StillWaitingError(what)
+        if clock.now() >= tell_at:
+            tell(f"waiting: {what}")
+            tell_at += tell_every_s
+        clock.sleep(every_s)
