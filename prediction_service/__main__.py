@@ -59,8 +59,7 @@ def _serve() -> None:
         lambda draining: build_serving(settings, case, draining),
         host=settings.prediction_host,
         port=settings.prediction_port,
-        # More threads than may be in flight: the others are there to say 503 and to answer probes.
-        threads=settings.max_in_flight * 2,
+        threads=settings.server_threads,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,7 +10,16 @@ import uuid_utils
 
 from event_backbone.case import Case
 from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
-from event_backbone.events import Label, ModelRef, Prediction, content_hash, decode_event, format_utc, parse_utc
+from event_backbone.events import (
+    Label,
+    ModelRef,
+    Prediction,
+    content_hash,
+    decode_event,
+    format_utc,
+    parse_utc,
+    utc_now,
+)
 from event_backbone.problems import problem, rejection
 from event_backbone.validation import Record, RecordDecoder, fault_in_record_id
 from prediction_service.journal import Entry, Journal, Kept, entry_of
@@ -66,13 +74,13 @@ class PredictionHandlers:
         max_batch_records: int,
     ) -> None:
         self._case = case
+        self._case_sha256 = case.sha256
         self._journal = journal
         self._scorer_in_use = scorer_in_use
         self._metrics = metrics
         self._rejections = rejections
         self._max_batch_records = max_batch_records
         self.decoder = RecordDecoder(case)
-        self._columns = case.column_names
 
     # Predictions --------------------------------------------------------------------------------------------------
 
@@ -118,17 +126,18 @@ class PredictionHandlers:
         return scorer
 
     def _prediction(self, record: Record, scorer: Scorer, score: float) -> Prediction:
-        values = {name: getattr(record, name) for name in self._columns}
+        values = msgspec.structs.asdict(record)
+        del values["record_id"]
         return Prediction(
             record_id=record.record_id or str(uuid_utils.uuid7()),
             case=self._case.name,
-            case_sha256=self._case.sha256,
+            case_sha256=self._case_sha256,
             record=values,
             prediction=scorer.decide(score),
             score=score,
             model=scorer.model,
             bundle_sha256=scorer.bundle_sha256,
-            predicted_at=_now(),
+            predicted_at=utc_now(),
             content_hash=content_hash(values),
         )
 
@@ -217,7 +226,7 @@ class PredictionHandlers:
         if faults:
             raise RejectedError(faults)
         at = payload.get("labelled_at")
-        when = _now() if at is None else format_utc(parse_utc(at))
+        when = utc_now() if at is None else format_utc(parse_utc(at))
         return Label(payload["record_id"], self._case.name, payload["label"], when)
 
     def _faults_in_label(self, payload: Any) -> list[Fault]:
@@ -238,10 +247,6 @@ class PredictionHandlers:
             faults.append(Fault("labelled_at", "format", "must be an RFC 3339 time with an offset"))
         unknown = sorted(set(payload) - {"record_id", "label", "labelled_at"})
         return faults + [Fault(name[:64], "unknown", "is not a field of a label") for name in unknown]
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _is_time(value: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import prometheus_client
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_swagger_ui import get_swaggerui_blueprint
 from msgspec import json
@@ -21,7 +21,6 @@ from prediction_service.answering import PredictionHandlers, Reply
 from prediction_service.form import CaseForm
 from prediction_service.front import retry_after_header, too_large, unavailable
 from prediction_service.journal import Journal, JournalReader
-from prediction_service.metrics import ServingMetrics
 from prediction_service.openapi import openapi_document
 from prediction_service.status import ReplicaStatus
 
@@ -33,7 +32,7 @@ def build_api(
     handlers: PredictionHandlers,
     journal: Journal,
     status: ReplicaStatus,
-    metrics: ServingMetrics,
+    registry: CollectorRegistry,
     *,
     max_body_bytes: int,
 ) -> Flask:
@@ -43,10 +42,9 @@ def build_api(
     app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes
     _add_predictions(app, handlers)
     _add_stored_predictions(app, case, journal, status)
-    _add_probes(app, status, metrics.registry)
+    _add_probes(app, status, registry)
     _add_pages(app, case, handlers, max_body_bytes)
     _add_errors(app, max_body_bytes)
-    _count_requests(app, metrics)
     return app
 
 
@@ -187,20 +185,4 @@ def _add_errors(app: Flask, max_body_bytes: int) -> None:
         code = error.code or 500
         response = _render((code, problem(code, error.description or error.name)))
         response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
-        return response
-
-
-def _count_requests(app: Flask, metrics: ServingMetrics) -> None:
-    endpoints = {"predict": "predict", "predict_batch": "predict_batch", "labels": "labels"}
-
-    @app.before_request
-    def start() -> None:
-        g.timer = metrics.request_seconds.labels(endpoints.get(request.endpoint or "", "other")).time()
-        g.timer.__enter__()
-
-    @app.after_request
-    def finish(response: Response) -> Response:
-        endpoint = endpoints.get(request.endpoint or "", "other")
-        metrics.requests.labels(endpoint, str(response.status_code)).inc()
-        g.timer.__exit__(None, None, None)
         return response

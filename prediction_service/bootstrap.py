@@ -71,7 +71,7 @@ def build_serving(settings: ServingSettings, case: Case, draining: Draining) -> 
     handlers = PredictionHandlers(
         case, journal, lambda: champion.scorer, metrics, rejections, settings.max_batch_records
     )
-    flask_app = build_api(case, handlers, journal, status, metrics, max_body_bytes=settings.max_body_bytes)
+    flask_app = build_api(case, handlers, journal, status, metrics.registry, max_body_bytes=settings.max_body_bytes)
     admission = Admission(settings.max_in_flight)
     metrics.in_flight.set_function(lambda: admission.in_flight)
     front = Front(

@@ -10,12 +10,14 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import Counter
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.problems import CONTENT_TYPE, problem
 from prediction_service.answering import Reply
-from prediction_service.metrics import ServingMetrics
+from prediction_service.metrics import ENDPOINTS, OTHER, ServingMetrics
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -73,8 +75,10 @@ class Front:
         self._lane = lane
         self._max_body_bytes = max_body_bytes
         self._requests = metrics.requests
-        self._counters = {status: metrics.requests.labels("predict", str(status)) for status in _STATUS_LINES}
-        self._observe_seconds = metrics.request_seconds.labels("predict").observe
+        self._observe_seconds = {
+            endpoint: metrics.request_seconds.labels(endpoint).observe for endpoint in (*ENDPOINTS.values(), OTHER)
+        }
+        self._counters: dict[tuple[str, str], Counter] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -84,27 +88,49 @@ class Front:
             self._shed.inc()
             return _send(start_response, unavailable("too many requests are in flight", 1.0), 1.0)
         try:
-            if self._lane and path == "/predict" and environ["REQUEST_METHOD"] == "POST":
-                return self._answer_in_lane(environ, start_response)
-            return self._flask_app(environ, start_response)
+            return self._answer(path, environ, start_response)
         finally:
             self._admission.leave()
 
-    def _answer_in_lane(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    def _answer(self, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer through the lane or through Flask, and count what was answered."""
         started = time.perf_counter()
-        retry_after_s = 0.0
+        endpoint = ENDPOINTS.get(path, OTHER)
+        if self._lane and endpoint == "predict" and environ["REQUEST_METHOD"] == "POST":
+            status, answer = self._answer_in_lane(environ, start_response)
+        else:
+            status, answer = self._answer_in_flask(environ, start_response)
+        self._counter(endpoint, status).inc()
+        self._observe_seconds[endpoint](time.perf_counter() - started)
+        return answer
+
+    def _answer_in_flask(self, environ: WSGIEnvironment, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
+        statuses: list[str] = []
+
+        def noting(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            statuses.append(status[:3])
+            return start_response(status, headers, *rest)
+
+        answer = self._flask_app(environ, noting)
+        return statuses[-1], answer
+
+    def _counter(self, endpoint: str, status: str) -> Counter:
+        counter = self._counters.get((endpoint, status))
+        if counter is None:
+            counter = self._counters[endpoint, status] = self._requests.labels(endpoint, status)
+        return counter
+
+    def _answer_in_lane(self, environ: WSGIEnvironment, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
         try:
             body = read_body(environ, self._max_body_bytes)
             reply = too_large(self._max_body_bytes) if body is None else self._predict(body)
         except TryAgainLaterError as error:
-            retry_after_s = error.retry_after_s
-            reply = unavailable(str(error), retry_after_s)
-        self._counters[reply[0]].inc()
-        self._observe_seconds(time.perf_counter() - started)
-        return _send(start_response, reply, retry_after_s)
+            reply = unavailable(str(error), error.retry_after_s)
+            return "503", _send(start_response, reply, error.retry_after_s)
+        return str(reply[0]), _send(start_response, reply)
 
 
-def _send(start_response: StartResponse, reply: Reply, retry_after_s: float) -> list[bytes]:
+def _send(start_response: StartResponse, reply: Reply, retry_after_s: float = 1.0) -> list[bytes]:
     status, body = reply
     headers = [
         ("Content-Type", "application/json" if status == 200 else CONTENT_TYPE),

@@ -1,7 +1,8 @@
 """The journal: a local SQLite file in which everything answered is kept before it is answered.
 
-There is one writer, this class, through one connection; the sidecar reads the same file with its own. ``seq`` is
-``AUTOINCREMENT``, so a trimmed journal never reuses a number and a cursor never skips a new row.
+There is one writer, :class:`Journal`; the sidecar reads the same file with a connection of its own. A ``seq`` is never
+given twice, so a cursor never skips a new row: whatever deletes rows writes down the highest number given so far
+(``docs/adr/0003-seq-without-autoincrement.md``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Literal
 
 import structlog
 import uuid_utils
+from msgspec import Struct
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import (
@@ -35,7 +37,7 @@ log = structlog.get_logger()
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     event_id TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL,
     record_id TEXT NOT NULL,
@@ -43,10 +45,10 @@ CREATE TABLE IF NOT EXISTS entries (
     body BLOB NOT NULL,
     appended_at TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS identity (journal_id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS identity (journal_id TEXT NOT NULL, given_seq INTEGER NOT NULL);
 """
 _INSERT = (
-    "INSERT INTO entries (event_id, kind, record_id, content_hash, body, appended_at) VALUES (?, ?, ?, ?, ?, ?) "
+    "INSERT INTO entries (seq, event_id, kind, record_id, content_hash, body, appended_at) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (event_id) DO NOTHING"
 )
 # Given prediction:<id>, label:<id>: and label:<id>; - the character after ':', so the range holds this record's labels.
@@ -61,8 +63,7 @@ class JournalUnavailableError(TryAgainLaterError):
     """The journal is at its bound, or the disk refuses: nothing was kept, so nothing may be answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A row to be."""
 
     event_id: str
@@ -73,8 +74,7 @@ class Entry:
     appended_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """What the journal holds under an entry's ``event_id`` now: the entry itself, or an earlier one."""
 
     new: bool
@@ -137,6 +137,7 @@ class Journal:
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.executescript(_SCHEMA)
         self.journal_id = self._identity()
+        self._last_seq = _last_seq(self._db)
         self._rows = Counter(dict(self._db.execute("SELECT kind, count(*) FROM entries GROUP BY kind")))
         self._bytes = self._measure()
 
@@ -144,7 +145,7 @@ class Journal:
         row = self._db.execute("SELECT journal_id FROM identity").fetchone()
         if row is None:
             row = (str(uuid_utils.uuid7()),)
-            self._db.execute("INSERT INTO identity VALUES (?)", row)
+            self._db.execute("INSERT INTO identity VALUES (?, 0)", row)
         return str(row[0])
 
     # Writing ------------------------------------------------------------------------------------------------------
@@ -165,10 +166,7 @@ class Journal:
         return waiting.kept
 
     def _commit_queue(self) -> None:
-        group = []
-        with contextlib.suppress(IndexError):
-            while True:
-                group.append(self._queue.popleft())
+        group = [self._queue.popleft() for _ in range(len(self._queue))]  # only the lock's holder takes from it
         try:
             self._check_bound()
             kept = self._insert_all([entry for waiting in group for entry in waiting.entries])
@@ -198,8 +196,10 @@ class Journal:
             return iter([self._insert(entry) for entry in entries])
 
     def _insert(self, entry: Entry) -> Kept:
-        row = (entry.event_id, entry.kind, entry.record_id, entry.content_hash, entry.body, entry.appended_at)
+        seq = self._last_seq + 1
+        row = (seq, entry.event_id, entry.kind, entry.record_id, entry.content_hash, entry.body, entry.appended_at)
         if self._db.execute(_INSERT, row).rowcount == 1:
+            self._last_seq = seq  # a number whose transaction fails is a gap, which readers expect
             return Kept(True, entry.content_hash, entry.body)
         query = "SELECT content_hash, body FROM entries WHERE event_id = ?"
         held = self._db.execute(query, (entry.event_id,)).fetchone()
@@ -228,8 +228,9 @@ class Journal:
             with self._transaction():
                 kinds = Counter(kind for (kind,) in self._db.execute(_SELECT_RECORD, keys))
                 if kinds:
-                    self._db.execute(_DELETE_RECORD, keys)
                     kept = self._insert(erasure)
+                    self._db.execute(_DELETE_RECORD, keys)
+                    self._note_given_seq()
             if kinds:
                 self._rows -= kinds
                 self._count(erasure, kept)
@@ -259,9 +260,13 @@ class Journal:
                     row for row in self._db.execute(query, (delivered_seq, at_most)) if too_large or row[2] < older_than
                 ]
                 self._db.executemany("DELETE FROM entries WHERE seq = ?", [(row[0],) for row in doomed])
+                self._note_given_seq()
             self._rows -= Counter(row[1] for row in doomed)
             self._bytes -= sum(row[3] + _ROW_OVERHEAD_BYTES for row in doomed)
         return len(doomed)
+
+    def _note_given_seq(self) -> None:
+        self._db.execute("UPDATE identity SET given_seq = ?", (self._last_seq,))
 
     def maintain(self) -> None:
         """Checkpoint the write-ahead log and measure the file; called by a background thread every few seconds."""
@@ -300,6 +305,11 @@ class Journal:
             self._db.close()
 
 
+def _last_seq(db: sqlite3.Connection) -> int:
+    query = "SELECT max(coalesce((SELECT max(seq) FROM entries), 0), given_seq) FROM identity"
+    return int(db.execute(query).fetchone()[0])
+
+
 class JournalReader:
     """Reader of a journal file, in any process; never writes. One caller at a time."""
 
@@ -313,8 +323,7 @@ class JournalReader:
 
     def last_seq(self) -> int:
         """The highest ``seq`` ever given, also when its row is trimmed."""
-        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
-        return int(row[0]) if row else 0
+        return _last_seq(self._db)
 
     def after(self, seq: int, *, limit: int) -> list[Row]:
         """Rows in order, from the first above ``seq``."""

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 #: Seconds; a one-row prediction takes well under a millisecond, a queued one must stay visible.
 LATENCY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
-#: Label values for requests; anything else Flask answers is ``other``.
-ENDPOINTS = ("predict", "predict_batch", "labels", "other")
+#: Path → label value for requests; any other path is ``other``.
+ENDPOINTS = {"/predict": "predict", "/predict/batch": "predict_batch", "/labels": "labels"}
+OTHER = "other"
 
 #: Why a field is refused. ``column`` and ``reason`` come from these and the case file, never from a request.
 REASONS = ("missing", "null", "type", "not_finite", "range", "length", "unknown", "target", "format", "json", "invalid")
@@ -71,7 +72,7 @@ class ServingMetrics:
         self._start_at_zero(case)
 
     def _start_at_zero(self, case: Case) -> None:
-        for endpoint in ENDPOINTS:
+        for endpoint in (*ENDPOINTS.values(), OTHER):
             self.request_seconds.labels(endpoint)
             for status in ("200", "503"):
                 self.requests.labels(endpoint, status)

@@ -43,6 +43,8 @@ class ServingSettings(ReplicaSettings):
         default=1024**3, ge=0, description="delivered rows are trimmed earlier above this journal size"
     )
 
+    server_threads: int = Field(default=24, ge=1, le=1000, description="threads that requests run on")
+
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:
         if self.prediction_host not in LOOPBACK_HOSTS:

@@ -1,0 +1,42 @@
+"""The yardstick: a Flask route that reads the body and answers 200 bytes, on the same server as ours."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from flask import Flask, request
+
+from event_backbone.wsgi_server import serve
+from prediction_service.settings import ServingSettings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+ANSWER = b"x" * 200
+
+
+class EmptyRoute:
+    def __init__(self) -> None:
+        self._app = Flask(__name__)
+
+        @self._app.route("/predict", methods=["GET", "POST"])
+        def predict() -> bytes:
+            request.get_data()
+            return ANSWER
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._app(environ, start_response)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+if __name__ == "__main__":
+    serve(
+        lambda _draining: EmptyRoute(),
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        threads=ServingSettings().server_threads,
+    )
