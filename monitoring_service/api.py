@@ -1,0 +1,137 @@
+"""The HTTP doors: views parse, call one method and render."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import prometheus_client
+from flask import Flask, Response, render_template, request, send_file
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
+
+from event_backbone.case import Case
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.problems import CONTENT_TYPE, problem
+from monitoring_service.intake import Intake
+from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.reports import ReportFolder
+from monitoring_service.snapshot import Lookout
+from monitoring_service.state import history_document, state_document
+
+ARRIVALS_SHOWN_S = 300
+#: The page runs nothing but what this service serves.
+_PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+#: A report is one file with scripts and styles inside, made by a library from records that strangers sent: it gets an
+#: origin of its own and reaches no network.
+_REPORT_POLICY = (
+    "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the views call."""
+
+    case: Case
+    intake: Intake
+    lookout: Lookout
+    metrics: MonitoringMetrics
+    reports: ReportFolder
+    faults: Callable[[], list[str]]
+    max_body_bytes: int
+
+
+def build_api(parts: Parts) -> Flask:
+    """The Flask application; everything it needs is given, nothing is global."""
+    app = Flask("monitoring_service")
+    app.config["MAX_CONTENT_LENGTH"] = parts.max_body_bytes
+    _add_events(app, parts)
+    _add_state(app, parts)
+    _add_probes(app, parts)
+    _add_pages(app, parts)
+    _add_errors(app, parts)
+    return app
+
+
+def _json(document: Any, code: int = 200) -> Response:
+    return Response(msgspec.json.encode(document), code, content_type="application/json")
+
+
+def _problem(code: int, detail: str) -> Response:
+    return Response(problem(code, detail), code, content_type=CONTENT_TYPE)
+
+
+def _add_events(app: Flask, parts: Parts) -> None:
+    @app.post("/events")
+    def events() -> ResponseReturnValue:
+        return _json(parts.intake.take(request.get_data(cache=False)))
+
+
+def _add_state(app: Flask, parts: Parts) -> None:
+    @app.get("/api/state")
+    def state() -> ResponseReturnValue:
+        return _json(state_document(parts.case, parts.lookout.look()))
+
+    @app.get("/api/history")
+    def history() -> ResponseReturnValue:
+        after_row = request.args.get("after_row", default=0, type=int)
+        arrivals = parts.lookout.arrivals(ARRIVALS_SHOWN_S)
+        return _json(history_document(parts.case, parts.lookout.look(), arrivals, after_row=after_row))
+
+
+def _add_probes(app: Flask, parts: Parts) -> None:
+    @app.get("/livez")
+    def live() -> ResponseReturnValue:
+        return _json({"live": True})
+
+    @app.get("/readyz")
+    def ready() -> ResponseReturnValue:
+        faults = parts.faults()
+        return _json({"ready": not faults, "faults": faults}, 503 if faults else 200)
+
+    @app.get("/metrics")
+    def exposition() -> ResponseReturnValue:
+        text = parts.metrics.exposition(parts.lookout.look())
+        return Response(text, content_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+def _add_pages(app: Flask, parts: Parts) -> None:
+    @app.get("/")
+    def page() -> ResponseReturnValue:
+        response = Response(render_template("live.html", case=parts.case))
+        response.headers["Content-Security-Policy"] = _PAGE_POLICY
+        return response
+
+    @app.get("/reports/latest")
+    def latest_report() -> ResponseReturnValue:
+        report = parts.reports.latest()
+        if report is None:
+            raise NotFound("There is no report yet: the first is made after the first check of a window.")
+        try:
+            response = send_file(report.path.resolve(), mimetype="text/html", max_age=0)
+        except FileNotFoundError:
+            raise NotFound("This report was just replaced; ask again.") from None
+        response.headers["Content-Security-Policy"] = _REPORT_POLICY
+        return response
+
+
+def _add_errors(app: Flask, parts: Parts) -> None:
+    @app.errorhandler(TryAgainLaterError)
+    def later(error: TryAgainLaterError) -> ResponseReturnValue:
+        response = _problem(503, f"{error}; try again in {error.retry_after_s:g} s.")
+        response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+        return response
+
+    @app.errorhandler(RequestEntityTooLarge)
+    def larger(_error: RequestEntityTooLarge) -> ResponseReturnValue:
+        return _problem(413, f"The body is larger than {parts.max_body_bytes} bytes; nothing was stored.")
+
+    @app.errorhandler(HTTPException)
+    def other(error: HTTPException) -> ResponseReturnValue:
+        response = _problem(error.code or 500, error.description or error.name)
+        response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
+        return response

@@ -1,0 +1,217 @@
+"""One transaction's worth of events on their way into the inbox: what is new is kept, what is known is only counted."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from event_backbone.events import Envelope, Erasure, Label, Prediction, Rejections, format_utc, parse_utc
+from monitoring_service.windows import Absent, RejectedRecords, Row
+
+_encode = msgspec.json.Encoder().encode
+
+_INSERT_PREDICTION = """
+INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (record_id) DO NOTHING
+"""
+_LATEST_LABEL = """
+SELECT label, labelled_at FROM labels WHERE record_id = ? AND label IS NOT NULL
+ORDER BY labelled_at DESC, id DESC LIMIT 1
+"""
+_ERASE_PREDICTION = """
+UPDATE predictions SET content_hash = NULL, score = NULL, prediction = NULL, predicted_at = NULL, label = NULL,
+labelled_at = NULL WHERE record_id = ? RETURNING number
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a batch brought. ``rows``, ``rejected`` and ``erased`` (row numbers) are what the windows must learn.
+
+    accepted + duplicates + conflicts is the number of events given.
+    """
+
+    accepted: int
+    duplicates: int
+    conflicts: int
+    rows: Sequence[Row]
+    rejected: Sequence[RejectedRecords]
+    erased: Sequence[int]
+    totals: Mapping[str, int]
+
+
+class Batch:
+    """Collects the events of one transaction; :meth:`finish` writes the sums. Used inside that transaction only.
+
+    Events are known by what :func:`event_backbone.events.event_id` is made of: a prediction by its ``record_id``, a
+    label by ``record_id``, time and value, rejections by their id, an erasure by ``record_id`` and time.
+    """
+
+    def __init__(self, db: sqlite3.Connection, columns: Sequence[str], received_at: float) -> None:
+        self._db = db
+        self._columns = columns
+        self._received_at = received_at
+        self._totals = Counter(dict(db.execute("SELECT name, value FROM totals")))
+        self._outcomes = Counter[str]()
+        self._rows: dict[int, Row] = {}
+        self._rejected: list[RejectedRecords] = []
+        self._erased: list[int] = []
+        self._positions: dict[str, int] = {}
+        self._model_ids: dict[tuple[str, str, str], int] = {}
+
+    def take(self, envelope: Envelope) -> None:
+        match envelope.event:
+            case Prediction():
+                outcome = self._take_prediction(envelope.event)
+            case Label():
+                outcome = self._take_label(envelope.event)
+            case Rejections():
+                outcome = self._take_rejections(envelope.event)
+            case Erasure():
+                outcome = self._take_erasure(envelope.event)
+        self._outcomes[outcome] += 1
+        self._positions[envelope.source] = max(envelope.seq, self._positions.get(envelope.source, envelope.seq))
+
+    def finish(self) -> Stored:
+        self._totals["duplicates"] += self._outcomes["duplicate"]
+        self._totals["conflicts"] += self._outcomes["conflict"]
+        self._db.executemany("INSERT OR REPLACE INTO totals VALUES (?, ?)", self._totals.items())
+        self._db.executemany(
+            "INSERT INTO positions VALUES (?, ?, ?) "
+            "ON CONFLICT (source) DO UPDATE SET seq = max(seq, excluded.seq), at = excluded.at",
+            [(source, seq, self._received_at) for source, seq in self._positions.items()],
+        )
+        return Stored(
+            accepted=self._outcomes["accepted"],
+            duplicates=self._outcomes["duplicate"],
+            conflicts=self._outcomes["conflict"],
+            rows=list(self._rows.values()),
+            rejected=self._rejected,
+            erased=self._erased,
+            totals=dict(self._totals),
+        )
+
+    # Predictions --------------------------------------------------------------------------------------------------
+
+    def _take_prediction(self, event: Prediction) -> str:
+        number = self._totals["predictions"] + 1
+        if self._is_erased(event.record_id):
+            values: tuple[Any, ...] = (None,) * 6
+        else:
+            label, labelled_at = self._db.execute(_LATEST_LABEL, (event.record_id,)).fetchone() or (None, None)
+            values = (event.content_hash, event.score, event.prediction, event.predicted_at, label, labelled_at)
+        content_hash, score, prediction, predicted_at, label, labelled_at = values
+        row = (number, event.record_id, content_hash, self._model_id(event), score, prediction, predicted_at)
+        cursor = self._db.execute(_INSERT_PREDICTION, (*row, self._received_at, label, labelled_at))
+        if not cursor.rowcount:
+            return self._known_prediction(event)
+        self._totals["predictions"] = number
+        self._db.execute("UPDATE labels SET waiting = 0 WHERE record_id = ?", (event.record_id,))
+        if content_hash is not None:
+            self._keep_record(number, event)
+        return "accepted"
+
+    def _known_prediction(self, event: Prediction) -> str:
+        """The first one stands. Another content is a conflict the first time, a repetition afterwards."""
+        (content_hash,) = self._db.execute(
+            "SELECT content_hash FROM predictions WHERE record_id = ?", (event.record_id,)
+        ).fetchone()
+        if content_hash in (None, event.content_hash):
+            return "duplicate"
+        conflict = (event.record_id, event.content_hash, self._received_at)
+        is_new = self._db.execute("INSERT INTO conflicts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", conflict).rowcount
+        return "conflict" if is_new else "duplicate"
+
+    def _keep_record(self, number: int, event: Prediction) -> None:
+        self._db.execute("INSERT INTO records VALUES (?, ?)", (number, _encode(event.record)))
+        self._rows[number] = Row(
+            number,
+            event.record_id,
+            values_of(event.record, self._columns),
+            event.score,
+            event.prediction,
+            event.model,
+            event.bundle_sha256,
+            event.predicted_at,
+            self._received_at,
+        )
+
+    def _model_id(self, event: Prediction) -> int:
+        key = (event.model.name, event.model.version, event.bundle_sha256)
+        if key not in self._model_ids:
+            self._db.execute(
+                "INSERT INTO models (name, version, bundle_sha256) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", key
+            )
+            (self._model_ids[key],) = self._db.execute(
+                "SELECT id FROM models WHERE name = ? AND version = ? AND bundle_sha256 = ?", key
+            ).fetchone()
+        return self._model_ids[key]
+
+    # Labels -------------------------------------------------------------------------------------------------------
+
+    def _take_label(self, event: Label) -> str:
+        labelled_at = format_utc(parse_utc(event.labelled_at))
+        erased = self._is_erased(event.record_id)
+        known = self._db.execute(
+            "SELECT 1 FROM labels WHERE record_id = ? AND labelled_at = ? AND (label = ? OR label IS NULL)",
+            (event.record_id, labelled_at, event.label),
+        ).fetchone()
+        if known:
+            return "duplicate"
+        matched = self._db.execute(
+            "UPDATE predictions SET label = ?, labelled_at = ? "
+            "WHERE record_id = ? AND content_hash IS NOT NULL AND (labelled_at IS NULL OR labelled_at <= ?)",
+            (event.label, labelled_at, event.record_id, labelled_at),
+        ).rowcount
+        waiting = not matched and not erased and not self._is_counted(event.record_id)
+        self._db.execute(
+            "INSERT INTO labels (record_id, labelled_at, label, received_at, waiting) VALUES (?, ?, ?, ?, ?)",
+            (event.record_id, labelled_at, None if erased else event.label, self._received_at, waiting),
+        )
+        self._totals["labels"] += 1
+        return "accepted"
+
+    def _is_counted(self, record_id: str) -> bool:
+        found = self._db.execute("SELECT 1 FROM predictions WHERE record_id = ?", (record_id,)).fetchone()
+        return found is not None
+
+    # Rejections and erasures --------------------------------------------------------------------------------------
+
+    def _take_rejections(self, event: Rejections) -> str:
+        at_row = self._totals["predictions"]
+        row = (event.rejections_id, at_row, event.records, _encode(event.faults), self._received_at)
+        cursor = self._db.execute(
+            "INSERT INTO rejections (rejections_id, at_row, records, faults, received_at) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
+            row,
+        )
+        if not cursor.rowcount:
+            return "duplicate"
+        self._totals["rejected_records"] += event.records
+        self._rejected.append(RejectedRecords(at_row, event.records, event.faults))
+        return "accepted"
+
+    def _take_erasure(self, event: Erasure) -> str:
+        row = (event.record_id, event.erased_at, self._received_at)
+        if not self._db.execute("INSERT INTO erasures VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount:
+            return "duplicate"
+        self._totals["erasures"] += 1
+        self._db.execute("UPDATE labels SET label = NULL, waiting = 0 WHERE record_id = ?", (event.record_id,))
+        self._db.execute("DELETE FROM conflicts WHERE record_id = ?", (event.record_id,))
+        for (number,) in self._db.execute(_ERASE_PREDICTION, (event.record_id,)).fetchall():
+            self._db.execute("DELETE FROM records WHERE number = ?", (number,))
+            self._rows.pop(number, None)
+            self._erased.append(number)
+        return "accepted"
+
+    def _is_erased(self, record_id: str) -> bool:
+        return self._db.execute("SELECT 1 FROM erasures WHERE record_id = ?", (record_id,)).fetchone() is not None
+
+
+def values_of(record: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:
+    """A record's values in the order of the case's columns."""
+    return tuple(record.get(name, Absent.ABSENT) for name in columns)

@@ -1,0 +1,195 @@
+"""The check thread: takes each window that is due to the evaluator, judges the answer and keeps what follows.
+
+No check is left out because the evaluator is slow: rows wait, and :mod:`.intake` refuses more when too many do. Only an
+evaluator that does not answer at all costs checks; they are counted, shown, and judge nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from event_backbone.case import Case
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.events import utc_now
+from monitoring_service.board import PublishedBoard
+from monitoring_service.evaluator_client import EvaluatorFailedError, EvaluatorPort
+from monitoring_service.inbox import Inbox, KeptCheck
+from monitoring_service.messages import Evaluate, Evaluated, Labelled, MakeReport
+from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.standing import (
+    Checked,
+    Examined,
+    Point,
+    after_evaluation,
+    after_failure,
+    encode_point,
+    encode_standing,
+    point_of,
+)
+from monitoring_service.verdict import Moment
+from monitoring_service.windows import Row, Windows, WindowView
+
+log = structlog.get_logger()
+
+#: A lost evaluator is replaced and asked again; a window that ends three of them is given up.
+ATTEMPTS = 3
+LONGEST_PAUSE_S = 15.0
+_IDLE_WAIT_S = 0.5
+
+
+class ReportTimer:
+    """Says when a report is due: there are this many new rows, and the last one is this old."""
+
+    def __init__(self, *, every_rows: int, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_rows = every_rows
+        self._every_s = every_s
+        self._clock = clock
+        self._row = 0
+        self._at: float | None = None
+
+    def is_due(self, row: int) -> bool:
+        is_old = self._at is None or self._clock() - self._at >= self._every_s
+        return is_old and (self._at is None or row - self._row >= self._every_rows)
+
+    def restart(self, row: int) -> None:
+        self._row, self._at = row, self._clock()
+
+
+class Checks:
+    """Runs checks one after the other; everything here happens in one thread, :meth:`run`."""
+
+    def __init__(
+        self,
+        case: Case,
+        windows: Windows,
+        inbox: Inbox,
+        evaluator: EvaluatorPort,
+        board: PublishedBoard,
+        metrics: MonitoringMetrics,
+        report_timer: ReportTimer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._case = case
+        self._windows = windows
+        self._inbox = inbox
+        self._evaluator = evaluator
+        self._board = board
+        self._metrics = metrics
+        self._report_timer = report_timer
+        self._clock = clock
+        self._failures_in_a_row = 0
+
+    def run(self, stopping: threading.Event, between: Callable[[], None]) -> None:
+        """Until ``stopping`` is set; ``between`` is called after each check or idle wait and may take its time."""
+        self._guarded(self._evaluator.start, stopping)
+        while not stopping.is_set():
+            self._guarded(lambda: self.step(stopping, _IDLE_WAIT_S), stopping)
+            self._guarded(between, stopping)
+        self._evaluator.close()
+
+    def _guarded(self, action: Callable[[], object], stopping: threading.Event) -> None:
+        """The thread's border: it must outlive whatever happens in one action."""
+        try:
+            action()
+        except TryAgainLaterError as error:
+            log.warning("checks_postponed", reason=str(error))
+            stopping.wait(1.0)
+        except Exception:
+            log.exception("checks_disturbed")
+            stopping.wait(1.0)
+
+    def step(self, stopping: threading.Event, wait_s: float) -> None:
+        """Make the next check that is due within ``wait_s``, if there is one."""
+        view = self._windows.wait_for_due(wait_s)
+        if view is not None:
+            self._check(view, stopping)
+        if self._board.reports.running:
+            self._board.publish_reports(self._evaluator.reports())
+
+    def _check(self, view: WindowView, stopping: threading.Event) -> None:
+        newest = view.newest
+        if newest is None:
+            self._fail("empty_window", view.row)
+            return
+        started = self._clock()
+        request = Evaluate(view.as_message(self._case.column_names), self._labelled(newest, view.row))
+        try:
+            evaluated = self._ask(request, stopping)
+        except EvaluatorFailedError as error:
+            self._give_up(str(error), stopping)
+            return
+        duration_s = self._clock() - started
+        self._metrics.observe_evaluation(duration_s)
+        self._judge(view, newest, evaluated, duration_s)
+        self._report_if_due(request, view.row)
+
+    def _labelled(self, newest: Row, until_row: int) -> Labelled:
+        return self._inbox.labelled_rows(newest.model, until_row=until_row, limit=self._case.monitoring.window_rows)
+
+    def _ask(self, request: Evaluate, stopping: threading.Event) -> Evaluated:
+        """Ask again while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""
+        attempts = ATTEMPTS if self._failures_in_a_row == 0 else 1
+        while True:
+            try:
+                evaluated = self._evaluator.evaluate(request)
+            except EvaluatorFailedError as error:
+                attempts -= 1
+                self._metrics.evaluator_failures.inc()
+                log.warning("evaluator_failed", row=request.window.row, reason=str(error), attempts_left=attempts)
+                if attempts == 0 or stopping.is_set():
+                    raise
+            else:
+                self._failures_in_a_row = 0
+                return evaluated
+
+    def _judge(self, view: WindowView, newest: Row, evaluated: Evaluated, duration_s: float) -> None:
+        examined = Examined(
+            rows=len(view.rows),
+            oldest_at=view.rows[0].predicted_at,
+            newest_at=newest.predicted_at,
+            model=newest.model,
+            bundle_sha256=newest.bundle_sha256,
+            duration_s=round(duration_s, 6),
+        )
+        moment = Moment(view.row, utc_now())
+        checked = after_evaluation(self._case, self._board.standing, examined, evaluated, moment)
+        for episode in checked.episodes:
+            name = "drift_ended" if episode.ended_at_row is not None else "drift_confirmed"
+            log.info(name, family=episode.family, name=episode.name, row=view.row)
+        if checked.standing.evaluation is not None:
+            self._keep(checked, point_of(checked.standing.evaluation, newest.received_at))
+
+    def _keep(self, checked: Checked, point: Point | None) -> None:
+        standing = checked.standing
+        encoded = encode_point(point) if point is not None else None
+        kept = KeptCheck(standing.checked_row, encoded, encode_standing(standing), checked.episodes)
+        self._inbox.keep_check(kept)
+        self._board.publish(standing, point, checked.episodes)
+        self._windows.mark_checked(standing.checked_row)
+
+    def _give_up(self, reason: str, stopping: threading.Event) -> None:
+        """Every check that is due by now fails with this one: a broken evaluator must not stop the stream."""
+        if stopping.is_set():
+            return
+        self._fail(reason, self._windows.last_due_row)
+        self._failures_in_a_row += 1
+        stopping.wait(min(LONGEST_PAUSE_S, 2.0**self._failures_in_a_row))
+
+    def _fail(self, reason: str, row: int) -> None:
+        moment = Moment(row, utc_now())
+        self._board.count_failed(self._windows.due_until(row))
+        self._keep(after_failure(self._case, self._board.standing, reason, moment), None)
+
+    def _report_if_due(self, request: Evaluate, row: int) -> None:
+        """Evaluations first: while windows wait, a report does not even start."""
+        if self._windows.backlog_rows or not self._report_timer.is_due(row):
+            return
+        self._report_timer.restart(row)
+        try:
+            self._board.publish_reports(self._evaluator.make_report(MakeReport(request.window, request.labelled)))
+        except EvaluatorFailedError as error:
+            log.warning("report_not_made", row=row, reason=str(error))

@@ -1,0 +1,207 @@
+"""The evaluator process: measures windows and makes reports, and is the only process that loads Evidently.
+
+Started by :mod:`.evaluator_client` as ``python -m monitoring_service.evaluator`` with one socket as both stdin and
+stdout. It answers one request after the other and ends when its parent does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from event_backbone.case import Case
+from event_backbone.telemetry import set_up_logging
+from event_backbone.wsgi_server import die_with_parent
+from monitoring_service.drift import measure_columns, measure_scores
+from monitoring_service.messages import (
+    Answer,
+    AskReports,
+    Evaluate,
+    Evaluated,
+    Failed,
+    MakeReport,
+    Mix,
+    Ready,
+    ReportState,
+    Request,
+    Start,
+    decode_request,
+    decode_start,
+    frame,
+    read_frame,
+)
+from monitoring_service.performance import performance
+from monitoring_service.references import Reference, References
+from monitoring_service.reports import ReportFolder, render_report
+
+log = structlog.get_logger()
+
+
+class ReportMaker:
+    """Makes one report at a time in a forked process, so that evaluations go on and a report that fails harms nothing.
+
+    The fork shares the libraries that are loaded already; starting another Python for each report would take seconds.
+    """
+
+    def __init__(self, case: Case, folder: ReportFolder, within_s: float) -> None:
+        self._case = case
+        self._folder = folder
+        self._within_s = within_s
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._deadline = 0.0
+        self._made = self._failed = 0
+
+    def start(self, request: MakeReport, reference: Reference) -> None:
+        """Does nothing while a report is being made."""
+        if self.state().running:
+            return
+        fork = multiprocessing.get_context("fork")
+        self._process = fork.Process(target=self._make, args=(os.getpid(), request, reference))
+        self._deadline = time.monotonic() + self._within_s
+        self._process.start()
+
+    def state(self) -> ReportState:
+        if self._process is not None:
+            if self._process.is_alive() and time.monotonic() > self._deadline:
+                self._process.kill()
+                self._process.join()
+            if not self._process.is_alive():
+                self._made += self._process.exitcode == 0
+                self._failed += self._process.exitcode != 0
+                self._process = None
+        return ReportState(self._process is not None, self._made, self._failed)
+
+    def _make(self, parent_pid: int, request: MakeReport, reference: Reference) -> None:
+        die_with_parent(parent_pid)
+        os.nice(10)
+        html = render_report(self._case, reference.columns, request.window.columns, request.labelled)
+        self._folder.add(request.window.row, html)
+
+
+class Evaluator:
+    """Answers requests; what it knows between them are the references it has read."""
+
+    def __init__(self, case: Case, references: References, reports: ReportMaker) -> None:
+        self._case = case
+        self._references = references
+        self._reports = reports
+
+    def answer(self, request: Request) -> Answer:
+        match request:
+            case Evaluate():
+                return self._evaluate(request)
+            case MakeReport():
+                return self._make_report(request)
+            case AskReports():
+                return self._reports.state()
+
+    def _evaluate(self, request: Evaluate) -> Evaluated:
+        window, labelled = request.window, request.labelled
+        lookup = self._references.find(window.bundle_sha256)
+        drift = lookup.reference.drift if lookup.reference else None
+        known = lookup.reference.columns.get("prediction", ()) if lookup.reference else ()
+        return Evaluated(
+            row=window.row,
+            reference=lookup.state,
+            reference_fault=lookup.fault,
+            columns=measure_columns(self._case, drift, window.columns),
+            prediction=measure_scores(self._case, drift, window.scores),
+            mix=Mix(prediction_mix(self._case, window.predictions), prediction_mix(self._case, known)),
+            performance=performance(self._case, labelled.scores, labelled.predictions, labelled.labels),
+            labelled_rows=len(labelled.labels),
+        )
+
+    def _make_report(self, request: MakeReport) -> ReportState | Failed:
+        lookup = self._references.find(request.window.bundle_sha256)
+        if lookup.reference is None:
+            return Failed(lookup.fault or "no reference")
+        self._reports.start(request, lookup.reference)
+        return self._reports.state()
+
+
+def prediction_mix(case: Case, predictions: Sequence[str | float]) -> dict[str, float]:
+    """The share of each class, or mean and quartiles of the predicted value; empty when there is no prediction."""
+    import numpy as np
+
+    if not predictions:
+        return {}
+    if case.is_binary:
+        positive = sum(prediction == case.target.positive for prediction in predictions) / len(predictions)
+        return {str(case.target.positive): positive, str(case.target.negative): 1 - positive}
+    low, middle, high = np.quantile(np.asarray(predictions, dtype=np.float64), [0.25, 0.5, 0.75])
+    mean = float(np.mean(np.asarray(predictions, dtype=np.float64)))
+    return {"mean": mean, "p25": float(low), "p50": float(middle), "p75": float(high)}
+
+
+def _load_libraries() -> None:
+    """Evidently's import takes seconds: pay for it before saying that we are ready."""
+    import evidently.legacy.calculations.stattests
+    import evidently.presets  # noqa: F401  the import itself is what is wanted
+
+
+def _answer_or_failed(evaluator: Evaluator, request: Request) -> Answer:
+    try:
+        return evaluator.answer(request)
+    except Exception as error:
+        # The worker's border: one request that can't be answered must not cost the next one seconds of starting.
+        log.exception("request_failed", request=type(request).__name__)
+        return Failed(type(error).__name__)
+
+
+def serve(read_exactly: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:
+    """Answer requests until the other side closes the socket."""
+    start = decode_start(read_frame(read_exactly))
+    die_with_parent(start.parent_pid)
+    _load_libraries()
+    evaluator = _build(start)
+    write(frame(Ready(os.getpid())))
+    while True:
+        request = decode_request(read_frame(read_exactly))
+        write(frame(_answer_or_failed(evaluator, request)))
+
+
+def _build(start: Start) -> Evaluator:
+    case = Case.model_validate_json(start.case)
+    folder = ReportFolder(Path(start.reports_dir), kept=start.reports_kept)
+    references = References(case, Path(start.bundles_dir))
+    return Evaluator(case, references, ReportMaker(case, folder, start.report_within_s))
+
+
+def main() -> None:
+    # Ctrl-C reaches the whole terminal group; when to end is the parent's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    set_up_logging("monitoring-evaluator", "INFO")
+    socket_fd = os.dup(0)
+    # What a library prints must not get between the frames.
+    os.dup2(2, 1)
+
+    def read_exactly(size: int) -> bytes:
+        parts = []
+        while size:
+            part = os.read(socket_fd, min(size, 1 << 20))
+            if not part:
+                raise EOFError
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def write(body: bytes) -> None:
+        view = memoryview(body)
+        while view:
+            view = view[os.write(socket_fd, view) :]
+
+    try:
+        serve(read_exactly, write)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The service's side of the evaluator process: starts it, asks it within a time limit, replaces it when it dies."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import structlog
+
+from event_backbone.errors import TryAgainLaterError
+from monitoring_service.messages import (
+    Answer,
+    AskReports,
+    Evaluate,
+    Evaluated,
+    Failed,
+    MakeReport,
+    ReportState,
+    Request,
+    Start,
+    decode_answer,
+    frame,
+    read_frame,
+)
+
+log = structlog.get_logger()
+
+#: Importing Evidently takes 6 s on an idle core; a loaded machine needs many times that.
+START_WITHIN_S = 120.0
+_SETTINGS = {
+    # Evidently reports its use unless it is told not to.
+    "DO_NOT_TRACK": "true",
+    # One evaluation is too small to be worth threads, and reports are forked, which threads don't survive.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+class EvaluatorFailedError(TryAgainLaterError):
+    """The evaluator died, took too long or refused; the next request starts a new one where that is needed."""
+
+
+class EvaluatorPort(Protocol):
+    """Measures windows. One caller at a time; every method blocks at most the adapter's time limit.
+
+    Raises :class:`EvaluatorFailedError` when there is no answer; asking again is always safe.
+    """
+
+    def start(self) -> None:
+        """Be ready for the first request, which would otherwise wait for this."""
+
+    def evaluate(self, request: Evaluate) -> Evaluated: ...
+
+    def make_report(self, request: MakeReport) -> ReportState:
+        """Have a report made beside the evaluations that follow."""
+
+    def reports(self) -> ReportState:
+        """How reports go; while one is being made, ask from time to time, so that a stuck one is ended."""
+
+    def close(self) -> None: ...
+
+
+class _Child:
+    """A running evaluator and the socket to it."""
+
+    def __init__(self, start: Start) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "monitoring_service.evaluator"],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                env={**os.environ, **_SETTINGS},
+            )
+        self._socket = ours
+        try:
+            self.ask(frame(start), START_WITHIN_S)
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, request: bytes, within_s: float) -> bytes:
+        """The body of the answer; raises :class:`OSError` (a time limit is one too) or :class:`EOFError`."""
+        deadline = time.monotonic() + within_s
+        self._wait_until(deadline)
+        self._socket.sendall(request)
+
+        def read_exactly(size: int) -> bytes:
+            parts = []
+            while size:
+                self._wait_until(deadline)
+                part = self._socket.recv(min(size, 1 << 20))
+                if not part:
+                    raise EOFError("the evaluator is gone")
+                parts.append(part)
+                size -= len(part)
+            return b"".join(parts)
+
+        return read_frame(read_exactly)
+
+    def _wait_until(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the evaluator takes too long")
+        self._socket.settimeout(left)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._socket.close()
+
+
+class EvaluatorProcess:
+    """The evaluator in a process of its own, started at the first request.
+
+    Whoever starts it must be a thread that lives on: the kernel ends the child with the thread that made it.
+    """
+
+    def __init__(self, start: Start, *, within_s: float) -> None:
+        self._start = start
+        self._within_s = within_s
+        self._child: _Child | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    def start(self) -> None:
+        with _failures_translated(self.close):
+            self._running()
+
+    def evaluate(self, request: Evaluate) -> Evaluated:
+        answer = self._ask(request)
+        if not isinstance(answer, Evaluated):
+            raise EvaluatorFailedError(f"no evaluation: {answer}")
+        return answer
+
+    def make_report(self, request: MakeReport) -> ReportState:
+        return self._ask_about_reports(request)
+
+    def reports(self) -> ReportState:
+        return self._ask_about_reports(AskReports())
+
+    def _ask_about_reports(self, request: Request) -> ReportState:
+        answer = self._ask(request)
+        if not isinstance(answer, ReportState):
+            raise EvaluatorFailedError(f"no report: {answer}")
+        return answer
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def _running(self) -> _Child:
+        if self._child is None:
+            self._child = _Child(self._start)
+            log.info("evaluator_started", evaluator_pid=self._child.pid)
+        return self._child
+
+    def _ask(self, request: Request) -> Answer:
+        with _failures_translated(self.close):
+            answer: Answer = decode_answer(self._running().ask(frame(request), self._within_s))
+        if isinstance(answer, Failed):
+            raise EvaluatorFailedError(f"the evaluator could not answer: {answer.reason}")
+        return answer
+
+
+@contextmanager
+def _failures_translated(give_up: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError) as error:
+        # Half a frame may be under way: only a new process is sure to answer what it is asked.
+        give_up()
+        raise EvaluatorFailedError(f"the evaluator failed: {error}") from None

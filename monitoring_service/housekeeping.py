@@ -1,0 +1,46 @@
+"""What the inbox needs done from time to time, in steps too short to be felt by a request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from monitoring_service.inbox import Inbox
+from monitoring_service.windows import Windows
+
+EVERY_S = 1.0
+#: More than arrive in a second at any rate we promise, so that trimming keeps up.
+ROWS_A_STEP = 3000
+
+
+class Housekeeping:
+    """Counts labels that waited too long and forgets what nobody needs. Not thread-safe."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        windows: Windows,
+        *,
+        retention_s: float,
+        unmatched_after_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._inbox = inbox
+        self._windows = windows
+        self._retention_s = retention_s
+        self._unmatched_after_s = unmatched_after_s
+        self._clock = clock
+        self._next_at = 0.0
+
+    def step(self) -> None:
+        """Does something at most once a second; call it as often as you like."""
+        now = self._clock()
+        if now < self._next_at:
+            return
+        self._next_at = now + EVERY_S
+        self._inbox.note_unmatched(received_before=now - self._unmatched_after_s, limit=ROWS_A_STEP)
+        self._inbox.trim(
+            first_row_needed=self._windows.first_row_needed,
+            received_before=now - self._retention_s,
+            limit=ROWS_A_STEP,
+        )

@@ -1,0 +1,341 @@
+"""The inbox: a local SQLite file that holds every event once, and what the checks found.
+
+A batch of events, the place it brought each source to and the totals are one transaction, committed before the sender
+gets its 200. Everything the service knows is rebuilt from here after a restart, so nothing is counted twice or lost.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from event_backbone.case import Case
+from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
+from event_backbone.events import Envelope, FaultCount, ModelRef
+from monitoring_service.batch import Batch, Stored, values_of
+from monitoring_service.messages import Labelled
+from monitoring_service.verdict import Episode
+from monitoring_service.windows import RejectedRecords, Row
+
+FORMAT = 1
+
+_SCHEMA = """
+CREATE TABLE kept (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE positions (source TEXT PRIMARY KEY, seq INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE models (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, bundle_sha256 TEXT NOT NULL,
+    UNIQUE (name, version, bundle_sha256)
+);
+-- One row for each prediction ever counted, until its id may be forgotten. An erased one keeps its number and id only.
+CREATE TABLE predictions (
+    number INTEGER PRIMARY KEY,
+    record_id TEXT NOT NULL UNIQUE,
+    content_hash TEXT,
+    model INTEGER REFERENCES models,
+    score REAL,
+    prediction,
+    predicted_at TEXT,
+    received_at REAL NOT NULL,
+    label,
+    labelled_at TEXT
+);
+CREATE INDEX labelled_predictions ON predictions (model, number) WHERE label IS NOT NULL;
+-- Records are kept for as long as a window may need them.
+CREATE TABLE records (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE labels (
+    id INTEGER PRIMARY KEY, record_id TEXT NOT NULL, labelled_at TEXT NOT NULL, label, received_at REAL NOT NULL,
+    waiting INTEGER NOT NULL
+);
+CREATE INDEX labels_by_record ON labels (record_id, labelled_at);
+CREATE INDEX waiting_labels ON labels (received_at) WHERE waiting;
+CREATE TABLE conflicts (
+    record_id TEXT NOT NULL, content_hash TEXT NOT NULL, received_at REAL NOT NULL,
+    PRIMARY KEY (record_id, content_hash)
+);
+CREATE TABLE rejections (
+    id INTEGER PRIMARY KEY, rejections_id TEXT NOT NULL UNIQUE, at_row INTEGER NOT NULL, records INTEGER NOT NULL,
+    faults BLOB NOT NULL, received_at REAL NOT NULL
+);
+CREATE TABLE erasures (
+    record_id TEXT NOT NULL, erased_at TEXT NOT NULL, received_at REAL NOT NULL, PRIMARY KEY (record_id, erased_at)
+);
+CREATE TABLE checks (row INTEGER PRIMARY KEY, point BLOB NOT NULL);
+CREATE TABLE episodes (
+    family TEXT NOT NULL, name TEXT NOT NULL, suspected_at_row INTEGER NOT NULL, confirmed_at_row INTEGER NOT NULL,
+    confirmed_at TEXT NOT NULL, ended_at_row INTEGER, ended_at TEXT, PRIMARY KEY (family, name, confirmed_at_row)
+);
+"""
+
+_WINDOW_ROWS = """
+SELECT p.number, p.record_id, r.body, p.score, p.prediction, m.name, m.version, m.bundle_sha256, p.predicted_at,
+       p.received_at
+FROM records r JOIN predictions p USING (number) JOIN models m ON m.id = p.model
+WHERE r.number >= ? ORDER BY r.number
+"""
+_LABELLED_ROWS = """
+SELECT number, score, prediction, label FROM predictions
+WHERE model = ? AND label IS NOT NULL AND number <= ? ORDER BY number DESC LIMIT ?
+"""
+_NOTE_UNMATCHED = """
+UPDATE labels SET waiting = 0 WHERE id IN (SELECT id FROM labels WHERE waiting AND received_at < ? LIMIT ?)
+"""
+
+_ARRIVALS = """
+SELECT CAST(received_at AS INTEGER) AS second, count(*) FROM predictions
+WHERE number > ? AND received_at >= ? GROUP BY second ORDER BY second
+"""
+#: At 500 records a second these are a quarter of an hour.
+_MOST_ARRIVALS = 450_000
+_FORGET_CHECKS = "DELETE FROM checks WHERE row <= (SELECT row FROM checks ORDER BY row DESC LIMIT 1 OFFSET ?)"
+
+
+class InboxUnavailableError(TryAgainLaterError):
+    """The disk refuses or another writer is in the way for too long: nothing of this was kept."""
+
+
+class Totals(Struct, frozen=True):
+    """What was counted since the inbox began; ``rejected_records`` are counts that the prediction service sent."""
+
+    predictions: int = 0
+    labels: int = 0
+    rejected_records: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    unmatched_labels: int = 0
+    erasures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCheck:
+    """A check as it is kept: its point in the history (none for a failed one), where everything stands after it, and
+    the episodes that began or ended with it."""
+
+    row: int
+    point: bytes | None
+    standing: bytes
+    episodes: Sequence[Episode]
+
+
+class Inbox:
+    """The only writer of the inbox file.
+
+    Durability: what a method wrote survives the death of the process when it returns, and with ``durability="power"``
+    a power cut as well. Thread-safety: any thread may call anything; writers wait for each other at most
+    ``patience_s``. Errors: :class:`InboxUnavailableError`, and nothing was changed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        case: Case,
+        *,
+        durability: Literal["process", "power"] = "process",
+        points_kept: int = 2000,
+        patience_s: float = 5.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._columns = case.column_names
+        self._clock = clock
+        self._points_kept = points_kept
+        self._patience_s = patience_s
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+            _prepare(self._db, durability, case.name)
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise SettingsError(str(path), [Fault("(file)", "inbox", f"this inbox can't be used: {error}")]) from None
+        self._totals = _read_totals(self._db)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    # Events -------------------------------------------------------------------------------------------------------
+
+    def store(self, envelopes: Sequence[Envelope]) -> Stored:
+        """Keep what is new among the envelopes; afterwards all of them are kept, once each."""
+        with self._exclusive() as db:
+            with _transaction(db):
+                batch = Batch(db, self._columns, self._clock())
+                for envelope in envelopes:
+                    batch.take(envelope)
+                stored = batch.finish()
+            self._totals = dict(stored.totals)
+        return stored
+
+    def note_unmatched(self, *, received_before: float, limit: int) -> None:
+        """Count labels that came before this time and whose prediction did not."""
+        with self._exclusive() as db:
+            with _transaction(db):
+                unmatched = db.execute(_NOTE_UNMATCHED, (received_before, limit)).rowcount
+                db.execute(
+                    "INSERT INTO totals VALUES ('unmatched_labels', ?) "
+                    "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+                    (unmatched,),
+                )
+            self._totals = _read_totals(db)
+
+    def trim(self, *, first_row_needed: int, received_before: float, limit: int) -> None:
+        """Forget records no window needs, and ids older than this time that no window needs; at most ``limit`` each."""
+        row, at = first_row_needed, received_before
+        with self._exclusive() as db, _transaction(db):
+            _delete_oldest(db, "records", "number", "number < ?", (row,), limit)
+            _delete_oldest(db, "predictions", "number", "number < ? AND received_at < ?", (row, at), limit)
+            _delete_oldest(db, "rejections", "id", "at_row < ? AND received_at < ?", (row, at), limit)
+            _delete_oldest(db, "labels", "id", "received_at < ?", (at,), limit)
+            _delete_oldest(db, "conflicts", "rowid", "received_at < ?", (at,), limit)
+            _delete_oldest(db, "erasures", "rowid", "received_at < ?", (at,), limit)
+
+    @property
+    def totals(self) -> Totals:
+        """What was counted since the inbox began."""
+        return Totals(**self._totals)
+
+    def positions(self) -> dict[str, int]:
+        """The highest ``seq`` that came from each source."""
+        with self._exclusive() as db:
+            return dict(db.execute("SELECT source, seq FROM positions"))
+
+    # What windows are made of -------------------------------------------------------------------------------------
+
+    def rows_from(self, number: int) -> list[Row]:
+        """Rows with this number and later ones, in order of arrival; erased ones are not there."""
+        with self._exclusive() as db:
+            return [_as_row(found, self._columns) for found in db.execute(_WINDOW_ROWS, (number,))]
+
+    def rejected_from(self, number: int) -> list[RejectedRecords]:
+        """Refused records that came with or after this row."""
+        query = "SELECT at_row, records, faults FROM rejections WHERE at_row >= ? ORDER BY id"
+        with self._exclusive() as db:
+            return [
+                RejectedRecords(at_row, records, msgspec.json.decode(faults, type=list[FaultCount]))
+                for at_row, records, faults in db.execute(query, (number,))
+            ]
+
+    def labelled_rows(self, model: ModelRef, *, until_row: int, limit: int) -> Labelled:
+        """The newest rows of a model version that have a label, newest first, each with its latest label."""
+        query = "SELECT id FROM models WHERE name = ? AND version = ?"
+        found: list[tuple[Any, ...]] = []
+        with self._exclusive() as db:
+            # One query for each id: over several of them SQLite would sort every labelled row of the version.
+            for (model_id,) in db.execute(query, (model.name, model.version)).fetchall():
+                found += db.execute(_LABELLED_ROWS, (model_id, until_row, limit))
+        newest = sorted(found, reverse=True)[:limit]
+        return Labelled([row[1] for row in newest], [row[2] for row in newest], [row[3] for row in newest])
+
+    def waiting_labels(self) -> int:
+        """Labels whose prediction may still come."""
+        with self._exclusive() as db:
+            (waiting,) = db.execute("SELECT count(*) FROM labels WHERE waiting").fetchone()
+        return int(waiting)
+
+    def arrivals_by_second(self, *, since: float) -> dict[int, int]:
+        """Predictions received in each second since this time, among the newest few hundred thousand."""
+        with self._exclusive() as db:
+            return dict(db.execute(_ARRIVALS, (self._totals.get("predictions", 0) - _MOST_ARRIVALS, since)))
+
+    # Checks -------------------------------------------------------------------------------------------------------
+
+    def keep_check(self, check: KeptCheck) -> None:
+        """Record a check, the state that follows from it and the episodes it touched, in one step."""
+        with self._exclusive() as db, _transaction(db):
+            if check.point is not None:
+                db.execute("INSERT OR REPLACE INTO checks VALUES (?, ?)", (check.row, check.point))
+                db.execute(_FORGET_CHECKS, (self._points_kept,))
+            db.execute("INSERT OR REPLACE INTO kept VALUES ('standing', ?)", (check.standing,))
+            db.executemany(
+                "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [msgspec.structs.astuple(episode) for episode in check.episodes],
+            )
+
+    def standing(self) -> bytes | None:
+        """What :meth:`keep_check` was last given."""
+        with self._exclusive() as db:
+            found = db.execute("SELECT body FROM kept WHERE name = 'standing'").fetchone()
+        return found[0] if found else None
+
+    def points(self) -> list[bytes]:
+        """The history, oldest first."""
+        with self._exclusive() as db:
+            return [body for (body,) in db.execute("SELECT point FROM checks ORDER BY row")]
+
+    def episodes(self, *, limit: int) -> list[Episode]:
+        """The newest episodes, oldest of them first."""
+        query = "SELECT * FROM episodes ORDER BY confirmed_at_row DESC, rowid DESC LIMIT ?"
+        with self._exclusive() as db:
+            return [Episode(*found) for found in reversed(db.execute(query, (limit,)).fetchall())]
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[sqlite3.Connection]:
+        if not self._lock.acquire(timeout=self._patience_s):
+            raise InboxUnavailableError("the inbox is busy")
+        try:
+            yield self._db
+        except sqlite3.Error as error:
+            raise InboxUnavailableError(f"the inbox can't be used: {error}") from error
+        finally:
+            self._lock.release()
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _prepare(db: sqlite3.Connection, durability: str, case_name: str) -> None:
+    """Set up a new inbox, or check that this one is ours; raises :class:`ValueError` with what is wrong."""
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
+    # What is erased is overwritten, not only unlinked.
+    db.execute("PRAGMA secure_delete = ON")
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found == 0:
+        with _transaction(db):
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute("INSERT INTO kept VALUES ('case', ?)", (case_name,))
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+    elif found != FORMAT:
+        raise ValueError(f"has format {found}, this version reads format {FORMAT}")
+    (kept_case,) = db.execute("SELECT body FROM kept WHERE name = 'case'").fetchone()
+    if kept_case != case_name:
+        raise ValueError(f"belongs to the case {kept_case!r}, not to {case_name!r}")
+
+
+def _read_totals(db: sqlite3.Connection) -> dict[str, int]:
+    return dict(db.execute("SELECT name, value FROM totals"))
+
+
+def _as_row(found: tuple[Any, ...], columns: Sequence[str]) -> Row:
+    number, record_id, body, score, prediction, name, version, bundle_sha256, predicted_at, received_at = found
+    values = values_of(msgspec.json.decode(body), columns)
+    model = ModelRef(name, version)
+    return Row(number, record_id, values, score, prediction, model, bundle_sha256, predicted_at, received_at)
+
+
+def _delete_oldest(
+    db: sqlite3.Connection, table: str, key: str, condition: str, values: tuple[float, ...], limit: int
+) -> None:
+    """Take what is old enough among the ``limit`` oldest, so that a step is short however much there is to do."""
+    db.execute(
+        f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} ORDER BY {key} LIMIT ?) AND {condition}",  # noqa: S608  names are ours
+        (limit, *values),
+    )

@@ -1,0 +1,37 @@
+"""One active process for a case: a lock on a file, released by the kernel however its holder ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+
+class InstanceLock:
+    """Held by the process that acquired it, and by the workers it forks, until they are gone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self, *, patience_s: float = 2.0) -> bool:
+        """Whether the lock is ours now; the patience lets a predecessor that was just killed go away."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    self.release()
+                    return False
+            else:
+                return True
+            time.sleep(0.1)
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,187 @@
+"""Events as they arrive over HTTP: decoded, committed to the inbox, put into the windows, and then acknowledged."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import msgspec
+from msgspec import Struct
+
+from event_backbone.case import Case
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.events import (
+    SCHEMA_VERSION,
+    Envelope,
+    Erasure,
+    Event,
+    Label,
+    Prediction,
+    Rejections,
+    decode_envelope,
+    parse_utc,
+)
+from event_backbone.validation import fault_in_record_id
+from monitoring_service.inbox import Inbox
+from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.windows import Windows
+
+#: What the inbox can count, with room to add.
+LARGEST_INTEGER = 2**62
+
+
+class Refused(Struct, frozen=True):
+    """A line that will never be taken: ``index`` counts the lines of the body from 0, ``reason`` is a closed word."""
+
+    index: int
+    reason: str
+
+
+class Receipt(Struct, frozen=True):
+    """What became of the lines of a body: the four add up to their number.
+
+    A conflict is another content for a ``record_id`` that is known already. The first one stands, and its sender can do
+    nothing about it, so it is no refusal.
+    """
+
+    accepted: int
+    duplicates: int
+    conflicts: int
+    refused: list[Refused]
+
+
+class OverloadedError(TryAgainLaterError):
+    """More would have to wait than we are willing to hold."""
+
+
+class Arrivals:
+    """Records received in each of the last seconds; thread-safe."""
+
+    def __init__(self, by_second: Mapping[int, int], *, kept_s: int, clock: Callable[[], float] = time.time) -> None:
+        self._lock = threading.Lock()
+        self._by_second = dict(by_second)
+        self._kept_s = kept_s
+        self._clock = clock
+
+    def count(self, records: int) -> None:
+        with self._lock:
+            now = int(self._clock())
+            self._by_second[now] = self._by_second.get(now, 0) + records
+            for second in [second for second in self._by_second if second < now - self._kept_s]:
+                del self._by_second[second]
+
+    def by_second(self, *, since: int) -> dict[int, int]:
+        with self._lock:
+            return {second: records for second, records in self._by_second.items() if second >= since}
+
+
+class Intake:
+    """Takes bodies of NDJSON envelopes; thread-safe."""
+
+    def __init__(
+        self,
+        case: Case,
+        inbox: Inbox,
+        windows: Windows,
+        arrivals: Arrivals,
+        metrics: MonitoringMetrics,
+        *,
+        max_backlog_rows: int,
+        patience_s: float = 5.0,
+    ) -> None:
+        self._case = case
+        self._inbox = inbox
+        self._windows = windows
+        self._arrivals = arrivals
+        self._metrics = metrics
+        self._max_backlog_rows = max_backlog_rows
+        self._patience_s = patience_s
+        # Held over commit and windows, so that windows get rows in the order of their numbers.
+        self._turn = threading.Lock()
+
+    def take(self, body: bytes) -> Receipt:
+        """Keep every event of the body that is one; they survive the death of the process when this returns.
+
+        Raises:
+            TryAgainLaterError: it can't be kept now, or too many rows wait for their check; nothing was changed.
+        """
+        if self._windows.backlog_rows > self._max_backlog_rows:
+            raise OverloadedError("too many rows wait for their check", retry_after_s=1.0)
+        envelopes, refused = self._decode(body)
+        with self._in_turn():
+            stored = self._inbox.store(envelopes)
+            self._windows.add(stored.rows, stored.rejected, stored.totals["predictions"])
+            self._windows.remove(stored.erased)
+        self._arrivals.count(len(stored.rows))
+        return Receipt(stored.accepted, stored.duplicates, stored.conflicts, refused)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=self._patience_s):
+            raise OverloadedError("others are waiting to be kept", retry_after_s=1.0)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _decode(self, body: bytes) -> tuple[list[Envelope], list[Refused]]:
+        envelopes, refused = [], []
+        for index, line in enumerate(body.splitlines()):
+            envelope, reason = self._decode_line(line) if line else (None, None)
+            if reason is not None:
+                refused.append(Refused(index, reason))
+            elif envelope is not None:
+                envelopes.append(envelope)
+        self._metrics.count_refused(Counter(one.reason for one in refused))
+        return envelopes, refused
+
+    def _decode_line(self, line: bytes) -> tuple[Envelope | None, str | None]:
+        try:
+            envelope = decode_envelope(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None, "malformed"
+        return envelope, reason_to_refuse(self._case, envelope)
+
+
+def reason_to_refuse(case: Case, envelope: Envelope) -> str | None:
+    """Why this event can never be taken, one of :data:`~monitoring_service.metrics.REFUSAL_REASONS`, or ``None``."""
+    if envelope.schema_version != SCHEMA_VERSION:
+        return "schema_version"
+    if envelope.event.case != case.name:
+        return "case"
+    if not 0 <= envelope.seq <= LARGEST_INTEGER:
+        return "malformed"
+    return _reason_in_event(case, envelope.event)
+
+
+def _reason_in_event(case: Case, event: Event) -> str | None:
+    match event:
+        case Prediction():
+            return _fault_in_id(event) or (None if _is_prediction(case, event) else "prediction")
+        case Label():
+            is_label = case.is_label(event.label) and _is_time(event.labelled_at)
+            return _fault_in_id(event) or (None if is_label else "label")
+        case Rejections():
+            counts = [event.records, *(fault.count for fault in event.faults)]
+            return None if all(0 <= count <= LARGEST_INTEGER for count in counts) else "rejections"
+        case Erasure():
+            return _fault_in_id(event)
+
+
+def _is_prediction(case: Case, event: Prediction) -> bool:
+    return case.is_label(event.prediction) and _is_time(event.predicted_at)
+
+
+def _fault_in_id(event: Prediction | Label | Erasure) -> str | None:
+    return None if fault_in_record_id(event.record_id) is None else "record_id"
+
+
+def _is_time(text: str) -> bool:
+    try:
+        parse_utc(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,154 @@
+"""What the service and its evaluator process say to each other, and how it is framed on the socket between them.
+
+A frame is four bytes of length, most significant first, and that many bytes of MessagePack.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+#: A window of 100,000 rows of 40 columns stays below this.
+LARGEST_FRAME_BYTES = 256 * 1024 * 1024
+_LENGTH = struct.Struct(">I")
+
+ColumnState = Literal["ok", "insufficient", "invalid"]
+ReferenceState = Literal["ok", "missing", "broken"]
+
+
+class Labelled(Struct, frozen=True):
+    """Rows whose label is known, of one model version; the three lists have one length."""
+
+    scores: list[float] = []
+    predictions: list[str | float] = []
+    labels: list[str | float] = []
+
+
+class Window(Struct, frozen=True):
+    """The rows to judge. ``columns`` holds a list of values each, without the columns that some row lacks.
+
+    ``scores`` and ``predictions`` belong to the newest model version only, so they may be shorter.
+    """
+
+    row: int
+    rows: int
+    bundle_sha256: str
+    columns: dict[str, list[Any]]
+    scores: list[float]
+    predictions: list[str | float]
+
+
+class Start(Struct, frozen=True):
+    """The first frame to an evaluator, answered with :class:`Ready` once its libraries are there; ``case`` is JSON."""
+
+    parent_pid: int
+    case: bytes
+    bundles_dir: str
+    reports_dir: str
+    reports_kept: int
+    report_within_s: float
+
+
+class Ready(Struct, frozen=True):
+    """The evaluator can be asked."""
+
+    pid: int
+
+
+class Evaluate(Struct, frozen=True, tag=True):
+    """Measure this window; answered with :class:`Evaluated`."""
+
+    window: Window
+    labelled: Labelled
+
+
+class MakeReport(Struct, frozen=True, tag=True):
+    """Write a report about this window into the reports folder, beside the evaluations that follow.
+
+    Answered at once with :class:`ReportState`.
+    """
+
+    window: Window
+    labelled: Labelled
+
+
+class AskReports(Struct, frozen=True, tag=True):
+    """Look after the report that is being made; answered with :class:`ReportState`."""
+
+
+class ColumnMeasure(Struct, frozen=True):
+    """What was measured in one column of one window.
+
+    ``score`` is Evidently's, by ``method``. ``p_value`` and ``effect`` are those of :mod:`.two_sample`, not yet
+    adjusted for the number of columns. ``None`` is "not measured"; ``reason`` says why ``state`` is not ``ok``.
+    """
+
+    name: str
+    state: ColumnState
+    reason: str | None = None
+    score: float | None = None
+    method: str | None = None
+    effect: float | None = None
+    p_value: float | None = None
+    missing_share: float | None = None
+    unseen_share: float | None = None
+
+
+class Mix(Struct, frozen=True):
+    """What is predicted: the share of each class, or the mean and quartiles of the predicted value."""
+
+    window: dict[str, float]
+    reference: dict[str, float]
+
+
+class ReportState(Struct, frozen=True, tag=True):
+    """How reports went since the evaluator started."""
+
+    running: bool = False
+    made: int = 0
+    failed: int = 0
+
+
+class Evaluated(Struct, frozen=True, tag=True):
+    """The measures of one window."""
+
+    row: int
+    reference: ReferenceState
+    reference_fault: str | None
+    columns: list[ColumnMeasure]
+    prediction: ColumnMeasure
+    mix: Mix
+    performance: dict[str, float]
+    labelled_rows: int
+
+
+class Failed(Struct, frozen=True, tag=True):
+    """This request could not be answered; the next one can."""
+
+    reason: str
+
+
+Request = Evaluate | MakeReport | AskReports
+Answer = Evaluated | ReportState | Failed
+
+_encode = msgspec.msgpack.Encoder().encode
+decode_start = msgspec.msgpack.Decoder(Start).decode
+decode_request = msgspec.msgpack.Decoder(Request).decode
+decode_answer = msgspec.msgpack.Decoder(Answer).decode
+
+
+def frame(message: Struct) -> bytes:
+    body = _encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def read_frame(read_exactly: Callable[[int], bytes]) -> bytes:
+    """The body of the next frame; ``read_exactly`` raises :class:`EOFError` when the other side is gone."""
+    (length,) = _LENGTH.unpack(read_exactly(_LENGTH.size))
+    if length > LARGEST_FRAME_BYTES:
+        raise EOFError(f"a frame of {length} bytes is none of ours")
+    return read_exactly(length)

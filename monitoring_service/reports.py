@@ -1,0 +1,139 @@
+"""Evidently's HTML reports: made from a window and its reference, kept in a folder, the last few of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from event_backbone.case import Case
+from monitoring_service.messages import Labelled
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAME = re.compile(r"report-(\d{12})\.html")
+#: A report on labelled rows is worth reading from here on; Evidently also fails on a handful of rows.
+FEWEST_LABELLED_ROWS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finished report: the row of its window's end, and when it was made (seconds since 1970)."""
+
+    path: Path
+    row: int
+    made_at: float
+
+
+class ReportFolder:
+    """Finished reports, named by row. A reader sees a whole report or none."""
+
+    def __init__(self, directory: Path, *, kept: int) -> None:
+        self._dir = directory
+        self._kept = kept
+
+    def add(self, row: int, html: str) -> Report:
+        self._dir.mkdir(parents=True, exist_ok=True)
+        path = self._dir / f"report-{row:012d}.html"
+        beside = self._dir / f".{path.name}-{os.getpid()}"
+        beside.write_text(html, encoding="utf-8")
+        beside.replace(path)
+        self._remove_old()
+        return Report(path, row, time.time())
+
+    def latest(self) -> Report | None:
+        reports = self._all()
+        return reports[-1] if reports else None
+
+    def _all(self) -> list[Report]:
+        """Oldest first; the folder may not exist yet, and files may go while we look."""
+        found = []
+        for path in sorted(self._dir.glob("report-*.html")):
+            match = _NAME.fullmatch(path.name)
+            if match:
+                try:
+                    found.append(Report(path, int(match[1]), path.stat().st_mtime))
+                except FileNotFoundError:
+                    continue
+        return found
+
+    def _remove_old(self) -> None:
+        for report in self._all()[: -self._kept]:
+            report.path.unlink(missing_ok=True)
+
+
+def render_report(
+    case: Case, reference: Mapping[str, Sequence[Any]], window: Mapping[str, Sequence[Any]], labelled: Labelled
+) -> str:
+    """One HTML page: drift and summary of the columns, and quality where enough labels are joined.
+
+    ``reference`` and ``window`` hold one list a column. Columns without any value on either side are left out, since
+    Evidently refuses the whole report for one of them.
+    """
+    from evidently import Report as EvidentlyReport
+    from evidently.presets import DataDriftPreset, DataSummaryPreset
+
+    names = [column.name for column in case.columns if _has_values(reference, window, column.name)]
+    definition = _definition_of_columns(case, names)
+    snapshot = EvidentlyReport([DataDriftPreset(), DataSummaryPreset()]).run(
+        _dataset(_frame(case, window, names), definition), _dataset(_frame(case, reference, names), definition)
+    )
+    if len(labelled.labels) >= FEWEST_LABELLED_ROWS:
+        # Evidently has no report over two tables, and labels are there for a part of the rows only: two runs, one page.
+        snapshot._widgets = snapshot._widgets + _quality(case, reference, labelled)._widgets
+    html: str = snapshot.get_html_str(as_iframe=False)
+    return html
+
+
+def _has_values(reference: Mapping[str, Sequence[Any]], window: Mapping[str, Sequence[Any]], name: str) -> bool:
+    return all(any(value is not None for value in side.get(name, ())) for side in (reference, window))
+
+
+def _frame(case: Case, columns: Mapping[str, Sequence[Any]], names: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    categories = {column.name for column in case.columns if column.is_category}
+    kinds = {name: "object" if name in categories else "float64" for name in names}
+    return pd.DataFrame({name: pd.Series(list(columns[name]), dtype=kind) for name, kind in kinds.items()})
+
+
+def _dataset(frame: pd.DataFrame, definition: Any) -> Any:
+    from evidently import Dataset
+
+    return Dataset.from_pandas(frame, data_definition=definition)
+
+
+def _definition_of_columns(case: Case, names: Sequence[str]) -> Any:
+    from evidently import DataDefinition
+
+    chosen = [column for column in case.columns if column.name in names]
+    return DataDefinition(
+        numerical_columns=[column.name for column in chosen if not column.is_category],
+        categorical_columns=[column.name for column in chosen if column.is_category],
+    )
+
+
+def _quality(case: Case, reference: Mapping[str, Sequence[Any]], labelled: Labelled) -> Any:
+    """A run of Evidently's quality preset over the labelled rows and the reference, which is labelled throughout."""
+    import pandas as pd
+    from evidently import BinaryClassification, DataDefinition, Regression
+    from evidently import Report as EvidentlyReport
+    from evidently.presets import ClassificationPreset, RegressionPreset
+
+    target = case.target.name
+    window = pd.DataFrame({target: labelled.labels, "prediction": labelled.predictions, "score": labelled.scores})
+    known = pd.DataFrame({name: list(reference[name]) for name in (target, "prediction", "score")})
+    if case.is_binary:
+        task = BinaryClassification(
+            target=target, prediction_labels="prediction", prediction_probas="score", pos_label=case.target.positive
+        )
+        preset, definition = ClassificationPreset(), DataDefinition(classification=[task])
+    else:
+        preset = RegressionPreset()
+        definition = DataDefinition(regression=[Regression(target=target, prediction="score")])
+    return EvidentlyReport([preset]).run(_dataset(window, definition), _dataset(known, definition))

@@ -1,0 +1,196 @@
+"""Where the case stands after its newest check: one immutable value, kept in the inbox and shown everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from event_backbone.case import Case
+from event_backbone.events import ModelRef
+from monitoring_service.messages import Evaluated, Mix, ReferenceState
+from monitoring_service.verdict import Episode, Judged, Moment, Rule, Streak, advance, episode_between, judge
+
+
+class Evaluation(Struct, frozen=True):
+    """The newest check that was answered. ``labelled_rows`` is what ``performance`` was computed from."""
+
+    row: int
+    at: str
+    duration_s: float
+    rows: int
+    oldest_at: str
+    newest_at: str
+    model: ModelRef
+    bundle_sha256: str
+    reference: ReferenceState
+    reference_fault: str | None
+    columns: list[Judged]
+    prediction: Judged
+    mix: Mix
+    performance: dict[str, float]
+    labelled_rows: int
+
+
+class Failure(Struct, frozen=True):
+    """Checks that got no answer: the last of them, and since when there has been none."""
+
+    row: int
+    at: str
+    reason: str
+    since: str
+
+
+class Standing(Struct, frozen=True):
+    """``checked_row`` is the last check, answered or not; ``evaluation`` the last answered one."""
+
+    checked_row: int = 0
+    evaluation: Evaluation | None = None
+    failure: Failure | None = None
+    reference_missing_since: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A check's result: the new standing and the episodes that began or ended."""
+
+    standing: Standing
+    episodes: Sequence[Episode]
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The window that was evaluated, in what the standing says about it."""
+
+    rows: int
+    oldest_at: str
+    newest_at: str
+    model: ModelRef
+    bundle_sha256: str
+    duration_s: float
+
+
+def after_evaluation(case: Case, before: Standing, examined: Examined, evaluated: Evaluated, moment: Moment) -> Checked:
+    """Judge what was measured; the same events give the same standing however often the service was restarted."""
+    rule = Rule(case.monitoring.significance, case.monitoring.consecutive_checks)
+    effects = {column.name: case.minimum_effect(column) for column in case.columns}
+    old_columns, old_prediction = _column_streaks(before), _prediction_streak(before)
+    # Scores of two model versions are not one sample: a verdict on the predictions ends with its version.
+    kept = old_prediction if _model(before) == examined.model else Streak()
+    columns = judge(evaluated.columns, effects, old_columns, moment, rule)
+    (prediction,) = judge(
+        [evaluated.prediction],
+        {evaluated.prediction.name: case.monitoring.minimum_effect},
+        {evaluated.prediction.name: kept},
+        moment,
+        rule,
+    )
+    evaluation = Evaluation(
+        row=moment.row,
+        at=moment.at,
+        duration_s=examined.duration_s,
+        rows=examined.rows,
+        oldest_at=examined.oldest_at,
+        newest_at=examined.newest_at,
+        model=examined.model,
+        bundle_sha256=examined.bundle_sha256,
+        reference=evaluated.reference,
+        reference_fault=evaluated.reference_fault,
+        columns=columns,
+        prediction=prediction,
+        mix=evaluated.mix,
+        performance=evaluated.performance,
+        labelled_rows=evaluated.labelled_rows,
+    )
+    missing_since = None if evaluated.reference == "ok" else before.reference_missing_since or moment.at
+    standing = Standing(moment.row, evaluation, None, missing_since)
+    return Checked(standing, _episodes(before, standing, moment))
+
+
+def after_failure(case: Case, before: Standing, reason: str, moment: Moment) -> Checked:
+    """No answer: verdicts stay as they are, runs of checks in a row are broken."""
+    rule = Rule(case.monitoring.significance, case.monitoring.consecutive_checks)
+    failure = Failure(moment.row, moment.at, reason, before.failure.since if before.failure else moment.at)
+    evaluation = before.evaluation
+    if evaluation is not None:
+        evaluation = replace(
+            evaluation,
+            columns=[_unjudged(judged, moment, rule) for judged in evaluation.columns],
+            prediction=_unjudged(evaluation.prediction, moment, rule),
+        )
+    return Checked(replace(before, checked_row=moment.row, evaluation=evaluation, failure=failure), ())
+
+
+def _unjudged(judged: Judged, moment: Moment, rule: Rule) -> Judged:
+    return replace(judged, streak=advance(judged.streak, None, moment, rule))
+
+
+def _episodes(before: Standing, after: Standing, moment: Moment) -> list[Episode]:
+    old, new = _column_streaks(before), _column_streaks(after)
+    # A column that left the case ends its episode with it.
+    steps = [("column", name, old.get(name, Streak()), new.get(name, Streak())) for name in {**old, **new}]
+    old_prediction, new_prediction = _prediction_streak(before), _prediction_streak(after)
+    if old_prediction.drifted and new_prediction.confirmed_at_row != old_prediction.confirmed_at_row:
+        steps.append(("prediction", "score", old_prediction, Streak()))
+        old_prediction = Streak()
+    steps.append(("prediction", "score", old_prediction, new_prediction))
+    found = (episode_between(*step, moment) for step in steps)
+    return [episode for episode in found if episode is not None]
+
+
+def _column_streaks(standing: Standing) -> Mapping[str, Streak]:
+    if standing.evaluation is None:
+        return {}
+    return {judged.measure.name: judged.streak for judged in standing.evaluation.columns}
+
+
+def _prediction_streak(standing: Standing) -> Streak:
+    return standing.evaluation.prediction.streak if standing.evaluation else Streak()
+
+
+def _model(standing: Standing) -> ModelRef | None:
+    return standing.evaluation.model if standing.evaluation else None
+
+
+class Point(Struct, frozen=True):
+    """A check in the history, small enough to keep thousands: lists follow the case's columns.
+
+    ``received_at`` is when the window's last record came, in seconds since 1970.
+    """
+
+    row: int
+    received_at: float
+    effects: list[float | None]
+    drifted: list[bool]
+    prediction_effect: float | None
+    prediction_drifted: bool
+    mix: dict[str, float]
+    performance: dict[str, float]
+    labelled_rows: int
+    version: str
+
+
+def point_of(evaluation: Evaluation, received_at: float) -> Point:
+    return Point(
+        row=evaluation.row,
+        received_at=received_at,
+        effects=[
+            None if judged.measure.effect is None else round(judged.measure.effect, 4) for judged in evaluation.columns
+        ],
+        drifted=[judged.streak.drifted for judged in evaluation.columns],
+        prediction_effect=evaluation.prediction.measure.effect,
+        prediction_drifted=evaluation.prediction.streak.drifted,
+        mix=evaluation.mix.window,
+        performance=evaluation.performance,
+        labelled_rows=evaluation.labelled_rows,
+        version=evaluation.model.version,
+    )
+
+
+encode_standing = msgspec.json.Encoder().encode
+decode_standing = msgspec.json.Decoder(Standing).decode
+encode_point = msgspec.json.Encoder().encode
+decode_point = msgspec.json.Decoder(Point).decode

@@ -1,0 +1,122 @@
+"""The one drift verdict: the gauge, the page and the alert all show what these pure functions say.
+
+A column is suspicious in a check when its family-wise adjusted p-value is below the case's significance and its effect
+reaches the case's minimum. Several suspicious checks in a row make a verdict, as many clean ones in a row end it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from monitoring_service.messages import ColumnMeasure
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given (Holm 1979, Scand. J. Statist. 6, 65-70)."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What counts as drift: taken from the case file."""
+
+    significance: float
+    consecutive_checks: int
+
+    def is_suspicious(self, adjusted_p: float, effect: float, minimum_effect: float) -> bool:
+        return adjusted_p < self.significance and effect >= minimum_effect
+
+
+class Streak(msgspec.Struct, frozen=True):
+    """Where one column stands: a verdict or none, and how many checks in a row speak against that.
+
+    ``suspected_at_row`` is the first of the suspicious checks that made, or may make, the verdict.
+    """
+
+    drifted: bool = False
+    against: int = 0
+    suspected_at_row: int | None = None
+    confirmed_at_row: int | None = None
+    confirmed_at: str | None = None
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """A verdict's life. ``family`` is ``column`` or ``prediction``; open while ``ended_at_row`` is ``None``."""
+
+    family: str
+    name: str
+    suspected_at_row: int
+    confirmed_at_row: int
+    confirmed_at: str
+    ended_at_row: int | None = None
+    ended_at: str | None = None
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """One column after a check: what was measured, what it was held against, and where it stands."""
+
+    measure: ColumnMeasure
+    minimum_effect: float
+    adjusted_p: float | None
+    streak: Streak
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The check: the row counter, and the time in words."""
+
+    row: int
+    at: str
+
+
+def advance(streak: Streak, suspicious: bool | None, moment: Moment, rule: Rule) -> Streak:
+    """Add one check. ``None`` is a check that couldn't judge: it breaks every run and changes no verdict."""
+    if suspicious is None or suspicious == streak.drifted:
+        return replace(streak, against=0) if streak.drifted else Streak()
+    against = streak.against + 1
+    if streak.drifted:
+        return Streak() if against == rule.consecutive_checks else replace(streak, against=against)
+    suspected_at_row = moment.row if streak.suspected_at_row is None else streak.suspected_at_row
+    if against < rule.consecutive_checks:
+        return Streak(against=against, suspected_at_row=suspected_at_row)
+    return Streak(True, 0, suspected_at_row, moment.row, moment.at)
+
+
+def episode_between(family: str, name: str, before: Streak, after: Streak, moment: Moment) -> Episode | None:
+    """The episode that begins or ends with this step, if one does."""
+    verdict = after if after.drifted else before
+    if before.drifted == after.drifted or verdict.confirmed_at_row is None or verdict.suspected_at_row is None:
+        return None
+    episode = Episode(family, name, verdict.suspected_at_row, verdict.confirmed_at_row, verdict.confirmed_at or "")
+    return episode if after.drifted else replace(episode, ended_at_row=moment.row, ended_at=moment.at)
+
+
+def judge(
+    measures: Sequence[ColumnMeasure],
+    minimum_effects: Mapping[str, float],
+    streaks: Mapping[str, Streak],
+    moment: Moment,
+    rule: Rule,
+) -> list[Judged]:
+    """One family of columns, judged together: the more are looked at, the more each must show."""
+    tested = [measure.name for measure in measures if measure.p_value is not None]
+    p_values = [measure.p_value for measure in measures if measure.p_value is not None]
+    adjusted = dict(zip(tested, holm(p_values), strict=True))
+    judged = []
+    for measure in measures:
+        minimum_effect, adjusted_p = minimum_effects[measure.name], adjusted.get(measure.name)
+        suspicious = None
+        if adjusted_p is not None and measure.effect is not None:
+            suspicious = rule.is_suspicious(adjusted_p, measure.effect, minimum_effect)
+        streak = advance(streaks.get(measure.name, Streak()), suspicious, moment, rule)
+        judged.append(Judged(measure, minimum_effect, adjusted_p, streak))
+    return judged
