@@ -21,7 +21,7 @@ DRIVER = "driver"
 _EXIT_INTERRUPTED = 130
 
 
-def check_ports(settings: StackSettings) -> None:
+def check_ports(settings: StackSettings, *, patience_s: float = 2.0) -> None:
     """Raise :class:`SettingsError` naming every port that is taken."""
     faults: list[Fault] = []
     for host, port in (
@@ -29,7 +29,7 @@ def check_ports(settings: StackSettings) -> None:
         (settings.monitoring_host, settings.monitoring_port),
     ):
         try:
-            check_port_is_free(host, port)
+            check_port_is_free(host, port, patience_s=patience_s)
         except SettingsError as error:
             faults += error.faults
     if faults:
@@ -48,7 +48,9 @@ def train(settings: StackSettings) -> None:
     arguments = ["-m", "training", "--case", settings.case, "--if-needed"]
     if settings.data_dir is not None:
         arguments += ["--data-dir", str(settings.data_dir)]
-    with child(arguments) as training:
+    # SEED is the stream's here: another stream must not mean another model.
+    env = {name: value for name, value in os.environ.items() if name != "SEED"}
+    with child(arguments, env) as training:
         code = training.wait()
     if code != 0:
         raise StopError(f"train-model ended with {code}: there is no champion to serve")

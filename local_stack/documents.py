@@ -56,10 +56,6 @@ class Totals(Struct, frozen=True):
     unmatched_labels: int
 
 
-class Evaluation(Struct, frozen=True):
-    at_row: int
-
-
 class Episode(Struct, frozen=True):
     """A drift verdict. Rows are counted in their order of arrival at monitoring."""
 
@@ -68,11 +64,11 @@ class Episode(Struct, frozen=True):
 
 
 class Counted(Struct, frozen=True):
-    """Monitoring's ``/api/state``."""
+    """Monitoring's ``/api/state``; ``next_check_row`` is the row whose arrival makes the next check due."""
 
     totals: Totals
     episodes: list[Episode]
-    evaluation: Evaluation | None = None
+    next_check_row: int
 
 
 def read_document(kind: type[Document], body: bytes, origin: str) -> Document:

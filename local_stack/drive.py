@@ -93,7 +93,7 @@ class Driver:
         """Until monitoring has counted and evaluated what the journal holds; what is missing then, the check names."""
         try:
             poll_until(
-                lambda: unsettled(self._kept(), self._counted(), self._check_every_rows),
+                lambda: unsettled(self._kept(), self._counted()),
                 timeout_s=SETTLED_WITHIN_S,
                 clock=self.clock,
                 tell=self.tell,
@@ -113,10 +113,6 @@ class Driver:
         self.tell(f"{'not ' if faults else ''}all is accounted for; the run's files are in {self.settings.kept_in}")
         return int(bool(faults))
 
-    @property
-    def _check_every_rows(self) -> int:
-        return self.settings.load_case().monitoring.check_every_rows
-
     def _kept(self) -> Kept:
         return self._read(Kept, f"{self.settings.prediction_url}/status")
 
@@ -130,7 +126,7 @@ class Driver:
             raise StopError(f"{url}: {error}") from None
 
 
-def unsettled(kept: Kept, counted: Counted, check_every_rows: int) -> str | None:
+def unsettled(kept: Kept, counted: Counted) -> str | None:
     """What is still on its way; ``None`` when nothing is."""
     lag = sum(sink.lag for sink in kept.sinks.values())
     if lag:
@@ -138,9 +134,8 @@ def unsettled(kept: Kept, counted: Counted, check_every_rows: int) -> str | None
     wanted, found = kept.journal, counted.totals
     if found.predictions < wanted.predictions or found.labels < wanted.labels:
         return f"monitoring has counted {found.predictions} of {wanted.predictions} predictions, {found.labels} labels"
-    evaluated = counted.evaluation.at_row if counted.evaluation else 0
-    if found.predictions - evaluated >= check_every_rows:
-        return f"monitoring has evaluated up to row {evaluated} of {found.predictions}"
+    if counted.next_check_row <= found.predictions:
+        return f"monitoring has still to make the check that row {counted.next_check_row} made due"
     return None
 
 
