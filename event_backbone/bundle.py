@@ -27,8 +27,16 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 CASE_FILE = "case.yaml"
 
+#: The alias of the model version that is in use.
+CHAMPION_ALIAS = "champion"
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+def registered_name(case: Case) -> str:
+    """The name a case's bundles are registered under."""
+    return f"streamgauge-{case.name}"
 
 
 class BrokenBundleError(StreamgaugeError):

@@ -1,0 +1,1 @@
+"""Training: from raw files, or a synthetic sample, to a registered champion."""

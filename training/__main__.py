@@ -1,0 +1,134 @@
+"""Command line of training."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from event_backbone.errors import SettingsError, StreamgaugeError
+from event_backbone.settings import read_settings
+from training.settings import TrainingSettings
+
+_CASE = click.option("--case", "case_name", help="The case.  [default: CASE, or census]")
+_DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the raw files; nothing else is tried.  [default: DATA_DIR; without it a download, then the sample]",
+)
+
+
+def _settings(case_name: str | None, data_dir: Path | None, seed: int | None = None) -> TrainingSettings:
+    given = {"case": case_name, "data_dir": data_dir, "training_seed": seed}
+    update = {name: value for name, value in given.items() if value is not None}
+    return read_settings(TrainingSettings).model_copy(update=update)
+
+
+@click.group(invoke_without_command=True)
+@_CASE
+@_DATA_DIR
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of split, folds and fit.  [default: TRAINING_SEED, or 7]"
+)
+@click.option("--if-needed", is_flag=True, help="Keep a champion that the same data, case file and settings made.")
+@click.option("--synthetic", is_flag=True, help="Train on the synthetic sample, whatever else there is.")
+@click.pass_context
+def cli(
+    context: click.Context,
+    case_name: str | None,
+    data_dir: Path | None,
+    seed: int | None,
+    if_needed: bool,
+    synthetic: bool,
+) -> None:
+    """Train a model for a case and register it as the champion.
+
+    \b
+    Examples:
+      train-model --case census --data-dir ../data/census
+      train-model --case housing --if-needed
+      train-model sample --case census --data-dir ../data/census     refit the synthetic sample
+      train-model sample --case census --draw 1000 --out drawn.csv   draw rows from it
+    """
+    if context.invoked_subcommand is None:
+        _train(_settings(case_name, data_dir, seed), if_needed=if_needed, synthetic=synthetic)
+
+
+def _train(settings: TrainingSettings, *, if_needed: bool, synthetic: bool) -> None:
+    from rich.console import Console
+
+    from training.bootstrap import build_parts
+    from training.flow import TrainingPlan, train
+    from training.summary import print_outcome
+
+    console = Console(highlight=False)
+    case = settings.load_case()
+    plan = TrainingPlan(settings.training_seed, settings.training_threads)
+    parts = build_parts(settings, synthetic_only=synthetic)
+    outcome = train(case, plan, parts, console.print, if_needed=if_needed)
+    print_outcome(case, outcome, console)
+
+
+@cli.command()
+@_CASE
+@_DATA_DIR
+@click.option("--draw", type=click.IntRange(min=1), help="Draw this many rows instead of refitting the tables.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where drawn rows go: .csv or .jsonl.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the draw.")
+def sample(case_name: str | None, data_dir: Path | None, draw: int | None, out: Path | None, seed: int) -> None:
+    """Refit the synthetic sample on the real training rows, or draw rows from it.
+
+    The sample is a file of tables, cases/samples/<case>.json. Refitting needs the real files: --data-dir, DATA_DIR, or
+    a download.
+
+    \b
+    Examples:
+      train-model sample --case census --data-dir ../data/census
+      train-model sample --case housing --draw 5000 --seed 3 --out drawn.jsonl
+    """
+    if (draw is None) != (out is None):
+        raise click.UsageError("--draw and --out belong together")
+    settings = _settings(case_name, data_dir)
+    if draw is not None and out is not None:
+        _draw(settings, draw, seed, out)
+    else:
+        _refit(settings)
+
+
+def _draw(settings: TrainingSettings, rows: int, seed: int, out: Path) -> None:
+    from training.sampling import write_drawn
+    from training.synthetic import load_sample
+
+    case = settings.load_case()
+    write_drawn(case, load_sample(settings.sample_path, case).draw(rows, seed), out)
+    click.echo(f"{rows:,} synthetic rows of {case.name} are in {out}")
+
+
+def _refit(settings: TrainingSettings) -> None:
+    from training.bootstrap import build_parts
+    from training.retrieval import retrieve_real
+    from training.sampling import refit
+
+    case, parts = settings.load_case(), build_parts(settings)
+    retrieved = retrieve_real(case, parts.places, parts.fetch)
+    fitted = refit(case, retrieved, settings.sample_path)
+    size = settings.sample_path.stat().st_size
+    click.echo(f"data: {retrieved.source.sentence}")
+    for column in fitted.columns:
+        click.echo(f"  {column.name}: {len(column.bins)} bins, given the label and {column.parent or 'nothing else'}")
+    click.echo(
+        f"tables of {fitted.fitted_on.rows:,} training rows are in {settings.sample_path} ({size / 1000:,.0f} kB)"
+    )
+
+
+def main() -> None:
+    try:
+        cli(standalone_mode=True)
+    except StreamgaugeError as error:
+        click.echo(f"train-model: {error}", err=True)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""XGBoost to ONNX, and the check that both give the same scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from event_backbone.case import Case
+from event_backbone.errors import StopError
+from training.rows import Floats
+
+if TYPE_CHECKING:
+    from xgboost import Booster
+
+INPUT_NAME = "features"
+#: Largest difference between the two, absolute for probabilities and relative for values.
+TOLERANCE = 1e-5
+_ROWS_AT_ONCE = 4096
+
+
+def to_onnx(booster: Booster, features: int) -> bytes:
+    """One float32 input ``features`` of shape (rows, features); the last output is (rows, 2) or (rows, 1)."""
+    from onnxmltools import convert_xgboost
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    converted = convert_xgboost(booster, initial_types=[(INPUT_NAME, FloatTensorType([None, features]))])
+    serialized: bytes = converted.SerializeToString()
+    return serialized
+
+
+def onnx_scores(onnx: bytes, features: Any) -> Floats:
+    """Scores of encoded rows as serving gets them, shape (rows,)."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    output = [session.get_outputs()[-1].name]
+    parts = [
+        session.run(output, {INPUT_NAME: features[start : start + _ROWS_AT_ONCE]})[0][:, -1]
+        for start in range(0, len(features), _ROWS_AT_ONCE)
+    ]
+    return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
+
+
+def largest_difference(case: Case, scores: Floats, others: Floats) -> float:
+    """Absolute for probabilities, relative to ``others`` for values."""
+    difference = np.abs(scores - others)
+    if not case.is_binary:
+        difference = difference / np.maximum(np.abs(others), 1.0)
+    return float(difference.max(initial=0.0))
+
+
+def check_parity(case: Case, scores: Floats, others: Floats) -> float:
+    """The largest difference; raises :class:`StopError` when it is above :data:`TOLERANCE`."""
+    difference = largest_difference(case, scores, others)
+    if not difference <= TOLERANCE:
+        raise StopError(f"ONNX and XGBoost differ by {difference:.3g}, allowed is {TOLERANCE:g}: nothing is registered")
+    return difference

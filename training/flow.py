@@ -1,0 +1,236 @@
+"""The training flow: retrieve, split, fit and compare, evaluate, convert, register."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from event_backbone.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, registered_name, write_bundle
+from event_backbone.case import Case
+from event_backbone.events import content_hash
+from event_backbone.ports import ModelRegistry, RegisteredBundle
+from training.artifacts import bundle_parts
+from training.conversion import check_parity, onnx_scores, to_onnx
+from training.evaluation import evaluate
+from training.fitting import CANDIDATES, FOLDS, MOST_ROUNDS, PATIENCE, Candidate, FittedModel, fit, measure_name
+from training.pictures import draw_pictures
+from training.retrieval import Fetch, Places, Retrieved, Source, retrieve
+from training.rows import Floats, LabelledRows
+from training.splits_on_disk import fingerprint_of_splits, write_splits
+from training.splitting import split_rows
+from training.tracking import RunRecord, RunTracker
+
+PROVENANCE_FILE = "provenance.json"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What decides the model, beside the data and the case file. Threads change the time only."""
+
+    seed: int
+    threads: int = 2
+    candidates: Sequence[Candidate] = CANDIDATES
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What training works with; bootstrap chooses the adapters."""
+
+    registry: ModelRegistry
+    tracker: RunTracker
+    shelf: BundleShelf
+    fetch: Fetch
+    places: Places
+    splits_dir: Path
+
+
+@dataclass(frozen=True)
+class Data:
+    """The rows, by what they are for: fitting and choosing see ``fit`` alone."""
+
+    source: Source
+    fit: LabelledRows
+    reference: LabelledRows
+    stream: LabelledRows
+    test: LabelledRows
+
+    def sizes(self) -> dict[str, int]:
+        return {name: len(getattr(self, name)) for name in ("fit", "reference", "stream", "test")}
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A fitted model as ONNX, and how it did on the test rows."""
+
+    model: FittedModel
+    onnx: bytes
+    test_scores: Floats
+    test_metrics: Mapping[str, float]
+    parity: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the flow ended with; ``evaluated`` is ``None`` when the present champion was good as it is."""
+
+    source: Source
+    champion: RegisteredBundle
+    sizes: Mapping[str, int]
+    evaluated: Evaluated | None
+    seconds: float
+
+
+def train(case: Case, plan: TrainingPlan, parts: Parts, say: Say, *, if_needed: bool = False) -> Outcome:
+    """Train and register a champion, and put it and the stream split where the services look.
+
+    With ``if_needed`` a champion that the same data, case file and settings made is left in place.
+
+    Raises:
+        SettingsError: the data are not what the case file says.
+        StopError: ONNX and XGBoost disagree; nothing was registered.
+        TryAgainLaterError: MLflow is away.
+    """
+    started_at = time.monotonic()
+    retrieved = retrieve(case, parts.places, parts.fetch)
+    say(f"data: {retrieved.source.sentence}")
+    data = divide(case, retrieved, plan.seed)
+    fingerprint = fingerprint_of(case, plan, retrieved.source)
+    champion = _champion_made_by(fingerprint, case, parts) if if_needed else None
+    evaluated = None
+    if champion is None or fingerprint_of_splits(parts.splits_dir) != fingerprint:
+        write_splits(parts.splits_dir, data.stream, _note_of(case, plan, data, fingerprint))
+    if champion is None:
+        evaluated = fit_and_evaluate(case, plan, data, say)
+        champion = _register(case, plan, data, evaluated, fingerprint, parts)
+    parts.shelf.repoint(champion)
+    return Outcome(retrieved.source, champion, data.sizes(), evaluated, time.monotonic() - started_at)
+
+
+def divide(case: Case, retrieved: Retrieved, seed: int) -> Data:
+    """Split the train rows; the test rows are the test files', or the share that was held out first."""
+    train_rows = retrieved.train
+    places = split_rows(len(train_rows), case.data.split, seed)
+    return Data(
+        source=retrieved.source,
+        fit=train_rows.take(places.fit),
+        reference=train_rows.take(places.reference),
+        stream=train_rows.take(places.stream),
+        test=retrieved.test if case.data.split.test_share is None else train_rows.take(places.test),
+    )
+
+
+def fingerprint_of(case: Case, plan: TrainingPlan, source: Source) -> str:
+    """A digest of all that decides the model: the same fingerprint, the same model."""
+    settings = {
+        "seed": plan.seed,
+        "folds": FOLDS,
+        "most_rounds": MOST_ROUNDS,
+        "patience": PATIENCE,
+        "candidates": [asdict(candidate) for candidate in plan.candidates],
+    }
+    return content_hash({"case": case.sha256, "data": source.digests, "settings": settings})
+
+
+def fit_and_evaluate(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Evaluated:
+    """Fit on the fit rows, and look at the test rows once."""
+    say(f"fitting: {len(plan.candidates)} candidates, {FOLDS} folds of {len(data.fit):,} rows each")
+    model = fit(case, data.fit, seed=plan.seed, threads=plan.threads, candidates=plan.candidates)
+    onnx = to_onnx(model.booster, len(model.encoder.feature_names))
+    features = model.encoder.encode_rows(data.test.records)
+    scores = onnx_scores(onnx, features)
+    parity = check_parity(case, scores, model.booster.inplace_predict(features).astype(np.float64))
+    metrics = evaluate(case, data.test.targets(case), scores, model.threshold)
+    return Evaluated(model, onnx, scores, metrics, parity)
+
+
+def _champion_made_by(fingerprint: str, case: Case, parts: Parts) -> RegisteredBundle | None:
+    """The present champion if it has this fingerprint; one that is broken counts as none."""
+    try:
+        champion = parts.registry.resolve(registered_name(case), CHAMPION_ALIAS)
+        if champion is None:
+            return None
+        bundle = parts.shelf.install(champion, parts.registry)
+        made_by = json.loads(bundle.read(PROVENANCE_FILE)).get("fingerprint")
+    except BrokenBundleError:
+        return None
+    return champion if made_by == fingerprint else None
+
+
+def _register(
+    case: Case, plan: TrainingPlan, data: Data, evaluated: Evaluated, fingerprint: str, parts: Parts
+) -> RegisteredBundle:
+    """Log the run, register its bundle as the champion and place it on this machine's shelf."""
+    note = _note_of(case, plan, data, fingerprint)
+    reports = {"metrics.json": _metrics_report(case, evaluated), PROVENANCE_FILE: note}
+    contents = bundle_parts(case, evaluated.model, evaluated.onnx, data.reference, reports)
+    with tempfile.TemporaryDirectory() as workspace:
+        bundle_dir = Path(workspace) / "bundle"
+        sha256 = write_bundle(bundle_dir, case, contents)
+        name = registered_name(case)
+        run_id = parts.tracker.record(name, _run_record(case, plan, data, evaluated, fingerprint))
+        model = parts.registry.register(bundle_dir, sha256, name=name, alias=CHAMPION_ALIAS, run_id=run_id)
+    champion = RegisteredBundle(model, sha256)
+    parts.shelf.install(champion, parts.registry)
+    return champion
+
+
+def _note_of(case: Case, plan: TrainingPlan, data: Data, fingerprint: str) -> dict[str, Any]:
+    """What the rows were. It goes into the bundle, so it holds no path of this machine."""
+    return {
+        "fingerprint": fingerprint,
+        "case": case.name,
+        "case_sha256": case.sha256,
+        "source": data.source.kind,
+        "synthetic": data.source.is_synthetic,
+        "digests": data.source.digests,
+        "seed": plan.seed,
+        "rows": data.sizes(),
+    }
+
+
+def _metrics_report(case: Case, evaluated: Evaluated) -> dict[str, Any]:
+    model = evaluated.model
+    compared = [
+        {"name": one.candidate.name, "rounds": one.rounds, measure_name(case): one.measure} for one in model.compared
+    ]
+    return {
+        "test": dict(evaluated.test_metrics),
+        "validation": dict(model.validation_metrics),
+        "largest_onnx_difference": evaluated.parity,
+        "chosen": model.chosen.candidate.name,
+        "compared": compared,
+    }
+
+
+def _run_record(case: Case, plan: TrainingPlan, data: Data, evaluated: Evaluated, fingerprint: str) -> RunRecord:
+    model = evaluated.model
+    chosen = model.chosen.candidate
+    threshold = {} if model.threshold is None else {"threshold": model.threshold}
+    sizes = {f"{name}_rows": size for name, size in data.sizes().items()}
+    encoding: dict[str, str | int] = {
+        "candidate": chosen.name,
+        "category_order": chosen.order,
+        "rounds": model.chosen.rounds,
+    }
+    validation = {f"validation_{name}": value for name, value in model.validation_metrics.items()}
+    return RunRecord(
+        parameters={"seed": plan.seed, **encoding, **chosen.parameters, **threshold, **sizes},
+        metrics={**evaluated.test_metrics, **validation, "largest_onnx_difference": evaluated.parity},
+        tags={
+            "case": case.name,
+            "case_sha256": case.sha256,
+            "data_source": data.source.kind,
+            "synthetic": str(data.source.is_synthetic).lower(),
+            "fingerprint": fingerprint,
+        },
+        pictures=draw_pictures(case, data.test.targets(case), evaluated.test_scores, model.threshold),
+    )

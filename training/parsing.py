@@ -1,0 +1,128 @@
+"""Raw files into valid records, as the case file says they are written."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from event_backbone.case import Case, Column, DataFile, FileFormat
+from event_backbone.errors import Fault, SettingsError
+from event_backbone.validation import fault_in_value
+from training.rows import LabelledRows
+
+#: A file that is wrong throughout must not fill the screen.
+MOST_FAULTS_LISTED = 20
+
+NumberedFields = tuple[int, list[str]]
+
+
+def parse_file(case: Case, file: DataFile, content: bytes) -> LabelledRows:
+    """Every record of a raw file with its label.
+
+    Raises:
+        SettingsError: the file is not what the case file says, with the lines and columns that differ.
+    """
+    lines = _lines_of(file, content)
+    numbered = list(_fields_of(case.data.format, lines))
+    names = _names_of_fields(case, file, numbered)
+    rows, faults = _parse_rows(case, names, numbered)
+    if not faults and len(rows) != file.rows:
+        faults = [Fault("(file)", "rows", f"holds {len(rows):,} records, expected {file.rows:,}")]
+    if faults:
+        raise SettingsError(file.name, _listed(faults))
+    return rows
+
+
+def _lines_of(file: DataFile, content: bytes) -> list[str]:
+    try:
+        return content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise SettingsError(file.name, [Fault("(file)", "encoding", f"is no UTF-8 text: {error.reason}")]) from None
+
+
+def _fields_of(written: FileFormat, lines: Sequence[str]) -> Iterator[NumberedFields]:
+    """Line numbers and stripped fields; blank lines and comments are no records."""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or (written.comment_prefix and line.startswith(written.comment_prefix)):
+            continue
+        fields = next(csv.reader([line], skipinitialspace=True))
+        yield number, [field.strip() for field in fields]
+
+
+def _names_of_fields(case: Case, file: DataFile, numbered: list[NumberedFields]) -> Sequence[str]:
+    """Field names from the case file, or from a header, which is taken off ``numbered``."""
+    written = case.data.format
+    if not written.header:
+        return written.fields or ()
+    names = numbered.pop(0)[1] if numbered else []
+    missing = [name for name in (*case.column_names, case.target.name) if name not in names]
+    if missing:
+        raise SettingsError(file.name, [Fault("header", "missing", f"has no field {name!r}") for name in missing])
+    return names
+
+
+def _parse_rows(
+    case: Case, names: Sequence[str], numbered: Sequence[NumberedFields]
+) -> tuple[LabelledRows, list[Fault]]:
+    parsers = [_ColumnParser(column, case.data.format.missing) for column in case.columns]
+    records, labels, faults = [], [], []
+    for number, fields in numbered:
+        if len(fields) != len(names):
+            faults.append(Fault(f"line {number}", "fields", f"has {len(fields)} fields, expected {len(names)}"))
+            continue
+        texts = dict(zip(names, fields, strict=True))
+        cells = {parser.name: parser.parse(texts[parser.name]) for parser in parsers}
+        label = _parse_label(case, texts[case.target.name])
+        found = [fault for _, fault in cells.values() if fault is not None]
+        if label is None:
+            found.append(Fault(case.target.name, "label", "is no label of this case"))
+        faults += [Fault(f"line {number}", fault.reason, f"{fault.place} {fault.message}") for fault in found]
+        records.append({name: value for name, (value, _) in cells.items()})
+        labels.append(label)
+    return LabelledRows(records, labels), faults  # type: ignore[arg-type]  # a label that is None is among the faults
+
+
+class _ColumnParser:
+    """Texts of one column into values and faults; each different text is looked at once."""
+
+    def __init__(self, column: Column, missing: Sequence[str]) -> None:
+        self.name = column.name
+        self._column = column
+        self._missing = frozenset(missing)
+        self._known: dict[str, tuple[Any, Fault | None]] = {}
+
+    def parse(self, text: str) -> tuple[Any, Fault | None]:
+        if text not in self._known:
+            value = self._value(text)
+            self._known[text] = value, fault_in_value(self._column, value)
+        return self._known[text]
+
+    def _value(self, text: str) -> Any:
+        """The typed value; a text that is no number stays text, for the validator to name."""
+        if text in self._missing:
+            return None
+        if self._column.is_category:
+            return text
+        try:
+            return int(text) if self._column.kind == "integer" else float(text)
+        except ValueError:
+            return text
+
+
+def _parse_label(case: Case, text: str) -> str | float | None:
+    written = case.data.format
+    text = text.removesuffix(written.target_suffix or "")
+    if case.is_binary:
+        return text if case.is_label(text) else None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if case.is_label(value) else None
+
+
+def _listed(faults: Sequence[Fault]) -> list[Fault]:
+    more = len(faults) - MOST_FAULTS_LISTED
+    rest = [Fault("(more)", "more", f"{more:,} faults more")] if more > 0 else []
+    return [*faults[:MOST_FAULTS_LISTED], *rest]

@@ -1,0 +1,66 @@
+"""Where a training run is written down: MLflow behind a small port."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from event_backbone.mlflow_registry import mlflow_client, mlflow_errors_translated
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One training run: ``pictures`` and ``documents`` are files by name."""
+
+    parameters: Mapping[str, str | float | int | bool]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class RunTracker(Protocol):
+    """Keeps training runs.
+
+    :meth:`record` is durable on return and gives the run's id, under which a registry may log the bundle.
+    Raises :class:`~event_backbone.errors.TryAgainLaterError` when it is away.
+    """
+
+    def record(self, experiment: str, run: RunRecord) -> str: ...
+
+
+class MlflowTracker:
+    """Runs in MLflow. ``artifacts_dir`` is where a database without a server keeps files; a server knows its own."""
+
+    def __init__(self, tracking_uri: str, artifacts_dir: Path) -> None:
+        self._uri = tracking_uri
+        self._artifacts_dir = artifacts_dir
+
+    def record(self, experiment: str, run: RunRecord) -> str:
+        client = mlflow_client(self._uri)
+        with mlflow_errors_translated(self._uri):
+            run_id: str = client.create_run(self._experiment_id(client, experiment), tags=dict(run.tags)).info.run_id
+            for name, value in run.parameters.items():
+                client.log_param(run_id, name, value)
+            for name, value in run.metrics.items():
+                client.log_metric(run_id, name, value)
+            self._log_pictures(client, run_id, run.pictures)
+            client.set_terminated(run_id)
+        return run_id
+
+    def _experiment_id(self, client: Any, name: str) -> str:
+        there = client.get_experiment_by_name(name)
+        if there is not None:
+            return str(there.experiment_id)
+        is_server = self._uri.startswith(("http://", "https://"))
+        location = None if is_server else str(self._artifacts_dir.resolve())
+        return str(client.create_experiment(name, artifact_location=location))
+
+    @staticmethod
+    def _log_pictures(client: Any, run_id: str, pictures: Mapping[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in pictures.items():
+                (Path(folder) / name).write_bytes(content)
+            client.log_artifacts(run_id, folder, artifact_path="pictures")
