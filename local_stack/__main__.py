@@ -48,9 +48,7 @@ def train(settings: StackSettings) -> None:
     arguments = ["-m", "training", "--case", settings.case, "--if-needed"]
     if settings.data_dir is not None:
         arguments += ["--data-dir", str(settings.data_dir)]
-    # SEED is the stream's here: another stream must not mean another model.
-    env = {name: value for name, value in os.environ.items() if name != "SEED"}
-    with child(arguments, env) as training:
+    with child(arguments) as training:
         code = training.wait()
     if code != 0:
         raise StopError(f"train-model ended with {code}: there is no champion to serve")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from event_backbone.wsgi_server import die_with_parent
@@ -14,15 +14,11 @@ _STOP_WITHIN_S = 5
 
 
 @contextmanager
-def child(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """``python ARGUMENTS`` in our interpreter, and our environment if no other is given.
-
-    It is asked to end when the block ends, then made to.
-    """
+def child(arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """``python ARGUMENTS`` in our interpreter; asked to end when the block ends, then made to."""
     parent_pid = os.getpid()
     process = subprocess.Popen(  # noqa: S603  # our own modules, by name
         [sys.executable, *arguments],
-        env=env,
         preexec_fn=lambda: die_with_parent(parent_pid),  # noqa: PLW1509  # callers have one thread
     )
     try:

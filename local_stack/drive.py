@@ -28,6 +28,7 @@ LABEL_DELAY_S = 2.0
 #: A run that takes so many times as long as its rate promises will not end well.
 SLOWEST_FACTOR = 5.0
 _SOME_FAILED = 1
+_TABLE_WIDTH = 120
 _STOPPED_BY_SIGTERM = 143
 
 
@@ -162,15 +163,18 @@ def generator_arguments(settings: StackSettings) -> list[str]:
 
 
 def print_checks(checks: list[Check]) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("check", "expected", "found", "", title="Is everything accounted for?")
+    table = Table("check", "expected", "found", "", title="Is everything accounted for?", box=SIMPLE)
+    table.columns[0].no_wrap = True
     for check in checks:
         table.add_row(
             check.what, check.expected, check.found, check.fault or "ok", style="red" if check.fault else None
         )
-    Console(width=None if sys.stdout.isatty() else 110).print(table)
+    # honcho reads our output through a pipe, which has no width of its own.
+    Console(width=_TABLE_WIDTH).print(table)
 
 
 def main() -> None:
