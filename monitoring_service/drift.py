@@ -58,7 +58,8 @@ def as_numbers(values: Sequence[Any]) -> Numbers:
     """``None``, NaN and infinities count as missing; raises :class:`UnusableColumnError` when a value is no number."""
     if not set(map(type, values)) <= {int, float, type(None)}:
         raise UnusableColumnError("not_a_number")
-    numbers = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    # numpy reads None as NaN here.
+    numbers = np.array(values, dtype=np.float64)
     present = numbers[np.isfinite(numbers)]
     return Numbers(np.sort(present), len(values) - present.size)
 
@@ -214,7 +215,7 @@ def _measure_column(
         measure = _NO_REFERENCE(column.name)
     else:
         measure = _compare(column.name, reference.of_column(column.name), values, case.monitoring.minimum_rows)
-    return replace(measure, missing_share=_missing_share(values), unseen_share=_unseen_share(column, values))
+    return replace(measure, missing_share=_missing_share(column, values), unseen_share=_unseen_share(column, values))
 
 
 def _compare(name: str, reference: ColumnReference | None, values: Sequence[Any], minimum_rows: int) -> ColumnMeasure:
@@ -238,12 +239,11 @@ def _as_measure(name: str, drift: ColumnDrift) -> ColumnMeasure:
     )
 
 
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
-
-
-def _missing_share(values: Sequence[Any]) -> float | None:
-    return sum(map(_is_missing, values)) / len(values) if values else None
+def _missing_share(column: Column, values: Sequence[Any]) -> float | None:
+    if not values:
+        return None
+    missing = values.count(None) if column.is_category else as_numbers(values).missing
+    return missing / len(values)
 
 
 def _unseen_share(column: Column, values: Sequence[Any]) -> float | None:
@@ -251,4 +251,4 @@ def _unseen_share(column: Column, values: Sequence[Any]) -> float | None:
     if not column.is_category or not values:
         return None
     known = {*column.categories, None}
-    return sum(value not in known for value in values) / len(values)
+    return 1 - sum(map(known.__contains__, values)) / len(values)

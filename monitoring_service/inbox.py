@@ -172,6 +172,9 @@ class Inbox:
                     batch.take(envelope)
                 stored = batch.finish()
             self._totals = dict(stored.totals)
+            if stored.erased:
+                # Until then the write-ahead log would still hold what was erased.
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return stored
 
     def note_unmatched(self, *, received_before: float, limit: int) -> None:
