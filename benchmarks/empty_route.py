@@ -34,9 +34,5 @@ class EmptyRoute:
 
 
 if __name__ == "__main__":
-    serve(
-        lambda _draining: EmptyRoute(),
-        host="127.0.0.1",
-        port=int(sys.argv[1]),
-        threads=ServingSettings().server_threads,
-    )
+    threads = ServingSettings().server_threads
+    serve(lambda _draining: EmptyRoute(), host="127.0.0.1", port=int(sys.argv[1]), threads=threads)

@@ -97,9 +97,8 @@ def main(stream: Path, rounds: int, seconds: float, connections: int) -> None:
     empty = statistics.median(rates["empty route"])
     for name, found in rates.items():
         median = statistics.median(found)
-        print(
-            f"{name:12} {median:8.0f} requests/s  ratio {median / empty:.2f}  (rounds {min(found):.0f} to {max(found):.0f})"
-        )
+        spread = f"{min(found):.0f} to {max(found):.0f}"
+        print(f"{name:12} {median:8.0f} requests/s  ratio {median / empty:.2f}  (rounds {spread})")
     view, lane = (statistics.median(rates[name]) / empty for name in ("flask view", "lane"))
     sys.exit(0 if view >= LEAST_VIEW_RATIO and lane >= LEAST_LANE_RATIO else 1)
 

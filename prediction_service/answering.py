@@ -22,6 +22,7 @@ from event_backbone.events import (
 )
 from event_backbone.problems import problem, rejection
 from event_backbone.validation import Record, RecordDecoder, fault_in_record_id
+from prediction_service.combining import Combiner
 from prediction_service.journal import Entry, Journal, Kept, entry_of
 from prediction_service.metrics import ServingMetrics
 from prediction_service.rejections import RejectionLog
@@ -80,6 +81,7 @@ class PredictionHandlers:
         self._metrics = metrics
         self._rejections = rejections
         self._max_batch_records = max_batch_records
+        self._answer_one: Combiner[Record, tuple[Prediction, Kept]] = Combiner(self._answer_all)
         self.decoder = RecordDecoder(case)
 
     # Predictions --------------------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ class PredictionHandlers:
         except RejectedError as error:
             self._rejections.count(error.faults)
             return rejection(error.faults)
-        return self._reply_to(record)
+        return self._reply_for(*self._answer_one(record))
 
     def predict_payload(self, payload: object) -> Reply:
         """One record that is decoded already: the web form's."""
@@ -100,13 +102,15 @@ class PredictionHandlers:
         except RejectedError as error:
             self._rejections.count(error.faults)
             return rejection(error.faults)
-        return self._reply_to(record)
+        return self._reply_for(*self._answer_one(record))
 
-    def _reply_to(self, record: Record) -> Reply:
+    def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, Kept]]:
+        """Score records and keep the predictions, all or none; what was made beside what is held."""
         scorer = self._scorer()
-        made = self._prediction(record, scorer, scorer.score(record))
-        [kept] = self._journal.append([entry_of(made)])
-        return self._reply_for(made, kept)
+        scores = scorer.score(records)
+        made = [self._prediction(record, scorer, score) for record, score in zip(records, scores, strict=True)]
+        kept = self._journal.append([entry_of(prediction) for prediction in made])
+        return list(zip(made, kept, strict=True))
 
     def _reply_for(self, made: Prediction, kept: Kept) -> Reply:
         if kept.new:
@@ -157,18 +161,10 @@ class PredictionHandlers:
             except RejectedError as error:
                 self._rejections.count(error.faults)
                 results[index] = _refused(error.faults)
-        for (index, _), result in zip(valid, self._answers([record for _, record in valid]), strict=True):
-            results[index] = result
+        answered = self._answer_all([record for _, record in valid]) if valid else []
+        for (index, _), (made, kept) in zip(valid, answered, strict=True):
+            results[index] = self._record_answer(made, kept)
         return 200, _encode({"results": results})
-
-    def _answers(self, records: Sequence[Record]) -> list[RecordAnswer]:
-        if not records:
-            return []
-        scorer = self._scorer()
-        scores = scorer.score_many(records)
-        made = [self._prediction(record, scorer, score) for record, score in zip(records, scores, strict=True)]
-        kept = self._journal.append([entry_of(prediction) for prediction in made])
-        return [self._record_answer(*pair) for pair in zip(made, kept, strict=True)]
 
     def _record_answer(self, made: Prediction, kept: Kept) -> RecordAnswer:
         status, body = self._reply_for(made, kept)

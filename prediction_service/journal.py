@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +48,8 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE TABLE IF NOT EXISTS identity (journal_id TEXT NOT NULL, given_seq INTEGER NOT NULL);
 """
 _INSERT = (
-    "INSERT INTO entries (seq, event_id, kind, record_id, content_hash, body, appended_at) VALUES (?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (event_id) DO NOTHING"
+    "INSERT INTO entries (seq, event_id, kind, record_id, content_hash, body, appended_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
 )
 # Given prediction:<id>, label:<id>: and label:<id>; - the character after ':', so the range holds this record's labels.
 _OF_RECORD = "FROM entries WHERE event_id = ? OR (event_id > ? AND event_id < ?)"
@@ -90,17 +90,6 @@ class Row:
     event: Event
 
 
-class _Waiting:
-    """A group of entries on its way into the journal, all or none of them."""
-
-    __slots__ = ("entries", "error", "kept")
-
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self.entries = entries
-        self.kept: list[Kept] | None = None
-        self.error: Exception | None = None
-
-
 def entry_of(event: Event) -> Entry:
     """The row that keeps ``event``."""
     match event:
@@ -120,14 +109,13 @@ class Journal:
 
     Durability: when :meth:`append` returns, its entries survive the death of the process; with
     ``durability="power"`` also a power cut. All entries of one call are kept, or none.
-    Thread-safety: any thread may call anything. Writers that meet are committed together by whoever holds the lock.
+    Thread-safety: any thread may call anything.
     """
 
     def __init__(self, path: Path, *, max_bytes: int, durability: Literal["process", "power"] = "process") -> None:
         self.path = path
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._queue: deque[_Waiting] = deque()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=16)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -156,28 +144,11 @@ class Journal:
         Raises:
             JournalUnavailableError: nothing was kept.
         """
-        waiting = _Waiting(entries)
-        self._queue.append(waiting)
-        with self._lock:
-            if waiting.kept is None and waiting.error is None:
-                self._commit_queue()
-        if waiting.kept is None:
-            raise JournalUnavailableError(str(waiting.error)) from waiting.error
-        return waiting.kept
-
-    def _commit_queue(self) -> None:
-        group = [self._queue.popleft() for _ in range(len(self._queue))]  # only the lock's holder takes from it
-        try:
-            self._check_bound()
-            kept = self._insert_all([entry for waiting in group for entry in waiting.entries])
-        except (sqlite3.Error, JournalUnavailableError) as error:
-            for waiting in group:
-                waiting.error = error
-            if isinstance(error, sqlite3.Error):
-                log.error("journal_refuses", error=str(error))
-            return
-        for waiting in group:
-            waiting.kept = [self._count(entry, next(kept)) for entry in waiting.entries]
+        with self._lock, self._reported():
+            if self.is_full:
+                raise JournalUnavailableError(f"the journal is at its bound of {self.max_bytes} bytes")
+            kept = self._insert_all(entries)
+            return [self._count(*pair) for pair in zip(entries, kept, strict=True)]
 
     def _count(self, entry: Entry, kept: Kept) -> Kept:
         if kept.new:
@@ -185,15 +156,11 @@ class Journal:
             self._bytes += len(entry.body) + _ROW_OVERHEAD_BYTES
         return kept
 
-    def _check_bound(self) -> None:
-        if self._bytes >= self.max_bytes:
-            raise JournalUnavailableError(f"the journal is at its bound of {self.max_bytes} bytes")
-
-    def _insert_all(self, entries: list[Entry]) -> Iterator[Kept]:
+    def _insert_all(self, entries: Sequence[Entry]) -> list[Kept]:
         if len(entries) == 1:
-            return iter([self._insert(entries[0])])  # one statement commits by itself
+            return [self._insert(entries[0])]  # one statement commits by itself
         with self._transaction():
-            return iter([self._insert(entry) for entry in entries])
+            return [self._insert(entry) for entry in entries]
 
     def _insert(self, entry: Entry) -> Kept:
         seq = self._last_seq + 1
@@ -241,7 +208,8 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            raise JournalUnavailableError(str(error)) from error
+            log.error("journal_refuses", error=str(error))
+            raise JournalUnavailableError(f"the journal can't be written: {error}") from error
 
     # Keeping it small ---------------------------------------------------------------------------------------------
 

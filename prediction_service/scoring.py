@@ -53,15 +53,11 @@ class Scorer:
         self._run = _open_session(bundle)
         self._check_golden_rows(_decode(bundle, "golden.json", _Golden))
 
-    def score(self, record: Record) -> float:
-        """Probability of the positive class, or the predicted value."""
-        features = np.array([self._encoder.encode(self._features_of(record))], dtype=np.float32)
-        return float(self._last_column(features)[0])
-
-    def score_many(self, records: Sequence[Record]) -> list[float]:
-        """The same for many records in one run of the model."""
+    def score(self, records: Sequence[Record]) -> list[float]:
+        """Probability of the positive class, or the predicted value, for one record or many in one run of the model."""
         rows = [self._encoder.encode(self._features_of(record)) for record in records]
-        return [float(score) for score in self._last_column(np.array(rows, dtype=np.float32))]
+        scores: list[float] = self._last_column(np.array(rows, dtype=np.float32)).tolist()
+        return scores
 
     def decide(self, score: float) -> str | float:
         """The class a score stands for, or the predicted value itself."""

@@ -1,0 +1,59 @@
+"""Work that callers bring at the same moment, done as one group.
+
+Scoring eight records at once and committing them together costs little more than one, and waiting a fixed time to fill
+a group only hurts. So nobody waits for company: whoever holds the lock takes all that is queued at that moment, and the
+others find theirs done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class _Brought(Generic[Item, Result]):
+    __slots__ = ("error", "item", "result")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.result: Result | None = None
+        self.error: Exception | None = None
+
+
+class Combiner(Generic[Item, Result]):
+    """Calls ``work`` with groups of one or more items and hands each caller its own result.
+
+    ``work`` returns one result for each item, in order. What it raises, every caller of that group gets.
+    Thread-safe; ``work`` is never run by two threads at once.
+    """
+
+    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._queue: deque[_Brought[Item, Result]] = deque()
+
+    def __call__(self, item: Item) -> Result:
+        brought: _Brought[Item, Result] = _Brought(item)
+        self._queue.append(brought)
+        with self._lock:
+            if brought.result is None and brought.error is None:
+                self._do([self._queue.popleft() for _ in range(len(self._queue))])
+        if brought.error is not None:
+            raise brought.error
+        assert brought.result is not None
+        return brought.result
+
+    def _do(self, group: list[_Brought[Item, Result]]) -> None:
+        try:
+            results = self._work([brought.item for brought in group])
+        except Exception as error:  # handed on to every caller of the group, who have their own borders
+            for brought in group:
+                brought.error = error
+            return
+        for brought, result in zip(group, results, strict=True):
+            brought.result = result
