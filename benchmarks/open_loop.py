@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+_HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
 
 @dataclass
 class Outcome:
@@ -127,10 +129,7 @@ class OpenLoop:
         self._busy.add(connection)
         record_id = f"{self._prefix}-{number}"
         body = b'{"record_id":"' + record_id.encode() + b'",' + self._bodies[number % len(self._bodies)][1:]
-        head = (
-            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        )
-        connection.send(due, record_id, head % len(body) + body)
+        connection.send(due, record_id, _HEAD % len(body) + body)
 
     def done(self, connection: _Connection, due: float, record_id: str, status: int, retry_after: bool) -> None:
         self.outcome.latencies_s.setdefault(status, []).append(time.perf_counter() - due)

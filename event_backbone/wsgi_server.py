@@ -116,7 +116,7 @@ def serve(
         http=HTTPModes.http1,
         workers=1,
         blocking_threads=threads,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=stop_within_s,
     )

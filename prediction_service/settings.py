@@ -32,7 +32,7 @@ class ServingSettings(ReplicaSettings):
         default="process", description="what an answered prediction survives: a dead process, or a power cut as well"
     )
     lane: bool = Field(default=True, description="answer POST /predict in front of Flask")
-    max_in_flight: int = Field(default=8, ge=1, le=1000, description="requests worked on at once; above it, 503")
+    max_in_flight: int = Field(default=16, ge=1, le=1000, description="requests worked on at once; above it, 503")
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="largest request body")
     max_batch_records: int = Field(default=1000, ge=1, description="most records in one batch")
     journal_max_bytes: int = Field(default=2 * 1024**3, ge=64 * 1024, description="journal size at which 503 begins")
@@ -43,7 +43,12 @@ class ServingSettings(ReplicaSettings):
         default=1024**3, ge=0, description="delivered rows are trimmed earlier above this journal size"
     )
 
-    server_threads: int = Field(default=24, ge=1, le=1000, description="threads that requests run on")
+    server_threads: int = Field(
+        default=40,
+        ge=1,
+        le=1000,
+        description="threads for requests; those above MAX_IN_FLIGHT say 503 and answer probes",
+    )
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:

@@ -1,0 +1,71 @@
+# `make run` and `make test` are all a newcomer needs; `make help` lists the rest.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+# What `make run` is told: CASE=housing, RECORDS=6000 (then it ends by itself), DATA_DIR=folder, SEED=3, RATE=100, SCENARIO=name.
+CASE ?= census
+export CASE
+run train: export RECORDS DATA_DIR SEED RATE SCENARIO
+
+# No dependency phones home.
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+export GX_ANALYTICS_ENABLED := False
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: help install run test test-fast lint format train faults bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/installed  ## make .venv with everything, from the lock file
+
+# uv installs the lock in seconds; pip, which every Python has, installs uv.
+$(VENV)/installed: requirements.lock requirements-uv.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: install  ## train a champion if there is none, start every service and a stream; RECORDS=N ends by itself
+	@exec $(BIN)/python -m local_stack
+
+test: install  ## every test, with the real parts this machine has
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: install  ## the tests that need no network and take seconds
+	$(BIN)/python -m pytest tests/unit tests/contracts $(PYTEST_ARGS)
+
+faults: install  ## the fault suite alone: processes are killed in the middle of a stream
+	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+
+lint: install  ## formatter, linter and type checker, without changing anything
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy event_backbone prediction_service monitoring_service stream_generator training local_stack benchmarks
+
+format: install  ## let the formatter and the linter mend what they can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+train: install  ## train and register a champion for CASE
+	$(BIN)/train-model --case $(CASE) $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+
+bench: install train  ## the numbers the README quotes, as ratios measured in one run
+	$(BIN)/python -m benchmarks.serving --stream var/$(CASE)/splits/stream.jsonl
+	$(BIN)/python -m benchmarks.overload --stream var/$(CASE)/splits/stream.jsonl
+
+lock: install  ## resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11 \
+		--extra dev --upgrade pyproject.toml --output-file requirements.lock
+	echo uv | $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes \
+		--python-version 3.11 --constraint requirements.lock - --output-file requirements-uv.lock
+
+clean:  ## remove the environment and everything the services kept
+	rm -rf $(VENV) var
