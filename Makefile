@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # What `make run` is told: CASE=housing, RECORDS=6000 (then it ends by itself), DATA_DIR=folder, SEED=3, RATE=100, SCENARIO=name.
 CASE ?= census
 export CASE
-run train: export RECORDS DATA_DIR SEED RATE SCENARIO
+export RECORDS DATA_DIR SEED RATE SCENARIO
 
 # No dependency phones home.
 export DO_NOT_TRACK := true
