@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # What `make run` is told: CASE=housing, RECORDS=6000 (then it ends by itself), DATA_DIR=folder, SEED=3, RATE=100, SCENARIO=name.
 CASE ?= census
 export CASE
-export RECORDS DATA_DIR SEED RATE SCENARIO
+$(foreach name,RECORDS DATA_DIR SEED RATE SCENARIO,$(if $($(name)),$(eval export $(name))))
 
 # No dependency phones home.
 export DO_NOT_TRACK := true
