@@ -56,13 +56,11 @@ def cli(
 
 
 def _train(settings: TrainingSettings, *, if_needed: bool, synthetic: bool) -> None:
-    from rich.console import Console
-
     from training.bootstrap import build_parts
     from training.flow import TrainingPlan, train
-    from training.summary import print_outcome
+    from training.summary import open_console, print_outcome
 
-    console = Console(highlight=False)
+    console = open_console()
     case = settings.load_case()
     plan = TrainingPlan(settings.training_seed, settings.training_threads)
     parts = build_parts(settings, synthetic_only=synthetic)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,31 +96,41 @@ def fit(
     threshold = best_f1_threshold(targets, chosen.scores) if case.is_binary else None
     encoder = _fit_encoder(case, rows, chosen.candidate)
     booster = _train(
-        parameters_of(case, chosen.candidate, seed, threads), encoder.encode_rows(rows.records), targets, chosen.rounds
+        parameters_of(case, chosen.candidate, seed), encoder.encode_rows(rows.records), targets, chosen.rounds
     )
     metrics = evaluate(case, targets, chosen.scores, threshold)
     return FittedModel(encoder, booster, chosen, compared, threshold, metrics)
 
 
 def validate(case: Case, rows: LabelledRows, candidate: Candidate, *, seed: int, threads: int) -> ValidatedCandidate:
-    """Cross-validate one candidate; the encoder is fitted inside each fold, too."""
-    targets, scores, rounds = rows.targets(case), np.zeros(len(rows)), []
-    parameters = parameters_of(case, candidate, seed, threads)
-    for fit_rows, held_out in folds_of(case, targets, seed):
-        fold = rows.take(fit_rows)
-        encoder = _fit_encoder(case, fold, candidate)
-        held_out_features = encoder.encode_rows(rows.take(held_out).records)
-        booster = _train(
-            parameters,
-            encoder.encode_rows(fold.records),
-            targets[fit_rows],
-            MOST_ROUNDS,
-            stop_by=(held_out_features, targets[held_out]),
-        )
-        rounds.append(booster.best_iteration + 1)
-        scores[held_out] = booster.inplace_predict(held_out_features, iteration_range=(0, rounds[-1]))
+    """Cross-validate one candidate; ``threads`` folds are fitted at once."""
+    targets, scores = rows.targets(case), np.zeros(len(rows))
+    folds = list(folds_of(case, targets, seed))
+    with ThreadPoolExecutor(threads) as pool:
+        results = list(pool.map(lambda fold: _validate_fold(case, rows, candidate, seed, fold), folds))
+    for (_, held_out), (held_out_scores, _) in zip(folds, results, strict=True):
+        scores[held_out] = held_out_scores
+    rounds = max(1, round(np.mean([fold_rounds for _, fold_rounds in results])))
     measure = evaluate(case, targets, scores, threshold=0.5)[measure_name(case)]
-    return ValidatedCandidate(candidate, max(1, round(np.mean(rounds))), scores, measure)
+    return ValidatedCandidate(candidate, rounds, scores, measure)
+
+
+def _validate_fold(
+    case: Case, rows: LabelledRows, candidate: Candidate, seed: int, fold: tuple[Indices, Indices]
+) -> tuple[Floats, int]:
+    """Scores of the held-out rows, and the rounds after which they were best; the encoder is fitted here, too."""
+    fit_rows, held_out = rows.take(fold[0]), rows.take(fold[1])
+    encoder = _fit_encoder(case, fit_rows, candidate)
+    features = encoder.encode_rows(held_out.records)
+    booster = _train(
+        parameters_of(case, candidate, seed),
+        encoder.encode_rows(fit_rows.records),
+        fit_rows.targets(case),
+        MOST_ROUNDS,
+        stop_by=(features, held_out.targets(case)),
+    )
+    rounds = booster.best_iteration + 1
+    return booster.inplace_predict(features, iteration_range=(0, rounds)), rounds
 
 
 def folds_of(case: Case, targets: Floats, seed: int) -> Iterator[tuple[Indices, Indices]]:
@@ -130,14 +141,17 @@ def folds_of(case: Case, targets: Floats, seed: int) -> Iterator[tuple[Indices, 
     yield from kind(FOLDS, shuffle=True, random_state=seed).split(targets, targets)
 
 
-def parameters_of(case: Case, candidate: Candidate, seed: int, threads: int) -> dict[str, Any]:
+def parameters_of(case: Case, candidate: Candidate, seed: int) -> dict[str, Any]:
     """XGBoost's parameters; no class weights and no resampling, so that scores stay probabilities."""
-    task = (
-        {"objective": "binary:logistic", "eval_metric": "auc"}
+    # Boosting starts at nothing (even odds, or 0): with the mean to start from, ONNX Runtime and XGBoost round the sum
+    # of a large number and many small ones differently, by up to 1e-5 of a value.
+    task: dict[str, Any] = (
+        {"objective": "binary:logistic", "eval_metric": "auc", "base_score": 0.5}
         if case.is_binary
-        else {"objective": "reg:squarederror", "eval_metric": "rmse"}
+        else {"objective": "reg:squarederror", "eval_metric": "rmse", "base_score": 0.0}
     )
-    return {**candidate.parameters, **task, "seed": seed, "nthread": threads}
+    # One thread a model: OpenMP's threads wait by spinning, and on cores that others use that takes ten times as long.
+    return {**candidate.parameters, **task, "seed": seed, "nthread": 1}
 
 
 def _fit_encoder(case: Case, rows: LabelledRows, candidate: Candidate) -> Encoder:

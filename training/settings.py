@@ -18,7 +18,7 @@ class TrainingSettings(Settings):
 
     data_dir: Path | None = Field(default=None, description="folder of the case's raw files; no other source is tried")
     training_seed: int = Field(default=7, ge=0, description="seed of the split, the folds and the fit")
-    training_threads: int = Field(default=2, ge=1, le=64, description="threads that fitting may use")
+    training_threads: int = Field(default=2, ge=1, le=64, description="models fitted at once")
     download_timeout_s: float = Field(
         default=3.0, gt=0, description="seconds until a download that doesn't connect gives way to the synthetic sample"
     )

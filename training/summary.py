@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -23,11 +24,17 @@ _SHOWN = {
 }
 
 
+def open_console() -> Console:
+    """Paths and numbers as they are; a pipe has no width, and gets one that needs no wrapping."""
+    width = None if sys.stdout.isatty() else 160
+    return Console(width=width, highlight=False, markup=False, soft_wrap=True)
+
+
 def print_outcome(case: Case, outcome: Outcome, console: Console) -> None:
-    """The champion, the data it came from, and how good it is."""
+    """The champion, and how good it is."""
     table = Table(title=_title(case, outcome), title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    table.add_column()
     for name, text in _rows(case, outcome):
         table.add_row(name, text)
     console.print()
@@ -41,7 +48,6 @@ def _title(case: Case, outcome: Outcome) -> str:
 
 
 def _rows(case: Case, outcome: Outcome) -> Iterator[tuple[str, str]]:
-    yield "data", outcome.source.sentence
     yield "rows", ", ".join(f"{name} {size:,}" for name, size in outcome.sizes.items())
     if outcome.evaluated is not None:
         yield from _quality(case, outcome, outcome.evaluated)
@@ -52,13 +58,13 @@ def _rows(case: Case, outcome: Outcome) -> Iterator[tuple[str, str]]:
 def _quality(case: Case, outcome: Outcome, evaluated: Evaluated) -> Iterator[tuple[str, str]]:
     model, measure = evaluated.model, measure_name(case)
     for one in model.compared:
-        chosen = "  <- chosen" if one is model.chosen else ""
-        yield "candidate", f"{measure} {one.measure:,.5g}, {one.rounds} trees: {one.candidate.name}{chosen}"
+        name = "chosen" if one is model.chosen else "candidate"
+        yield name, f"{measure} {one.measure:,.5g} in cross-validation, {one.rounds} trees: {one.candidate.name}"
     if model.threshold is not None:
         yield "threshold", f"{model.threshold:.4f} (best F1 on rows the scoring model did not fit)"
-    synthetic = " (SYNTHETIC rows, they say nothing about the real ones)" if outcome.source.is_synthetic else ""
+    remark = " (on SYNTHETIC rows: this says nothing about real ones)" if outcome.source.is_synthetic else ""
     shown = [(label, evaluated.test_metrics[name]) for name, label in _SHOWN.items() if name in evaluated.test_metrics]
-    yield "test" + synthetic, ", ".join(f"{label} {value:,.5g}" for label, value in shown)
+    yield "test", ", ".join(f"{label} {value:,.5g}" for label, value in shown) + remark
     yield (
         "ONNX",
         f"differs from XGBoost by {evaluated.parity:.1e} at most, on all {len(evaluated.test_scores):,} test rows",

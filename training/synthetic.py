@@ -67,10 +67,14 @@ class FittedOn(Struct, frozen=True):
 
 
 class Sample(Struct, frozen=True):
-    """A case's tables; ``columns`` are in drawing order, so that a parent stands before its children."""
+    """A case's tables.
+
+    ``names`` is the order of columns in a record; ``columns`` are in drawing order, a parent before its children.
+    """
 
     format: int
     case: str
+    names: tuple[str, ...]
     fitted_on: FittedOn
     label: LabelTable
     columns: tuple[ColumnTable, ...]
@@ -87,8 +91,8 @@ class Sample(Struct, frozen=True):
             groups = label_bins * weights.shape[1] + bins[column.parent]
             bins[column.name] = _draw_bins(weights.reshape(-1, weights.shape[2]), groups, random)
             values[column.name] = _draw_values(column.bins, bins[column.name], column.decimals, random)
-        names = sorted(values)
-        records = [dict(zip(names, row, strict=True)) for row in zip(*(values[name] for name in names), strict=True)]
+        by_row = zip(*(values[name] for name in self.names), strict=True)
+        records = [dict(zip(self.names, row, strict=True)) for row in by_row]
         return LabelledRows(records, labels)
 
 
@@ -137,6 +141,6 @@ def load_sample(path: Path, case: Case) -> Sample:
         raise SettingsError(str(path), [Fault("(file)", "no_sample", str(error))]) from None
     if sample.format != FORMAT:
         raise SettingsError(str(path), [Fault("format", "format", f"{sample.format} is unknown, this is {FORMAT}")])
-    if sorted(column.name for column in sample.columns) != sorted(case.column_names):
+    if sample.names != case.column_names:
         raise SettingsError(str(path), [Fault("columns", "columns", "are not the columns of the case file")])
     return sample

@@ -55,6 +55,7 @@ def fit_sample(case: Case, rows: LabelledRows, digests: Mapping[str, str]) -> Sa
     return Sample(
         format=FORMAT,
         case=case.name,
+        names=case.column_names,
         fitted_on=FittedOn(dict(digests), len(rows)),
         label=LabelTable(tuple(label.bins), _as_weights(_counts(label)), label.decimals),
         columns=tuple(
