@@ -30,9 +30,10 @@ labelled_at = NULL WHERE record_id = ? RETURNING number
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a batch brought. ``rows``, ``rejected`` and ``erased`` (row numbers) are what the windows must learn.
+    """What a batch brought; accepted + duplicates + conflicts is the number of events given.
 
-    accepted + duplicates + conflicts is the number of events given.
+    ``rows``, ``rejected``, ``erased`` (row numbers) and ``rows_counted`` (predictions since the inbox began) are what
+    the windows must learn.
     """
 
     accepted: int
@@ -41,6 +42,7 @@ class Stored:
     rows: Sequence[Row]
     rejected: Sequence[RejectedRecords]
     erased: Sequence[int]
+    rows_counted: int
     totals: Mapping[str, int]
 
 
@@ -92,6 +94,7 @@ class Batch:
             rows=list(self._rows.values()),
             rejected=self._rejected,
             erased=self._erased,
+            rows_counted=self._totals["predictions"],
             totals=dict(self._totals),
         )
 

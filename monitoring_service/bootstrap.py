@@ -39,13 +39,14 @@ log = structlog.get_logger()
 
 EPISODES_KEPT = 1000
 REPORT_WITHIN_S = 180.0
-_STOP_WITHIN_S = 4.0
+_CHECK_ENDS_WITHIN_S = 1.5
 
 
 class CheckThread:
     """The thread that makes the checks. It starts the evaluator, so it lives as long as the application does."""
 
-    def __init__(self, checks: Checks, housekeeping: Housekeeping) -> None:
+    def __init__(self, checks: Checks, housekeeping: Housekeeping, evaluator: EvaluatorPort) -> None:
+        self._evaluator = evaluator
         self._stopping = threading.Event()
         self._thread = threading.Thread(
             target=checks.run, args=(self._stopping, housekeeping.step), name="checks", daemon=True
@@ -60,7 +61,9 @@ class CheckThread:
     def stop(self) -> None:
         """Let the check in hand end and be kept; whatever else is due is made after the next start."""
         self._stopping.set()
-        self._thread.join(_STOP_WITHIN_S)
+        self._thread.join(_CHECK_ENDS_WITHIN_S)
+        self._evaluator.close()
+        self._thread.join(_CHECK_ENDS_WITHIN_S)
 
 
 class MonitoringApplication:
@@ -176,7 +179,7 @@ def _check_thread(
         retention_s=settings.monitoring_retention_s,
         unmatched_after_s=settings.monitoring_unmatched_after_s,
     )
-    return CheckThread(Checks(case, windows, inbox, evaluator, board, metrics, timer), housekeeping)
+    return CheckThread(Checks(case, windows, inbox, evaluator, board, metrics, timer), housekeeping, evaluator)
 
 
 def _parts(

@@ -69,7 +69,7 @@ class EvaluatorPort(Protocol):
 class _Child:
     """A running evaluator and the socket to it."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -79,11 +79,6 @@ class _Child:
                 env={**os.environ, **_SETTINGS},
             )
         self._socket = ours
-        try:
-            self.ask(frame(start), START_WITHIN_S)
-        except BaseException:
-            self.kill()
-            raise
 
     @property
     def pid(self) -> int:
@@ -123,7 +118,8 @@ class _Child:
 class EvaluatorProcess:
     """The evaluator in a process of its own, started at the first request.
 
-    Whoever starts it must be a thread that lives on: the kernel ends the child with the thread that made it.
+    Whoever starts it must be a thread that lives on: the kernel ends the child with the thread that made it. Another
+    thread may call :meth:`close`: what is being asked then fails.
     """
 
     def __init__(self, start: Start, *, within_s: float) -> None:
@@ -158,14 +154,17 @@ class EvaluatorProcess:
         return answer
 
     def close(self) -> None:
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
 
     def _running(self) -> _Child:
         if self._child is None:
-            self._child = _Child(self._start)
-            log.info("evaluator_started", evaluator_pid=self._child.pid)
+            # Known before it is ready, so that a stop needs not wait for it.
+            child = self._child = _Child()
+            child.ask(frame(self._start), START_WITHIN_S)
+            log.info("evaluator_started", evaluator_pid=child.pid)
+            return child
         return self._child
 
     def _ask(self, request: Request) -> Answer:

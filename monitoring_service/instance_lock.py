@@ -7,6 +7,9 @@ import os
 import time
 from pathlib import Path
 
+#: Lets a predecessor that was just killed go away.
+PATIENCE_S = 2.0
+
 
 class InstanceLock:
     """Held by the process that acquired it, and by the workers it forks, until they are gone."""
@@ -15,11 +18,11 @@ class InstanceLock:
         self._path = path
         self._descriptor: int | None = None
 
-    def acquire(self, *, patience_s: float = 2.0) -> bool:
-        """Whether the lock is ours now; the patience lets a predecessor that was just killed go away."""
+    def acquire(self, *, patience_s: float | None = None) -> bool:
+        """Whether the lock is ours now."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
         while True:
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

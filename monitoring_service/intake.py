@@ -113,7 +113,7 @@ class Intake:
         envelopes, refused = self._decode(body)
         with self._in_turn():
             stored = self._inbox.store(envelopes)
-            self._windows.add(stored.rows, stored.rejected, stored.totals["predictions"])
+            self._windows.add(stored.rows, stored.rejected, stored.rows_counted)
             self._windows.remove(stored.erased)
         self._arrivals.count(len(stored.rows))
         return Receipt(stored.accepted, stored.duplicates, stored.conflicts, refused)

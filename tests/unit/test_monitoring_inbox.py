@@ -191,7 +191,8 @@ def test_an_erasure_takes_the_content_and_leaves_the_count(opened: Callable[[], 
     assert (stored.accepted, stored.duplicates, stored.erased) == (1, 1, [1])
     assert store(inbox, prediction("a", secret), label("a")) == (0, 2, 0), "what is erased stays known"
     assert [row.number for row in opened().rows_from(1)] == [2, 3]
-    assert labels_of(inbox := opened()) == []
+    inbox = opened()
+    assert labels_of(inbox) == []
     assert inbox.totals == Totals(predictions=3, labels=1, duplicates=3, erasures=1)
 
 

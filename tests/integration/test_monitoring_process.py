@@ -1,0 +1,159 @@
+"""The monitoring service through its running processes: killed, overloaded, restarted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from monitoring_process import MonitoringProcess, is_running, poll_until
+from monitoring_world import START, body_of, label, predictions
+
+from event_backbone.events import Event, FaultCount, Rejections
+
+SCHEDULE: dict[str, Any] = {"window_rows": 200, "minimum_rows": 100, "check_every_rows": 20}
+
+
+@pytest.fixture
+def monitoring(tmp_path: Path) -> Iterator[MonitoringProcess]:
+    monitoring = MonitoringProcess(tmp_path, **SCHEDULE)
+    monitoring.start()
+    yield monitoring
+    monitoring.stop()
+
+
+def stream(bundle_sha256: str) -> list[bytes]:
+    """700 predictions, drifted from row 401 on, with labels, a rejection here and there, in bodies of 40 events."""
+    events: list[Event] = []
+    for first in range(0, 700, 20):
+        shift = 0.0 if first < 400 else 12.0
+        made = predictions(20, first=first, bundle_sha256=bundle_sha256, price_shift=shift)
+        events += made
+        events += [label(one.record_id, str(one.prediction)) for one in made[:19]]
+        events.append(Rejections(f"x{first}", "shop", START, START, 1, [FaultCount("price", "range", 1)]))
+    return [body_of(events[place : place + 40], first_seq=place + 1) for place in range(0, len(events), 40)]
+
+
+def verdicts(monitoring: MonitoringProcess) -> Any:
+    """What a restart must not change: every check's figures and every episode's rows."""
+    checks = [(check["row"], check["effects"], check["drifted"]) for check in monitoring.history()["checks"]]
+    episodes = [
+        (one["column"], one["suspected_at_row"], one["confirmed_at_row"], one["ended_at_row"])
+        for one in monitoring.state()["episodes"]
+    ]
+    return checks, episodes
+
+
+def test_kills_in_the_middle_of_a_stream_change_neither_counts_nor_windows_nor_verdicts(tmp_path: Path) -> None:
+    undisturbed = MonitoringProcess(tmp_path / "undisturbed", **SCHEDULE)
+    killed = MonitoringProcess(tmp_path / "killed", **SCHEDULE)
+    bodies = stream(killed.bundle_sha256)
+    assert undisturbed.bundle_sha256 != ""
+    for monitoring in (undisturbed, killed):
+        monitoring.start()
+    for body in stream(undisturbed.bundle_sha256):
+        undisturbed.post_until_taken(body)
+    for number, body in enumerate(bodies):
+        killed.post_until_taken(body)
+        if number == 8:
+            os.kill(killed.evaluator_pid(), signal.SIGKILL)
+        if number == 15:
+            killed.wait_for_checks(200)
+            killed.kill()
+            killed.start()
+            killed.post_until_taken(body)
+        if number == 22:
+            os.kill(killed.worker_pid(), signal.SIGKILL)
+            killed.post_until_taken(body)
+    expected, found = undisturbed.wait_for_checks(700), killed.wait_for_checks(700)
+    assert {**found["totals"], "duplicates": 0} == {**expected["totals"], "duplicates": 0}
+    assert found["totals"]["predictions"] == 700
+    assert found["totals"]["labels"] == 665
+    assert found["totals"]["rejected_records"] == 35
+    assert found["waiting_labels"] == 0
+    assert found["quality"] == expected["quality"]
+    assert [one["rejected_share"] for one in found["columns"]] == [one["rejected_share"] for one in expected["columns"]]
+    assert verdicts(killed) == verdicts(undisturbed)
+    assert [one["column"] for one in found["episodes"]] == ["price"]
+    assert found["episodes"][0]["suspected_at_row"] > 400
+    assert (undisturbed.stop(), killed.stop()) == (0, 0)
+
+
+def test_no_process_outlives_the_one_that_was_started(monitoring: MonitoringProcess) -> None:
+    pids = [monitoring.worker_pid(), monitoring.evaluator_pid()]
+    monitoring.kill()
+    poll_until(lambda: not any(map(is_running, pids)), 5)
+
+
+def test_sigterm_ends_every_process_with_exit_code_zero(monitoring: MonitoringProcess) -> None:
+    pids = [monitoring.worker_pid(), monitoring.evaluator_pid()]
+    started = time.monotonic()
+    assert monitoring.stop() == 0
+    assert time.monotonic() - started < 4
+    assert not any(map(is_running, pids))
+
+
+def test_a_second_process_on_the_same_folder_is_refused_in_words(monitoring: MonitoringProcess) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "monitoring_service"],
+        env={**monitoring.environment(), "MONITORING_PORT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 2
+    assert "another monitoring-service already works on" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_after_a_restart_everything_shown_is_back_before_the_first_evaluation(monitoring: MonitoringProcess) -> None:
+    for body in stream(monitoring.bundle_sha256):
+        monitoring.post_until_taken(body)
+    before = monitoring.wait_for_checks(700)
+    gauges = gauges_of(monitoring)
+    monitoring.kill()
+    monitoring.start()
+    volatile = ("at", "records_per_s", "report")
+    after = monitoring.state()
+    assert {key: after[key] for key in after if key not in volatile} == {
+        key: before[key] for key in before if key not in volatile
+    }
+    assert gauges_of(monitoring) == gauges
+
+
+def gauges_of(monitoring: MonitoringProcess) -> dict[str, str]:
+    """Every series of a scrape but those that count what this process did."""
+    own = ("#", "monitoring_evaluation_seconds", "monitoring_reports", "monitoring_evaluator_failures")
+    lines = requests.get(f"{monitoring.url}/metrics", timeout=10).text.splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if not line.startswith(own))
+
+
+def test_a_report_appears_by_itself_and_its_making_holds_no_check_up(monitoring: MonitoringProcess) -> None:
+    assert requests.get(f"{monitoring.url}/reports/latest", timeout=10).status_code == 404
+    for body in stream(monitoring.bundle_sha256):
+        monitoring.post_until_taken(body)
+    report = poll_until(
+        lambda: (found := requests.get(f"{monitoring.url}/reports/latest", timeout=10)).ok and found, 120
+    )
+    assert "payment" in report.text
+    assert report.headers["Content-Security-Policy"].startswith("sandbox")
+    assert monitoring.state()["report"]["failed"] == 0
+
+
+def test_without_a_bundle_events_are_kept_and_the_state_says_what_is_missing(tmp_path: Path) -> None:
+    monitoring = MonitoringProcess(tmp_path, **SCHEDULE)
+    monitoring.start()
+    monitoring.post_until_taken(body_of(predictions(200, bundle_sha256="f" * 64)))
+    state = monitoring.wait_for_checks(200)
+    assert state["evaluation"]["state"] == "no_reference"
+    assert {one["name"] for one in state["conditions"] if one["active"]} == {"reference_missing"}
+    assert state["columns"][1]["missing_share"] > 0
+    assert monitoring.stop() == 0

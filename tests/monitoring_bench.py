@@ -1,0 +1,126 @@
+"""The monitoring service put together without processes, threads or time of its own."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from monitoring_world import enveloped, made_case, predictions
+from prometheus_client import CollectorRegistry
+from werkzeug.test import Client
+
+from event_backbone.case import Case
+from monitoring_service.api import Parts, build_api
+from monitoring_service.board import PublishedBoard
+from monitoring_service.bootstrap import restored_standing, restored_windows
+from monitoring_service.checks import Checks, ReportTimer
+from monitoring_service.evaluator_client import EvaluatorFailedError
+from monitoring_service.inbox import Inbox
+from monitoring_service.intake import Arrivals, Intake
+from monitoring_service.messages import ColumnMeasure, Evaluate, Evaluated, MakeReport, Mix, ReportState
+from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.reports import ReportFolder
+from monitoring_service.snapshot import Lookout
+from monitoring_service.standing import decode_point
+
+
+def fast_case() -> Case:
+    return made_case(window_rows=100, minimum_rows=50, check_every_rows=10)
+
+
+class ObedientEvaluator:
+    """Answers every window, unless ``failures`` are left or a window ends at a row of ``poison``."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.labelled: list[int] = []
+        self.reported: list[int] = []
+        self.failures = 0
+        self.poison: set[int] = set()
+        self.drifting = False
+        self.running = False
+
+    def start(self) -> None: ...
+
+    def evaluate(self, request: Evaluate) -> Evaluated:
+        row = request.window.row
+        self.asked.append(row)
+        self.labelled.append(len(request.labelled.labels))
+        if self.failures or row in self.poison:
+            self.failures = max(0, self.failures - 1)
+            raise EvaluatorFailedError("told to")
+        p_value = 1e-9 if self.drifting else 0.8
+        measures = [ColumnMeasure(name, "ok", effect=0.5, p_value=p_value) for name in fast_case().column_names]
+        calm = ColumnMeasure("score", "ok", effect=0.0, p_value=1.0)
+        return Evaluated(row, "ok", None, measures, calm, Mix({}, {}), {}, len(request.labelled.labels))
+
+    def make_report(self, request: MakeReport) -> ReportState:
+        self.reported.append(request.window.row)
+        self.running = True
+        return ReportState(True, 0, 0)
+
+    def reports(self) -> ReportState:
+        self.running = False
+        return ReportState(False, 1, 0)
+
+    def close(self) -> None: ...
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bench:
+    """Everything of one service on one folder; a second bench on the same folder is a restart."""
+
+    def __init__(self, folder: Path, *, max_backlog_rows: int = 1000, max_body_bytes: int = 1_000_000) -> None:
+        self.case = fast_case()
+        self.clock = Clock()
+        self.registry = CollectorRegistry()
+        self.stopping = threading.Event()
+        self.evaluator = ObedientEvaluator()
+        self.faults: list[str] = []
+        self.inbox = Inbox(folder / "inbox.sqlite", self.case, clock=self.clock)
+        standing = restored_standing(self.inbox)
+        self.windows = restored_windows(self.case, self.inbox, standing)
+        points, episodes = map(decode_point, self.inbox.points()), self.inbox.episodes(limit=10)
+        self.board = PublishedBoard(standing, points, episodes, points_kept=100, episodes_kept=10)
+        self.metrics = MonitoringMetrics(self.case, self.registry)
+        timer = ReportTimer(every_rows=100, every_s=60, clock=self.clock)
+        self.checks = Checks(
+            self.case, self.windows, self.inbox, self.evaluator, self.board, self.metrics, timer, clock=self.clock
+        )
+        self.arrivals = Arrivals(self.inbox.arrivals_by_second(since=0), kept_s=300, clock=self.clock)
+        self.intake = Intake(
+            self.case, self.inbox, self.windows, self.arrivals, self.metrics, max_backlog_rows=max_backlog_rows
+        )
+        self.reports = ReportFolder(folder / "reports", kept=2)
+        self.lookout = Lookout(
+            self.inbox, self.windows, self.board, self.arrivals, self.reports, stale_after_s=15, clock=self.clock
+        )
+        parts = Parts(
+            self.case,
+            self.intake,
+            self.lookout,
+            self.metrics,
+            self.reports,
+            lambda: self.faults,
+            max_body_bytes,
+        )
+        self.client = Client(build_api(parts))
+
+    def receive(self, count: int, first: int = 0) -> None:
+        stored = self.inbox.store(enveloped(predictions(count, first=first)))
+        self.windows.add(stored.rows, stored.rejected, stored.rows_counted)
+
+    def run_all(self) -> None:
+        """Make every check that is due."""
+        while self.windows.backlog_rows:
+            self.checks.step(self.stopping, 0)
+
+    def close(self) -> None:
+        self.inbox.close()

@@ -1,0 +1,135 @@
+"""The check thread's work, with an evaluator that does as it is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from monitoring_bench import Bench
+from monitoring_world import enveloped, label
+
+from monitoring_service.checks import ATTEMPTS
+from monitoring_service.messages import ReportState
+from monitoring_service.standing import decode_point
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(threading.Event, "wait", lambda _self, _timeout=None: False)
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+def test_every_check_is_made_in_order_however_late(bench: Bench) -> None:
+    bench.receive(95)
+    bench.run_all()
+    assert bench.evaluator.asked == [50, 60, 70, 80, 90]
+    assert bench.board.standing.checked_row == 90
+    assert [decode_point(point).row for point in bench.inbox.points()] == [50, 60, 70, 80, 90]
+
+
+def test_a_restart_goes_on_with_the_next_check_and_keeps_the_verdict(bench: Bench, tmp_path: Path) -> None:
+    bench.evaluator.drifting = True
+    bench.receive(60)
+    bench.run_all()
+    bench.receive(25, first=60)
+    bench.close()
+    again = Bench(tmp_path)
+    again.evaluator.drifting = True
+    again.run_all()
+    assert again.evaluator.asked == [70, 80]
+    confirmed = [(one.name, one.suspected_at_row, one.confirmed_at_row) for one in again.inbox.episodes(limit=10)]
+    assert confirmed == [("price", 50, 70), ("items", 50, 70), ("payment", 50, 70)]
+    again.close()
+
+
+def test_an_evaluator_that_was_lost_is_asked_the_same_window_again(bench: Bench) -> None:
+    bench.evaluator.failures = ATTEMPTS - 1
+    bench.receive(50)
+    bench.run_all()
+    assert bench.evaluator.asked == [50] * ATTEMPTS
+    assert bench.board.standing.failure is None
+    assert bench.registry.get_sample_value("monitoring_evaluator_failures_total") == ATTEMPTS - 1
+
+
+def test_an_evaluator_that_does_not_come_back_fails_all_due_checks_and_frees_the_stream(bench: Bench) -> None:
+    bench.evaluator.failures = ATTEMPTS
+    bench.receive(85)
+    bench.run_all()
+    assert bench.evaluator.asked == [50] * ATTEMPTS
+    assert bench.board.standing.failure is not None
+    assert bench.board.standing.checked_row == 80
+    assert bench.board.read().checks_failed == 4
+    bench.receive(10, first=85)
+    bench.run_all()
+    assert bench.board.standing.failure is None
+
+
+def test_a_broken_evaluator_is_asked_once_a_check_until_it_answers(bench: Bench) -> None:
+    bench.evaluator.failures = ATTEMPTS + 1
+    bench.receive(50)
+    bench.run_all()
+    bench.receive(10, first=50)
+    bench.run_all()
+    assert bench.evaluator.asked == [50] * ATTEMPTS + [60]
+
+
+def test_one_poisonous_window_does_not_stop_the_others(bench: Bench) -> None:
+    bench.evaluator.poison = {60}
+    for first in range(0, 90, 10):
+        bench.receive(10, first=first)
+        bench.run_all()
+    assert bench.board.standing.checked_row == 90
+    assert bench.board.read().checks_failed == 1
+
+
+def test_labels_that_came_are_part_of_the_question(bench: Bench) -> None:
+    bench.receive(50)
+    bench.inbox.store(enveloped([label("r1"), label("r2"), label("nobody's")]))
+    bench.run_all()
+    assert bench.evaluator.labelled == [2]
+
+
+def test_a_window_whose_rows_were_all_erased_is_passed_over(bench: Bench) -> None:
+    bench.receive(50)
+    bench.windows.remove(range(1, 51))
+    bench.run_all()
+    assert bench.evaluator.asked == []
+    assert bench.board.standing.checked_row == 50
+
+
+def test_a_report_is_made_when_rows_and_time_have_passed_and_nothing_waits(bench: Bench) -> None:
+    bench.receive(70)
+    bench.run_all()
+    assert bench.evaluator.reported == [70], "not while windows wait"
+    bench.receive(100, first=70)
+    bench.run_all()
+    assert bench.evaluator.reported == [70], "the last one is too young"
+    bench.clock.now = 61
+    bench.receive(10, first=170)
+    bench.run_all()
+    assert bench.evaluator.reported == [70, 180]
+
+
+def test_a_running_report_is_looked_after_until_it_ends(bench: Bench) -> None:
+    bench.receive(50)
+    bench.run_all()
+    assert not bench.evaluator.running
+    assert bench.board.reports == ReportState(False, 1, 0)
+
+
+def test_what_goes_wrong_in_a_check_does_not_end_the_thread(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def between() -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise ZeroDivisionError
+        bench.stopping.set()
+
+    monkeypatch.setattr("monitoring_service.checks._IDLE_WAIT_S", 0)
+    bench.checks.run(bench.stopping, between)
+    assert calls == [0, 1]

@@ -1,0 +1,51 @@
+"""Settings and the lock of the one active process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from event_backbone.errors import SettingsError
+from event_backbone.settings import read_settings
+from monitoring_service.__main__ import main
+from monitoring_service.instance_lock import InstanceLock
+from monitoring_service.settings import MonitoringServiceSettings
+
+
+def test_the_defaults_are_settings() -> None:
+    settings = MonitoringServiceSettings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings adds it
+    assert (settings.monitoring_host, settings.monitoring_port) == ("127.0.0.1", 8085)
+
+
+def test_every_fault_is_told_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONITORING_HOST", "0.0.0.0")
+    monkeypatch.setenv("MONITORING_PORT", "0")
+    monkeypatch.setenv("MONITORING_DURABILITY", "hope")
+    with pytest.raises(SettingsError) as caught:
+        read_settings(MonitoringServiceSettings)
+    places = [fault.place for fault in caught.value.faults]
+    assert places == ["MONITORING_HOST", "MONITORING_PORT", "MONITORING_DURABILITY"]
+    assert "not a loopback address" in str(caught.value)
+
+
+def test_wrong_settings_end_the_command_with_code_2_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONITORING_HOST", "192.0.2.1")
+    result = CliRunner().invoke(main)
+    assert result.exit_code == 2
+    assert "MONITORING_HOST" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_the_help_has_examples() -> None:
+    assert "CASE=housing" in CliRunner().invoke(main, ["--help"]).output
+
+
+def test_only_one_holds_the_lock_until_it_is_released(tmp_path: Path) -> None:
+    first, second = InstanceLock(tmp_path / "run" / "lock"), InstanceLock(tmp_path / "run" / "lock")
+    assert first.acquire()
+    assert not second.acquire(patience_s=0)
+    first.release()
+    assert second.acquire(patience_s=0)
+    second.release()
