@@ -1,0 +1,110 @@
+"""SIGKILL in the middle of a stream: whatever was answered is stored and counted once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from replica import Client, Replica, check_books, children_of, is_running, poll_until, running_replica
+from serving_world import install_champion
+
+SEEDS = [int(seed) for seed in os.environ.get("FAULT_SEEDS", "1").split(",")]
+
+
+@pytest.fixture
+def replica(tmp_path: Path) -> Iterator[Replica]:
+    install_champion(tmp_path / "state", tmp_path / "cases")
+    with running_replica(tmp_path / "state", tmp_path / "cases") as running:
+        yield running
+
+
+def kill_serving_worker(replica: Replica) -> None:
+    """Its parent starts another by itself."""
+    replica.kill_worker("serving")
+
+
+def kill_serving_parent(replica: Replica) -> None:
+    [worker] = children_of(replica.processes["serving"].pid)
+    replica.kill("serving")
+    poll_until(lambda: not is_running(worker), 5, "the worker died with its parent")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{replica.prediction_url}/livez", timeout=2)
+    replica.start("serving")
+
+
+def kill_sidecar(replica: Replica) -> None:
+    replica.kill("sidecar")
+    replica.start("sidecar")
+
+
+def kill_monitoring_worker(replica: Replica) -> None:
+    replica.kill_worker("monitoring")
+
+
+def kill_monitoring_parent(replica: Replica) -> None:
+    pids = children_of(replica.processes["monitoring"].pid)
+    pids += [grandchild for pid in pids for grandchild in children_of(pid)]
+    replica.kill("monitoring")
+    poll_until(lambda: not any(is_running(pid) for pid in pids), 10, "worker and evaluator died with their parent")
+    replica.start("monitoring")
+
+
+KILLS = [kill_serving_worker, kill_serving_parent, kill_sidecar, kill_monitoring_worker, kill_monitoring_parent]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.timeout(240)
+def test_every_answered_prediction_is_stored_and_counted_once_whatever_is_killed(replica: Replica, seed: int) -> None:
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    client = Client(replica.prediction_url, seed)
+    client.start()
+    try:
+        for kill in rng.sample(KILLS, len(KILLS)):
+            time.sleep(rng.uniform(0.5, 1.5))
+            print(f"after {len(client.answers)} answers: {kill.__name__}")
+            kill(replica)
+            replica.wait_until_ready()
+    finally:
+        client.finish()
+    check_books(client, replica)
+    assert len(client.answers) > 200
+
+
+@pytest.mark.timeout(120)
+def test_predictions_go_on_while_monitoring_is_away_and_are_counted_when_it_returns(replica: Replica) -> None:
+    client = Client(replica.prediction_url, seed=5)
+    client.start()
+    try:
+        replica.kill("monitoring")
+        answered = len(client.answers)
+        poll_until(lambda: len(client.answers) > answered + 100, 30, "records are answered without monitoring")
+        assert requests.get(f"{replica.prediction_url}/readyz", timeout=5).ok
+        poll_until(lambda: replica.status()["sinks"]["monitoring"]["fault"], 30, "/status names the sink that is away")
+        replica.start("monitoring")
+        replica.wait_until_ready()
+    finally:
+        client.finish()
+    check_books(client, replica)
+
+
+@pytest.mark.timeout(120)
+def test_sigterm_lets_readiness_fall_first_and_loses_nothing(replica: Replica) -> None:
+    client = Client(replica.prediction_url, seed=6)
+    client.start()
+    try:
+        time.sleep(1)
+        replica.processes["serving"].send_signal(signal.SIGTERM)
+        poll_until(lambda: not requests.get(f"{replica.prediction_url}/readyz", timeout=2).ok, 2, "readiness fell")
+        assert replica.processes["serving"].wait(15) == 0
+        replica.start("serving")
+        replica.wait_until_ready()
+    finally:
+        client.finish()
+    check_books(client, replica)
