@@ -6,7 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,17 @@ from event_backbone.ports import ModelRegistry, RegisteredBundle
 from training.artifacts import bundle_parts
 from training.conversion import check_parity, onnx_scores, to_onnx
 from training.evaluation import evaluate
-from training.fitting import CANDIDATES, FOLDS, MOST_ROUNDS, PATIENCE, Candidate, FittedModel, fit, measure_name
+from training.fitting import (
+    CANDIDATES,
+    FOLDS,
+    MOST_ROUNDS,
+    PATIENCE,
+    Candidate,
+    FittedModel,
+    fit,
+    measure_name,
+    parameters_of,
+)
 from training.pictures import draw_pictures
 from training.retrieval import Fetch, Places, Retrieved, Source, retrieve
 from training.rows import Floats, LabelledRows
@@ -106,11 +116,12 @@ def train(case: Case, plan: TrainingPlan, parts: Parts, say: Say, *, if_needed: 
     fingerprint = fingerprint_of(case, plan, retrieved.source)
     champion = _champion_made_by(fingerprint, case, parts) if if_needed else None
     evaluated = None
-    if champion is None or fingerprint_of_splits(parts.splits_dir) != fingerprint:
-        write_splits(parts.splits_dir, data.stream, _note_of(case, plan, data, fingerprint))
     if champion is None:
         evaluated = fit_and_evaluate(case, plan, data, say)
         champion = _register(case, plan, data, evaluated, fingerprint, parts)
+    if fingerprint_of_splits(parts.splits_dir) != fingerprint:
+        # After the champion: a stream must not hold rows that the model in use was fitted on.
+        write_splits(parts.splits_dir, data.stream, _note_of(case, plan, data, fingerprint))
     parts.shelf.repoint(champion)
     return Outcome(retrieved.source, champion, data.sizes(), evaluated, time.monotonic() - started_at)
 
@@ -135,7 +146,7 @@ def fingerprint_of(case: Case, plan: TrainingPlan, source: Source) -> str:
         "folds": FOLDS,
         "most_rounds": MOST_ROUNDS,
         "patience": PATIENCE,
-        "candidates": [asdict(candidate) for candidate in plan.candidates],
+        "candidates": [[one.name, one.order, parameters_of(case, one, plan.seed)] for one in plan.candidates],
     }
     return content_hash({"case": case.sha256, "data": source.digests, "settings": settings})
 

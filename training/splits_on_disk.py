@@ -28,6 +28,8 @@ def write_splits(folder: Path, stream: LabelledRows, source: Mapping[str, Any]) 
 
 def fingerprint_of_splits(folder: Path) -> str | None:
     """The fingerprint in the note, ``None`` when there are no splits."""
+    if not (folder / STREAM_FILE).is_file():
+        return None
     try:
         return str(json.loads((folder / SOURCE_FILE).read_bytes())["fingerprint"])
     except (OSError, ValueError, KeyError):

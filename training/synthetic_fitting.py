@@ -27,6 +27,7 @@ MOST_SINGLE_VALUES = 40
 KNOTS = 11
 #: Rows of the label's own distribution mixed into every cell.
 SMOOTHING_ROWS = 5.0
+SCALING_ROUNDS = 10
 #: Weights of a distribution sum to about this, which rounds them to four digits.
 WEIGHT_SCALE = 10_000
 
@@ -198,7 +199,7 @@ def _table(name: str, column: Binned, label: Binned, parent: str | None, parent_
     told = np.where(counts >= FEWEST_ROWS, counts, 0.0)
     # The rows of cells that are too small to tell are spread as label and parent would, each on its own.
     spread = counts.sum(axis=2, keepdims=True) - told.sum(axis=2, keepdims=True) + SMOOTHING_ROWS
-    smoothed = told + spread * _without_interaction(counts)
+    smoothed = _with_shares_of_label(told + spread * _without_interaction(counts), counts)
     weights = tuple(tuple(_as_weights(cell) for cell in group) for group in smoothed)
     return ColumnTable(name, tuple(column.bins), weights, parent, column.decimals)
 
@@ -209,6 +210,20 @@ def _without_interaction(counts: Counts) -> Counts:
     by_label = _smoothed(counts.sum(axis=1, keepdims=True), overall)
     by_parent = _smoothed(counts.sum(axis=0, keepdims=True), overall)
     return _shares(by_label * by_parent / overall)
+
+
+def _with_shares_of_label(smoothed: Counts, counts: Counts) -> Counts:
+    """Scale cells until each label's rows, over all parents, have the shares of the data again.
+
+    Smoothing moves rows to rare bins; a few rounds of scaling (iterative proportional fitting) move them back.
+    """
+    of_parents = counts.sum(axis=2, keepdims=True) / np.maximum(counts.sum(axis=(1, 2), keepdims=True), 1.0)
+    wanted = _smoothed(counts.sum(axis=1, keepdims=True), 1e-9)
+    shares = _shares(smoothed)
+    for _ in range(SCALING_ROUNDS):
+        drawn = (of_parents * shares).sum(axis=1, keepdims=True)
+        shares = _shares(shares * wanted / np.maximum(drawn, 1e-12) + 1e-12)
+    return shares
 
 
 def _smoothed(counts: Counts, towards: Counts | float) -> Counts:

@@ -1,0 +1,99 @@
+"""The files of a bundle."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from training_world import COLOURS, made_case, made_rows
+
+from event_backbone.validation import faults_in
+from training.artifacts import bundle_parts, decide
+from training.conversion import onnx_scores, to_onnx
+from training.fitting import CANDIDATES, FittedModel, fit
+
+CASE = made_case()
+REFERENCE = made_rows(100, first=500, seed=5)
+
+
+@pytest.fixture(scope="module")
+def model() -> FittedModel:
+    return fit(CASE, made_rows(250), seed=7, threads=1, candidates=CANDIDATES[:1])
+
+
+@pytest.fixture(scope="module")
+def parts(model: FittedModel) -> dict[str, bytes]:
+    return bundle_parts(CASE, model, to_onnx(model.booster, 3), REFERENCE, {"metrics.json": {"test": 1.0}})
+
+
+def test_nothing_is_missing(parts: dict[str, bytes]) -> None:
+    assert sorted(parts) == [
+        "decision.json",
+        "encoder.json",
+        "golden.json",
+        "metrics.json",
+        "model.onnx",
+        "model.ubj",
+        "reference.parquet",
+        "reference_profile.json",
+    ]
+
+
+def test_the_reference_holds_the_raw_rows(parts: dict[str, bytes]) -> None:
+    rows = pq.read_table(io.BytesIO(parts["reference.parquet"])).to_pylist()
+    assert [{name: row[name] for name in CASE.column_names} for row in rows] == list(REFERENCE.records)
+    assert [row["ripe"] for row in rows] == list(REFERENCE.labels)
+
+
+def test_the_reference_holds_score_and_prediction(parts: dict[str, bytes], model: FittedModel) -> None:
+    table = pq.read_table(io.BytesIO(parts["reference.parquet"]))
+    assert set(table["prediction"].to_pylist()) == {"yes", "no"}
+    above = [score >= model.threshold for score in table["score"].to_pylist()]
+    assert [prediction == "yes" for prediction in table["prediction"].to_pylist()] == above
+
+
+def test_golden_rows_get_their_scores(parts: dict[str, bytes], model: FittedModel) -> None:
+    golden = json.loads(parts["golden.json"])
+    scores = onnx_scores(parts["model.onnx"], model.encoder.encode_rows(golden["records"]))
+    np.testing.assert_array_equal(scores, golden["scores"])
+    assert 60 <= len(golden["records"]) <= 70
+
+
+def test_golden_rows_are_valid_and_some_hold_unknown_values(parts: dict[str, bytes]) -> None:
+    records: list[dict[str, Any]] = json.loads(parts["golden.json"])["records"]
+    assert [faults_in(CASE, record) for record in records if faults_in(CASE, record)] == []
+    assert any(record["colour"] not in [*COLOURS, None] and record["sugar"] is None for record in records)
+
+
+def test_golden_rows_cover_the_range_of_scores(parts: dict[str, bytes]) -> None:
+    golden, table = json.loads(parts["golden.json"]), pq.read_table(io.BytesIO(parts["reference.parquet"]))
+    scores = table["score"].to_pylist()
+    assert golden["scores"][0] == min(scores)
+    assert max(golden["scores"][:60]) == max(scores)
+
+
+def test_the_profile_counts_missing_values_and_categories(parts: dict[str, bytes]) -> None:
+    profile = json.loads(parts["reference_profile.json"])
+    colours = [record["colour"] for record in REFERENCE.records]
+    assert profile["rows"] == 100
+    assert profile["columns"]["colour"]["missing_share"] == pytest.approx(colours.count(None) / 100)
+    assert profile["columns"]["colour"]["shares"]["red"] == pytest.approx(colours.count("red") / 100)
+    weights = [record["weight"] for record in REFERENCE.records]
+    assert profile["columns"]["weight"]["quantiles"][0] == min(weights)
+    assert profile["columns"]["weight"]["quantiles"][-1] == max(weights)
+
+
+def test_the_decision_is_the_threshold(parts: dict[str, bytes], model: FittedModel) -> None:
+    assert json.loads(parts["decision.json"]) == {"threshold": model.threshold}
+
+
+def test_a_score_at_the_threshold_is_positive() -> None:
+    assert decide(CASE, np.array([0.3, 0.5, 0.7]), 0.5) == ["no", "yes", "yes"]
+
+
+def test_a_regression_predicts_its_score() -> None:
+    assert decide(CASE, np.array([1.5]), None) == [1.5]

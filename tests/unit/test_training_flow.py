@@ -1,0 +1,187 @@
+"""The whole flow on made data, with the registry and the tracker in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from training_world import PLAN, TEST_ROWS, MemoryTracker, RawFiles, made_case, made_parts, silent
+
+import training.fitting
+import training.flow
+from event_backbone.bundle import open_bundle
+from event_backbone.case import Case
+from event_backbone.errors import StopError, TryAgainLaterError
+from event_backbone.memory_registry import MemoryRegistry
+from event_backbone.validation import RecordDecoder, faults_in
+from training.fitting import FittedModel
+from training.flow import Outcome, Parts, TrainingPlan, train
+from training.rows import LabelledRows
+
+RAW = RawFiles()
+CASE = made_case()
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Parts:
+    return made_parts(tmp_path / "state", data_dir=RAW.write(tmp_path / "raw"))
+
+
+def _train(parts: Parts, *, plan: TrainingPlan = PLAN, case: Case = CASE, if_needed: bool = False) -> Outcome:
+    return train(case, plan, parts, silent(), if_needed=if_needed)
+
+
+def _stream(parts: Parts) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (parts.splits_dir / "stream.jsonl").read_bytes().splitlines()]
+
+
+def _numbers(rows: Sequence[Any]) -> set[int]:
+    return {record["number"] for record in rows}
+
+
+def test_the_champion_is_registered_and_stands_on_the_shelf(parts: Parts) -> None:
+    outcome = _train(parts)
+    assert parts.registry.resolve("streamgauge-fruit", "champion") == outcome.champion
+    assert parts.shelf.current() == outcome.champion
+    bundle = open_bundle(parts.shelf.path_of(outcome.champion.bundle_sha256), outcome.champion.bundle_sha256)
+    assert bundle.case == CASE
+
+
+def test_the_run_is_written_down(parts: Parts) -> None:
+    _train(parts)
+    assert isinstance(parts.tracker, MemoryTracker)
+    (run,) = parts.tracker.runs
+    assert {"auc", "accuracy", "f1", "log_loss", "brier", "validation_auc"} <= set(run.metrics)
+    assert {"seed", "rounds", "threshold", "max_depth", "fit_rows"} <= set(run.parameters)
+    assert sorted(run.pictures) == ["calibration.png", "confusion.png", "roc.png"]
+    assert all(picture.startswith(b"\x89PNG") for picture in run.pictures.values())
+    assert run.tags["data_source"] == "folder"
+
+
+def test_nothing_but_the_fit_rows_enters_fitting(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted_on: list[LabelledRows] = []
+    real_fit = training.fitting.fit
+
+    def spying_fit(case: Case, rows: LabelledRows, **settings: Any) -> FittedModel:
+        fitted_on.append(rows)
+        return real_fit(case, rows, **settings)
+
+    monkeypatch.setattr(training.flow, "fit", spying_fit)
+    outcome = _train(parts)
+    (rows,) = fitted_on
+    fitted = _numbers(rows.records)
+    bundle = open_bundle(parts.shelf.path_of(outcome.champion.bundle_sha256))
+    reference = _reference_numbers(bundle.read("reference.parquet"))
+    stream = _numbers([row["record"] for row in _stream(parts)])
+    test = set(range(1000, 1000 + TEST_ROWS))
+    assert [len(part) for part in (fitted, reference, stream)] == [250, 100, 50]
+    assert fitted | reference | stream == set(range(400))
+    assert not fitted & test
+
+
+def _reference_numbers(parquet: bytes) -> set[int]:
+    import io
+
+    import pyarrow.parquet as pq
+
+    return set(pq.read_table(io.BytesIO(parquet))["number"].to_pylist())
+
+
+def test_the_stream_holds_valid_records_and_their_labels(parts: Parts) -> None:
+    _train(parts)
+    decoder = RecordDecoder(CASE)
+    for row in _stream(parts):
+        assert faults_in(CASE, row["record"]) == []
+        decoder.decode(json.dumps(row["record"]).encode())
+        assert CASE.is_label(row["label"])
+        assert type(row["record"]["weight"]) is int
+    assert any(row["record"]["colour"] is None for row in _stream(parts))
+
+
+def test_the_note_beside_the_stream_says_what_the_data_were(parts: Parts) -> None:
+    _train(parts)
+    note = json.loads((parts.splits_dir / "source.json").read_bytes())
+    assert note["source"] == "folder"
+    assert note["synthetic"] is False
+    assert sorted(note["digests"]) == ["fruit.data", "fruit.test"]
+    assert note["rows"] == {"fit": 250, "reference": 100, "stream": 50, "test": TEST_ROWS}
+
+
+def test_what_is_in_the_bundle_names_no_path_of_this_machine(parts: Parts, tmp_path: Path) -> None:
+    outcome = _train(parts)
+    for path in parts.shelf.path_of(outcome.champion.bundle_sha256).iterdir():
+        assert str(tmp_path).encode() not in path.read_bytes()
+
+
+def test_a_champion_that_is_as_wanted_is_left_in_place(parts: Parts) -> None:
+    first = _train(parts)
+    again = _train(parts, if_needed=True)
+    assert again.evaluated is None
+    assert again.champion == first.champion
+
+
+def test_training_anyway_makes_another_version(parts: Parts) -> None:
+    assert _train(parts).champion.model.version == "1"
+    assert _train(parts).champion.model.version == "2"
+
+
+def test_another_seed_asks_for_another_champion(parts: Parts) -> None:
+    _train(parts)
+    assert _train(parts, plan=replace(PLAN, seed=8), if_needed=True).champion.model.version == "2"
+
+
+def test_another_case_file_asks_for_another_champion(parts: Parts) -> None:
+    _train(parts)
+    assert _train(parts, case=RAW.case(title="Fruits"), if_needed=True).champion.model.version == "2"
+
+
+def test_other_data_ask_for_another_champion(parts: Parts, tmp_path: Path) -> None:
+    _train(parts)
+    changed = RawFiles(train=RAW.train + b"\n")
+    changed.write(tmp_path / "raw")
+    assert _train(parts, case=changed.case(), if_needed=True).champion.model.version == "2"
+
+
+def test_a_stream_that_was_deleted_is_written_again_without_training(parts: Parts) -> None:
+    _train(parts)
+    before = _stream(parts)
+    (parts.splits_dir / "stream.jsonl").unlink()
+    assert _train(parts, if_needed=True).evaluated is None
+    assert _stream(parts) == before
+
+
+def test_a_champion_that_is_broken_is_replaced(parts: Parts) -> None:
+    first = _train(parts)
+    assert isinstance(parts.registry, MemoryRegistry)
+    _, files = parts.registry._versions["streamgauge-fruit"][0]
+    files["model.onnx"] = b"broken"
+    (parts.shelf.path_of(first.champion.bundle_sha256) / "model.onnx").write_bytes(b"broken")
+    assert _train(parts, if_needed=True).champion.model.version == "2"
+
+
+def test_a_registry_that_is_away_leaves_everything_as_it_was(parts: Parts) -> None:
+    first = _train(parts)
+    before = _stream(parts)
+    assert isinstance(parts.registry, MemoryRegistry)
+    parts.registry.away = True
+    with pytest.raises(TryAgainLaterError):
+        _train(parts, plan=replace(PLAN, seed=8))
+    assert parts.shelf.current() == first.champion
+    assert _stream(parts) == before
+
+
+def test_a_conversion_that_scores_otherwise_registers_nothing(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training.flow, "onnx_scores", lambda onnx, features: [0.5] * len(features))
+    with pytest.raises(StopError, match="nothing is registered"):
+        _train(parts)
+    assert parts.registry.resolve("streamgauge-fruit", "champion") is None
+
+
+def test_it_says_where_the_data_came_from(parts: Parts, tmp_path: Path) -> None:
+    said: list[str] = []
+    train(CASE, PLAN, parts, said.append)
+    assert said[0] == f"data: the files in {tmp_path / 'raw'}"
