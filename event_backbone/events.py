@@ -147,7 +147,10 @@ def parse_utc(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("a time needs an offset from UTC, such as Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time must lie within the years 1 to 9999 in UTC") from error
 
 
 def format_utc(moment: datetime) -> str:

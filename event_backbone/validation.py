@@ -2,14 +2,17 @@
 
 The fast path is one msgspec decode into a struct made from the case file. It stops at the first fault, so when it
 refuses, :func:`faults_in` lists all of them. A property test holds that the two agree.
+
+A name that stands twice in an object is no fault by itself: each of its values must be valid, and the last one counts.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -56,22 +59,34 @@ def record_type(case: Case) -> type[Record]:
     return cast(type[Record], made)
 
 
-def _faults_in_number(column: Column, value: object) -> Fault | None:
-    if isinstance(value, float) and not math.isfinite(value):
-        return Fault(column.name, "not_finite", "must be a finite number")
+def _is_finite(value: float) -> bool:
+    """Whether a number, however long, is one that 64 bits hold."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _fault_in_number(column: Column, value: object) -> Fault | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return Fault(column.name, "type", "must be a number")
+    if not _is_finite(value):
+        return Fault(column.name, "not_finite", "must be a finite number")
     if column.kind == "integer" and isinstance(value, float):
         return Fault(column.name, "type", "must be a whole number, without a decimal point")
+    return _fault_in_range(column, value if column.kind == "integer" else float(value))
+
+
+def _fault_in_range(column: Column, value: float) -> Fault | None:
     low, high = _limits(column)
     if low is not None and value < low:
-        return Fault(column.name, "range", f"must be at least {low:g}")
+        return Fault(column.name, "range", f"must be at least {low:,.16g}")
     if high is not None and value > high:
-        return Fault(column.name, "range", f"must be at most {high:g}")
+        return Fault(column.name, "range", f"must be at most {high:,.16g}")
     return None
 
 
-def _faults_in_category(column: Column, value: object) -> Fault | None:
+def _fault_in_category(column: Column, value: object) -> Fault | None:
     if not isinstance(value, str):
         return Fault(column.name, "type", "must be text")
     if not 1 <= len(value) <= column.valid.max_length:
@@ -83,7 +98,7 @@ def fault_in_value(column: Column, value: object) -> Fault | None:
     """The one fault of a value that is there, or ``None``."""
     if value is None:
         return None if column.nullable else Fault(column.name, "null", "must not be null")
-    return _faults_in_category(column, value) if column.is_category else _faults_in_number(column, value)
+    return _fault_in_category(column, value) if column.is_category else _fault_in_number(column, value)
 
 
 def fault_in_record_id(value: object) -> Fault | None:
@@ -92,14 +107,26 @@ def fault_in_record_id(value: object) -> Fault | None:
     return Fault("record_id", "format", "must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -")
 
 
+class Repeated(tuple[Any, ...]):
+    """The values of a name that stands more than once in an object."""
+
+    __slots__ = ()
+
+
+def _first_fault(value: object, fault_in: Callable[[object], Fault | None]) -> Fault | None:
+    """The first fault of a value, or of all the values of a name that stands more than once."""
+    values = value if isinstance(value, Repeated) else (value,)
+    return next(filter(None, map(fault_in, values)), None)
+
+
 def faults_in(case: Case, payload: object) -> list[Fault]:
     """Every fault of a decoded request body, by field, in the order of the case file; empty when it is valid."""
     if not isinstance(payload, Mapping):
         return [Fault("(body)", "type", "must be a JSON object")]
-    faults = [fault_in_record_id(payload.get("record_id"))]
+    faults = [_first_fault(payload.get("record_id"), fault_in_record_id)]
     for column in case.columns:
         if column.name in payload:
-            faults.append(fault_in_value(column, payload[column.name]))
+            faults.append(_first_fault(payload[column.name], functools.partial(fault_in_value, column)))
         else:
             faults.append(Fault(column.name, "missing", "is missing"))
     known = {"record_id", *case.column_names}
@@ -131,29 +158,55 @@ class RecordDecoder:
         """
         try:
             return self.decode_trusted(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise RejectedError(self.faults_in_body(body)) from None
 
     def convert(self, payload: object) -> Record:
-        """The same for a payload that is already decoded (one element of a batch, a form)."""
-        try:
-            return msgspec.convert(payload, self.record_type)
-        except msgspec.ValidationError:
-            raise RejectedError(self._faults_or_unexplained(payload)) from None
+        """The same for a payload that is already decoded: a form's."""
+        faults = faults_in(self._case, payload)
+        if faults:
+            raise RejectedError(faults)
+        return msgspec.convert(payload, self.record_type)
 
     def faults_in_body(self, body: bytes) -> list[Fault]:
+        """Every fault of a body that :attr:`decode_trusted` refuses."""
         payload, fault = decode_lenient(body)
-        return [fault] if fault is not None else self._faults_or_unexplained(payload)
-
-    def _faults_or_unexplained(self, payload: object) -> list[Fault]:
+        if fault is not None:
+            return [fault]
         # The property test keeps this fallback unreachable; a refusal without any fault must still be a refusal.
         return faults_in(self._case, payload) or [Fault("(body)", "invalid", "is not a valid record")]
 
 
 def decode_lenient(body: bytes) -> tuple[object, Fault | None]:
-    """Decode JSON for the sake of naming faults: NaN and Infinity are let through so that their fields can be named."""
+    """Decode JSON for the sake of naming faults: NaN and Infinity are let through so that their fields can be named.
+
+    Everything else that is no JSON in UTF-8 is refused as msgspec refuses it. A number too long for 64 bits is read as
+    infinite; the values of a name that stands more than once come as :class:`Repeated`.
+    """
     try:
-        return json.loads(body), None
-    except (ValueError, RecursionError) as error:
-        where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        return None, Fault("(body)", "json", f"is not valid JSON{where}")
+        text = body.decode()
+        payload = json.loads(text, parse_int=_whole_number, object_pairs_hook=_object)
+        if "\\u" in text:
+            json.dumps(payload, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    except RecursionError:
+        return None, Fault("(body)", "json", "is nested too deeply")
+    except UnicodeError:
+        return None, Fault("(body)", "json", "is not valid UTF-8")
+    except json.JSONDecodeError as error:
+        return None, Fault("(body)", "json", f"is not valid JSON at character {error.pos}")
+    return payload, None
+
+
+def _whole_number(text: str) -> float:
+    # Python refuses to read more than 4,300 digits, and 310 are more than a 64-bit float can hold.
+    return int(text) if len(text) < 310 else float(text)
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) == len(pairs):
+        return record
+    values: dict[str, list[Any]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return {name: Repeated(found) if len(found) > 1 else found[0] for name, found in values.items()}
