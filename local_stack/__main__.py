@@ -15,6 +15,7 @@ from event_backbone.settings import read_settings
 from event_backbone.wsgi_server import check_port_is_free
 from local_stack.children import child
 from local_stack.loopback import raise_loopback
+from local_stack.make import follow_make
 from local_stack.settings import StackSettings
 
 DRIVER = "driver"
@@ -84,6 +85,7 @@ def run_processes(settings: StackSettings) -> int:
 def start() -> int:
     settings = read_settings(StackSettings)
     settings.load_case()
+    follow_make()
     if raise_loopback():
         click.echo("the loopback interface was down: brought it up")
     check_ports(settings)

@@ -153,7 +153,7 @@ def generator_arguments(settings: StackSettings) -> list[str]:
         "--url": settings.prediction_url,
         "--rate": f"{settings.records_per_s:g}",
         "--scenario": settings.scenario,
-        "--seed": str(settings.seed),
+        "--seed": str(settings.stream_seed),
         "--label-delay": f"{LABEL_DELAY_S:g}",
         "--summary": str(settings.summary_path),
     }

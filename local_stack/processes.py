@@ -58,6 +58,6 @@ class ProcessGroup(honcho.manager.Manager):  # type: ignore[misc]  # honcho ship
         if not self._all_started():
             # honcho can't stop what has not told its pid; the kernel does as soon as we are gone.
             os._exit(EXIT_INTERRUPTED)
-        if self.first_to_end is None:
+        if not self._terminating:
             self.first_to_end = next((name for name, state in self._processes.items() if "returncode" in state), None)
         super().terminate()

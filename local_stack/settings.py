@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 from pydantic import Field
@@ -23,7 +24,9 @@ class StackSettings(Settings):
         default=None, ge=1, description="make run: end after so many records and check that all are accounted for"
     )
     data_dir: Path | None = Field(default=None, description="folder with the case's raw files")
-    seed: int = Field(default=0, ge=0, description="make run: seed of the stream")
+    seed: int | None = Field(
+        default=None, ge=0, description="make run: seed of the stream; 0 with RECORDS, drawn without, if not given"
+    )
     rate: float | None = Field(
         default=None, gt=0, description="make run: records a second; 300 with RECORDS, 50 without, if not given"
     )
@@ -36,6 +39,13 @@ class StackSettings(Settings):
     @property
     def records_per_s(self) -> float:
         return self.rate or (ENDLESS_RATE if self.records is None else BOUNDED_RATE)
+
+    @property
+    def stream_seed(self) -> int:
+        """Drawn for a run without end: on the state of the run before, the same records again would look like drift."""
+        if self.seed is not None:
+            return self.seed
+        return 0 if self.records is not None else secrets.randbelow(1_000_000)
 
     @property
     def prediction_url(self) -> str:

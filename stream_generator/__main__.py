@@ -68,13 +68,15 @@ class Run:
 
 
 def _stop_on_signals(clock: StoppableClock) -> list[int]:
-    """Let the first SIGINT or SIGTERM end the run in order, the second at once; return where they are noted."""
+    """Let SIGINT or SIGTERM end the run in order, and a SIGINT after that at once; return where they are noted."""
     received: list[int] = []
 
     def stop(number: int, _frame: object) -> None:
-        received.append(number)
-        clock.stop()
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # Handlers interrupt each other, and the clock's lock may be taken once: the first one stops it.
+        if not received:
+            received.append(number)
+            clock.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

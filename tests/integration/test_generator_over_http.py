@@ -159,6 +159,18 @@ def test_an_interrupt_ends_an_endless_run_with_its_summary(stub: PredictionStub,
     assert "interrupted" in out
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_several_signals_at_once_end_it_as_one_does(attempt: int, stub: PredictionStub, stream: Path) -> None:
+    process = _start("send", "--url", stub.url, "--records", stream, "--run-id", f"t{attempt}", "--rate", 200)
+    deadline = time.monotonic() + 30
+    while len(stub.records) < 20 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for _ in range(10):
+        process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    assert "interrupted" in out
+
+
 def test_lines_are_replayed_in_order_with_their_ids_gaps_and_labels(stub: PredictionStub, tmp_path: Path) -> None:
     path = tmp_path / "night.jsonl"
     times = ["2026-01-31T08:00:00Z", "2026-01-31T08:00:10Z", "2026-01-31T08:00:20Z"]

@@ -156,12 +156,18 @@ def test_an_endless_run_has_no_count_and_a_rate_to_watch() -> None:
     assert _settings(records=10).records_per_s == BOUNDED_RATE
 
 
+def test_runs_that_share_state_get_other_seeds_and_checked_ones_the_same() -> None:
+    assert _settings(records=10).stream_seed == 0
+    assert _settings(seed=3).stream_seed == 3
+    assert len({_settings().stream_seed for _ in range(20)}) > 1
+
+
 def test_empty_variables_count_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RECORDS", "RATE", "DATA_DIR", "SCENARIO", "SEED", "CASE"):
         monkeypatch.setenv(name, "")
     settings = StackSettings()
     assert (settings.records, settings.rate, settings.data_dir) == (None, None, None)
-    assert (settings.scenario, settings.seed, settings.case) == ("sudden-shift", 0, "census")
+    assert (settings.scenario, settings.seed, settings.case) == ("sudden-shift", None, "census")
 
 
 def test_a_run_to_be_checked_gets_a_fresh_folder_and_an_endless_one_goes_on() -> None:
