@@ -25,6 +25,14 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=400)]
 
 
+def is_finite(value: float) -> bool:
+    """Whether a number, however many digits it has, is one that a 64-bit float holds."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
@@ -210,7 +218,7 @@ class Case(_Part):
         """Whether ``value`` can be this case's ground truth: one of the two classes, or a finite number."""
         if self.is_binary:
             return isinstance(value, str) and value in (self.target.positive, self.target.negative)
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value)
 
 
 def _faults_across(case: Case) -> list[Fault]:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, cast
 import msgspec
 from msgspec import Meta, Struct
 
-from event_backbone.case import Case, Column
+from event_backbone.case import Case, Column, is_finite
 from event_backbone.errors import Fault, RejectedError
 
 RECORD_ID_PATTERN = r"^[A-Za-z0-9._:~-]{1,128}\Z"
@@ -59,18 +59,10 @@ def record_type(case: Case) -> type[Record]:
     return cast(type[Record], made)
 
 
-def _is_finite(value: float) -> bool:
-    """Whether a number, however long, is one that 64 bits hold."""
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
 def _fault_in_number(column: Column, value: object) -> Fault | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return Fault(column.name, "type", "must be a number")
-    if not _is_finite(value):
+    if not is_finite(value):
         return Fault(column.name, "not_finite", "must be a finite number")
     if column.kind == "integer" and isinstance(value, float):
         return Fault(column.name, "type", "must be a whole number, without a decimal point")

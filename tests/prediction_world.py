@@ -12,9 +12,13 @@ from typing import Any
 import msgspec
 import yaml
 from prometheus_client import CollectorRegistry
+from serving_world import made_model
 
+from event_backbone.bundle import BundleShelf, write_bundle
 from event_backbone.case import Case, case_from_dict
-from event_backbone.events import ModelRef, Prediction, content_hash
+from event_backbone.encoder import Encoder
+from event_backbone.events import ModelRef, Prediction, content_hash, encode_json
+from event_backbone.ports import RegisteredBundle
 from event_backbone.validation import Record
 from prediction_service.answering import PredictionHandlers
 from prediction_service.journal import Journal
@@ -23,6 +27,8 @@ from prediction_service.rejections import RejectionLog
 
 MODEL = ModelRef("streamgauge-garden", "7")
 BUNDLE_SHA256 = "b" * 64
+#: Between two scores that whole leaves can have.
+THRESHOLD = 0.505
 SOILS = ["clay", "loam", "sand"]
 
 #: One column of each kind, with and without limits, nullable and not.
@@ -106,7 +112,7 @@ def made_record(seed: int = 0, **changes: Any) -> dict[str, Any]:
     """A valid record; the same seed gives the same one."""
     rng = random.Random(seed)
     record = {
-        "leaves": rng.randint(1, 300),
+        "leaves": rng.randint(1, 100),
         "plot": rng.randint(1, 40),
         "height": round(rng.uniform(1, 200), 2),
         "drift_south": round(rng.gauss(0, 3), 3) if rng.random() < 0.9 else None,
@@ -116,14 +122,13 @@ def made_record(seed: int = 0, **changes: Any) -> dict[str, Any]:
     return {**record, **changes}
 
 
-def made_label(record: Mapping[str, Any]) -> float:
-    """1.0 for plants that flower: many leaves in good soil."""
-    return float(record["leaves"] + 60 * (record["soil"] == "loam") > 170)
-
-
 def made_score(record: Mapping[str, Any]) -> float:
-    """What :class:`FakeScorer` says about a record."""
-    return record["leaves"] / 5000
+    """What :class:`FakeScorer` and the model of :func:`install_champion` say about a record."""
+    return min(0.99, max(0.01, record["leaves"] / 100))
+
+
+def made_class(score: float) -> str:
+    return "yes" if score >= THRESHOLD else "no"
 
 
 class FakeScorer:
@@ -139,7 +144,39 @@ class FakeScorer:
         return [made_score(msgspec.structs.asdict(record)) for record in records]
 
     def decide(self, score: float) -> str:
-        return "yes" if score >= 0.02 else "no"
+        return made_class(score)
+
+
+def servable_parts(case: Case) -> dict[str, bytes]:
+    """The files of a bundle that serving needs; its model gives :func:`made_score`."""
+    golden = [made_record(seed) for seed in range(8)]
+    scores = [made_score(record) for record in golden]
+    encoder = Encoder.fit(case, golden, scores)
+    return {
+        "model.onnx": made_model(len(encoder.feature_names)),
+        "encoder.json": encoder.to_json(),
+        "decision.json": encode_json({"threshold": THRESHOLD}),
+        "golden.json": encode_json({"records": golden, "scores": scores}),
+    }
+
+
+def shelve(bundles_dir: Path, case: Case, *, version: str = "7", **parts: bytes | None) -> RegisteredBundle:
+    """Put a bundle on the shelf, without pointing at it; ``parts`` (``model_onnx=…``) replace files, ``None`` leaves
+    them out."""
+    changed = {name.replace("_", "."): content for name, content in parts.items()}
+    files = {name: content for name, content in {**servable_parts(case), **changed}.items() if content is not None}
+    bundles_dir.mkdir(parents=True, exist_ok=True)
+    made = bundles_dir / f"new-{version}"
+    sha256 = write_bundle(made, case, files)
+    made.rename(bundles_dir / sha256)
+    return RegisteredBundle(ModelRef(MODEL.name, version), sha256)
+
+
+def install_champion(state_dir: Path, cases_dir: Path) -> None:
+    """Write the made case, a bundle for it and the pointer that makes it the champion."""
+    write_case(cases_dir)
+    bundles_dir = state_dir / "garden" / "bundles"
+    BundleShelf(bundles_dir).repoint(shelve(bundles_dir, made_case()))
 
 
 def prediction(record_id: str = "r1", *, seed: int = 0, **changes: Any) -> Prediction:
