@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable
 from multiprocessing.util import Finalize
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from event_backbone.errors import Fault, SettingsError
+from event_backbone.errors import Fault, SettingsError, StreamgaugeError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -91,13 +92,19 @@ def serve(
 
     check_port_is_free(host, port)
     draining = multiprocessing.get_context("fork").Event()
+    failed_to_build = multiprocessing.get_context("fork").Event()
     parent_pid = os.getpid()
 
     def load() -> Application:
         die_with_parent(parent_pid)
         # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
         os.setpgid(0, 0)
-        application = build(draining)
+        try:
+            application = build(draining)
+        except StreamgaugeError as error:
+            failed_to_build.set()
+            log.critical("start_failed", error=str(error))
+            sys.exit(1)
         # granian's workers never run atexit; multiprocessing's finalizers do run.
         Finalize(None, application.close, exitpriority=0)
         return application
@@ -107,6 +114,11 @@ def serve(
             draining.set()
             time.sleep(readiness_notice_s)
             super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian's is untyped
+
+        def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
+            if failed_to_build.is_set():
+                sys.exit(1)  # the next worker would fail in the same way
+            super()._respawn_workers(*args, **kwargs)
 
     server = DrainingServer(
         "application",

@@ -20,7 +20,7 @@ import structlog
 import uuid_utils
 from msgspec import Struct
 
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import StopError, TryAgainLaterError
 from event_backbone.events import (
     Erasure,
     Event,
@@ -55,8 +55,14 @@ _INSERT = (
 _OF_RECORD = "FROM entries WHERE event_id = ? OR (event_id > ? AND event_id < ?)"
 _SELECT_RECORD = f"SELECT kind {_OF_RECORD}"
 _DELETE_RECORD = f"DELETE {_OF_RECORD}"
+#: Length of the write-ahead log from which it is made to start anew: 64 MiB in pages of 4 KiB.
+_LOG_RESTART_PAGES = 16 * 1024
 #: What a row costs beyond its body: its other columns and its entry in the index.
 _ROW_OVERHEAD_BYTES = 250
+
+
+#: What an append survives: a dead process, or a power cut as well.
+Durability = Literal["process", "power"]
 
 
 class JournalUnavailableError(TryAgainLaterError):
@@ -96,7 +102,7 @@ def entry_of(event: Event) -> Entry:
         case Prediction():
             kind, record_id, digest, at = "prediction", event.record_id, event.content_hash, event.predicted_at
         case Label():
-            kind, record_id, digest, at = "label", event.record_id, "", event.labelled_at
+            kind, record_id, digest, at = "label", event.record_id, "", utc_now()  # labelled_at is the sender's word
         case Rejections():
             kind, record_id, digest, at = "rejections", "", "", event.until
         case Erasure():
@@ -112,12 +118,18 @@ class Journal:
     Thread-safety: any thread may call anything.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int, durability: Literal["process", "power"] = "process") -> None:
+    def __init__(self, path: Path, *, max_bytes: int, durability: Durability = "process") -> None:
         self.path = path
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=16)
+        try:
+            self._set_up(durability)
+        except sqlite3.Error as error:
+            raise StopError(f"{path} can't be used as a journal: {error}") from error
+
+    def _set_up(self, durability: Durability) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
         # Checkpoints move to `maintain`, off the request path; erased rows are overwritten, not only unlinked.
@@ -177,11 +189,11 @@ class Journal:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def erase(self, record_id: str, case: str) -> int:
         """Remove what is kept about a record, and keep one entry that tells the sinks to do the same.
@@ -213,7 +225,7 @@ class Journal:
 
     # Keeping it small ---------------------------------------------------------------------------------------------
 
-    def trim(self, *, delivered_seq: int, older_than: str, above_bytes: int, at_most: int = 2000) -> int:
+    def trim(self, *, delivered_seq: int, older_than: str, above_bytes: int, at_most: int = 500) -> int:
         """Delete the oldest rows that every sink has (``seq <= delivered_seq``) and that are older than a moment, or
         any of them while the journal is larger than ``above_bytes``.
 
@@ -227,8 +239,9 @@ class Journal:
                 doomed = [
                     row for row in self._db.execute(query, (delivered_seq, at_most)) if too_large or row[2] < older_than
                 ]
-                self._db.executemany("DELETE FROM entries WHERE seq = ?", [(row[0],) for row in doomed])
-                self._note_given_seq()
+                if doomed:
+                    self._db.executemany("DELETE FROM entries WHERE seq = ?", [(row[0],) for row in doomed])
+                    self._note_given_seq()
             self._rows -= Counter(row[1] for row in doomed)
             self._bytes -= sum(row[3] + _ROW_OVERHEAD_BYTES for row in doomed)
         return len(doomed)
@@ -237,12 +250,16 @@ class Journal:
         self._db.execute("UPDATE identity SET given_seq = ?", (self._last_seq,))
 
     def maintain(self) -> None:
-        """Checkpoint the write-ahead log and measure the file; called by a background thread every few seconds."""
+        """Checkpoint the write-ahead log and measure the file; called by a background thread every second."""
         # On a connection of its own: a checkpoint on the writer's would hold every append for the length of its fsyncs.
         with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as beside:
-            beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        with self._lock:
-            self._bytes = self._measure()
+            _, log_pages, _ = beside.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            with self._lock:
+                if log_pages > _LOG_RESTART_PAGES:
+                    # Under load there is always something new in the log, so it never starts anew by itself. With
+                    # appends held back, the little that came meanwhile is moved, and the next append starts it anew.
+                    beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                self._bytes = self._measure()
 
     def _measure(self) -> int:
         """Bytes in use: pages without the free ones, and the write-ahead log not counted twice."""
