@@ -64,6 +64,8 @@ class Batch:
         self._erased: list[int] = []
         self._positions: dict[str, int] = {}
         self._model_ids: dict[tuple[str, str, str], int] = {}
+        # Erasures are rare: most batches need not ask for them record by record.
+        self._may_be_erased = db.execute("SELECT 1 FROM erasures LIMIT 1").fetchone() is not None
 
     def take(self, envelope: Envelope) -> None:
         match envelope.event:
@@ -102,19 +104,21 @@ class Batch:
 
     def _take_prediction(self, event: Prediction) -> str:
         number = self._totals["predictions"] + 1
-        if self._is_erased(event.record_id):
-            values: tuple[Any, ...] = (None,) * 6
+        erased = self._is_erased(event.record_id)
+        if erased:
+            values: tuple[Any, ...] = (None, None, None, None)
         else:
-            label, labelled_at = self._db.execute(_LATEST_LABEL, (event.record_id,)).fetchone() or (None, None)
-            values = (event.content_hash, event.score, event.prediction, event.predicted_at, label, labelled_at)
-        content_hash, score, prediction, predicted_at, label, labelled_at = values
+            values = (event.content_hash, event.score, event.prediction, event.predicted_at)
+        content_hash, score, prediction, predicted_at = values
+        label, labelled_at = self._db.execute(_LATEST_LABEL, (event.record_id,)).fetchone() or (None, None)
         row = (number, event.record_id, content_hash, self._model_id(event), score, prediction, predicted_at)
         cursor = self._db.execute(_INSERT_PREDICTION, (*row, self._received_at, label, labelled_at))
         if not cursor.rowcount:
             return self._known_prediction(event)
         self._totals["predictions"] = number
-        self._db.execute("UPDATE labels SET waiting = 0 WHERE record_id = ?", (event.record_id,))
-        if content_hash is not None:
+        if label is not None:
+            self._db.execute("UPDATE labels SET waiting = 0 WHERE record_id = ?", (event.record_id,))
+        if not erased:
             self._keep_record(number, event)
         return "accepted"
 
@@ -202,6 +206,7 @@ class Batch:
         row = (event.record_id, event.erased_at, self._received_at)
         if not self._db.execute("INSERT INTO erasures VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount:
             return "duplicate"
+        self._may_be_erased = True
         self._totals["erasures"] += 1
         self._db.execute("UPDATE labels SET label = NULL, waiting = 0 WHERE record_id = ?", (event.record_id,))
         self._db.execute("DELETE FROM conflicts WHERE record_id = ?", (event.record_id,))
@@ -212,9 +217,11 @@ class Batch:
         return "accepted"
 
     def _is_erased(self, record_id: str) -> bool:
+        if not self._may_be_erased:
+            return False
         return self._db.execute("SELECT 1 FROM erasures WHERE record_id = ?", (record_id,)).fetchone() is not None
 
 
 def values_of(record: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:
     """A record's values in the order of the case's columns."""
-    return tuple(record.get(name, Absent.ABSENT) for name in columns)
+    return tuple([record.get(name, Absent.ABSENT) for name in columns])

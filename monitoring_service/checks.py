@@ -116,7 +116,11 @@ class Checks:
             self._fail("empty_window", view.row)
             return
         started = self._clock()
-        request = Evaluate(view.as_message(self._case.column_names), self._labelled(newest, view.row))
+        request = Evaluate(
+            view.as_message(self._case.column_names),
+            self._labelled(newest, view.row),
+            with_scores=view.row == self._windows.last_due_row,
+        )
         try:
             evaluated = self._ask(request, stopping)
         except EvaluatorFailedError as error:

@@ -75,16 +75,21 @@ def as_categories(values: Sequence[Any], vocabulary: dict[str, int]) -> Categori
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """How a window differs from the reference; ``None`` where there are too few values to say."""
+    """How a window differs from the reference.
+
+    ``comparison`` is ``None`` when there is too little to say anything, ``enough`` when there are values enough to
+    compare distributions, and ``score`` Evidently's score and method if it was asked for.
+    """
 
     comparison: Comparison | None
-    score: tuple[float, str] | None
+    enough: bool
+    score: tuple[float, str] | None = None
 
 
 class ColumnReference(Protocol):
     """One column of the reference, prepared once; compares any number of windows with it."""
 
-    def compare(self, values: Sequence[Any]) -> ColumnDrift:
+    def compare(self, values: Sequence[Any], *, with_score: bool) -> ColumnDrift:
         """Raises :class:`UnusableColumnError` when the values can't be those of this column."""
 
 
@@ -94,15 +99,16 @@ class NumberReference:
     def __init__(self, values: Sequence[Any]) -> None:
         self._reference = as_numbers(values)
 
-    def compare(self, values: Sequence[Any]) -> ColumnDrift:
+    def compare(self, values: Sequence[Any], *, with_score: bool) -> ColumnDrift:
         reference, window = self._reference, as_numbers(values)
-        tests, score = [], None
+        enough = min(reference.rising.size, window.rising.size) >= FEWEST_VALUES
+        tests = []
         if reference.missing + window.missing and reference.rows and window.rows:
             tests.append(compare_shares(reference.missing, reference.rows, window.missing, window.rows))
-        if min(reference.rising.size, window.rising.size) >= FEWEST_VALUES:
+        if enough:
             tests.append(compare_numbers(reference.rising, window.rising))
-            score = evidently_score(reference.rising, window.rising, "num")
-        return ColumnDrift(either(tests) if tests else None, score)
+        score = evidently_score(reference.rising, window.rising, "num") if enough and with_score else None
+        return ColumnDrift(either(tests) if tests else None, enough, score)
 
 
 class CategoryReference:
@@ -112,16 +118,16 @@ class CategoryReference:
         self._vocabulary: dict[str, int] = {}
         self._reference = as_categories(values, self._vocabulary)
 
-    def compare(self, values: Sequence[Any]) -> ColumnDrift:
+    def compare(self, values: Sequence[Any], *, with_score: bool) -> ColumnDrift:
         # A copy: a stream of ever new categories must not fill the memory.
         vocabulary = dict(self._vocabulary)
         reference, window = self._reference, as_categories(values, vocabulary)
-        comparison, score = None, None
+        enough = min(reference.codes.size, window.codes.size) >= FEWEST_VALUES
+        comparison = None
         if min(reference.rows, window.rows) >= FEWEST_VALUES:
             comparison = compare_counts(_counts(reference, len(vocabulary)), _counts(window, len(vocabulary)))
-        if min(reference.codes.size, window.codes.size) >= FEWEST_VALUES:
-            score = evidently_score(reference.codes, window.codes, "cat")
-        return ColumnDrift(comparison, score)
+        score = evidently_score(reference.codes, window.codes, "cat") if enough and with_score else None
+        return ColumnDrift(comparison, enough, score)
 
 
 def _counts(sample: Categories, categories: int) -> Floats:
@@ -175,28 +181,42 @@ def _prepared(is_category: bool, values: Sequence[Any] | None) -> ColumnReferenc
 
 
 def measure_columns(
-    case: Case, reference: DriftReference | None, window: Mapping[str, Sequence[Any]]
+    case: Case,
+    reference: DriftReference | None,
+    window: Mapping[str, Sequence[Any]],
+    *,
+    with_scores: bool = True,
 ) -> list[ColumnMeasure]:
     """One measure for each column of the case, in its order; without a reference only the shares are known.
 
     ``window`` holds one list of values a column, all of one length. Never raises for what is in it.
     """
-    return [_guarded(column.name, _measure_column, case, column, reference, window) for column in case.columns]
+    task = _Task(reference, case.monitoring.minimum_rows, with_scores)
+    return [
+        _guarded(column.name, partial(_measure_column, task, column, window.get(column.name)))
+        for column in case.columns
+    ]
 
 
-def measure_scores(case: Case, reference: DriftReference | None, scores: Sequence[float]) -> ColumnMeasure:
+def measure_scores(
+    case: Case, reference: DriftReference | None, scores: Sequence[float], *, with_score: bool = True
+) -> ColumnMeasure:
     """Drift of the predictions: the scores of one model version against those it gave the reference."""
-    if reference is None:
-        return _NO_REFERENCE("score")
-    return _guarded("score", _compare, "score", reference.of_scores(), scores, case.monitoring.minimum_rows)
+    task = _Task(reference, case.monitoring.minimum_rows, with_score)
+    prepared = reference.of_scores() if reference else None
+    return _guarded("score", partial(_compare, task, "score", prepared, scores))
 
 
-_NO_REFERENCE = partial(ColumnMeasure, state="insufficient", reason="no_reference")
+@dataclass(frozen=True, slots=True)
+class _Task:
+    reference: DriftReference | None
+    minimum_rows: int
+    with_scores: bool
 
 
-def _guarded(name: str, measure: Callable[..., ColumnMeasure], *arguments: Any) -> ColumnMeasure:
+def _guarded(name: str, measure: Callable[[], ColumnMeasure]) -> ColumnMeasure:
     try:
-        return measure(*arguments)
+        return measure()
     except UnusableColumnError as error:
         return ColumnMeasure(name, "invalid", str(error))
     except Exception:
@@ -205,33 +225,30 @@ def _guarded(name: str, measure: Callable[..., ColumnMeasure], *arguments: Any) 
         return ColumnMeasure(name, "invalid", "failed")
 
 
-def _measure_column(
-    case: Case, column: Column, reference: DriftReference | None, window: Mapping[str, Sequence[Any]]
-) -> ColumnMeasure:
-    values = window.get(column.name)
+def _measure_column(task: _Task, column: Column, values: Sequence[Any] | None) -> ColumnMeasure:
     if values is None:
         return ColumnMeasure(column.name, "invalid", "not_in_window")
-    if reference is None:
-        measure = _NO_REFERENCE(column.name)
-    else:
-        measure = _compare(column.name, reference.of_column(column.name), values, case.monitoring.minimum_rows)
+    prepared = task.reference.of_column(column.name) if task.reference else None
+    measure = _compare(task, column.name, prepared, values)
     return replace(measure, missing_share=_missing_share(column, values), unseen_share=_unseen_share(column, values))
 
 
-def _compare(name: str, reference: ColumnReference | None, values: Sequence[Any], minimum_rows: int) -> ColumnMeasure:
-    if reference is None:
+def _compare(task: _Task, name: str, prepared: ColumnReference | None, values: Sequence[Any]) -> ColumnMeasure:
+    if task.reference is None:
+        return ColumnMeasure(name, "insufficient", "no_reference")
+    if prepared is None:
         return ColumnMeasure(name, "invalid", "not_in_reference")
-    if len(values) < minimum_rows:
+    if len(values) < task.minimum_rows:
         return ColumnMeasure(name, "insufficient", "too_few_rows")
-    return _as_measure(name, reference.compare(values))
+    return _as_measure(name, prepared.compare(values, with_score=task.with_scores))
 
 
 def _as_measure(name: str, drift: ColumnDrift) -> ColumnMeasure:
     score, method = drift.score or (None, None)
     return ColumnMeasure(
         name,
-        "ok" if drift.score is not None else "insufficient",
-        None if drift.score is not None else "too_few_values",
+        "ok" if drift.enough else "insufficient",
+        None if drift.enough else "too_few_values",
         score=score if score is not None and math.isfinite(score) else None,
         method=method,
         effect=drift.comparison.effect if drift.comparison else None,

@@ -60,10 +60,15 @@ class Ready(Struct, frozen=True):
 
 
 class Evaluate(Struct, frozen=True, tag=True):
-    """Measure this window; answered with :class:`Evaluated`."""
+    """Measure this window; answered with :class:`Evaluated`.
+
+    Evidently's scores cost more than everything else together and no verdict depends on them: a window that others
+    have overtaken can do without.
+    """
 
     window: Window
     labelled: Labelled
+    with_scores: bool = True
 
 
 class MakeReport(Struct, frozen=True, tag=True):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from event_backbone.case import Case
 from event_backbone.events import ModelRef
-from monitoring_service.messages import Evaluated, Mix, ReferenceState
+from monitoring_service.messages import ColumnMeasure, Evaluated, Mix, ReferenceState
 from monitoring_service.verdict import Episode, Judged, Moment, Rule, Streak, advance, episode_between, judge
 
 
@@ -77,12 +77,15 @@ def after_evaluation(case: Case, before: Standing, examined: Examined, evaluated
     """Judge what was measured; the same events give the same standing however often the service was restarted."""
     rule = Rule(case.monitoring.significance, case.monitoring.consecutive_checks)
     effects = {column.name: case.minimum_effect(column) for column in case.columns}
+    last = before.evaluation
     old_columns, old_prediction = _column_streaks(before), _prediction_streak(before)
     # Scores of two model versions are not one sample: a verdict on the predictions ends with its version.
     kept = old_prediction if _model(before) == examined.model else Streak()
-    columns = judge(evaluated.columns, effects, old_columns, moment, rule)
+    columns = judge(
+        _with_last_scores(last.columns if last else [], evaluated.columns), effects, old_columns, moment, rule
+    )
     (prediction,) = judge(
-        [evaluated.prediction],
+        _with_last_scores([last.prediction] if last else [], [evaluated.prediction]),
         {evaluated.prediction.name: case.monitoring.minimum_effect},
         {evaluated.prediction.name: kept},
         moment,
@@ -122,6 +125,17 @@ def after_failure(case: Case, before: Standing, reason: str, moment: Moment) -> 
             prediction=_unjudged(evaluation.prediction, moment, rule),
         )
     return Checked(replace(before, checked_row=moment.row, evaluation=evaluation, failure=failure), ())
+
+
+def _with_last_scores(last: Sequence[Judged], measures: Sequence[ColumnMeasure]) -> list[ColumnMeasure]:
+    """A check that was made without Evidently's scores shows the last ones; where nothing was measured, none."""
+    known = {judged.measure.name: judged.measure for judged in last}
+    return [
+        replace(measure, score=known[measure.name].score, method=known[measure.name].method)
+        if measure.state == "ok" and measure.score is None and measure.name in known
+        else measure
+        for measure in measures
+    ]
 
 
 def _unjudged(judged: Judged, moment: Moment, rule: Rule) -> Judged:

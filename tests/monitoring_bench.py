@@ -33,6 +33,7 @@ class ObedientEvaluator:
 
     def __init__(self) -> None:
         self.asked: list[int] = []
+        self.scored: list[int] = []
         self.labelled: list[int] = []
         self.reported: list[int] = []
         self.failures = 0
@@ -45,6 +46,7 @@ class ObedientEvaluator:
     def evaluate(self, request: Evaluate) -> Evaluated:
         row = request.window.row
         self.asked.append(row)
+        self.scored += [row] if request.with_scores else []
         self.labelled.append(len(request.labelled.labels))
         if self.failures or row in self.poison:
             self.failures = max(0, self.failures - 1)

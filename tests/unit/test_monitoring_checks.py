@@ -86,6 +86,12 @@ def test_one_poisonous_window_does_not_stop_the_others(bench: Bench) -> None:
     assert bench.board.read().checks_failed == 1
 
 
+def test_scores_are_left_out_only_where_newer_windows_wait(bench: Bench) -> None:
+    bench.receive(75)
+    bench.run_all()
+    assert bench.evaluator.scored == [70]
+
+
 def test_labels_that_came_are_part_of_the_question(bench: Bench) -> None:
     bench.receive(50)
     bench.inbox.store(enveloped([label("r1"), label("r2"), label("nobody's")]))

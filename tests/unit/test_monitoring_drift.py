@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from monitoring_world import made_case, made_record, made_reference
+from msgspec.structs import replace
 
 from event_backbone.case import Case
 from monitoring_service.drift import DriftReference, measure_columns, measure_scores
@@ -66,6 +67,15 @@ def test_scores_are_those_of_a_full_evidently_report(rows: int) -> None:
     for name in CASE.column_names:
         assert found[name].score == pytest.approx(expected[name][0], abs=1e-12)
         assert found[name].method == expected[name][1]
+
+
+def test_without_scores_everything_else_is_the_same(reference: DriftReference) -> None:
+    window = made_window()
+    scored, unscored = (
+        measure_columns(CASE, reference, window, with_scores=True),
+        measure_columns(CASE, reference, window, with_scores=False),
+    )
+    assert [replace(measure, score=None, method=None) for measure in scored] == unscored
 
 
 BAD_PRICES: dict[str, tuple[Sequence[Any] | None, str, str | None]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from monitoring_world import made_case
+from msgspec.structs import replace
 
 from event_backbone.events import ModelRef
 from monitoring_service.messages import ColumnMeasure, Evaluated, Mix, ReferenceState
@@ -118,6 +119,16 @@ def test_failures_in_a_row_remember_the_first() -> None:
     second = after_failure(CASE, first, "gone", Moment(120, "at 120")).standing
     assert second.failure is not None
     assert (second.failure.since, second.failure.row, second.checked_row) == ("at 100", 120, 120)
+
+
+def test_a_check_without_scores_shows_the_last_ones() -> None:
+    scored = evaluated(20)
+    scored = replace(scored, columns=[replace(scored.columns[0], score=0.3, method="some"), *scored.columns[1:]])
+    first = after_evaluation(CASE, Standing(), examined(), scored, Moment(20, "at 20")).standing
+    second = check(first, 40).standing
+    assert second.evaluation is not None
+    assert (second.evaluation.columns[0].measure.score, second.evaluation.columns[0].measure.method) == (0.3, "some")
+    assert second.evaluation.prediction.measure.score is None
 
 
 def test_a_missing_reference_is_remembered_since_it_went_missing() -> None:
