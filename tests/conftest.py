@@ -1,1 +1,70 @@
-"""Puts this folder on the import path, so that tests of every kind can share the made worlds beside this file."""
+"""What tests of every kind share: the real data, and champions trained on them, once.
+
+This file also puts its folder on the import path, for the made worlds beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def real_data_dir(case: str) -> Path:
+    """Folder of a case's real files: below TEST_DATA_DIR, or beside the checkout.
+
+    Without it a test is skipped, or fails where REQUIRE_DATA=1 says that it has to be there.
+    """
+    folder = Path(os.environ.get("TEST_DATA_DIR") or ROOT.parent / "shared" / "data") / case
+    if not folder.is_dir():
+        reason = f"no real data in {folder}; TEST_DATA_DIR names the folder that holds {case}/"
+        if os.environ.get("REQUIRE_DATA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def census_data_dir() -> Path:
+    return real_data_dir("census")
+
+
+@pytest.fixture(scope="session")
+def housing_data_dir() -> Path:
+    return real_data_dir("housing")
+
+
+@pytest.fixture(scope="session")
+def census_champion_state(census_data_dir: Path, pytestconfig: pytest.Config) -> Path:
+    """A STATE_DIR with a census champion trained on the real files. It is shared: copy it before writing to it."""
+    return _champion_state("census", census_data_dir, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def housing_champion_state(housing_data_dir: Path, pytestconfig: pytest.Config) -> Path:
+    """The same for housing."""
+    return _champion_state("housing", housing_data_dir, pytestconfig)
+
+
+def _champion_state(case: str, data_dir: Path, config: pytest.Config) -> Path:
+    """Train with the command people use; a state that the same code made in an earlier session serves again."""
+    assert config.cache is not None, "run without -p no:cacheprovider: champions are kept in pytest's cache"
+    state_dir = config.cache.mkdir(f"champion-{_digest_of_training()}")
+    environment = {**os.environ, "STATE_DIR": str(state_dir), "CASES_DIR": str(ROOT / "cases")}
+    for name in ("MLFLOW_TRACKING_URI", "TRAINING_SEED"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "training", "--case", case, "--data-dir", str(data_dir), "--if-needed"]
+    ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return state_dir
+
+
+def _digest_of_training() -> str:
+    code = sorted([*(ROOT / "training").glob("*.py"), *(ROOT / "event_backbone").glob("*.py")])
+    return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:12]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from training_world import PLAN, TEST_ROWS, MemoryTracker, RawFiles, made_case, made_parts, silent
 
@@ -27,7 +29,9 @@ CASE = made_case()
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
+    # Drawing takes longer than all the rest on data this small; it has tests of its own.
+    monkeypatch.setattr(training.flow, "draw_pictures", lambda *_: {"roc.png": b"png"})
     return made_parts(tmp_path / "state", data_dir=RAW.write(tmp_path / "raw"))
 
 
@@ -57,8 +61,7 @@ def test_the_run_is_written_down(parts: Parts) -> None:
     (run,) = parts.tracker.runs
     assert {"auc", "accuracy", "f1", "log_loss", "brier", "validation_auc"} <= set(run.metrics)
     assert {"seed", "rounds", "threshold", "max_depth", "fit_rows"} <= set(run.parameters)
-    assert sorted(run.pictures) == ["calibration.png", "confusion.png", "roc.png"]
-    assert all(picture.startswith(b"\x89PNG") for picture in run.pictures.values())
+    assert run.pictures == {"roc.png": b"png"}
     assert run.tags["data_source"] == "folder"
 
 
@@ -84,10 +87,6 @@ def test_nothing_but_the_fit_rows_enters_fitting(parts: Parts, monkeypatch: pyte
 
 
 def _reference_numbers(parquet: bytes) -> set[int]:
-    import io
-
-    import pyarrow.parquet as pq
-
     return set(pq.read_table(io.BytesIO(parquet))["number"].to_pylist())
 
 
