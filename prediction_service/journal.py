@@ -122,6 +122,8 @@ class Journal:
         self.path = path
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
+        # An erased record stands in the log until that is emptied; a killed predecessor may have left one there.
+        self._log_must_be_emptied = True
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=16)
         try:
@@ -211,6 +213,7 @@ class Journal:
                     self._db.execute(_DELETE_RECORD, keys)
                     self._note_given_seq()
             if kinds:
+                self._log_must_be_emptied = True
                 self._rows -= kinds
                 self._count(erasure, kept)
         return kinds.total()
@@ -252,10 +255,14 @@ class Journal:
     def maintain(self) -> None:
         """Checkpoint the write-ahead log and measure the file; called by a background thread every second."""
         # On a connection of its own: a checkpoint on the writer's would hold every append for the length of its fsyncs.
-        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as beside:
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=0.1)) as beside:
             _, log_pages, _ = beside.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             with self._lock:
-                if log_pages > _LOG_RESTART_PAGES:
+                if self._log_must_be_emptied:
+                    # Not possible while somebody reads; then the next time.
+                    busy, _, _ = beside.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    self._log_must_be_emptied = bool(busy)
+                elif log_pages > _LOG_RESTART_PAGES:
                     # Under load there is always something new in the log, so it never starts anew by itself. With
                     # appends held back, the little that came meanwhile is moved, and the next append starts it anew.
                     beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
