@@ -1,0 +1,193 @@
+"""Writes docs/settings.md, docs/metrics.md and .env.example from the settings classes and the metrics classes.
+
+Run it as ``.venv/bin/python docs/generate.py`` after changing one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from event_backbone.case import find_case
+from event_backbone.settings import Settings
+from local_stack.settings import StackSettings
+from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.settings import MonitoringServiceSettings
+from prediction_service.metrics import ReplicaCollector, ServingMetrics
+from prediction_service.settings import ReplicaSettings, ServingSettings, SidecarSettings
+from prediction_service.status import ReplicaStatus
+from stream_generator.settings import GeneratorSettings
+from training.settings import TrainingSettings
+
+ROOT = Path(__file__).parents[1]
+MADE_BY = "made by docs/generate.py; change the code, not this"
+
+#: Who reads what a class adds to the class it extends.
+READERS: Mapping[str, type[Settings]] = {
+    "Everything": Settings,
+    "`prediction-service` and its sidecar": ReplicaSettings,
+    "`prediction-service`": ServingSettings,
+    "`prediction-service sidecar`": SidecarSettings,
+    "`monitoring-service`": MonitoringServiceSettings,
+    "`stream-generator`": GeneratorSettings,
+    "`train-model`": TrainingSettings,
+    "`make run`": StackSettings,
+}
+
+SETTINGS_INTRO = """\
+Settings are environment variables. A file `.env` in the working directory is read as well; the environment comes first.
+A wrong value ends the command at its start with every fault, by name. What belongs to a case (columns, windows, what
+counts as drift) stands in the case file instead.
+""".splitlines()
+
+METRICS_INTRO = """\
+Both services answer `GET /metrics` in Prometheus' text format. Labels come from closed sets: columns of the case,
+reasons, statuses, names in the settings. A figure that is not known has no series, never a false zero.
+""".splitlines()
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable, in words."""
+
+    name: str
+    default: str
+    allowed: str
+    text: str
+
+    @classmethod
+    def of(cls, field: str, schema: Mapping[str, Any]) -> Variable:
+        return cls(field.upper(), _default(schema.get("default")), _allowed(schema), schema["description"])
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(value)
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """What a JSON schema says about one field."""
+    if "anyOf" in schema:
+        return " or ".join(_allowed(option) for option in schema["anyOf"] if option.get("type") != "null")
+    if "enum" in schema:
+        return " or ".join(f"`{choice}`" for choice in schema["enum"])
+    if "pattern" in schema:
+        return " or ".join(f"`{choice}`" for choice in schema["pattern"].strip("^$()").split("|"))
+    kinds = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "array": "list"}
+    limits = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+    said = [f"{word} {schema[key]:,}" for key, word in limits.items() if key in schema]
+    return " ".join([kinds.get(schema.get("type", ""), schema.get("format") or "text"), *said])
+
+
+def variables_of(settings: type[Settings]) -> list[Variable]:
+    """What this class adds."""
+    inherited = {name for parent in settings.__mro__[1:] for name in getattr(parent, "model_fields", {})}
+    fields = settings.model_json_schema()["properties"]
+    return [Variable.of(name, schema) for name, schema in fields.items() if name not in inherited]
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """A Markdown table's lines."""
+    names = list(head)
+    for cells in (names, ["---"] * len(names), *rows):
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def settings_page() -> str:
+    lines = [f"<!-- {MADE_BY} -->", "# Settings", "", *SETTINGS_INTRO]
+    for reader, settings in READERS.items():
+        rows = [
+            (f"`{v.name}`", f"`{v.default}`" if v.default else "", v.allowed, v.text) for v in variables_of(settings)
+        ]
+        lines += ["", f"## {reader}", "", *table(("variable", "default", "allowed", "meaning"), rows)]
+    return "\n".join(lines) + "\n"
+
+
+def env_example() -> str:
+    lines = [f"# {MADE_BY}", "# Copy it to .env and uncomment what you change; these are the defaults."]
+    seen: set[str] = set()
+    for reader, settings in READERS.items():
+        new = [variable for variable in variables_of(settings) if variable.name not in seen]
+        seen |= {variable.name for variable in new}
+        lines += ["", f"## {reader.replace('`', '')}"]
+        # A comment behind a value would become part of an empty one.
+        lines += [line for v in new for line in (f"# {v.text}", f"#{v.name}={v.default}")]
+    return "\n".join(lines) + "\n"
+
+
+class ListingRegistry(CollectorRegistry):
+    """Remembers its collectors in the order in which they were made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.collectors: list[Collector] = []
+
+    def register(self, collector: Collector) -> None:
+        super().register(collector)
+        self.collectors.append(collector)
+
+
+def serving_registry() -> ListingRegistry:
+    registry = ListingRegistry()
+    ServingMetrics(registry, find_case("census", ROOT / "cases"))
+    journal = dict.fromkeys(("bytes", "max_bytes", "last_seq"), 0)
+    replica = SimpleNamespace(journal=lambda: journal, sinks=dict)
+    registry.register(ReplicaCollector(cast(ReplicaStatus, replica)))
+    return registry
+
+
+def monitoring_registry() -> ListingRegistry:
+    registry = ListingRegistry()
+    MonitoringMetrics(find_case("census", ROOT / "cases"), registry)
+    return registry
+
+
+def families(registry: ListingRegistry) -> Iterator[tuple[Metric, tuple[str, ...]]]:
+    """Every metric with its labels' names, for which prometheus_client has no public name."""
+    for collector in registry.collectors:
+        for family in collector.describe() if hasattr(collector, "describe") else collector.collect():
+            labelled: Any = collector if hasattr(collector, "_labelnames") else family
+            yield family, tuple(labelled._labelnames)
+
+
+def metric_rows(registry: ListingRegistry) -> Iterator[tuple[str, str, str, str]]:
+    for family, labels in families(registry):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield f"`{name}`", family.type, ", ".join(f"`{label}`" for label in labels), family.documentation
+
+
+def metrics_page() -> str:
+    lines = [f"<!-- {MADE_BY} -->", "# Metrics", "", *METRICS_INTRO]
+    for service, registry in (
+        ("prediction-service", serving_registry()),
+        ("monitoring-service", monitoring_registry()),
+    ):
+        rows = metric_rows(registry)
+        lines += ["", f"## {service}", "", *table(("metric", "type", "labels", "meaning"), rows)]
+    return "\n".join(lines) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file and what it must hold."""
+    return {
+        ROOT / "docs" / "settings.md": settings_page(),
+        ROOT / "docs" / "metrics.md": metrics_page(),
+        ROOT / ".env.example": env_example(),
+    }
+
+
+def main() -> None:
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Documents say what the code does: generated pages are current, and whatever a page names is there."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from event_backbone.case import case_from_dict
+
+ROOT = Path(__file__).parents[2]
+GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+LARGEST_PICTURE_BYTES = 300_000
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def fenced(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def code_in(page: Path) -> Iterator[str]:
+    """Inline code, and the lines of shell blocks."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    yield from re.findall(r"`([^`\n]+)`", text)
+    for block in fenced(page, "sh"):
+        yield from block.splitlines()
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", GENERATOR["pages"](), ids=lambda path: path.name)
+def test_a_generated_file_is_what_the_code_makes_of_it(path: Path) -> None:
+    assert path.read_text() == GENERATOR["pages"]()[path], "run .venv/bin/python docs/generate.py"
+
+
+@pytest.mark.parametrize("kind", GENERATOR["READERS"].values(), ids=lambda kind: kind.__name__)
+def test_the_values_in_the_env_example_are_the_defaults(
+    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = re.findall(r"^#([A-Z_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    env_file = tmp_path / "all.env"
+    env_file.write_text("".join(f"{name}={value}\n" for name, value in example))
+    for name in kind.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    assert kind(_env_file=env_file) == kind(_env_file=None)
+
+
+@each_page
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    for link in (link for link in links if "://" not in link):
+        target, _, anchor = link.partition("#")
+        place = (page.parent / target).resolve() if target else page
+        assert place.exists(), link
+        assert not anchor or anchor in anchors(place), link
+
+
+@each_page
+def test_every_make_target_that_is_named_exists(page: Path) -> None:
+    named = {
+        word
+        for code in code_in(page)
+        if code.startswith("make ")
+        for word in code.partition("#")[0].split()[1:]
+        if "=" not in word
+    }
+    assert named <= MAKE_TARGETS
+
+
+@each_page
+def test_every_setting_that_is_named_exists(page: Path) -> None:
+    known = {name.upper() for kind in GENERATOR["READERS"].values() for name in kind.model_fields}
+    words = {code.partition("=")[0] for code in code_in(page)}
+    assert {word for word in words if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", word)} <= known
+
+
+def commands_in(page: Path) -> Iterator[list[str]]:
+    for code in code_in(page):
+        words = shlex.split(code.partition("#")[0]) if code.count("'") % 2 == 0 else []
+        if words and Path(words[0]).name in SCRIPTS:
+            yield [Path(words[0]).name, *words[1:]]
+
+
+def command_of(script: str) -> click.Command:
+    module = import_module(SCRIPTS[script].partition(":")[0])
+    command = getattr(module, "cli", None) or module.main
+    assert isinstance(command, click.Command)
+    return command
+
+
+@each_page
+def test_every_command_that_is_shown_has_the_options_it_is_shown_with(page: Path) -> None:
+    for script, *arguments in commands_in(page):
+        command = command_of(script)
+        if isinstance(command, click.Group) and arguments and arguments[0] in command.commands:
+            command = command.commands[arguments.pop(0)]
+        if arguments:
+            command.make_context(script, arguments)
+
+
+def test_every_console_command_is_in_the_readme() -> None:
+    assert {script for script, *_ in commands_in(ROOT / "README.md")} == set(SCRIPTS)
+
+
+def test_the_case_file_in_the_readme_is_a_valid_one() -> None:
+    [example] = fenced(ROOT / "README.md", "yaml")
+    case = case_from_dict(yaml.safe_load(example), subject="README.md")
+    assert f"make run CASE={case.name} " in (ROOT / "README.md").read_text()
+
+
+def test_the_list_of_decisions_has_every_one_of_them() -> None:
+    folder = ROOT / "docs" / "adr"
+    listed = re.findall(r"\]\((\d{4}-[a-z-]+\.md)\)", (folder / "README.md").read_text())
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
+
+
+def test_pictures_are_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").iterdir()}
+    assert {name: size for name, size in sizes.items() if size > LARGEST_PICTURE_BYTES} == {}
+
+
+@each_page
+def test_no_page_names_a_folder_of_one_machine(page: Path) -> None:
+    assert re.findall(r"(?<![\w.])/(?:home|root|tmp|work|Users)/\S*", page.read_text()) == []
