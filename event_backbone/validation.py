@@ -83,7 +83,14 @@ def _fault_in_category(column: Column, value: object) -> Fault | None:
         return Fault(column.name, "type", "must be text")
     if not 1 <= len(value) <= column.valid.max_length:
         return Fault(column.name, "length", f"must have 1 to {column.valid.max_length} characters")
+    if not _is_whole_text(value):
+        return Fault(column.name, "format", "must be text without halves of surrogate pairs")
     return None
+
+
+def _is_whole_text(text: str) -> bool:
+    r"""Whether text can be written in UTF-8; JSON's escapes (``\ud800``) can make some that can't."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def fault_in_value(column: Column, value: object) -> Fault | None:
@@ -97,6 +104,11 @@ def fault_in_record_id(value: object) -> Fault | None:
     if value is None or (isinstance(value, str) and _RECORD_ID.match(value)):
         return None
     return Fault("record_id", "format", "must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -")
+
+
+def unknown_field(name: str, message: str) -> Fault:
+    """The fault of a field nobody asked for: its name is shown to its sender, cut, and never becomes a metric label."""
+    return Fault(name[:64].encode(errors="replace").decode(), "unknown", message)
 
 
 class Repeated(tuple[Any, ...]):
@@ -122,12 +134,11 @@ def faults_in(case: Case, payload: object) -> list[Fault]:
         else:
             faults.append(Fault(column.name, "missing", "is missing"))
     known = {"record_id", *case.column_names}
-    # A field's name comes from the request: it is shown to its sender, cut, and never becomes a metric label.
     for name in sorted(str(key) for key in payload if key not in known):
         if name == case.target.name:
             faults.append(Fault(name, "target", "is the target and must not be sent as a feature"))
         else:
-            faults.append(Fault(name[:64], "unknown", "is not a column of this case"))
+            faults.append(unknown_field(name, "is not a column of this case"))
     return [fault for fault in faults if fault is not None]
 
 
@@ -169,24 +180,22 @@ class RecordDecoder:
         return faults_in(self._case, payload) or [Fault("(body)", "invalid", "is not a valid record")]
 
 
-def decode_lenient(body: bytes) -> tuple[object, Fault | None]:
-    """Decode JSON for the sake of naming faults: NaN and Infinity are let through so that their fields can be named.
+def decode_lenient(body: bytes, *, keep_repeated: bool = True) -> tuple[object, Fault | None]:
+    """Decode JSON for the sake of naming faults: what a field can't be is let through so that the field can be named.
 
-    Everything else that is no JSON in UTF-8 is refused as msgspec refuses it. A number too long for 64 bits is read as
-    infinite; the values of a name that stands more than once come as :class:`Repeated`.
+    That is NaN, Infinity, halves of surrogate pairs, and numbers too long for 64 bits, which are read as infinite. The
+    values of a name that stands more than once come as :class:`Repeated`, or only the last when they are not kept.
+    Everything else that is no JSON in UTF-8 is refused as msgspec refuses it.
     """
+    hook = _object if keep_repeated else None
     try:
-        text = body.decode()
-        payload = json.loads(text, parse_int=_whole_number, object_pairs_hook=_object)
-        if "\\u" in text:
-            json.dumps(payload, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        return json.loads(body.decode(), parse_int=_whole_number, object_pairs_hook=hook), None
     except RecursionError:
         return None, Fault("(body)", "json", "is nested too deeply")
     except UnicodeError:
         return None, Fault("(body)", "json", "is not valid UTF-8")
     except json.JSONDecodeError as error:
         return None, Fault("(body)", "json", f"is not valid JSON at character {error.pos}")
-    return payload, None
 
 
 def _whole_number(text: str) -> float:

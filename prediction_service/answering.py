@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from event_backbone.events import (
     utc_now,
 )
 from event_backbone.problems import problem, rejection
-from event_backbone.validation import Record, RecordDecoder, fault_in_record_id
+from event_backbone.validation import Record, RecordDecoder, decode_lenient, fault_in_record_id, unknown_field
 from prediction_service.combining import Combiner
 from prediction_service.journal import Entry, Journal, Kept, entry_of
 from prediction_service.metrics import ServingMetrics
@@ -152,6 +153,7 @@ class PredictionHandlers:
         try:
             items = self._split(body)
         except RejectedError as error:
+            self._rejections.count(error.faults)
             return rejection(error.faults, "batch")
         results: list[RecordAnswer | None] = [None] * len(items)
         valid: list[tuple[int, Record]] = []
@@ -173,17 +175,8 @@ class PredictionHandlers:
         return RecordAnswer(status, detail=msgspec.json.decode(body)["detail"])
 
     def _split(self, body: bytes) -> list[bytes]:
-        """The elements' own JSON, undecoded.
-
-        A line that is no JSON spoils only itself; an array that is no JSON spoils all.
-        """
-        if body.lstrip()[:1] == b"[":
-            try:
-                items = [bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
-            except msgspec.DecodeError:
-                raise RejectedError([Fault("(body)", "json", "is not a valid JSON array")]) from None
-        else:
-            items = [line for line in body.splitlines() if line.strip()]
+        """The elements' own JSON, each to be judged by itself."""
+        items = _elements(body) if body.lstrip()[:1] == b"[" else [line for line in body.splitlines() if line.strip()]
         if not items:
             raise RejectedError([Fault("(body)", "missing", "holds no record")])
         if len(items) > self._max_batch_records:
@@ -214,16 +207,14 @@ class PredictionHandlers:
         return 202, _encode({"accepted": len(entries), "rejected": named})
 
     def _label(self, body: bytes) -> Label:
-        try:
-            payload = msgspec.json.decode(body)
-        except msgspec.DecodeError:
-            raise RejectedError([Fault("(body)", "json", "is not valid JSON")]) from None
-        faults = self._faults_in_label(payload)
+        payload, fault = decode_lenient(body)
+        faults = self._faults_in_label(payload) if fault is None else [fault]
         if faults:
             raise RejectedError(faults)
-        at = payload.get("labelled_at")
+        assert isinstance(payload, dict)
+        at, value = payload.get("labelled_at"), payload["label"]
         when = utc_now() if at is None else format_utc(parse_utc(at))
-        return Label(payload["record_id"], self._case.name, payload["label"], when)
+        return Label(payload["record_id"], self._case.name, value if self._case.is_binary else float(value), when)
 
     def _faults_in_label(self, payload: Any) -> list[Fault]:
         if not isinstance(payload, dict):
@@ -242,7 +233,19 @@ class PredictionHandlers:
         if not _is_time(payload.get("labelled_at")):
             faults.append(Fault("labelled_at", "format", "must be an RFC 3339 time with an offset"))
         unknown = sorted(set(payload) - {"record_id", "label", "labelled_at"})
-        return faults + [Fault(name[:64], "unknown", "is not a field of a label") for name in unknown]
+        return faults + [unknown_field(name, "is not a field of a label") for name in unknown]
+
+
+def _elements(body: bytes) -> list[bytes]:
+    """The elements of a JSON array; what the strict reading refuses but can be named spoils only its own element."""
+    try:
+        return [bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, RecursionError):
+        items, fault = decode_lenient(body, keep_repeated=False)
+    if fault is not None:
+        raise RejectedError([fault])
+    assert isinstance(items, list)
+    return [json.dumps(item).encode() for item in items]
 
 
 def _is_time(value: object) -> bool:
