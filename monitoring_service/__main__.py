@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from event_backbone.errors import Fault, SettingsError, StreamgaugeError
+from event_backbone.commands import run_command
+from event_backbone.errors import Fault, SettingsError
 from event_backbone.settings import read_settings
 from event_backbone.telemetry import set_up_logging
 from event_backbone.wsgi_server import serve
@@ -24,19 +23,8 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-def main() -> None:
+def cli() -> None:
     """Take predictions and labels on POST /events, watch drift and quality, and show them on a live page."""
-    try:
-        run()
-    except SettingsError as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except StreamgaugeError as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)
-
-
-def run() -> None:
     settings = read_settings(MonitoringServiceSettings)
     set_up_logging("monitoring-service", settings.log_level)
     settings.load_case()
@@ -51,6 +39,10 @@ def run() -> None:
         port=settings.monitoring_port,
         threads=settings.monitoring_threads,
     )
+
+
+def main() -> None:
+    run_command("monitoring-service", cli)
 
 
 if __name__ == "__main__":

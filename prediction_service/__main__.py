@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from event_backbone.errors import SettingsError, StreamgaugeError
+from event_backbone.commands import run_command
 from event_backbone.settings import read_settings
 from event_backbone.telemetry import set_up_logging
 from prediction_service.settings import ServingSettings, SidecarSettings
@@ -69,11 +68,7 @@ def _on_stop_signals(handler: Callable[..., Any]) -> None:
 
 
 def main() -> None:
-    try:
-        cli(standalone_mode=True)
-    except StreamgaugeError as error:
-        click.echo(f"prediction-service: {error}", err=True)
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
+    run_command("prediction-service", cli)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from event_backbone.errors import Fault, SettingsError, StreamgaugeError
+from event_backbone.commands import run_command
+from event_backbone.errors import Fault, SettingsError
 from event_backbone.settings import read_settings
 from stream_generator.bootstrap import build_open_loop
 from stream_generator.options import Delivery, PositiveOrMax, UtcTime, with_delivery
@@ -181,11 +182,7 @@ def replay(
 
 
 def main() -> None:
-    try:
-        cli(standalone_mode=True)
-    except StreamgaugeError as error:
-        click.echo(f"stream-generator: {error}", err=True)
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
+    run_command("stream-generator", cli)
 
 
 if __name__ == "__main__":

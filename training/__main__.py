@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from event_backbone.errors import SettingsError, StreamgaugeError
+from event_backbone.commands import run_command
 from event_backbone.settings import read_settings
 from training.settings import TrainingSettings
 
@@ -121,11 +120,7 @@ def _refit(settings: TrainingSettings) -> None:
 
 
 def main() -> None:
-    try:
-        cli(standalone_mode=True)
-    except StreamgaugeError as error:
-        click.echo(f"train-model: {error}", err=True)
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
+    run_command("train-model", cli)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,22 @@
+"""The border of every command line: one clear line and an exit code where a command can't do its job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import click
+
+from event_backbone.errors import SettingsError, StreamgaugeError
+
+EXIT_FAILED = 1
+EXIT_SETTINGS = 2
+
+
+def run_command(name: str, command: Callable[[], object]) -> None:
+    """Run ``command``; our own errors end the process with their text on stderr: 2 for settings, 1 for the rest."""
+    try:
+        command()
+    except StreamgaugeError as error:
+        click.echo(f"{name}: {error}", err=True)
+        sys.exit(EXIT_SETTINGS if isinstance(error, SettingsError) else EXIT_FAILED)
