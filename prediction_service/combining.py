@@ -17,11 +17,12 @@ Result = TypeVar("Result")
 
 
 class _Brought(Generic[Item, Result]):
-    __slots__ = ("error", "item", "result")
+    __slots__ = ("error", "is_done", "item", "result")
 
     def __init__(self, item: Item) -> None:
         self.item = item
-        self.result: Result | None = None
+        self.is_done = False
+        self.result: Result
         self.error: Exception | None = None
 
 
@@ -41,19 +42,19 @@ class Combiner(Generic[Item, Result]):
         brought: _Brought[Item, Result] = _Brought(item)
         self._queue.append(brought)
         with self._lock:
-            if brought.result is None and brought.error is None:
+            if not brought.is_done:
                 self._do([self._queue.popleft() for _ in range(len(self._queue))])
         if brought.error is not None:
             raise brought.error
-        assert brought.result is not None
         return brought.result
 
     def _do(self, group: list[_Brought[Item, Result]]) -> None:
         try:
             results = self._work([brought.item for brought in group])
+            for brought, result in zip(group, results, strict=True):
+                brought.result = result
         except Exception as error:  # handed on to every caller of the group, who have their own borders
             for brought in group:
                 brought.error = error
-            return
-        for brought, result in zip(group, results, strict=True):
-            brought.result = result
+        for brought in group:
+            brought.is_done = True
