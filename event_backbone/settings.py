@@ -62,7 +62,11 @@ def read_settings(kind: type[SomeSettings]) -> SomeSettings:
         return kind()
     except ValidationError as error:
         faults = [
-            Fault("_".join(str(step) for step in item["loc"]).upper(), item["type"], item["msg"])
+            Fault(
+                "_".join(str(step) for step in item["loc"]).upper(),
+                item["type"],
+                item["msg"].removeprefix("Value error, "),
+            )
             for item in error.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("settings", faults) from None

@@ -109,7 +109,7 @@ def _page(args: dict[str, str]) -> tuple[int, str, int]:
     """``since``: a time, or the ``next`` of the page before; ``limit``: rows."""
     faults, after_seq, since = [], 0, ""
     limit_text, since_text = args.get("limit", "100"), args.get("since", "")
-    if not (limit_text.isdecimal() and 1 <= int(limit_text) <= MAX_PAGE):
+    if not (limit_text.isdecimal() and len(limit_text) <= 9 and 1 <= int(limit_text) <= MAX_PAGE):
         faults.append(Fault("limit", "range", f"must be a whole number from 1 to {MAX_PAGE}"))
     if since_text.isdecimal() and len(since_text) < 19:
         after_seq = int(since_text)

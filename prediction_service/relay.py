@@ -36,16 +36,11 @@ class Relay:
             return 0
         batch = [Envelope(self._source, row.seq, row.event) for row in rows]
         refused = self._sink.deliver(batch)
-        self._state.advance(self._sink.name, rows[-1].seq, _with_bodies(refused, rows))
+        erased = [row.event.record_id for row in rows if isinstance(row.event, Erasure)]
+        self._state.advance(self._sink.name, rows[-1].seq, _with_bodies(refused, rows), erased)
         for refusal in refused:
             log.error("row_parked", sink=self._sink.name, seq=refusal.seq, reason=refusal.reason)
-        self._forget_erased(rows)
         return len(rows)
-
-    def _forget_erased(self, rows: list[Row]) -> None:
-        for row in rows:
-            if isinstance(row.event, Erasure):
-                self._state.erase(b'"record_id":' + encode_json(row.event.record_id))
 
     def report_fault(self, fault: str) -> None:
         self._state.report_fault(self._sink.name, fault)

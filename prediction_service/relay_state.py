@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from event_backbone.events import utc_now
+from event_backbone.events import encode_json, utc_now
 from event_backbone.ports import Refusal
 
 _SCHEMA = """
@@ -40,6 +40,7 @@ class RelayState:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA secure_delete = ON")
         self._db.executescript(_SCHEMA)
         self._db.execute("BEGIN IMMEDIATE")
         there = {name for (name,) in self._db.execute("SELECT sink FROM cursors")}
@@ -51,29 +52,34 @@ class RelayState:
         row = self._db.execute("SELECT delivered_seq FROM cursors WHERE sink = ?", (sink,)).fetchone()
         return int(row[0])
 
-    def advance(self, sink: str, seq: int, refused: Sequence[tuple[Refusal, bytes]] = ()) -> None:
-        """Move the cursor and park what was refused, together."""
+    def advance(
+        self, sink: str, seq: int, refused: Sequence[tuple[Refusal, bytes]] = (), erased: Sequence[str] = ()
+    ) -> None:
+        """Move the cursor, park what was refused and forget what is parked about erased ``record_id``s, together."""
         self._db.execute("BEGIN IMMEDIATE")
+        forgotten = sum(self._forget(record_id) for record_id in erased)
         rows = [(sink, refusal.seq, refusal.reason, body, utc_now()) for refusal, body in refused]
         self._db.executemany("INSERT OR IGNORE INTO parked VALUES (?, ?, ?, ?, ?)", rows)
         self._db.execute("UPDATE cursors SET delivered_seq = ?, fault = NULL WHERE sink = ?", (seq, sink))
         self._db.execute("COMMIT")
+        if forgotten:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # they stand in the log as well
+
+    def _forget(self, record_id: str) -> int:
+        fragment = b'"record_id":' + encode_json(record_id)
+        return self._db.execute("DELETE FROM parked WHERE instr(body, ?) > 0", (fragment,)).rowcount
 
     def report_fault(self, sink: str, fault: str) -> None:
         self._db.execute("UPDATE cursors SET fault = ? WHERE sink = ?", (fault, sink))
-
-    def erase(self, record_id_fragment: bytes) -> None:
-        """Remove parked rows that hold this piece of JSON: an erased record's."""
-        self._db.execute("DELETE FROM parked WHERE instr(body, ?) > 0", (record_id_fragment,))
 
     def close(self) -> None:
         self._db.close()
 
 
-def read_relay_state(path: Path) -> dict[str, SinkState]:
-    """State by sink, read from any process; empty before the sidecar's first start."""
+def read_relay_state(path: Path) -> dict[str, SinkState] | None:
+    """State by sink, read from any process; ``None`` before the sidecar's first start."""
     if not path.is_file():
-        return {}
+        return None
     query = (
         "SELECT sink, delivered_seq, (SELECT count(*) FROM parked WHERE parked.sink = cursors.sink), fault FROM cursors"
     )
@@ -81,4 +87,4 @@ def read_relay_state(path: Path) -> dict[str, SinkState]:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             return {sink: SinkState(seq, parked, fault) for sink, seq, parked, fault in db.execute(query)}
     except sqlite3.OperationalError:
-        return {}  # the sidecar is just making the file
+        return None  # the sidecar is just making the file

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from event_backbone.settings import LOOPBACK_HOSTS, Settings
@@ -50,14 +50,15 @@ class ServingSettings(ReplicaSettings):
         description="threads for requests; those above MAX_IN_FLIGHT say 503 and answer probes",
     )
 
-    @model_validator(mode="after")
-    def _loopback_only(self) -> Self:
-        if self.prediction_host not in LOOPBACK_HOSTS:
+    @field_validator("prediction_host")
+    @classmethod
+    def _loopback_only(cls, host: str) -> str:
+        if host not in LOOPBACK_HOSTS:
             raise ValueError(
-                f"PREDICTION_HOST={self.prediction_host} is not a loopback address; "
-                "listening elsewhere needs API keys, which this version does not have yet"
+                f"{host!r} is not a loopback address; listening elsewhere needs API keys, "
+                "which this version does not have yet"
             )
-        return self
+        return host
 
 
 class SidecarSettings(ReplicaSettings):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +83,7 @@ class Sidecar:
             self._threads.append(self._start(f"relay-{slot.name}-{sink.name}", work))
 
     def _relay(self, slot: Path, sink: Sink, names: list[str]) -> None:
-        """One thread: restart after whatever goes wrong with the files, because the journal is still there."""
+        """One thread: begin again after whatever goes wrong, because the journal is still there."""
         while not self._stop.is_set():
             try:
                 with (
@@ -92,8 +91,8 @@ class Sidecar:
                     contextlib.closing(RelayState(slot / RELAY_FILE, names)) as state,
                 ):
                     run_relay(Relay(journal, state, sink, batch_rows=self._batch_rows), self._stop)
-            except sqlite3.Error as error:
-                log.error("relay_failed", slot=slot.name, sink=sink.name, error=str(error))
+            except Exception:  # a thread's border: a relay that ends silently would fill the journal
+                log.exception("relay_failed", slot=slot.name, sink=sink.name)
                 self._stop.wait(1.0)
         sink.close()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
+
+import msgspec
 
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events import Envelope, encode_ndjson, event_id
@@ -39,6 +41,21 @@ class MemorySink:
         """Nothing is held."""
 
 
+class _RefusedLine(msgspec.Struct):
+    index: Annotated[int, msgspec.Meta(ge=0)]
+    reason: str
+
+
+class _Receipt(msgspec.Struct):
+    """The part of monitoring's answer that a relay acts on."""
+
+    refused: list[_RefusedLine]
+
+
+#: Answers that will be the same for the same rows; any other, such as 401 or 404, is about the other side's settings.
+_ABOUT_THE_CONTENT = frozenset({400, 413, 422})
+
+
 class HttpSink:
     """Delivers NDJSON to ``POST <url>/events`` of a monitoring service, which answers after its inbox committed."""
 
@@ -54,10 +71,17 @@ class HttpSink:
     def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
         response = self._post(encode_ndjson(batch))
         if response.status_code == 200:
-            return [Refusal(batch[item["index"]].seq, item["reason"]) for item in response.json()["refused"]]
-        if 400 <= response.status_code < 500 and response.status_code not in (404, 408, 429):
+            return self._refusals(batch, response.content)
+        if response.status_code in _ABOUT_THE_CONTENT:
             return self._deliver_apart(batch, response.status_code)
         raise TryAgainLaterError(f"{self._events_url} answered {response.status_code}", _retry_after_s(response))
+
+    def _refusals(self, batch: Sequence[Envelope], body: bytes) -> list[Refusal]:
+        try:
+            receipt = msgspec.json.decode(body, type=_Receipt)
+            return [Refusal(batch[line.index].seq, line.reason) for line in receipt.refused]
+        except (msgspec.DecodeError, UnicodeDecodeError, IndexError):
+            raise TryAgainLaterError(f"{self._events_url} answered 200 without a receipt") from None
 
     def _deliver_apart(self, batch: Sequence[Envelope], status: int) -> list[Refusal]:
         """A batch that is refused whole: halves find the row that spoils it, its neighbours are kept."""
@@ -71,7 +95,9 @@ class HttpSink:
 
         headers = {"Content-Type": "application/x-ndjson"}
         try:
-            return self._session.post(self._events_url, data=body, headers=headers, timeout=self._timeout_s)
+            return self._session.post(
+                self._events_url, data=body, headers=headers, timeout=self._timeout_s, allow_redirects=False
+            )
         except requests.RequestException as error:
             raise TryAgainLaterError(f"{self._events_url}: {type(error).__name__}") from error
 
@@ -92,16 +118,29 @@ ADAPTERS: dict[str, Callable[[str, float], Sink]] = {
 
 
 def open_sinks(urls: Sequence[str], *, timeout_s: float) -> list[Sink]:
-    """Raises :class:`SettingsError` naming every URL without an adapter."""
-    faults = [
-        Fault(
-            f"SINKS[{index}]",
-            "scheme",
-            f"no sink for {urlsplit(url).scheme or 'a URL without scheme'!r}; there are: {', '.join(ADAPTERS)}",
-        )
-        for index, url in enumerate(urls)
-        if urlsplit(url).scheme not in ADAPTERS
-    ]
+    """Raises :class:`SettingsError` naming every URL that no adapter takes, or whose sink would share a cursor."""
+    faults = [fault for index, url in enumerate(urls) if (fault := _fault_in_url(f"SINKS[{index}]", url)) is not None]
     if faults:
         raise SettingsError("settings", faults)
-    return [ADAPTERS[urlsplit(url).scheme](url, timeout_s) for url in urls]
+    sinks = [ADAPTERS[urlsplit(url).scheme](url, timeout_s) for url in urls]
+    faults = list(_faults_of_names([sink.name for sink in sinks]))
+    if faults:
+        raise SettingsError("settings", faults)
+    return sinks
+
+
+def _fault_in_url(place: str, url: str) -> Fault | None:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        return Fault(place, "url", str(error))
+    if parts.scheme not in ADAPTERS:
+        scheme = repr(parts.scheme) if parts.scheme else "a URL without scheme"
+        return Fault(place, "scheme", f"no sink for {scheme}; there are: {', '.join(ADAPTERS)}")
+    return None if parts.hostname else Fault(place, "url", f"{url!r} names no host")
+
+
+def _faults_of_names(names: Sequence[str]) -> Iterator[Fault]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Fault(f"SINKS[{index}]", "twice", f"a second sink called {name!r}: the two would share one cursor")

@@ -61,7 +61,7 @@ class ReplicaStatus:
                 "parked": sink.parked,
                 "fault": sink.fault,
             }
-            for name, sink in read_relay_state(self._relay_path).items()
+            for name, sink in (read_relay_state(self._relay_path) or {}).items()
         }
 
     def document(self) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from prediction_service.relay_state import read_relay_state
 
 log = structlog.get_logger()
 
+#: No ``seq`` is above it: where no sink is named in the settings, nobody waits for a row.
+_EVERYTHING = 2**63 - 1
+
 
 class Upkeep:
     """Runs tasks by name, each on its own thread at its own interval, until :meth:`stop`."""
@@ -62,10 +65,10 @@ class JournalKeeper:
 
     def _trim(self) -> None:
         """Rows go only when every sink has them; without a sidecar's word nothing goes."""
-        sinks = read_relay_state(self._relay_path).values()
-        if not sinks:
+        sinks = read_relay_state(self._relay_path)
+        if sinks is None:
             return
-        delivered_seq = min(sink.delivered_seq for sink in sinks)
+        delivered_seq = min((sink.delivered_seq for sink in sinks.values()), default=_EVERYTHING)
         older_than = format_utc(datetime.now(UTC) - self._retention)
         while self._journal.trim(delivered_seq=delivered_seq, older_than=older_than, above_bytes=self._retention_bytes):
             continue
