@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -12,10 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 import yaml
+from monitoring_bench import Bench
 
 from event_backbone.case import case_from_dict
+from event_backbone.events import Envelope, Prediction
+from event_backbone.problems import Problem
+from monitoring_service.intake import Receipt
+from prediction_service.answering import Answer
 
 ROOT = Path(__file__).parents[2]
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
@@ -23,18 +30,20 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 LARGEST_PICTURE_BYTES = 300_000
+#: Names in capitals that are no settings of ours.
+OTHER_NAMES = {"PR_SET_PDEATHSIG"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def fenced(page: Path, language: str) -> list[str]:
     """The code blocks of a page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 def code_in(page: Path) -> Iterator[str]:
     """Inline code, and the lines of shell blocks."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     yield from re.findall(r"`([^`\n]+)`", text)
     for block in fenced(page, "sh"):
         yield from block.splitlines()
@@ -42,13 +51,13 @@ def code_in(page: Path) -> Iterator[str]:
 
 def anchors(page: Path) -> set[str]:
     """What GitHub makes of a page's headings."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", GENERATOR["pages"](), ids=lambda path: path.name)
 def test_a_generated_file_is_what_the_code_makes_of_it(path: Path) -> None:
-    assert path.read_text() == GENERATOR["pages"]()[path], "run .venv/bin/python docs/generate.py"
+    assert path.read_text(encoding="utf-8") == GENERATOR["pages"]()[path], "run .venv/bin/python docs/generate.py"
 
 
 @pytest.mark.parametrize("kind", GENERATOR["READERS"].values(), ids=lambda kind: kind.__name__)
@@ -65,7 +74,7 @@ def test_the_values_in_the_env_example_are_the_defaults(
 
 @each_page
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     for link in (link for link in links if "://" not in link):
         target, _, anchor = link.partition("#")
         place = (page.parent / target).resolve() if target else page
@@ -89,7 +98,7 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     known = {name.upper() for kind in GENERATOR["READERS"].values() for name in kind.model_fields}
     words = {code.partition("=")[0] for code in code_in(page)}
-    assert {word for word in words if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", word)} <= known
+    assert {word for word in words if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", word)} <= known | OTHER_NAMES
 
 
 def commands_in(page: Path) -> Iterator[list[str]]:
@@ -126,6 +135,25 @@ def test_the_case_file_in_the_readme_is_a_valid_one() -> None:
     assert f"make run CASE={case.name} " in (ROOT / "README.md").read_text()
 
 
+def test_every_kind_of_message_has_an_example_with_its_fields(tmp_path: Path) -> None:
+    examples = [json.loads(block) for block in fenced(ROOT / "docs" / "architecture.md", "json")]
+    shown = {frozenset(example) for example in examples}
+    fields = {kind.__name__: frozenset(kind.__struct_fields__) for kind in (Answer, Envelope, Receipt)}
+    fields["Prediction"] = frozenset({*Prediction.__struct_fields__, "type"})
+    fields["Problem"] = frozenset({*Problem.__struct_fields__} - {"type"})
+    bench = Bench(tmp_path)
+    for path in ("/api/state", "/api/history"):
+        fields[path] = frozenset(bench.client.get(path).get_json())
+    bench.close()
+    assert {name for name, expected in fields.items() if expected not in shown} == set()
+
+
+@each_page
+def test_every_json_example_is_json(page: Path) -> None:
+    for block in fenced(page, "json"):
+        msgspec.json.decode(block)
+
+
 def test_the_list_of_decisions_has_every_one_of_them() -> None:
     folder = ROOT / "docs" / "adr"
     listed = re.findall(r"\]\((\d{4}-[a-z-]+\.md)\)", (folder / "README.md").read_text())
@@ -139,4 +167,4 @@ def test_pictures_are_small() -> None:
 
 @each_page
 def test_no_page_names_a_folder_of_one_machine(page: Path) -> None:
-    assert re.findall(r"(?<![\w.])/(?:home|root|tmp|work|Users)/\S*", page.read_text()) == []
+    assert re.findall(r"(?<![\w.])/(?:home|root|tmp|work|Users)/\S*", page.read_text(encoding="utf-8")) == []
