@@ -46,7 +46,9 @@ class Encoder:
     def __init__(self, columns: Sequence[EncodedColumn]) -> None:
         self._columns = tuple(columns)
         self.feature_names = tuple(column.name for column in columns)
-        self._lookups = tuple(_lookup(column) for column in columns)
+        self._lookups = tuple(
+            (place, _lookup(column.codes)) for place, column in enumerate(columns) if column.codes is not None
+        )
 
     @classmethod
     def fit(
@@ -79,11 +81,17 @@ class Encoder:
         return msgspec.json.encode(_EncoderFile(FORMAT, self._columns))
 
     def encode(self, record_values: Sequence[Any]) -> list[float]:
-        """One valid record's features, in the order of ``feature_names``, as numbers."""
-        return [
-            (math.nan if value is None else value) if code_of is None else code_of(value, math.nan)
-            for code_of, value in zip(self._lookups, record_values, strict=True)
-        ]
+        """One valid record's features, in the order of ``feature_names``, as numbers.
+
+        This is on every prediction's way: it copies once and touches category columns only.
+        """
+        encoded = list(record_values)
+        if len(encoded) != len(self.feature_names):
+            raise ValueError(f"{len(encoded)} values for {len(self.feature_names)} features")
+        for place, code_of in self._lookups:
+            encoded[place] = code_of(encoded[place], math.nan)
+        # Only numbers can be None by now.
+        return [math.nan if value is None else value for value in encoded] if None in encoded else encoded
 
     def encode_rows(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
         """Many records: shape (rows, features)."""
@@ -91,11 +99,8 @@ class Encoder:
         return np.array(encoded, dtype=np.float32).reshape(len(rows), len(self.feature_names))
 
 
-def _lookup(column: EncodedColumn) -> Callable[[Any, float], float] | None:
-    """A dictionary's ``get`` for a category column, ``None`` for a number."""
-    if column.codes is None:
-        return None
-    return {value: float(code) for code, value in enumerate(column.codes)}.get
+def _lookup(codes: Sequence[str | None]) -> Callable[[Any, float], float]:
+    return {value: float(code) for code, value in enumerate(codes)}.get
 
 
 def _ordered(values: Sequence[str | None], labels: Sequence[float], order: Order) -> tuple[str | None, ...]:
