@@ -11,6 +11,8 @@ import os
 import re
 from pathlib import Path
 
+from event_backbone.errors import StopError
+
 JOURNAL_FILE = "journal.sqlite"
 RELAY_FILE = "relay.sqlite"
 MAX_SLOTS = 100
@@ -41,13 +43,17 @@ def try_lock(path: Path) -> HeldLock | None:
 
 
 def claim_slot(journals_dir: Path) -> tuple[Path, HeldLock]:
-    """The lowest slot that no other server writes, and the lock that keeps it."""
+    """The lowest slot that no other server writes, and the lock that keeps it.
+
+    Raises:
+        StopError: there is no free slot.
+    """
     for number in range(MAX_SLOTS):
         slot = journals_dir / f"{number:02d}"
         lock = try_lock(slot / "writer.lock")
         if lock is not None:
             return slot, lock
-    raise RuntimeError(f"all {MAX_SLOTS} journal slots below {journals_dir} are taken")
+    raise StopError(f"all {MAX_SLOTS} journal slots below {journals_dir} are taken")
 
 
 def slots_with_a_journal(journals_dir: Path) -> list[Path]:

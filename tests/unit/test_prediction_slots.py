@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from event_backbone.errors import StopError
 from prediction_service.slots import JOURNAL_FILE, MAX_SLOTS, claim_slot, slots_with_a_journal, try_lock
 
 
@@ -64,5 +65,5 @@ def test_when_every_slot_is_taken_the_start_says_so(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("prediction_service.slots.MAX_SLOTS", 2)
     held = [claim_slot(tmp_path) for _ in range(2)]
     assert len(held) == 2 < MAX_SLOTS
-    with pytest.raises(Exception, match="all 2 journal slots"):
+    with pytest.raises(StopError, match="all 2 journal slots"):
         claim_slot(tmp_path)
