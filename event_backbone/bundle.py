@@ -123,7 +123,7 @@ class BundleShelf:
             return None
         try:
             pointer = msgspec.json.decode(body, type=_Pointer)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BrokenBundleError(f"{self._pointer}: {error}") from None
         return RegisteredBundle(ModelRef(pointer.name, pointer.version), pointer.bundle_sha256)
 
@@ -198,7 +198,7 @@ def _load_case(path: Path, manifest: _Manifest) -> Case:
 def _decode_manifest(path: Path, body: bytes) -> _Manifest:
     try:
         manifest = msgspec.json.decode(body, type=_Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokenBundleError(f"{path / MANIFEST}: {error}") from None
     if manifest.format != FORMAT:
         raise BrokenBundleError(f"{path / MANIFEST}: format {manifest.format} is unknown, this is format {FORMAT}")

@@ -71,7 +71,7 @@ class Encoder:
         """Raises :class:`BrokenBundleError` when ``content`` is no encoder of this format."""
         try:
             file = msgspec.json.decode(content, type=_EncoderFile)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BrokenBundleError(f"encoder: {error}") from None
         if file.format != FORMAT:
             raise BrokenBundleError(f"encoder: format {file.format} is unknown, this is format {FORMAT}")

@@ -13,7 +13,7 @@ from event_backbone.bundle import BrokenBundleError, Bundle
 from event_backbone.case import Case
 from event_backbone.encoder import Encoder
 from event_backbone.events import ModelRef
-from event_backbone.validation import Record
+from event_backbone.validation import Record, RecordDecoder
 
 #: Largest difference between a score of this machine and the one training wrote down, relative above 1.
 GOLDEN_TOLERANCE = 1e-5
@@ -72,9 +72,14 @@ class Scorer:
         return self._run({"features": features})[:, -1]
 
     def _check_golden_rows(self, golden: _Golden) -> None:
-        rows = self._encoder.encode_rows(golden.records)
-        scores, expected = self._last_column(rows), np.array(golden.scores)
-        if not np.allclose(scores, expected, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
+        """Score them on the way that requests go; whatever fails here would fail there."""
+        decoder = RecordDecoder(self._case)
+        try:
+            scores = self.score([decoder.convert(record) for record in golden.records])
+        except Exception as error:  # from the decoder, the encoder or onnxruntime, each with errors of its own
+            raise BrokenBundleError(f"bundle {self.bundle_sha256[:12]} can't score its golden rows: {error}") from error
+        fits = len(scores) == len(golden.scores) > 0
+        if not fits or not np.allclose(scores, golden.scores, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
             raise BrokenBundleError(f"bundle {self.bundle_sha256[:12]} does not give the scores of its golden rows")
 
 
@@ -86,7 +91,7 @@ def _values_getter(names: tuple[str, ...]) -> Any:
 def _decode(bundle: Bundle, name: str, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(bundle.read(name), type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokenBundleError(f"bundle {bundle.sha256[:12]}: {name}: {error}") from None
 
 
