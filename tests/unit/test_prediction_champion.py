@@ -205,18 +205,18 @@ BROKEN = {
     "golden scores that are not its own": {"golden_json": wrong_scores()},
     "golden rows of another case": {"golden_json": golden_of_other_columns()},
     "golden rows that are no records": {"golden_json": golden_of_other_types()},
-    "fewer golden scores than rows": {
-        "golden_json": encode_json({"records": [made_record()] * 2, "scores": [0.5] * 3})
-    },
+    "more golden scores than rows": {"golden_json": encode_json({"records": [made_record()], "scores": [0.5] * 2})},
     "no golden rows at all": {"golden_json": encode_json({"records": [], "scores": []})},
     "no golden file": {"golden_json": None},
     "golden rows that are no JSON": {"golden_json": b"{"},
     "a model that is no ONNX": {"model_onnx": b"not a model"},
     "no model": {"model_onnx": None},
-    "an encoder that is no JSON": {"encoder_json": b"\xff"},
+    "an encoder that is no JSON": {"encoder_json": b"{"},
+    "an encoder that is no UTF-8": {"encoder_json": b'{"format": 1, "columns": [{"name": "\xff"}]}'},
     "an encoder of another width": {"encoder_json": another_encoder()},
     "an encoder of a column the case does not have": {"encoder_json": encoder_of_unknown_column()},
     "no threshold": {"decision_json": b"{}"},
+    "a threshold that is no UTF-8": {"decision_json": b'{"threshold": "\xff"}'},
     "a threshold that is no number": {"decision_json": b'{"threshold": "half"}'},
 }
 
@@ -280,7 +280,7 @@ def test_a_pointer_to_nothing_keeps_the_old_one_serving(champion: ServingChampio
 
 
 @pytest.mark.parametrize(
-    "pointer", [b"", b"{}", b"\xff", b'{"bundle_sha256": "../../etc", "name": "n", "version": "1"}']
+    "pointer", [b"", b"{}", b'{"name": "\xff"}', b'{"bundle_sha256": "../../etc", "name": "n", "version": "1"}']
 )
 def test_a_pointer_nobody_can_read_keeps_the_old_one_serving(
     champion: ServingChampion, bundles_dir: Path, metrics: ServingMetrics, pointer: bytes
