@@ -37,12 +37,17 @@ _QUIET_AND_BOUNDED = {
 
 
 def mlflow_client(tracking_uri: str) -> Any:
-    """A client for runs and registry; the first call in a process takes seconds, for the import."""
+    """A client for runs and registry; the first call in a process takes seconds, for the import.
+
+    Raises:
+        TryAgainLaterError: the database can't be opened.
+    """
     for name, value in _QUIET_AND_BOUNDED.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    with mlflow_errors_translated(tracking_uri):
+        return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
 @contextmanager

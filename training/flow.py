@@ -153,7 +153,7 @@ def fingerprint_of(case: Case, plan: TrainingPlan, source: Source) -> str:
 
 def fit_and_evaluate(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Evaluated:
     """Fit on the fit rows, and look at the test rows once."""
-    say(f"fitting: {len(plan.candidates)} candidates, {FOLDS} folds of {len(data.fit):,} rows each")
+    say(f"fitting: {len(plan.candidates)} candidates by {FOLDS}-fold cross-validation on {len(data.fit):,} rows")
     model = fit(case, data.fit, seed=plan.seed, threads=plan.threads, candidates=plan.candidates)
     onnx = to_onnx(model.booster, len(model.encoder.feature_names))
     features = model.encoder.encode_rows(data.test.records)

@@ -167,6 +167,13 @@ def test_a_memory_registry_that_is_away_says_try_again_later() -> None:
         registry.resolve("streamgauge-x", "champion")
 
 
+def test_an_mlflow_database_that_can_not_be_opened_says_try_again_later(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    registry = MlflowRegistry(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
+    with pytest.raises(TryAgainLaterError, match="MLflow at sqlite"):
+        registry.resolve("streamgauge-x", "champion")
+
+
 def test_an_mlflow_server_that_is_away_says_try_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with socket.socket() as closed:
