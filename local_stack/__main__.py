@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from event_backbone.errors import Fault, SettingsError, StopError, StreamgaugeError
+from event_backbone.commands import run_command
+from event_backbone.errors import Fault, SettingsError, StopError
 from event_backbone.settings import read_settings
 from event_backbone.wsgi_server import check_port_is_free
 from local_stack.children import child
@@ -38,10 +39,18 @@ def check_ports(settings: StackSettings, *, patience_s: float = 2.0) -> None:
 
 
 def run_folder(settings: StackSettings) -> Path | None:
-    """A fresh folder for a run that is to be checked; ``None``, which is the case's own, for one that goes on."""
-    if settings.records is None or settings.run_dir is not None:
+    """A fresh folder for a run that is to be checked; ``None``, which is the case's own, for one that goes on.
+
+    Raises:
+        SettingsError: when RUN_DIR holds another run: what that one left would look doubled.
+    """
+    if settings.records is None:
         return settings.run_dir
-    return settings.case_dir / "runs" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+    if settings.run_dir is None:
+        return settings.case_dir / "runs" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+    if settings.run_dir.exists():
+        raise SettingsError("settings", [Fault("RUN_DIR", "exists", f"{settings.run_dir} is there already")])
+    return settings.run_dir
 
 
 def train(settings: StackSettings) -> None:
@@ -82,27 +91,23 @@ def run_processes(settings: StackSettings) -> int:
     return int(group.returncode)
 
 
-def start() -> int:
+def start() -> None:
     settings = read_settings(StackSettings)
     settings.load_case()
+    settings = settings.model_copy(update={"run_dir": run_folder(settings)})
     follow_make()
     if raise_loopback():
         click.echo("the loopback interface was down: brought it up")
     check_ports(settings)
     train(settings)
-    settings = settings.model_copy(update={"run_dir": run_folder(settings)})
-    return run_processes(settings)
+    sys.exit(run_processes(settings))
 
 
 def main() -> None:
     try:
-        code = start()
+        run_command("run", start)
     except KeyboardInterrupt:
-        code = _EXIT_INTERRUPTED
-    except StreamgaugeError as error:
-        click.echo(f"run: {error}", err=True)
-        code = 2 if isinstance(error, SettingsError) else 1
-    sys.exit(code)
+        sys.exit(_EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import click
 
-from event_backbone.errors import StopError, StreamgaugeError
+from event_backbone.commands import run_command
+from event_backbone.errors import StopError
 from event_backbone.settings import read_settings
 from local_stack.children import child
 from local_stack.documents import Counted, Document, Kept, Sent, read_document
@@ -177,14 +178,13 @@ def print_checks(checks: list[Check]) -> None:
     Console(width=_TABLE_WIDTH).print(table)
 
 
+def drive() -> None:
+    sys.exit(Driver(read_settings(StackSettings), HttpProber(), SystemClock(), click.echo).run())
+
+
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_STOPPED_BY_SIGTERM))
-    try:
-        code = Driver(read_settings(StackSettings), HttpProber(), SystemClock(), click.echo).run()
-    except StreamgaugeError as error:
-        click.echo(f"driver: {error}", err=True)
-        code = 1
-    sys.exit(code)
+    run_command("driver", drive)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,10 @@ def _make_above() -> int | None:
 
 
 def _catches_sigint(pid: int) -> bool:
-    return bool(int(_status(pid).get("SigCgt", "0"), 16) & _SIGINT_BIT)
+    status = _status(pid)
+    # A dead process whose parent has not asked for it still shows what it caught.
+    is_dead = status.get("State", "").startswith("Z")
+    return not is_dead and bool(int(status.get("SigCgt", "0"), 16) & _SIGINT_BIT)
 
 
 def follow_make() -> None:

@@ -179,6 +179,12 @@ def test_a_run_to_be_checked_gets_a_fresh_folder_and_an_endless_one_goes_on() ->
     assert run_folder(_settings(records=10, run_dir=Path("mine"))) == Path("mine")
 
 
+def test_a_run_to_be_checked_does_not_begin_in_another_runs_folder(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"RUN_DIR: .* is there already"):
+        run_folder(_settings(records=10, run_dir=tmp_path))
+    assert run_folder(_settings(run_dir=tmp_path)) == tmp_path
+
+
 def test_a_port_in_use_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,0 +1,38 @@
+"""A ``make`` that is interrupted alone takes us with it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+_CHILD = """
+import sys, time
+from local_stack.make import follow_make
+follow_make()
+print("up", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_run_ends_when_make_alone_is_signalled(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "child.py").write_text(_CHILD)
+    (tmp_path / "Makefile").write_text(f"run:\n\t@{sys.executable} child.py; echo ended $$? | tee ended\n")
+    make = subprocess.Popen(["make", "run"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert make.stdout is not None
+    assert make.stdout.readline() == "up\n"
+    started_at = time.monotonic()
+    make.send_signal(number)
+    assert make.stdout.read() == "ended 130\n"
+    assert time.monotonic() - started_at < 20
+    make.wait()
