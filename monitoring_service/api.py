@@ -17,6 +17,7 @@ from event_backbone.errors import TryAgainLaterError
 from event_backbone.problems import CONTENT_TYPE, problem
 from monitoring_service.intake import Intake
 from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.page import page_content
 from monitoring_service.reports import ReportFolder
 from monitoring_service.snapshot import Lookout
 from monitoring_service.state import history_document, state_document
@@ -100,9 +101,11 @@ def _add_probes(app: Flask, parts: Parts) -> None:
 
 
 def _add_pages(app: Flask, parts: Parts) -> None:
+    shown = page_content(parts.case)
+
     @app.get("/")
     def page() -> ResponseReturnValue:
-        response = Response(render_template("live.html", case=parts.case))
+        response = Response(render_template("live.html", case=parts.case, shown=shown))
         response.headers["Content-Security-Policy"] = _PAGE_POLICY
         return response
 

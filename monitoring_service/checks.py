@@ -42,7 +42,7 @@ _IDLE_WAIT_S = 0.5
 
 
 class ReportTimer:
-    """Says when a report is due: there are this many new rows, and the last one is this old."""
+    """Says when a report is due: the last one is this old, and there are this many new rows."""
 
     def __init__(self, *, every_rows: int, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._every_rows = every_rows
@@ -82,6 +82,7 @@ class Checks:
         self._report_timer = report_timer
         self._clock = clock
         self._failures_in_a_row = 0
+        self._newest_answered: Evaluate | None = None
 
     def run(self, stopping: threading.Event, between: Callable[[], None]) -> None:
         """Until ``stopping`` is set; ``between`` is called after each check or idle wait and may take its time."""
@@ -107,6 +108,7 @@ class Checks:
         view = self._windows.wait_for_due(wait_s)
         if view is not None:
             self._check(view, stopping)
+        self._report_if_due()
         if self._board.reports.running:
             self._board.publish_reports(self._evaluator.reports())
 
@@ -129,7 +131,7 @@ class Checks:
         duration_s = self._clock() - started
         self._metrics.observe_evaluation(duration_s)
         self._judge(view, newest, evaluated, duration_s)
-        self._report_if_due(request, view.row)
+        self._newest_answered = request
 
     def _labelled(self, newest: Row, until_row: int) -> Labelled:
         return self._inbox.labelled_rows(newest.model, until_row=until_row, limit=self._case.monitoring.window_rows)
@@ -188,12 +190,13 @@ class Checks:
         self._board.count_failed(self._windows.due_until(row))
         self._keep(after_failure(self._case, self._board.standing, reason, moment), None)
 
-    def _report_if_due(self, request: Evaluate, row: int) -> None:
+    def _report_if_due(self) -> None:
         """Evaluations first: while windows wait, a report does not even start."""
-        if self._windows.backlog_rows or not self._report_timer.is_due(row):
+        request = self._newest_answered
+        if request is None or self._windows.backlog_rows or not self._report_timer.is_due(request.window.row):
             return
-        self._report_timer.restart(row)
+        self._report_timer.restart(request.window.row)
         try:
             self._board.publish_reports(self._evaluator.make_report(MakeReport(request.window, request.labelled)))
         except EvaluatorFailedError as error:
-            log.warning("report_not_made", row=row, reason=str(error))
+            log.warning("report_not_made", row=request.window.row, reason=str(error))

@@ -139,7 +139,7 @@ def _with_last_scores(last: Sequence[Judged], measures: Sequence[ColumnMeasure])
 
 
 def _unjudged(judged: Judged, moment: Moment, rule: Rule) -> Judged:
-    return replace(judged, streak=advance(judged.streak, None, moment, rule))
+    return replace(judged, suspicious=None, streak=advance(judged.streak, None, moment, rule))
 
 
 def _episodes(before: Standing, after: Standing, moment: Moment) -> list[Episode]:
@@ -178,6 +178,7 @@ class Point(Struct, frozen=True):
     row: int
     received_at: float
     effects: list[float | None]
+    suspicious: list[bool]
     drifted: list[bool]
     prediction_effect: float | None
     prediction_drifted: bool
@@ -194,6 +195,7 @@ def point_of(evaluation: Evaluation, received_at: float) -> Point:
         effects=[
             None if judged.measure.effect is None else round(judged.measure.effect, 4) for judged in evaluation.columns
         ],
+        suspicious=[judged.suspicious is True for judged in evaluation.columns],
         drifted=[judged.streak.drifted for judged in evaluation.columns],
         prediction_effect=evaluation.prediction.measure.effect,
         prediction_drifted=evaluation.prediction.streak.drifted,

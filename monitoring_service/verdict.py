@@ -62,11 +62,15 @@ class Episode(msgspec.Struct, frozen=True):
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """One column after a check: what was measured, what it was held against, and where it stands."""
+    """One column after a check: what was measured, what it was held against, and where it stands.
+
+    ``suspicious`` is what this check alone says, ``None`` when it couldn't judge.
+    """
 
     measure: ColumnMeasure
     minimum_effect: float
     adjusted_p: float | None
+    suspicious: bool | None
     streak: Streak
 
 
@@ -118,5 +122,5 @@ def judge(
         if adjusted_p is not None and measure.effect is not None:
             suspicious = rule.is_suspicious(adjusted_p, measure.effect, minimum_effect)
         streak = advance(streaks.get(measure.name, Streak()), suspicious, moment, rule)
-        judged.append(Judged(measure, minimum_effect, adjusted_p, streak))
+        judged.append(Judged(measure, minimum_effect, adjusted_p, suspicious, streak))
     return judged

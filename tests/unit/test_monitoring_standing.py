@@ -142,5 +142,5 @@ def test_a_point_holds_the_columns_in_the_order_of_the_case() -> None:
     assert standing.evaluation is not None
     point = point_of(standing.evaluation, 5.0)
     assert point.effects == [0.01, 0.4, 0.01]
-    assert point.drifted == [False, True, False]
+    assert point.suspicious == point.drifted == [False, True, False]
     assert (point.row, point.received_at, point.mix) == (60, 5.0, {"yes": 0.25, "no": 0.75})

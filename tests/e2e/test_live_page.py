@@ -1,0 +1,157 @@
+"""The live page in a real browser, at desktop and phone width."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from monitoring_process import MonitoringProcess, poll_until
+from monitoring_world import body_of, label, predictions
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from event_backbone.events import Event, FaultCount, Rejections, utc_now
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None and os.environ.get("REQUIRE_SERVICES") != "1":
+        pytest.skip("no Chromium here; set REQUIRE_SERVICES=1 to make this a failure")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def monitoring(tmp_path: Path) -> Iterator[MonitoringProcess]:
+    monitoring = MonitoringProcess(tmp_path, window_rows=200, minimum_rows=100, check_every_rows=20)
+    monitoring.start()
+    yield monitoring
+    monitoring.stop()
+
+
+class Watched:
+    """A page, and everything that must not have happened on it."""
+
+    def __init__(self, browser: Browser, monitoring: MonitoringProcess, width: str, theme: str = "light") -> None:
+        wide, high = WIDTHS[width]
+        self._context = browser.new_context(
+            viewport={"width": wide, "height": high}, color_scheme="dark" if theme == "dark" else "light"
+        )
+        self.page: Page = self._context.new_page()
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on(
+            "request",
+            lambda request: None if request.url.startswith(monitoring.url) else self.elsewhere.append(request.url),
+        )
+        self.page.goto(monitoring.url)
+
+    def does_not_scroll_sideways(self) -> bool:
+        widths = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        return bool(widths[0] <= widths[1])
+
+    def close(self) -> None:
+        self._context.close()
+
+
+def stream(monitoring: MonitoringProcess, count: int, *, first: int = 0, price_shift: float = 0.0) -> None:
+    made = predictions(count, first=first, bundle_sha256=monitoring.bundle_sha256, price_shift=price_shift)
+    events: list[Event] = [*made, *(label(one.record_id, str(one.prediction)) for one in made)]
+    events.append(Rejections(f"x{first}", "shop", utc_now(), utc_now(), count // 20, [FaultCount("price", "range", 1)]))
+    monitoring.post_until_taken(body_of(events, first_seq=2 * first + 1))
+
+
+@pytest.mark.parametrize(("width", "theme"), [("desktop", "light"), ("phone", "dark")])
+def test_a_drift_verdict_appears_without_a_reload(
+    browser: Browser, monitoring: MonitoringProcess, width: str, theme: str
+) -> None:
+    watched = Watched(browser, monitoring, width, theme)
+    page = watched.page
+    expect(page.locator("#verdict-title")).to_have_text("Waiting for the first records")
+    assert watched.does_not_scroll_sideways()
+    page.evaluate("window.sameDocument = true")
+
+    stream(monitoring, 300)
+    expect(page.locator("#records")).to_have_text("300")
+    expect(page.locator("#verdict-title")).to_have_text("No drift", timeout=PATIENCE_MS)
+    expect(page.locator('[data-figure="accuracy"]')).to_have_text("1.000", timeout=PATIENCE_MS)
+    price = page.locator('[data-column="price"]')
+    expect(price.locator("[data-badge]")).to_have_text("steady")
+
+    stream(monitoring, 300, first=300, price_shift=12.0)
+    state = monitoring.wait_for_checks(600)
+    expect(page.locator("#verdict-title")).to_have_text("1 of 3 columns drift", timeout=5_000)
+    expect(price.locator("[data-badge]")).to_contain_text(f"drift since record {state['columns'][0]['since_row']}")
+    expect(page.locator('[data-column="payment"] [data-badge]')).to_have_text("steady")
+    expect(page.locator("#conditions")).to_contain_text("▲ Column drift")
+    expect(page.locator("#episodes")).to_contain_text("▲ Price")
+    assert page.evaluate("window.sameDocument") is True
+    for chart in ("throughput", "mix", "quality"):
+        expect(page.locator(f"#chart-{chart} canvas")).to_be_visible()
+    assert watched.does_not_scroll_sideways()
+    assert watched.errors == []
+    assert watched.elsewhere == []
+    watched.close()
+
+
+def test_a_strip_can_be_read_with_the_keyboard(browser: Browser, monitoring: MonitoringProcess) -> None:
+    stream(monitoring, 200)
+    monitoring.wait_for_checks(200)
+    watched = Watched(browser, monitoring, "desktop")
+    strip = watched.page.get_by_role("img", name="Price: steady")
+    expect(strip).to_be_visible()
+    strip.focus()
+    watched.page.keyboard.press("End")
+    expect(watched.page.locator("#readout")).to_contain_text("Price, check at record 200")
+    watched.page.keyboard.press("ArrowLeft")
+    expect(watched.page.locator("#readout")).to_contain_text("Price, check at record 180")
+    watched.close()
+
+
+def test_the_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
+    browser: Browser, monitoring: MonitoringProcess
+) -> None:
+    stream(monitoring, 40)
+    watched = Watched(browser, monitoring, "phone")
+    page = watched.page
+    expect(page.locator("#records")).to_have_text("40")
+    expect(page.locator("#unreachable")).to_be_hidden()
+    monitoring.kill()
+    expect(page.locator("#unreachable")).to_be_visible(timeout=10_000)
+    expect(page.locator("#live")).to_have_text("not connected")
+    expect(page.locator("#records")).to_have_text("40")
+    monitoring.start()
+    stream(monitoring, 20, first=40)
+    expect(page.locator("#unreachable")).to_be_hidden(timeout=10_000)
+    expect(page.locator("#records")).to_have_text("60")
+    watched.close()
+
+
+def test_the_report_opens_in_the_browser(browser: Browser, monitoring: MonitoringProcess) -> None:
+    stream(monitoring, 200)
+    watched = Watched(browser, monitoring, "desktop")
+    link = watched.page.get_by_role("link", name="Latest Evidently report")
+    expect(link).to_be_visible(timeout=2 * PATIENCE_MS)
+    link.click()
+    expect(watched.page.get_by_text("Dataset Drift", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    poll_until(lambda: watched.page.locator("svg").count() > 3, 20)
+    assert watched.elsewhere == []
+    watched.close()
