@@ -62,7 +62,7 @@ def _named(columns: set[str]) -> str:
 def _verdicts(scenario: InjectedScenario, episodes: list[Episode], enough_records: bool) -> Iterator[Check]:
     injected, drifted = set(scenario.columns), {episode.column for episode in episodes}
     wrong = drifted - injected if not enough_records else drifted ^ injected
-    expected = _named(injected) if enough_records else f"at most {_named(injected)} (too few records to be sure)"
+    expected = _named(injected) if enough_records else f"at most {_named(injected)} (few records)"
     yield Check("columns with a drift verdict", expected, _named(drifted), "unexplained" if wrong else None)
     for episode in episodes:
         if episode.column in injected:

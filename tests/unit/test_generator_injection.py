@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from generator_fakes import CASES, made_rows, toy_case
+from generator_world import CASES, made_rows, toy_case
 
 from event_backbone.case import Case, find_case
 from event_backbone.validation import faults_in

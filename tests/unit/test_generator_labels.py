@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from generator_fakes import FakeClock, FakeServer
+from generator_world import FakeClock, FakeServer
 
 from event_backbone.events import parse_utc
 from stream_generator.labels import LARGEST_BATCH, Labeller, LabelQueue

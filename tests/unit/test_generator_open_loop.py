@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from generator_fakes import FakeClock, FakeServer
+from generator_world import FakeClock, FakeServer
 
 from stream_generator.labels import Labeller, LabelQueue
 from stream_generator.open_loop import OpenLoop, Worker

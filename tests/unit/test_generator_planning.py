@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from generator_fakes import made_rows, toy_case
+from generator_world import made_rows, toy_case
 
 from event_backbone.validation import RecordDecoder
 from stream_generator.planning import Outgoing, Plan

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from generator_fakes import CASES, toy_case
+from generator_world import CASES, toy_case
 
 from event_backbone.case import find_case
 from event_backbone.errors import SettingsError

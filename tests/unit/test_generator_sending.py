@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from generator_fakes import FakeClock, FakeServer
+from generator_world import FakeClock, FakeServer
 
 from stream_generator.sending import Answer, NoAnswerError, Patience, Sender
 

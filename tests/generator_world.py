@@ -14,7 +14,7 @@ from event_backbone.case import Case, Column, case_from_dict
 from stream_generator.records import StreamRow
 from stream_generator.sending import Answer, NoAnswerError
 
-CASES = Path(__file__).parents[2] / "cases"
+CASES = Path(__file__).parents[1] / "cases"
 
 
 class FakeClock:
