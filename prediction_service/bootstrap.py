@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from event_backbone.bundle import BundleShelf
+from event_backbone.bundle import BundleShelf, registered_name
 from event_backbone.case import Case
 from event_backbone.ports import ModelRegistry
 from event_backbone.wsgi_server import Draining
@@ -99,7 +99,7 @@ def build_serving(settings: ServingSettings, case: Case, draining: Draining) -> 
 def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
     """Build one sidecar; no sink and no registry has to be there."""
     open_sinks(settings.sinks, timeout_s=settings.sink_timeout_s)  # a wrong URL is an error now, not in a thread
-    follower = ChampionFollower(_registry(settings), BundleShelf(settings.bundles_dir), f"streamgauge-{case.name}")
+    follower = ChampionFollower(_registry(settings), BundleShelf(settings.bundles_dir), registered_name(case))
     return Sidecar(
         settings.journals_dir,
         lambda: open_sinks(settings.sinks, timeout_s=settings.sink_timeout_s),

@@ -6,7 +6,7 @@ import threading
 
 import structlog
 
-from event_backbone.bundle import BrokenBundleError, BundleShelf, open_bundle
+from event_backbone.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, open_bundle
 from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.ports import ModelRegistry, RegisteredBundle
@@ -14,8 +14,6 @@ from prediction_service.metrics import ServingMetrics
 from prediction_service.scoring import Scorer
 
 log = structlog.get_logger()
-
-ALIAS = "champion"
 
 
 class ChampionFollower:
@@ -33,7 +31,7 @@ class ChampionFollower:
     def follow(self) -> None:
         """Look at the alias once."""
         try:
-            wanted = self._registry.resolve(self._name, ALIAS)
+            wanted = self._registry.resolve(self._name, CHAMPION_ALIAS)
             if wanted is not None and wanted not in (self._refused, self._shelf.current()):
                 self._change_to(wanted)
         except TryAgainLaterError as error:
