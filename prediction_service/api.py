@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_swagger_ui import get_swaggerui_blueprint
 from msgspec import json
 from prometheus_client import CollectorRegistry
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
 from event_backbone.case import Case
 from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
@@ -18,13 +18,18 @@ from event_backbone.events import format_utc, parse_utc
 from event_backbone.problems import CONTENT_TYPE, problem, rejection
 from event_backbone.validation import fault_in_record_id
 from prediction_service.answering import PredictionHandlers, Reply
-from prediction_service.form import CaseForm
-from prediction_service.front import retry_after_header, too_large, unavailable
+from prediction_service.form import CaseForm, Field
+from prediction_service.front import failed, retry_after_header, too_large, unavailable
 from prediction_service.journal import Journal, JournalReader
 from prediction_service.openapi import openapi_document
 from prediction_service.status import ReplicaStatus
 
 MAX_PAGE = 1000
+#: The form runs no script, is framed by nobody and sends what is typed into it nowhere else.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+}
 
 
 def build_api(
@@ -150,17 +155,23 @@ def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_by
     def openapi() -> ResponseReturnValue:
         return Response(document, content_type="application/json")
 
+    def page(fields: list[Field], shown: dict[str, Any] | None) -> str:
+        return render_template("form.html", case=case, fields=fields, reply=shown)
+
     @app.get("/")
     def empty_form() -> ResponseReturnValue:
-        return render_template("form.html", case=case, fields=form.fields({}, []), reply=None)
+        return page(form.fields({}, []), None), _PAGE_HEADERS
 
     @app.post("/")
     def filled_form() -> ResponseReturnValue:
-        sent = request.form.to_dict()
-        code, body = handlers.predict_payload(form.payload(sent))
+        sent, headers = request.form.to_dict(), _PAGE_HEADERS
+        try:
+            code, body = handlers.predict_payload(form.payload(sent))
+        except TryAgainLaterError as error:
+            code, body = unavailable(str(error), error.retry_after_s)
+            headers = {**headers, "Retry-After": retry_after_header(error.retry_after_s)}
         reply = json.decode(body)
-        fields = form.fields(sent, reply.get("faults", []))
-        return render_template("form.html", case=case, fields=fields, reply=form.shown(code, reply)), code
+        return page(form.fields(sent, reply.get("faults", [])), form.shown(code, reply)), code, headers
 
     app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": case.title}))
 
@@ -168,9 +179,8 @@ def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_by
 def _add_errors(app: Flask, max_body_bytes: int) -> None:
     @app.errorhandler(TryAgainLaterError)
     def later(error: TryAgainLaterError) -> ResponseReturnValue:
-        response = _render(unavailable(str(error), error.retry_after_s))
-        response.headers["Retry-After"] = retry_after_header(error.retry_after_s)
-        return response
+        reply = unavailable(str(error), error.retry_after_s)
+        return _render(reply), {"Retry-After": retry_after_header(error.retry_after_s)}
 
     @app.errorhandler(RejectedError)
     def rejected(error: RejectedError) -> ResponseReturnValue:
@@ -179,6 +189,10 @@ def _add_errors(app: Flask, max_body_bytes: int) -> None:
     @app.errorhandler(RequestEntityTooLarge)
     def larger(_error: RequestEntityTooLarge) -> ResponseReturnValue:
         return _render(too_large(max_body_bytes))
+
+    @app.errorhandler(InternalServerError)
+    def broken(_error: InternalServerError) -> ResponseReturnValue:
+        return _render(failed())
 
     @app.errorhandler(HTTPException)
     def other(error: HTTPException) -> ResponseReturnValue:

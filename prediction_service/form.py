@@ -71,6 +71,8 @@ def _origin(reply: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _number(text: str) -> int | float | str:
+    if "_" in text:  # Python's own way to write a number, and nobody else's
+        return text
     for kind in (int, float):
         try:
             return kind(text)

@@ -6,12 +6,14 @@ happens to a request. The lane and Flask's ``/predict`` view call the same handl
 
 from __future__ import annotations
 
+import io
 import math
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from prometheus_client import Counter
 
 from event_backbone.errors import TryAgainLaterError
@@ -22,6 +24,8 @@ from prediction_service.metrics import ENDPOINTS, OTHER, ServingMetrics
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+log = structlog.get_logger()
+
 #: Answered whatever the load is: somebody who asks how the service feels must get an answer.
 PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
 
@@ -31,6 +35,7 @@ _STATUS_LINES = {
     409: "409 Conflict",
     413: "413 Content Too Large",
     422: "422 Unprocessable Content",
+    500: "500 Internal Server Error",
     503: "503 Service Unavailable",
 }
 
@@ -105,6 +110,12 @@ class Front:
         return answer
 
     def _answer_in_flask(self, environ: WSGIEnvironment, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
+        if not environ.get("CONTENT_LENGTH"):
+            # Flask cuts a body without a length at its limit and takes the rest for all there is.
+            body = read_body(environ, self._max_body_bytes)
+            if body is None:
+                return "413", _send(start_response, too_large(self._max_body_bytes))
+            environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         statuses: list[str] = []
 
         def noting(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -127,6 +138,9 @@ class Front:
         except TryAgainLaterError as error:
             reply = unavailable(str(error), error.retry_after_s)
             return "503", _send(start_response, reply, error.retry_after_s)
+        except Exception:  # the application's border, as Flask is one for its views
+            log.exception("lane_failed")
+            reply = failed()
         return str(reply[0]), _send(start_response, reply)
 
 
@@ -149,6 +163,11 @@ def retry_after_header(retry_after_s: float) -> str:
 
 def unavailable(detail: str, retry_after_s: float) -> Reply:
     return 503, problem(503, f"{detail}; try again in {retry_after_header(retry_after_s)} s")
+
+
+def failed() -> Reply:
+    detail = "Something failed here and was logged. The record may be kept or not: send it again with its record_id."
+    return 500, problem(500, detail)
 
 
 def too_large(max_body_bytes: int) -> Reply:

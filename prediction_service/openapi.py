@@ -9,12 +9,14 @@ import msgspec
 from event_backbone.case import Case, Column
 from event_backbone.events import Prediction
 from event_backbone.problems import CONTENT_TYPE, Problem
-from event_backbone.validation import record_type
+from event_backbone.validation import RECORD_ID_PATTERN, record_type
 from prediction_service.answering import Answer, RecordAnswer
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 _REF = "#/components/schemas/{name}"
+# The end of text is \Z in Python, where $ would allow a line end; in JSON Schema it is $.
+_RECORD_ID = {"type": "string", "pattern": RECORD_ID_PATTERN.replace(r"\Z", "$")}
 
 
 def openapi_document(case: Case, *, max_body_bytes: int) -> dict[str, Any]:
@@ -36,16 +38,19 @@ def _with_columns_described(case: Case, schema: dict[str, Any]) -> dict[str, Any
         prop = schema["properties"][column.name]
         prop["title"], prop["description"] = column.title, _description(column)
         prop["examples"] = [_example(column)]
-    schema["properties"]["record_id"]["description"] = (
-        "Identity of the record: the same id with the same content gets the stored prediction. Made when absent."
-    )
+    schema["properties"]["record_id"] = {
+        "anyOf": [_RECORD_ID, {"type": "null"}],
+        "default": None,
+        "description": "Identity of the record: the same id with the same content gets the stored prediction. "
+        "Made when absent.",
+    }
     return schema
 
 
 def _description(column: Column) -> str:
     if column.is_category:
         return f"{column.help} Expected: {', '.join(column.categories)}; another text is taken as unknown."
-    unit = f" In {column.unit}." if column.unit else ""
+    unit = f" Unit: {column.unit}." if column.unit else ""
     return f"{column.help}{unit}"
 
 
@@ -65,7 +70,7 @@ def _label_schema(case: Case) -> dict[str, Any]:
         "required": ["record_id", "label"],
         "additionalProperties": False,
         "properties": {
-            "record_id": {"type": "string"},
+            "record_id": _RECORD_ID,
             "label": {**value, "title": case.target.title},
             "labelled_at": {"type": "string", "format": "date-time"},
         },
@@ -95,13 +100,8 @@ def _paths(case: Case, max_body_bytes: int) -> dict[str, Any]:
         "status_422": "Every fault, by field; nothing was stored.",
         "status_503": "Overload, a full journal or no model yet; Retry-After says when to come back.",
     }
-    record, results = _ref("Record"), {"type": "array", "items": _ref("RecordAnswer")}
-    batch = {"type": "object", "required": ["results"], "properties": {"results": results}}
-    known = {"type": "object", "properties": {"rows_erased": {"type": "integer"}}}
-    taken = {"type": "object", "properties": {"accepted": {"type": "integer"}}}
+    record, label = _ref("Record"), _ref("Label")
     conflict = {"status_409": "The record_id was used for another record; nothing changed."}
-    absent = {"status_404": "This replica's journal holds no such prediction."}
-    one_id = [{"name": "record_id", "in": "path", "required": True, "schema": {"type": "string"}}]
     return {
         "/predict": {
             "post": _operation(
@@ -110,25 +110,51 @@ def _paths(case: Case, max_body_bytes: int) -> dict[str, Any]:
         },
         "/predict/batch": {
             "post": _operation(
-                "Predict many, answered in order",
+                "Predict many, answered in order: an array, or one a line",
                 {"type": "array", "items": record},
-                _answers("200", batch, **refusals),
+                _answers("200", _object(results={"type": "array", "items": _ref("RecordAnswer")}), **refusals),
                 NDJSON,
             )
         },
         "/labels": {
             "post": _operation(
                 "Ground truth by record_id: one, an array, or one a line",
-                _ref("Label"),
-                _answers("202", taken, **refusals),
+                {"oneOf": [label, {"type": "array", "items": label}]},
+                _answers("202", _taken_labels(), **refusals),
                 NDJSON,
             )
         },
+        **_stored_predictions(),
+        **_about_the_service(),
+    }
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _taken_labels() -> dict[str, Any]:
+    faults = {"type": "array", "items": {"type": "object"}}
+    rejected = {"type": "array", "items": _object(index={"type": "integer"}, faults=faults)}
+    return _object(accepted={"type": "integer"}, rejected=rejected)
+
+
+def _stored_predictions() -> dict[str, Any]:
+    one_id = [{"name": "record_id", "in": "path", "required": True, "schema": _RECORD_ID}]
+    absent = {
+        "status_404": "This replica's journal holds no such prediction.",
+        "status_422": "This can't be a record_id.",
+    }
+    later = {"status_503": "The journal can't be written; Retry-After says when to come back."}
+    cursor = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    page = _object(predictions={"type": "array", "items": _ref("Prediction")}, next=cursor)
+    erased = _object(record_id=_RECORD_ID, rows_erased={"type": "integer"})
+    return {
         "/predictions": {
             "get": {
                 "summary": "Stored predictions in order",
                 "parameters": _page_parameters(),
-                "responses": _answers("200", {"type": "object"}, status_422="A parameter is wrong."),
+                "responses": _answers("200", page, status_422="A parameter is wrong."),
             }
         },
         "/predictions/{record_id}": {
@@ -140,16 +166,28 @@ def _paths(case: Case, max_body_bytes: int) -> dict[str, Any]:
             "delete": {
                 "summary": "Erase what is kept about a record",
                 "parameters": one_id,
-                "responses": _answers("200", known, **absent),
+                "responses": _answers("200", erased, **absent, **later),
             },
         },
+    }
+
+
+def _about_the_service() -> dict[str, Any]:
+    probes = {"/livez": "Is the process alive?", "/readyz": "May requests be sent here?"}
+    documents = {"/status": "Model, journal and sinks", "/openapi.json": "This document"}
+    metrics = {"description": "Done.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return {
         **{
             path: {
                 "get": {"summary": text, "responses": {"200": {"description": "Yes."}, "503": {"description": "No."}}}
             }
-            for path, text in (("/livez", "Is the process alive?"), ("/readyz", "May requests be sent here?"))
+            for path, text in probes.items()
         },
-        "/status": {"get": {"summary": "Model, journal and sinks", "responses": _answers("200", {"type": "object"})}},
+        **{
+            path: {"get": {"summary": text, "responses": _answers("200", {"type": "object"})}}
+            for path, text in documents.items()
+        },
+        "/metrics": {"get": {"summary": "Everything Prometheus asks for", "responses": {"200": metrics}}},
     }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,11 @@ from event_backbone.events import ModelRef, Prediction, content_hash, encode_jso
 from event_backbone.ports import RegisteredBundle
 from event_backbone.validation import Record
 from prediction_service.answering import PredictionHandlers
+from prediction_service.bootstrap import ServingApplication, build_serving
 from prediction_service.journal import Journal
 from prediction_service.metrics import ServingMetrics
 from prediction_service.rejections import RejectionLog
+from prediction_service.settings import ServingSettings
 
 MODEL = ModelRef("streamgauge-garden", "7")
 BUNDLE_SHA256 = "b" * 64
@@ -224,6 +228,18 @@ class Service:
         return self.metrics.registry.get_sample_value(metric, labels) or 0.0
 
 
+@contextlib.contextmanager
+def serving(folder: Path, **settings: Any) -> Iterator[ServingApplication]:
+    """The whole service without a server: what :func:`call` can be told to call."""
+    install_champion(folder / "state", folder / "cases")
+    made = ServingSettings(case="garden", cases_dir=folder / "cases", state_dir=folder / "state", **settings)
+    application = build_serving(made, made.load_case(), threading.Event())
+    try:
+        yield application
+    finally:
+        application.close()
+
+
 @dataclass(frozen=True)
 class Reply:
     """What a WSGI application answered."""
@@ -237,7 +253,14 @@ class Reply:
 
 
 def call(
-    application: Any, method: str, path: str, body: bytes = b"", *, content_length: int | None = -1, query: str = ""
+    application: Any,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    content_length: int | None = -1,
+    query: str = "",
+    content_type: str = "application/json",
 ) -> Reply:
     """One request to a WSGI application; ``content_length=None`` sends none, as a chunked body does."""
     environ: dict[str, Any] = {
@@ -251,7 +274,7 @@ def call(
         "wsgi.input": io.BytesIO(body),
         "wsgi.errors": io.StringIO(),
         "wsgi.input_terminated": True,
-        "CONTENT_TYPE": "application/json",
+        "CONTENT_TYPE": content_type,
     }
     if content_length is not None:
         environ["CONTENT_LENGTH"] = str(len(body) if content_length < 0 else content_length)
