@@ -169,7 +169,7 @@ class MonitoringSettings(_Part):
     minimum_rows: int = Field(default=200, ge=50)
     check_every_rows: int = Field(default=50, ge=1)
     consecutive_checks: int = Field(default=3, ge=1, le=100)
-    significance: float = Field(default=0.01, gt=0, lt=1, description="family-wise, over all watched columns")
+    significance: float = Field(default=0.001, gt=0, lt=1, description="family-wise, over all watched columns")
     minimum_effect: float = Field(default=0.05, gt=0, lt=1, description="share of rows that moved, 0 to 1")
 
     @model_validator(mode="after")
