@@ -11,16 +11,21 @@ from event_backbone.case import Case, Column, Limits
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field as the template shows it."""
+    """One field as the template shows it; ``takes_focus`` is where a person goes on after the page has come."""
 
     column: Column
     value: str
     limits: str
     faults: tuple[str, ...]
+    takes_focus: bool
 
     @property
-    def step(self) -> str:
-        return "1" if self.column.kind == "integer" else "any"
+    def keyboard(self) -> str:
+        """The keyboard a phone should offer; those for numbers have no minus sign."""
+        minimum = self.column.valid.minimum
+        if self.column.is_category or minimum is None or minimum < 0:
+            return "text"
+        return "numeric" if self.column.kind == "integer" else "decimal"
 
 
 class CaseForm:
@@ -31,12 +36,15 @@ class CaseForm:
 
     def fields(self, sent: Mapping[str, str], faults: Sequence[Mapping[str, str]]) -> list[Field]:
         """Every field with what was typed into it and, beside it, its faults."""
+        faulty = {fault["field"] for fault in faults}
+        first = next((name for name in self._case.column_names if name in faulty), None)
         return [
             Field(
                 column,
                 sent.get(column.name, ""),
                 _limits(column),
                 tuple(fault["message"] for fault in faults if fault["field"] == column.name),
+                column.name == first,
             )
             for column in self._case.columns
         ]
@@ -56,18 +64,22 @@ class CaseForm:
         return record
 
     def shown(self, status: int, reply: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer, or what went wrong, in words."""
+        """The answer, or what went wrong, in words; ``probability`` only where there is one."""
         if status != 200:
-            return {"good": False, "text": reply["detail"]}
+            return {"good": False, "text": reply["detail"], "has_faults": bool(reply.get("faults"))}
+        origin = {
+            "record_id": reply["record_id"],
+            "model": f"{reply['model']['name']} version {reply['model']['version']}",
+        }
         if self._case.is_binary:
-            score = f"{reply['score']:.1%} probability of {self._case.target.positive}"
-            return {"good": True, "text": reply["prediction"], "score": score, **_origin(reply)}
+            return {"good": True, "text": reply["prediction"], "probability": reply["score"], **origin}
         unit = f" {self._case.target.unit}" if self._case.target.unit else ""
-        return {"good": True, "text": f"{reply['score']:,.0f}{unit}", "score": None, **_origin(reply)}
+        return {"good": True, "text": f"{_rounded(reply['score'])}{unit}", "probability": None, **origin}
 
 
-def _origin(reply: Mapping[str, Any]) -> dict[str, str]:
-    return {"record_id": reply["record_id"], "model": f"{reply['model']['name']} version {reply['model']['version']}"}
+def _rounded(value: float) -> str:
+    """A predicted number as a person reads it: whole from 1,000 on, else three digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _number(text: str) -> int | float | str:
@@ -82,16 +94,18 @@ def _number(text: str) -> int | float | str:
 
 
 def _limits(column: Column) -> str:
+    """What may be typed, as sentences; empty when everything may."""
     if column.is_category:
-        return f"usually one of {len(column.categories)}; another text is taken as unknown"
-    parts = [f"allowed {_range(column.valid)}", f"usual {_range(column.expected)}"]
-    return "; ".join(part for part in parts if not part.endswith(" "))
+        return f"Usually one of {len(column.categories)}; another text is taken as unknown."
+    parts = [("allowed", _range(column.valid)), ("usual", _range(column.expected))]
+    text = "; ".join(f"{word} {limits}" for word, limits in parts if limits)
+    return f"{text.capitalize()}." if text else ""
 
 
 def _range(limits: Limits) -> str:
-    low, high = limits.minimum, limits.maximum
+    low, high = (None if limit is None else f"{limit:,.16g}" for limit in (limits.minimum, limits.maximum))
     if low is not None and high is not None:
-        return f"{low:,.6g} to {high:,.6g}" if max(abs(low), abs(high)) < 1e6 else f"{low:,.0f} to {high:,.0f}"
+        return f"{low} to {high}"
     if low is not None:
-        return f"from {low:,g}"
-    return f"up to {high:,g}" if high is not None else ""
+        return f"from {low}"
+    return f"up to {high}" if high is not None else ""
