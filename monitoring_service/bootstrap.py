@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -29,7 +30,7 @@ from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.reports import ReportFolder
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.snapshot import Lookout
-from monitoring_service.standing import Standing, decode_point, decode_standing
+from monitoring_service.standing import Point, Standing, decode_point, decode_standing
 from monitoring_service.windows import Windows
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def restore(case: Case, settings: MonitoringServiceSettings) -> Restored:
     windows = restored_windows(case, inbox, standing)
     board = PublishedBoard(
         standing,
-        map(decode_point, inbox.points()),
+        restored_points(inbox),
         inbox.episodes(limit=EPISODES_KEPT),
         points_kept=settings.monitoring_history_checks,
         episodes_kept=EPISODES_KEPT,
@@ -131,6 +132,15 @@ def restored_standing(inbox: Inbox) -> Standing:
     except msgspec.DecodeError as error:
         log.warning("standing_not_understood", reason=str(error))
         return Standing(checked_row=inbox.totals.predictions)
+
+
+def restored_points(inbox: Inbox) -> list[Point]:
+    """The history as far as this version of the program understands it."""
+    points = []
+    for kept in inbox.points():
+        with contextlib.suppress(msgspec.DecodeError):
+            points.append(decode_point(kept))
+    return points
 
 
 def evaluator_process(case: Case, settings: MonitoringServiceSettings) -> EvaluatorProcess:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from event_backbone.errors import TryAgainLaterError
@@ -168,18 +169,27 @@ class EvaluatorProcess:
         return self._child
 
     def _ask(self, request: Request) -> Answer:
+        body = _framed(request)
         with _failures_translated(self.close):
-            answer: Answer = decode_answer(self._running().ask(frame(request), self._within_s))
+            answer: Answer = decode_answer(self._running().ask(body, self._within_s))
         if isinstance(answer, Failed):
             raise EvaluatorFailedError(f"the evaluator could not answer: {answer.reason}")
         return answer
+
+
+def _framed(request: Request) -> bytes:
+    try:
+        return frame(request)
+    except (OverflowError, TypeError) as error:
+        # A record may hold what JSON can say and MessagePack can't, such as a number of forty digits.
+        raise EvaluatorFailedError(f"the window can't be sent: {error}") from None
 
 
 @contextmanager
 def _failures_translated(give_up: Callable[[], None]) -> Iterator[None]:
     try:
         yield
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, msgspec.MsgspecError) as error:
         # Half a frame may be under way: only a new process is sure to answer what it is asked.
         give_up()
         raise EvaluatorFailedError(f"the evaluator failed: {error}") from None
