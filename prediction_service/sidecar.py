@@ -45,11 +45,11 @@ class Sidecar:
         self._threads: list[threading.Thread] = []
 
     def run(self) -> None:
-        """Block until :meth:`stop`, then until every thread has finished what it has in hand."""
-        following = self._start("follower", self._follow)
+        """Block until :meth:`stop`, then until every relay has finished what it has in hand."""
+        # Not waited for: a registry that is away may hold it for seconds, and whatever it leaves undone is done again.
+        threading.Thread(target=self._follow, name="follower", daemon=True).start()
         while not self._stop.wait(0.5):
             self._relay_free_slots()
-        following.join()
         for thread in self._threads:
             thread.join()
         for lock in self._locks.values():
@@ -80,7 +80,9 @@ class Sidecar:
         RelayState(slot / RELAY_FILE, names).close()  # before the threads, so that none meets a file half made
         for sink in sinks:
             work = functools.partial(self._relay, slot, sink, names)
-            self._threads.append(self._start(f"relay-{slot.name}-{sink.name}", work))
+            thread = threading.Thread(target=work, name=f"relay-{slot.name}-{sink.name}")
+            self._threads.append(thread)
+            thread.start()
 
     def _relay(self, slot: Path, sink: Sink, names: list[str]) -> None:
         """One thread: begin again after whatever goes wrong, because the journal is still there."""
@@ -95,8 +97,3 @@ class Sidecar:
                 log.exception("relay_failed", slot=slot.name, sink=sink.name)
                 self._stop.wait(1.0)
         sink.close()
-
-    def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=work, name=name)
-        thread.start()
-        return thread
