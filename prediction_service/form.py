@@ -8,6 +8,9 @@ from typing import Any
 
 from event_backbone.case import Case, Column, Limits
 
+#: Under the field; the list that a browser offers holds them all.
+_CATEGORIES_LISTED = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -96,7 +99,9 @@ def _number(text: str) -> int | float | str:
 def _limits(column: Column) -> str:
     """What may be typed, as sentences; empty when everything may."""
     if column.is_category:
-        return f"Usually one of {len(column.categories)}; another text is taken as unknown."
+        listed = ", ".join(column.categories[:_CATEGORIES_LISTED])
+        more = len(column.categories) - _CATEGORIES_LISTED
+        return f"Usual: {listed} and {more} more." if more > 0 else f"Usual: {listed}."
     parts = [("allowed", _range(column.valid)), ("usual", _range(column.expected))]
     text = "; ".join(f"{word} {limits}" for word, limits in parts if limits)
     return f"{text.capitalize()}." if text else ""

@@ -81,8 +81,13 @@ def test_limits_are_written_out(column: dict[str, Any], text: str) -> None:
     assert limits(**column) == text
 
 
-def test_a_category_says_how_many_are_usual() -> None:
-    assert GARDEN.fields({}, [])[4].limits == "Usually one of 3; another text is taken as unknown."
+@pytest.mark.parametrize(
+    ("categories", "text"),
+    [(["a"], "Usual: a."), (["a", "b", "c"], "Usual: a, b, c."), (list("abcde"), "Usual: a, b, c and 2 more.")],
+)
+def test_a_category_names_some_that_are_usual(categories: list[str], text: str) -> None:
+    case = made_case(columns=[COLUMNS[0], {**COLUMNS[4], "expected": {"categories": categories}}])
+    assert CaseForm(case).fields({}, [])[1].limits == text
 
 
 @pytest.mark.parametrize(
