@@ -14,11 +14,11 @@ import structlog
 
 from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.events import utc_now
+from event_backbone.events import ModelRef, utc_now
 from monitoring_service.board import PublishedBoard
 from monitoring_service.evaluator_client import EvaluatorFailedError, EvaluatorPort
 from monitoring_service.inbox import Inbox, KeptCheck
-from monitoring_service.messages import Evaluate, Evaluated, Labelled, MakeReport
+from monitoring_service.messages import Evaluate, Evaluated, Labelled, MakeReport, MeasureQuality
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.standing import (
     Checked,
@@ -29,6 +29,7 @@ from monitoring_service.standing import (
     encode_point,
     encode_standing,
     point_of,
+    with_quality,
 )
 from monitoring_service.verdict import Moment
 from monitoring_service.windows import Row, Windows, WindowView
@@ -83,6 +84,7 @@ class Checks:
         self._clock = clock
         self._failures_in_a_row = 0
         self._newest_answered: Evaluate | None = None
+        self._labels_seen: int | None = None
 
     def run(self, stopping: threading.Event, between: Callable[[], None]) -> None:
         """Until ``stopping`` is set; ``between`` is called after each check or idle wait and may take its time."""
@@ -108,6 +110,8 @@ class Checks:
         view = self._windows.wait_for_due(wait_s)
         if view is not None:
             self._check(view, stopping)
+        else:
+            self._follow_labels()
         self._report_if_due()
         if self._board.reports.running:
             self._board.publish_reports(self._evaluator.reports())
@@ -120,7 +124,7 @@ class Checks:
         started = self._clock()
         request = Evaluate(
             view.as_message(self._case.column_names),
-            self._labelled(newest, view.row),
+            self._labelled(newest.model, view.row),
             with_scores=view.row == self._windows.last_due_row,
         )
         try:
@@ -133,8 +137,18 @@ class Checks:
         self._judge(view, newest, evaluated, duration_s)
         self._newest_answered = request
 
-    def _labelled(self, newest: Row, until_row: int) -> Labelled:
-        return self._inbox.labelled_rows(newest.model, until_row=until_row, limit=self._case.monitoring.window_rows)
+    def _labelled(self, model: ModelRef, until_row: int) -> Labelled:
+        self._labels_seen = self._inbox.totals.labels
+        return self._inbox.labelled_rows(model, until_row=until_row, limit=self._case.monitoring.window_rows)
+
+    def _follow_labels(self) -> None:
+        """Labels come without rows too: a slow stream, or one that ended, is still judged by all of them."""
+        evaluation = self._board.standing.evaluation
+        if evaluation is None or self._inbox.totals.labels == self._labels_seen:
+            return
+        labelled = self._labelled(evaluation.model, evaluation.row)
+        quality = self._evaluator.measure_quality(MeasureQuality(labelled))
+        self._keep(Checked(with_quality(self._board.standing, quality), ()), None)
 
     def _ask(self, request: Evaluate, stopping: threading.Event) -> Evaluated:
         """Ask again while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""

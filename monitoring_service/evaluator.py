@@ -26,8 +26,11 @@ from monitoring_service.messages import (
     Evaluate,
     Evaluated,
     Failed,
+    Labelled,
     MakeReport,
+    MeasureQuality,
     Mix,
+    Quality,
     Ready,
     ReportState,
     Request,
@@ -97,13 +100,15 @@ class Evaluator:
         match request:
             case Evaluate():
                 return self._evaluate(request)
+            case MeasureQuality():
+                return self._quality(request.labelled)
             case MakeReport():
                 return self._make_report(request)
             case AskReports():
                 return self._reports.state()
 
     def _evaluate(self, request: Evaluate) -> Evaluated:
-        window, labelled = request.window, request.labelled
+        window = request.window
         lookup = self._references.find(window.bundle_sha256)
         drift = lookup.reference.drift if lookup.reference else None
         known = lookup.reference.columns.get("prediction", ()) if lookup.reference else ()
@@ -114,9 +119,12 @@ class Evaluator:
             columns=measure_columns(self._case, drift, window.columns, with_scores=request.with_scores),
             prediction=measure_scores(self._case, drift, window.scores, with_score=request.with_scores),
             mix=Mix(prediction_mix(self._case, window.predictions), prediction_mix(self._case, known)),
-            performance=performance(self._case, labelled.scores, labelled.predictions, labelled.labels),
-            labelled_rows=len(labelled.labels),
+            quality=self._quality(request.labelled),
         )
+
+    def _quality(self, labelled: Labelled) -> Quality:
+        figures = performance(self._case, labelled.scores, labelled.predictions, labelled.labels)
+        return Quality(figures, len(labelled.labels))
 
     def _make_report(self, request: MakeReport) -> ReportState | Failed:
         lookup = self._references.find(request.window.bundle_sha256)

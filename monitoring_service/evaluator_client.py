@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -22,6 +22,8 @@ from monitoring_service.messages import (
     Evaluated,
     Failed,
     MakeReport,
+    MeasureQuality,
+    Quality,
     ReportState,
     Request,
     Start,
@@ -31,6 +33,8 @@ from monitoring_service.messages import (
 )
 
 log = structlog.get_logger()
+
+SomeAnswer = TypeVar("SomeAnswer", Evaluated, Quality, ReportState)
 
 #: Importing Evidently takes 6 s on an idle core; a loaded machine needs many times that.
 START_WITHIN_S = 120.0
@@ -57,6 +61,8 @@ class EvaluatorPort(Protocol):
         """Be ready for the first request, which would otherwise wait for this."""
 
     def evaluate(self, request: Evaluate) -> Evaluated: ...
+
+    def measure_quality(self, request: MeasureQuality) -> Quality: ...
 
     def make_report(self, request: MakeReport) -> ReportState:
         """Have a report made beside the evaluations that follow."""
@@ -137,21 +143,21 @@ class EvaluatorProcess:
             self._running()
 
     def evaluate(self, request: Evaluate) -> Evaluated:
-        answer = self._ask(request)
-        if not isinstance(answer, Evaluated):
-            raise EvaluatorFailedError(f"no evaluation: {answer}")
-        return answer
+        return self._answer(request, Evaluated)
+
+    def measure_quality(self, request: MeasureQuality) -> Quality:
+        return self._answer(request, Quality)
 
     def make_report(self, request: MakeReport) -> ReportState:
-        return self._ask_about_reports(request)
+        return self._answer(request, ReportState)
 
     def reports(self) -> ReportState:
-        return self._ask_about_reports(AskReports())
+        return self._answer(AskReports(), ReportState)
 
-    def _ask_about_reports(self, request: Request) -> ReportState:
+    def _answer(self, request: Request, kind: type[SomeAnswer]) -> SomeAnswer:
         answer = self._ask(request)
-        if not isinstance(answer, ReportState):
-            raise EvaluatorFailedError(f"no report: {answer}")
+        if not isinstance(answer, kind):
+            raise EvaluatorFailedError(f"the evaluator answered another question: {type(answer).__name__}")
         return answer
 
     def close(self) -> None:

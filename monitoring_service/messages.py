@@ -81,6 +81,12 @@ class MakeReport(Struct, frozen=True, tag=True):
     labelled: Labelled
 
 
+class MeasureQuality(Struct, frozen=True, tag=True):
+    """Only the quality, when labels came and no row did; answered with :class:`Quality`."""
+
+    labelled: Labelled
+
+
 class AskReports(Struct, frozen=True, tag=True):
     """Look after the report that is being made; answered with :class:`ReportState`."""
 
@@ -118,6 +124,13 @@ class ReportState(Struct, frozen=True, tag=True):
     failed: int = 0
 
 
+class Quality(Struct, frozen=True, tag=True):
+    """Quality figures by name, without those that are not defined, and the rows they were computed from."""
+
+    performance: dict[str, float]
+    labelled_rows: int
+
+
 class Evaluated(Struct, frozen=True, tag=True):
     """The measures of one window."""
 
@@ -127,8 +140,7 @@ class Evaluated(Struct, frozen=True, tag=True):
     columns: list[ColumnMeasure]
     prediction: ColumnMeasure
     mix: Mix
-    performance: dict[str, float]
-    labelled_rows: int
+    quality: Quality
 
 
 class Failed(Struct, frozen=True, tag=True):
@@ -137,8 +149,8 @@ class Failed(Struct, frozen=True, tag=True):
     reason: str
 
 
-Request = Evaluate | MakeReport | AskReports
-Answer = Evaluated | ReportState | Failed
+Request = Evaluate | MeasureQuality | MakeReport | AskReports
+Answer = Evaluated | Quality | ReportState | Failed
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_start = msgspec.msgpack.Decoder(Start).decode

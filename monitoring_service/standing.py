@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from event_backbone.case import Case
 from event_backbone.events import ModelRef
-from monitoring_service.messages import ColumnMeasure, Evaluated, Mix, ReferenceState
+from monitoring_service.messages import ColumnMeasure, Evaluated, Mix, Quality, ReferenceState
 from monitoring_service.verdict import Episode, Judged, Moment, Rule, Streak, advance, episode_between, judge
 
 
@@ -75,22 +75,6 @@ class Examined:
 
 def after_evaluation(case: Case, before: Standing, examined: Examined, evaluated: Evaluated, moment: Moment) -> Checked:
     """Judge what was measured; the same events give the same standing however often the service was restarted."""
-    rule = Rule(case.monitoring.significance, case.monitoring.consecutive_checks)
-    effects = {column.name: case.minimum_effect(column) for column in case.columns}
-    last = before.evaluation
-    old_columns, old_prediction = _column_streaks(before), _prediction_streak(before)
-    # Scores of two model versions are not one sample: a verdict on the predictions ends with its version.
-    kept = old_prediction if _model(before) == examined.model else Streak()
-    columns = judge(
-        _with_last_scores(last.columns if last else [], evaluated.columns), effects, old_columns, moment, rule
-    )
-    (prediction,) = judge(
-        _with_last_scores([last.prediction] if last else [], [evaluated.prediction]),
-        {evaluated.prediction.name: case.monitoring.minimum_effect},
-        {evaluated.prediction.name: kept},
-        moment,
-        rule,
-    )
     evaluation = Evaluation(
         row=moment.row,
         at=moment.at,
@@ -102,20 +86,39 @@ def after_evaluation(case: Case, before: Standing, examined: Examined, evaluated
         bundle_sha256=examined.bundle_sha256,
         reference=evaluated.reference,
         reference_fault=evaluated.reference_fault,
-        columns=columns,
-        prediction=prediction,
+        columns=_judged_columns(case, before, evaluated, moment),
+        prediction=_judged_prediction(case, before, evaluated, examined.model, moment),
         mix=evaluated.mix,
-        performance=evaluated.performance,
-        labelled_rows=evaluated.labelled_rows,
+        performance=evaluated.quality.performance,
+        labelled_rows=evaluated.quality.labelled_rows,
     )
     missing_since = None if evaluated.reference == "ok" else before.reference_missing_since or moment.at
     standing = Standing(moment.row, evaluation, None, missing_since)
     return Checked(standing, _episodes(before, standing, moment))
 
 
+def _rule(case: Case) -> Rule:
+    return Rule(case.monitoring.significance, case.monitoring.consecutive_checks)
+
+
+def _judged_columns(case: Case, before: Standing, evaluated: Evaluated, moment: Moment) -> list[Judged]:
+    effects = {column.name: case.minimum_effect(column) for column in case.columns}
+    measures = _with_last_scores(before.evaluation.columns if before.evaluation else [], evaluated.columns)
+    return judge(measures, effects, _column_streaks(before), moment, _rule(case))
+
+
+def _judged_prediction(case: Case, before: Standing, evaluated: Evaluated, model: ModelRef, moment: Moment) -> Judged:
+    """Scores of two model versions are not one sample: what was known of another version does not count."""
+    last = before.evaluation if before.evaluation and before.evaluation.model == model else None
+    (measure,) = _with_last_scores([last.prediction] if last else [], [evaluated.prediction])
+    streaks = {measure.name: last.prediction.streak} if last else {}
+    (judged,) = judge([measure], {measure.name: case.monitoring.minimum_effect}, streaks, moment, _rule(case))
+    return judged
+
+
 def after_failure(case: Case, before: Standing, reason: str, moment: Moment) -> Checked:
     """No answer: verdicts stay as they are, runs of checks in a row are broken."""
-    rule = Rule(case.monitoring.significance, case.monitoring.consecutive_checks)
+    rule = _rule(case)
     failure = Failure(moment.row, moment.at, reason, before.failure.since if before.failure else moment.at)
     evaluation = before.evaluation
     if evaluation is not None:
@@ -136,6 +139,14 @@ def _with_last_scores(last: Sequence[Judged], measures: Sequence[ColumnMeasure])
         else measure
         for measure in measures
     ]
+
+
+def with_quality(before: Standing, quality: Quality) -> Standing:
+    """The same check with the quality as it is known now: labels come late, and restate what they belong to."""
+    if before.evaluation is None:
+        return before
+    performance, labelled_rows = quality.performance, quality.labelled_rows
+    return replace(before, evaluation=replace(before.evaluation, performance=performance, labelled_rows=labelled_rows))
 
 
 def _unjudged(judged: Judged, moment: Moment, rule: Rule) -> Judged:
@@ -163,10 +174,6 @@ def _column_streaks(standing: Standing) -> Mapping[str, Streak]:
 
 def _prediction_streak(standing: Standing) -> Streak:
     return standing.evaluation.prediction.streak if standing.evaluation else Streak()
-
-
-def _model(standing: Standing) -> ModelRef | None:
-    return standing.evaluation.model if standing.evaluation else None
 
 
 class Point(Struct, frozen=True):

@@ -9,9 +9,10 @@ from msgspec.structs import asdict
 
 from event_backbone.case import Case, Column
 from event_backbone.events import ModelRef, format_utc
+from monitoring_service.messages import ColumnMeasure
 from monitoring_service.snapshot import Snapshot
 from monitoring_service.standing import Evaluation
-from monitoring_service.verdict import Episode, Judged
+from monitoring_service.verdict import Episode, Judged, Streak
 
 #: Older ones are in the inbox.
 EPISODES_SHOWN = 100
@@ -88,7 +89,7 @@ def _columns(case: Case, snapshot: Snapshot) -> list[dict[str, Any]]:
     return [
         {
             **_described(column),
-            **_judged(by_name.get(column.name), minimum_effect=case.minimum_effect(column)),
+            **_judged(by_name.get(column.name) or _not_yet(case, column)),
             "rejected_share": snapshot.rejections.share_of(column.name),
         }
         for column in case.columns
@@ -99,24 +100,14 @@ def _described(column: Column) -> dict[str, Any]:
     return {"name": column.name, "title": column.title, "kind": column.kind, "feature": column.feature}
 
 
-def _judged(judged: Judged | None, *, minimum_effect: float | None = None) -> dict[str, Any]:
-    """One column's figures; before its first check it is ``insufficient`` and nothing is known."""
-    if judged is None:
-        return {
-            "state": "insufficient",
-            "reason": "too_few_rows",
-            "score": None,
-            "method": None,
-            "effect": None,
-            "minimum_effect": minimum_effect,
-            "p_value": None,
-            "drifted": False,
-            "since_row": None,
-            "suspected_at_row": None,
-            "missing_share": None,
-            "unseen_share": None,
-        }
-    measure = judged.measure
+def _not_yet(case: Case, column: Column) -> Judged:
+    """A column before its first check."""
+    nothing = ColumnMeasure(column.name, "insufficient", "too_few_rows")
+    return Judged(nothing, case.minimum_effect(column), None, None, Streak())
+
+
+def _judged(judged: Judged) -> dict[str, Any]:
+    measure, streak = judged.measure, judged.streak
     return {
         "state": measure.state,
         "reason": measure.reason,
@@ -125,9 +116,9 @@ def _judged(judged: Judged | None, *, minimum_effect: float | None = None) -> di
         "effect": measure.effect,
         "minimum_effect": judged.minimum_effect,
         "p_value": judged.adjusted_p,
-        "drifted": judged.streak.drifted,
-        "since_row": judged.streak.confirmed_at_row,
-        "suspected_at_row": judged.streak.suspected_at_row,
+        "drifted": streak.drifted,
+        "since_row": streak.confirmed_at_row,
+        "suspected_at_row": streak.suspected_at_row,
         "missing_share": measure.missing_share,
         "unseen_share": measure.unseen_share,
     }

@@ -17,7 +17,16 @@ from monitoring_service.checks import Checks, ReportTimer
 from monitoring_service.evaluator_client import EvaluatorFailedError
 from monitoring_service.inbox import Inbox
 from monitoring_service.intake import Arrivals, Intake
-from monitoring_service.messages import ColumnMeasure, Evaluate, Evaluated, MakeReport, Mix, ReportState
+from monitoring_service.messages import (
+    ColumnMeasure,
+    Evaluate,
+    Evaluated,
+    MakeReport,
+    MeasureQuality,
+    Mix,
+    Quality,
+    ReportState,
+)
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.reports import ReportFolder
 from monitoring_service.snapshot import Lookout
@@ -54,7 +63,10 @@ class ObedientEvaluator:
         p_value = 1e-9 if self.drifting else 0.8
         measures = [ColumnMeasure(name, "ok", effect=0.5, p_value=p_value) for name in fast_case().column_names]
         calm = ColumnMeasure("score", "ok", effect=0.0, p_value=1.0)
-        return Evaluated(row, "ok", None, measures, calm, Mix({}, {}), {}, len(request.labelled.labels))
+        return Evaluated(row, "ok", None, measures, calm, Mix({}, {}), self.measure_quality(request))
+
+    def measure_quality(self, request: Evaluate | MeasureQuality) -> Quality:
+        return Quality({}, len(request.labelled.labels))
 
     def make_report(self, request: MakeReport) -> ReportState:
         self.reported.append(request.window.row)

@@ -99,6 +99,24 @@ def test_labels_that_came_are_part_of_the_question(bench: Bench) -> None:
     assert bench.evaluator.labelled == [2]
 
 
+def test_labels_that_come_after_the_last_row_still_count(bench: Bench, tmp_path: Path) -> None:
+    bench.receive(55)
+    bench.run_all()
+    bench.inbox.store(enveloped([label("r1"), label("r52")]))
+    bench.checks.step(bench.stopping, 0)
+    evaluation = bench.board.standing.evaluation
+    assert evaluation is not None
+    assert (evaluation.labelled_rows, evaluation.row) == (1, 50), "the second belongs to a row that is not checked yet"
+    bench.close()
+    again = Bench(tmp_path)
+    assert again.board.standing == bench.board.standing
+    again.inbox.store(enveloped([label("r2")]))
+    again.checks.step(again.stopping, 0)
+    assert again.board.standing.evaluation is not None
+    assert again.board.standing.evaluation.labelled_rows == 2
+    again.close()
+
+
 def test_a_window_whose_rows_were_all_erased_is_passed_over(bench: Bench) -> None:
     bench.receive(50)
     bench.windows.remove(range(1, 51))

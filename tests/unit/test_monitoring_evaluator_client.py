@@ -93,7 +93,7 @@ def test_a_window_that_can_not_be_sent_harms_nobody(stand_in: type[StandIn]) -> 
 
 def test_an_answer_to_another_question_is_a_failure(stand_in: type[StandIn]) -> None:
     stand_in.answers = [b"ready", ReportState()]
-    with pytest.raises(EvaluatorFailedError, match="no evaluation"):
+    with pytest.raises(EvaluatorFailedError, match="another question: ReportState"):
         EvaluatorProcess(START, within_s=1).evaluate(Evaluate(window(price=[1]), Labelled()))
 
 
