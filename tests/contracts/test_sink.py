@@ -1,0 +1,446 @@
+"""The contract of the Sink port, on each adapter, and on broken ones that must fail it."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
+
+import pytest
+from monitoring_process import MonitoringProcess, free_port
+from monitoring_world import enveloped, label, prediction
+
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.events import Envelope, Erasure, Event, FaultCount, Rejections, encode_json, event_id
+from event_backbone.ports import Refusal, Sink
+from prediction_service.sinks import HttpSink, MemorySink
+
+START = "2026-01-01T00:00:00.000000Z"
+RECORD = {"price": 50.0, "items": 3, "payment": "card"}
+
+
+class Side(Protocol):
+    """The other side of a sink, as a check sees it."""
+
+    def sink(self) -> Sink: ...
+
+    def count(self) -> int:
+        """Events kept so far, each counted once."""
+        ...
+
+    def go_away(self) -> None:
+        """Stop answering; what is kept must outlive it."""
+        ...
+
+    def come_back(self) -> None: ...
+
+
+Check = Callable[[Side, "Batches"], None]
+
+
+class Batches:
+    """Events that no other check has used, and their places in a journal."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._numbers = itertools.count(1)
+
+    def of(self, events: Sequence[Event]) -> list[Envelope]:
+        return [enveloped([event], source=self._name, first_seq=next(self._numbers))[0] for event in events]
+
+    def predictions(self, count: int, first: int = 0) -> list[Envelope]:
+        return self.of([prediction(self.id(first + index), RECORD) for index in range(count)])
+
+    def id(self, number: int) -> str:
+        return f"{self._name}-{number}"
+
+    def foreign(self) -> Event:
+        """Something no side of this case can ever take."""
+        return prediction(self.id(999), RECORD, case="another-case")
+
+
+# The checks -----------------------------------------------------------------------------------------------------------
+
+
+def what_is_delivered_is_kept(side: Side, batches: Batches) -> None:
+    before = side.count()
+    assert list(side.sink().deliver(batches.predictions(3))) == []
+    assert side.count() == before + 3
+
+
+def every_kind_of_event_is_taken(side: Side, batches: Batches) -> None:
+    rejections = Rejections(batches.id(0), "shop", START, START, 1, [FaultCount("price", "range", 1)])
+    events = [
+        prediction(batches.id(1), RECORD),
+        label(batches.id(1)),
+        rejections,
+        Erasure(batches.id(2), "shop", START),
+    ]
+    before = side.count()
+    assert list(side.sink().deliver(batches.of(events))) == []
+    assert side.count() == before + 4
+
+
+def an_empty_batch_changes_nothing(side: Side, _: Batches) -> None:
+    before = side.count()
+    assert list(side.sink().deliver([])) == []
+    assert side.count() == before
+
+
+def delivering_again_changes_nothing(side: Side, batches: Batches) -> None:
+    batch, sink = batches.predictions(4), side.sink()
+    sink.deliver(batch)
+    before = side.count()
+    for again in (batch, batch[1:2], [*batch[2:], *batch[2:]], batches.predictions(4)):
+        assert list(sink.deliver(again)) == []
+    assert side.count() == before
+
+
+def another_content_for_a_known_id_changes_nothing(side: Side, batches: Batches) -> None:
+    sink = side.sink()
+    sink.deliver(batches.predictions(1))
+    before = side.count()
+    other = {**RECORD, "price": 51.0}
+    assert list(sink.deliver(batches.of([prediction(batches.id(0), other)]))) == []
+    assert side.count() == before
+
+
+def a_row_refused_for_good_is_returned_and_its_neighbours_are_kept(side: Side, batches: Batches) -> None:
+    good = [prediction(batches.id(number), RECORD) for number in range(3)]
+    batch = batches.of([good[0], batches.foreign(), good[1], batches.foreign(), good[2]])
+    before = side.count()
+    refused = side.sink().deliver(batch)
+    assert [refusal.seq for refusal in refused] == [batch[1].seq, batch[3].seq]
+    assert side.count() == before + 3
+
+
+def a_reason_is_a_word(side: Side, batches: Batches) -> None:
+    (refusal,) = side.sink().deliver(batches.of([batches.foreign()]))
+    assert refusal.reason.replace("_", "").isalnum()
+
+
+def a_side_that_is_away_is_try_again_later_and_nothing_is_lost(side: Side, batches: Batches) -> None:
+    batch, sink, before = batches.predictions(3), side.sink(), side.count()
+    side.go_away()
+    try:
+        with pytest.raises(TryAgainLaterError):
+            sink.deliver(batch)
+    finally:
+        side.come_back()
+    assert list(sink.deliver(batch)) == []
+    assert side.count() == before + 3
+
+
+def what_was_kept_survives_the_death_of_the_other_side(side: Side, batches: Batches) -> None:
+    before, batch = side.count(), batches.predictions(3)
+    side.sink().deliver(batch)
+    side.go_away()
+    side.come_back()
+    assert side.count() == before + 3
+    side.sink().deliver(batch)
+    assert side.count() == before + 3
+
+
+def a_large_batch_is_kept_whole(side: Side, batches: Batches) -> None:
+    before = side.count()
+    assert list(side.sink().deliver(batches.predictions(2000))) == []
+    assert side.count() == before + 2000
+
+
+CHECKS: list[Check] = [
+    what_is_delivered_is_kept,
+    every_kind_of_event_is_taken,
+    an_empty_batch_changes_nothing,
+    delivering_again_changes_nothing,
+    another_content_for_a_known_id_changes_nothing,
+    a_row_refused_for_good_is_returned_and_its_neighbours_are_kept,
+    a_reason_is_a_word,
+    a_side_that_is_away_is_try_again_later_and_nothing_is_lost,
+    what_was_kept_survives_the_death_of_the_other_side,
+    a_large_batch_is_kept_whole,
+]
+
+
+def by_name(check: Check) -> str:
+    return check.__name__
+
+
+# The adapters ---------------------------------------------------------------------------------------------------------
+
+
+class MemorySide:
+    """A sink in memory, or one derived from it, is its own other side."""
+
+    def __init__(self, kind: type[MemorySink] = MemorySink) -> None:
+        self._sink = kind()
+        self._sink.refuse = lambda envelope: "case" if envelope.event.case != "shop" else None
+
+    def sink(self) -> Sink:
+        return self._sink
+
+    def count(self) -> int:
+        return len(self._sink.kept)
+
+    def go_away(self) -> None:
+        self._sink.away = "away"
+
+    def come_back(self) -> None:
+        self._sink.away = None
+
+
+class MonitoringSide:
+    """The monitoring service as a process; away means killed."""
+
+    def __init__(self, process: MonitoringProcess) -> None:
+        self._process = process
+        self._sinks: list[HttpSink] = []
+
+    def sink(self) -> Sink:
+        self._sinks.append(HttpSink(self._process.url, timeout_s=10))
+        return self._sinks[-1]
+
+    def count(self) -> int:
+        totals = self._process.state()["totals"]
+        return sum(totals[name] for name in ("predictions", "labels", "rejected_records", "erasures"))
+
+    def go_away(self) -> None:
+        self._process.kill()
+
+    def come_back(self) -> None:
+        self._process.start()
+
+    def close(self) -> None:
+        for sink in self._sinks:
+            sink.close()
+
+
+@pytest.fixture(scope="module")
+def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoringProcess]:
+    # No window fills here, so that no evaluator is ever started.
+    process = MonitoringProcess(tmp_path_factory.mktemp("monitoring"), window_rows=100_000, minimum_rows=50_000)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture(params=["memory", "http"])
+def side(request: pytest.FixtureRequest) -> Iterator[Side]:
+    if request.param == "memory":
+        yield MemorySide()
+        return
+    made = MonitoringSide(request.getfixturevalue("monitoring"))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=by_name)
+def test_each_adapter_keeps_the_contract(check: Check, side: Side) -> None:
+    check(side, Batches(check.__name__.replace("_", "-")[:60]))
+
+
+# Broken adapters ------------------------------------------------------------------------------------------------------
+
+
+class Forgetful(MemorySink):
+    """Says yes to everything and keeps all but the last."""
+
+    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+        return super().deliver(batch[:-1])
+
+
+class Doubling(MemorySink):
+    """Keeps an event again whenever it comes again."""
+
+    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+        refused = super().deliver(batch)
+        self.kept |= {f"{event_id(envelope.event)}/{len(self.kept)}": envelope for envelope in batch[:1]}
+        return refused
+
+
+class Raising(MemorySink):
+    """Lets one row that is refused for good hold up everything."""
+
+    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+        refused = super().deliver(batch)
+        if refused:
+            raise ValueError(refused[0].reason)
+        return refused
+
+
+class Stopping(MemorySink):
+    """Keeps nothing behind a row that is refused for good."""
+
+    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+        for envelope in batch:
+            if refused := super().deliver([envelope]):
+                return refused
+        return []
+
+
+class Polite(MemorySink):
+    """Says yes while the other side is away."""
+
+    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+        return [] if self.away else super().deliver(batch)
+
+
+class Undressed(MemorySink):
+    """Lets the driver's own error out."""
+
+    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+        if self.away:
+            raise ConnectionError(self.away)
+        return super().deliver(batch)
+
+
+class ByPlace(MemorySink):
+    """Names refused rows by their place in the batch."""
+
+    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+        places = {envelope.seq: place for place, envelope in enumerate(batch)}
+        return [Refusal(places[refusal.seq], refusal.reason) for refusal in super().deliver(batch)]
+
+
+@pytest.mark.parametrize("kind", [Forgetful, Doubling, Raising, Stopping, Polite, Undressed, ByPlace])
+def test_the_suite_fails_on_a_broken_adapter(kind: type[MemorySink]) -> None:
+    failed = []
+    for check in CHECKS:
+        try:
+            check(MemorySide(kind), Batches("broken"))
+        except (AssertionError, ValueError, ConnectionError, pytest.fail.Exception):
+            failed.append(check)
+    assert failed
+
+
+# What only HTTP can do ------------------------------------------------------------------------------------------------
+
+
+class ScriptedServer(ThreadingHTTPServer):
+    """Answers each POST with the next of some prepared answers, and remembers how many lines came."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: Callable[[bytes], tuple[int, dict[str, str], bytes]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer = answer
+        self.lines: list[int] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ScriptedServer
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.lines.append(len(body.splitlines()))
+        status, headers, content = self.server.answer(body)
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Silent."""
+
+
+Serve = Callable[[Callable[[bytes], tuple[int, dict[str, str], bytes]]], ScriptedServer]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    servers = []
+
+    def start(answer: Callable[[bytes], tuple[int, dict[str, str], bytes]]) -> ScriptedServer:
+        server = ScriptedServer(answer)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def deliver(url: str, count: int = 1, timeout_s: float = 5) -> Sequence[Refusal]:
+    sink = HttpSink(url, timeout_s=timeout_s)
+    try:
+        return sink.deliver(Batches("http").predictions(count))
+    finally:
+        sink.close()
+
+
+def test_a_port_nobody_listens_on_is_try_again_later() -> None:
+    with pytest.raises(TryAgainLaterError, match="ConnectionError"):
+        deliver(f"http://127.0.0.1:{free_port()}")
+
+
+def test_a_side_that_never_answers_is_given_up_after_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TryAgainLaterError, match="Timeout"):
+        deliver(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.2)
+
+
+@pytest.mark.parametrize(("header", "wait_s"), [({"Retry-After": "7"}, 7), ({}, 1), ({"Retry-After": "soon"}, 1)])
+def test_a_full_side_says_when_to_come_back(serve: Serve, header: dict[str, str], wait_s: float) -> None:
+    server = serve(lambda _: (503, header, b""))
+    with pytest.raises(TryAgainLaterError, match="answered 503") as later:
+        deliver(server.url)
+    assert later.value.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 408, 429, 500, 502])
+def test_what_is_wrong_with_the_other_sides_settings_parks_nothing(serve: Serve, status: int) -> None:
+    server = serve(lambda _: (status, {"Location": "/elsewhere"}, b""))
+    with pytest.raises(TryAgainLaterError, match=f"answered {status}"):
+        deliver(server.url)
+    assert server.lines == [1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"OK", b"{}", b"\xff"),
+        b'{"refused": [{"index": 5, "reason": "case"}]}',
+        b'{"refused": [{"index": -1, "reason": "case"}]}',
+    ],
+)
+def test_a_200_without_a_receipt_is_no_acknowledgement(serve: Serve, body: bytes) -> None:
+    server = serve(lambda _: (200, {}, body))
+    with pytest.raises(TryAgainLaterError, match="without a receipt"):
+        deliver(server.url)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_batch_refused_whole_is_halved_until_the_row_that_spoils_it_is_alone(serve: Serve, status: int) -> None:
+    poison = encode_json("http-5")
+
+    def answer(body: bytes) -> tuple[int, dict[str, str], bytes]:
+        return (status, {}, b"") if poison in body else (200, {}, b'{"refused": []}')
+
+    server = serve(answer)
+    refused = deliver(server.url, count=8)
+    assert list(refused) == [Refusal(6, f"http_{status}")]
+    assert server.lines == [8, 4, 4, 2, 1, 1, 2]
+
+
+def test_a_proxy_meant_for_the_internet_is_not_asked(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(lambda _: (200, {}, b'{"refused": []}'))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert list(deliver(server.url)) == []
+
+
+def test_a_sink_of_another_case_parks_its_rows_with_the_reason(monitoring: MonitoringProcess) -> None:
+    sink = HttpSink(f"{monitoring.url}/", timeout_s=10)
+    batches = Batches("foreign")
+    assert [refusal.reason for refusal in sink.deliver(batches.of([batches.foreign()]))] == ["case"]
+    sink.close()
