@@ -77,6 +77,8 @@ class Front:
         self._predict = predict
         self._admission = admission
         self._shed = metrics.shed
+        # Made once: the more there is to refuse, the less a refusal may cost.
+        self._shed_reply = unavailable("too many requests are in flight", 1.0)
         self._lane = lane
         self._max_body_bytes = max_body_bytes
         self._requests = metrics.requests
@@ -91,7 +93,7 @@ class Front:
             return self._flask_app(environ, start_response)
         if not self._admission.enter():
             self._shed.inc()
-            return _send(start_response, unavailable("too many requests are in flight", 1.0), 1.0)
+            return _send(start_response, self._shed_reply)
         try:
             return self._answer(path, environ, start_response)
         finally:

@@ -8,6 +8,7 @@ given twice, so a cursor never skips a new row: whatever deletes rows writes dow
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 import threading
 from collections import Counter
@@ -19,6 +20,7 @@ from typing import Literal
 import structlog
 import uuid_utils
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from event_backbone.errors import StopError, TryAgainLaterError
 from event_backbone.events import (
@@ -47,10 +49,8 @@ CREATE TABLE IF NOT EXISTS entries (
 );
 CREATE TABLE IF NOT EXISTS identity (journal_id TEXT NOT NULL, given_seq INTEGER NOT NULL);
 """
-_INSERT = (
-    "INSERT INTO entries (seq, event_id, kind, record_id, content_hash, body, appended_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
-)
+#: More than ever meet in one group, and far below SQLite's limit on variables.
+_ROWS_IN_ONE_INSERT = 64
 # Given prediction:<id>, label:<id>: and label:<id>; - the character after ':', so the range holds this record's labels.
 _OF_RECORD = "FROM entries WHERE event_id = ? OR (event_id > ? AND event_id < ?)"
 _SELECT_RECORD = f"SELECT kind {_OF_RECORD}"
@@ -86,6 +86,13 @@ class Kept(Struct, frozen=True):
     new: bool
     content_hash: str
     body: bytes
+
+
+@functools.cache
+def _insert_statement(rows: int) -> str:
+    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows)
+    columns = "seq, event_id, kind, record_id, content_hash, body, appended_at"
+    return f"INSERT INTO entries ({columns}) VALUES {places} ON CONFLICT (event_id) DO NOTHING"  # noqa: S608  # no input
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,7 @@ class Journal:
         # An erased record stands in the log until that is emptied; a killed predecessor may have left one there.
         self._log_must_be_emptied = True
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=16)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._set_up(durability)
         except sqlite3.Error as error:
@@ -161,30 +168,36 @@ class Journal:
         with self._lock, self._reported():
             if self.is_full:
                 raise JournalUnavailableError(f"the journal is at its bound of {self.max_bytes} bytes")
-            kept = self._insert_all(entries)
-            return [self._count(*pair) for pair in zip(entries, kept, strict=True)]
+            first_seq = self._last_seq + 1
+            self._last_seq += len(entries)  # a number whose row does not come about is a gap, which readers expect
+            numbered = list(enumerate(entries, first_seq))
+            all_new = self._insert(numbered) == len(entries)
+            return [self._new(entry) if all_new else self._held(seq, entry) for seq, entry in numbered]
 
-    def _count(self, entry: Entry, kept: Kept) -> Kept:
-        if kept.new:
-            self._rows[entry.kind] += 1
-            self._bytes += len(entry.body) + _ROW_OVERHEAD_BYTES
-        return kept
-
-    def _insert_all(self, entries: Sequence[Entry]) -> list[Kept]:
-        if len(entries) == 1:
-            return [self._insert(entries[0])]  # one statement commits by itself
+    def _insert(self, numbered: Sequence[tuple[int, Entry]]) -> int:
+        """How many rows were new; all are committed when this returns."""
+        if len(numbered) <= _ROWS_IN_ONE_INSERT:
+            return self._insert_at_once(numbered)  # one statement commits by itself
         with self._transaction():
-            return [self._insert(entry) for entry in entries]
+            starts = range(0, len(numbered), _ROWS_IN_ONE_INSERT)
+            return sum(self._insert_at_once(numbered[start : start + _ROWS_IN_ONE_INSERT]) for start in starts)
 
-    def _insert(self, entry: Entry) -> Kept:
-        seq = self._last_seq + 1
-        row = (seq, entry.event_id, entry.kind, entry.record_id, entry.content_hash, entry.body, entry.appended_at)
-        if self._db.execute(_INSERT, row).rowcount == 1:
-            self._last_seq = seq  # a number whose transaction fails is a gap, which readers expect
-            return Kept(True, entry.content_hash, entry.body)
-        query = "SELECT content_hash, body FROM entries WHERE event_id = ?"
-        held = self._db.execute(query, (entry.event_id,)).fetchone()
-        return Kept(False, held[0], held[1])
+    def _insert_at_once(self, numbered: Sequence[tuple[int, Entry]]) -> int:
+        # One statement for all rows: each call into SQLite lets go of the interpreter lock, and under load many threads
+        # stand in line for it.
+        values = [value for seq, entry in numbered for value in (seq, *astuple(entry))]
+        return self._db.execute(_insert_statement(len(numbered)), values).rowcount
+
+    def _held(self, seq: int, entry: Entry) -> Kept:
+        """What is kept under the entry's identity: itself, if it has the number that was meant for it."""
+        query = "SELECT seq, content_hash, body FROM entries WHERE event_id = ?"
+        held_seq, digest, body = self._db.execute(query, (entry.event_id,)).fetchone()
+        return self._new(entry) if held_seq == seq else Kept(False, digest, body)
+
+    def _new(self, entry: Entry) -> Kept:
+        self._rows[entry.kind] += 1
+        self._bytes += len(entry.body) + _ROW_OVERHEAD_BYTES
+        return Kept(True, entry.content_hash, entry.body)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -209,13 +222,14 @@ class Journal:
             with self._transaction():
                 kinds = Counter(kind for (kind,) in self._db.execute(_SELECT_RECORD, keys))
                 if kinds:
-                    kept = self._insert(erasure)
+                    self._last_seq += 1
+                    self._insert_at_once([(self._last_seq, erasure)])
                     self._db.execute(_DELETE_RECORD, keys)
                     self._note_given_seq()
             if kinds:
                 self._log_must_be_emptied = True
                 self._rows -= kinds
-                self._count(erasure, kept)
+                self._new(erasure)
         return kinds.total()
 
     @contextlib.contextmanager
