@@ -180,16 +180,15 @@ class RecordDecoder:
         return faults_in(self._case, payload) or [Fault("(body)", "invalid", "is not a valid record")]
 
 
-def decode_lenient(body: bytes, *, keep_repeated: bool = True) -> tuple[object, Fault | None]:
+def decode_lenient(body: bytes) -> tuple[object, Fault | None]:
     """Decode JSON for the sake of naming faults: what a field can't be is let through so that the field can be named.
 
     That is NaN, Infinity, halves of surrogate pairs, and numbers too long for 64 bits, which are read as infinite. The
-    values of a name that stands more than once come as :class:`Repeated`, or only the last when they are not kept.
-    Everything else that is no JSON in UTF-8 is refused as msgspec refuses it.
+    values of a name that stands more than once come as :class:`Repeated`. Everything else that is no JSON in UTF-8 is
+    refused as msgspec refuses it.
     """
-    hook = _object if keep_repeated else None
     try:
-        return json.loads(body.decode(), parse_int=_whole_number, object_pairs_hook=hook), None
+        return json.loads(body.decode(), parse_int=_whole_number, object_pairs_hook=_object), None
     except RecursionError:
         return None, Fault("(body)", "json", "is nested too deeply")
     except UnicodeError:

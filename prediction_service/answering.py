@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from event_backbone.events import (
 )
 from event_backbone.problems import problem, rejection
 from event_backbone.validation import Record, RecordDecoder, decode_lenient, fault_in_record_id, unknown_field
+from prediction_service.batches import split_batch
 from prediction_service.combining import Combiner
 from prediction_service.journal import Entry, Journal, Kept, entry_of
 from prediction_service.metrics import ServingMetrics
@@ -151,7 +151,7 @@ class PredictionHandlers:
     def predict_batch(self, body: bytes) -> Reply:
         """A JSON array of records, or one record a line: ``results`` in the same order, each with its own status."""
         try:
-            items = self._split(body)
+            items = split_batch(body, at_most=self._max_batch_records)
         except RejectedError as error:
             self._rejections.count(error.faults)
             return rejection(error.faults, "batch")
@@ -174,22 +174,12 @@ class PredictionHandlers:
             return RecordAnswer(200, msgspec.json.decode(body, type=Answer))
         return RecordAnswer(status, detail=msgspec.json.decode(body)["detail"])
 
-    def _split(self, body: bytes) -> list[bytes]:
-        """The elements' own JSON, each to be judged by itself."""
-        items = _elements(body) if body.lstrip()[:1] == b"[" else [line for line in body.splitlines() if line.strip()]
-        if not items:
-            raise RejectedError([Fault("(body)", "missing", "holds no record")])
-        if len(items) > self._max_batch_records:
-            message = f"holds {len(items)} records; at most {self._max_batch_records} are taken at once"
-            raise RejectedError([Fault("(body)", "length", message)])
-        return items
-
     # Labels -------------------------------------------------------------------------------------------------------
 
     def take_labels(self, body: bytes) -> Reply:
         """One label, a JSON array of them, or one a line; good ones are kept beside bad neighbours."""
         try:
-            items = self._split(body)
+            items = split_batch(body, at_most=self._max_batch_records)
         except RejectedError as error:
             return rejection(error.faults, "body")
         entries: list[Entry] = []
@@ -234,18 +224,6 @@ class PredictionHandlers:
             faults.append(Fault("labelled_at", "format", "must be an RFC 3339 time with an offset"))
         unknown = sorted(set(payload) - {"record_id", "label", "labelled_at"})
         return faults + [unknown_field(name, "is not a field of a label") for name in unknown]
-
-
-def _elements(body: bytes) -> list[bytes]:
-    """The elements of a JSON array; what the strict reading refuses but can be named spoils only its own element."""
-    try:
-        return [bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
-    except (msgspec.DecodeError, RecursionError):
-        items, fault = decode_lenient(body, keep_repeated=False)
-    if fault is not None:
-        raise RejectedError([fault])
-    assert isinstance(items, list)
-    return [json.dumps(item).encode() for item in items]
 
 
 def _is_time(value: object) -> bool:

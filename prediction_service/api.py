@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_swagger_ui import get_swaggerui_blueprint
 from msgspec import json
 from prometheus_client import CollectorRegistry
-from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from event_backbone.case import Case
 from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
@@ -19,7 +19,7 @@ from event_backbone.problems import CONTENT_TYPE, problem, rejection
 from event_backbone.validation import fault_in_record_id
 from prediction_service.answering import PredictionHandlers, Reply
 from prediction_service.form import CaseForm, Field
-from prediction_service.front import failed, retry_after_header, too_large, unavailable
+from prediction_service.front import failed, retry_after_header, unavailable
 from prediction_service.journal import Journal, JournalReader
 from prediction_service.openapi import openapi_document
 from prediction_service.status import ReplicaStatus
@@ -43,13 +43,12 @@ def build_api(
 ) -> Flask:
     """The Flask application; everything it needs is given, nothing is global."""
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
-    app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes  # what is larger never comes here
     _add_predictions(app, handlers)
     _add_stored_predictions(app, case, journal, status)
     _add_probes(app, status, registry)
     _add_pages(app, case, handlers, max_body_bytes)
-    _add_errors(app, max_body_bytes)
+    _add_errors(app)
     return app
 
 
@@ -176,7 +175,7 @@ def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_by
     app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": case.title}))
 
 
-def _add_errors(app: Flask, max_body_bytes: int) -> None:
+def _add_errors(app: Flask) -> None:
     @app.errorhandler(TryAgainLaterError)
     def later(error: TryAgainLaterError) -> ResponseReturnValue:
         reply = unavailable(str(error), error.retry_after_s)
@@ -185,10 +184,6 @@ def _add_errors(app: Flask, max_body_bytes: int) -> None:
     @app.errorhandler(RejectedError)
     def rejected(error: RejectedError) -> ResponseReturnValue:
         return _render(rejection(error.faults, "request"))
-
-    @app.errorhandler(RequestEntityTooLarge)
-    def larger(_error: RequestEntityTooLarge) -> ResponseReturnValue:
-        return _render(too_large(max_body_bytes))
 
     @app.errorhandler(InternalServerError)
     def broken(_error: InternalServerError) -> ResponseReturnValue:

@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -29,15 +30,9 @@ log = structlog.get_logger()
 #: Answered whatever the load is: somebody who asks how the service feels must get an answer.
 PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
 
-_STATUS_LINES = {
-    200: "200 OK",
-    400: "400 Bad Request",
-    409: "409 Conflict",
-    413: "413 Content Too Large",
-    422: "422 Unprocessable Content",
-    500: "500 Internal Server Error",
-    503: "503 Service Unavailable",
-}
+_MOST_DRAINED_BYTES = 16 * 1024 * 1024
+
+_STATUS_LINES = {code: f"{code} {HTTPStatus(code).phrase}" for code in (200, 400, 409, 413, 422, 500, 503)}
 
 
 class Admission:
@@ -112,12 +107,11 @@ class Front:
         return answer
 
     def _answer_in_flask(self, environ: WSGIEnvironment, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
-        if not environ.get("CONTENT_LENGTH"):
-            # Flask cuts a body without a length at its limit and takes the rest for all there is.
-            body = read_body(environ, self._max_body_bytes)
-            if body is None:
-                return "413", _send(start_response, too_large(self._max_body_bytes))
-            environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        # Read here, because Flask cuts a body without a length at its limit and takes that for all there is.
+        body = read_body(environ, self._max_body_bytes)
+        if body is None:
+            return "413", _send(start_response, too_large(self._max_body_bytes))
+        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         statuses: list[str] = []
 
         def noting(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -177,9 +171,18 @@ def too_large(max_body_bytes: int) -> Reply:
 
 
 def read_body(environ: WSGIEnvironment, max_body_bytes: int) -> bytes | None:
-    """The request's body, or ``None`` when it is larger than allowed; a body without a length is read up to there."""
-    length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdigit() and int(length) > max_body_bytes:
-        return None
-    body: bytes = environ["wsgi.input"].read(max_body_bytes + 1)
-    return None if len(body) > max_body_bytes else body
+    """The request's body, with or without a length, or ``None`` when it is larger than allowed."""
+    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
+    if not (length.isdigit() and int(length) > max_body_bytes):
+        body: bytes = stream.read(max_body_bytes + 1)
+        if len(body) <= max_body_bytes:
+            return body
+    _drain(stream)
+    return None
+
+
+def _drain(stream: Any) -> None:
+    """Read on for a while: a sender whose connection closes while it sends never sees the answer."""
+    left = _MOST_DRAINED_BYTES
+    while left > 0 and (chunk := stream.read(min(left, 64 * 1024))):
+        left -= len(chunk)
