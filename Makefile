@@ -8,9 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # What `make run` is told: CASE=housing, RECORDS=6000 (then it ends by itself), DATA_DIR=folder, SEED=3, RATE=100, SCENARIO=name.
-CASE ?= census
-export CASE
-$(foreach name,RECORDS DATA_DIR SEED RATE SCENARIO,$(if $($(name)),$(eval export $(name))))
+# What is not told here comes from the environment, .env or the default.
+$(foreach name,CASE RECORDS DATA_DIR SEED RATE SCENARIO,$(if $($(name)),$(eval export $(name))))
 
 # No dependency phones home.
 export DO_NOT_TRACK := true
@@ -48,18 +47,20 @@ faults: install  ## the fault suite alone: processes are killed in the middle of
 lint: install  ## formatter, linter and type checker, without changing anything
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy event_backbone prediction_service monitoring_service stream_generator training local_stack benchmarks
+	$(BIN)/mypy event_backbone prediction_service monitoring_service stream_generator training local_stack benchmarks docs/generate.py
 
 format: install  ## let the formatter and the linter mend what they can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 train: install  ## train and register a champion for CASE
-	$(BIN)/train-model --case $(CASE) $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+	$(BIN)/train-model
 
-bench: install train  ## the numbers the README quotes, as ratios measured in one run
-	$(BIN)/python -m benchmarks.serving --stream var/$(CASE)/splits/stream.jsonl
-	$(BIN)/python -m benchmarks.overload --stream var/$(CASE)/splits/stream.jsonl
+bench: install  ## the numbers the README quotes, as ratios measured in one run
+	$(BIN)/train-model --case census --if-needed
+	$(BIN)/python -m benchmarks.serving --stream var/census/splits/stream.jsonl
+	$(BIN)/python -m benchmarks.overload --stream var/census/splits/stream.jsonl
+	$(BIN)/python -m benchmarks.undrifted_windows
 
 lock: install  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11 \

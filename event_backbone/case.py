@@ -317,4 +317,9 @@ def find_case(name: str, cases_dir: Path) -> Case:
         there = sorted(file.stem for file in cases_dir.glob("*.yaml") if "." not in file.stem)
         message = f"no such case in {cases_dir}; there are: {', '.join(there) or 'none'}"
         raise SettingsError(f"case {name!r}", [Fault("CASE", "unknown", message)])
-    return load_case(path)
+    case = load_case(path)
+    if case.name != name:
+        # A copied case file would otherwise take over the models and the state of the case it was copied from.
+        message = f"the file is called {path.name}, so the name must be {name!r}, not {case.name!r}"
+        raise SettingsError(str(path), [Fault("name", "file_name", message)])
+    return case

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from event_backbone.case import Case, find_case
@@ -29,6 +29,12 @@ class Settings(BaseSettings):
         description="folder for journals and monitoring state; the case's folder below STATE_DIR if not given",
     )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
+
+    @field_validator("run_dir", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        """``RUN_DIR=`` must not mean the working directory."""
+        return value or None
 
     def load_case(self) -> Case:
         return find_case(self.case, self.cases_dir)

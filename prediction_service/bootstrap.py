@@ -18,6 +18,7 @@ from prediction_service.front import Admission, Front
 from prediction_service.journal import Journal
 from prediction_service.metrics import ReplicaCollector, ServingMetrics
 from prediction_service.rejections import RejectionLog
+from prediction_service.relay_state import read_relay_state
 from prediction_service.settings import ServingSettings, SidecarSettings
 from prediction_service.sidecar import Sidecar
 from prediction_service.sinks import open_sinks
@@ -63,7 +64,13 @@ def build_serving(settings: ServingSettings, case: Case, draining: Draining) -> 
     """Build one server; called in the process that serves."""
     metrics = ServingMetrics(CollectorRegistry(), case)
     slot, slot_lock = claim_slot(settings.journals_dir)
-    journal = Journal(slot / JOURNAL_FILE, max_bytes=settings.journal_max_bytes, durability=settings.durability)
+    sinks = read_relay_state(slot / RELAY_FILE) or {}
+    journal = Journal(
+        slot / JOURNAL_FILE,
+        max_bytes=settings.journal_max_bytes,
+        durability=settings.durability,
+        delivered_seq=max((sink.delivered_seq for sink in sinks.values()), default=0),
+    )
     champion = ServingChampion(BundleShelf(settings.bundles_dir), case, metrics)
     rejections = RejectionLog(case, metrics)
     status = ReplicaStatus(case, journal, slot / RELAY_FILE, champion, draining)

@@ -27,15 +27,25 @@ class ChampionFollower:
         self._shelf = shelf
         self._name = registered_name
         self._refused: RegisteredBundle | None = None
+        self._checked: RegisteredBundle | None = None
 
     def follow(self) -> None:
         """Look at the alias once."""
         try:
             wanted = self._registry.resolve(self._name, CHAMPION_ALIAS)
-            if wanted is not None and wanted not in (self._refused, self._shelf.current()):
+            if wanted is not None and wanted not in (self._refused, self._in_place()):
                 self._change_to(wanted)
         except TryAgainLaterError as error:
             log.warning("registry_away", error=str(error))
+
+    def _in_place(self) -> RegisteredBundle | None:
+        """The current bundle, if this follower has checked it: a start fetches a damaged one anew."""
+        try:
+            current = self._shelf.current()
+        except BrokenBundleError as error:
+            log.warning("pointer_broken", error=str(error))
+            return None
+        return current if current == self._checked else None
 
     def _change_to(self, wanted: RegisteredBundle) -> None:
         try:
@@ -45,6 +55,7 @@ class ChampionFollower:
             self._refused = wanted
             log.error("bundle_refused", version=wanted.model.version, error=str(error))
             return
+        self._checked = wanted
         self._shelf.repoint(wanted)
         log.info("bundle_current", version=wanted.model.version, bundle=wanted.bundle_sha256[:12])
 
@@ -62,19 +73,26 @@ class ServingChampion:
         self.fault: str | None = "no champion has been fetched yet"
 
     def refresh(self) -> None:
-        """Load what the pointer says if it changed; a bundle that fails leaves the present scorer answering."""
+        """Load what the pointer says if it changed; a bundle that fails leaves the present scorer answering.
+
+        With no scorer at all, a bundle that failed is tried again: the sidecar may have fetched it anew.
+        """
         with self._loading:
             try:
                 wanted = self._shelf.current()
-                if wanted is None or wanted == self._seen:
+                if wanted is None or (wanted == self._seen and self.scorer is not None):
                     return
                 self._seen = wanted
                 bundle = open_bundle(self._shelf.path_of(wanted.bundle_sha256), wanted.bundle_sha256)
                 self._use(Scorer(bundle, wanted.model, self._case))
             except BrokenBundleError as error:
-                self.fault = str(error)
-                self._metrics.model_load_failures.inc()
-                log.error("model_refused", error=str(error))
+                self._report(str(error))
+
+    def _report(self, fault: str) -> None:
+        if fault != self.fault:
+            self._metrics.model_load_failures.inc()
+            log.error("model_refused", error=fault)
+        self.fault = fault
 
     def _use(self, scorer: Scorer) -> None:
         self.scorer, self.fault = scorer, None

@@ -1,6 +1,6 @@
 """Work that callers bring at the same moment, done as one group.
 
-Scoring eight records at once and committing them together costs little more than one, and waiting a fixed time to fill
+Scoring eight records at once and committing them together costs about three times one, and waiting a fixed time to fill
 a group only hurts. So nobody waits for company: whoever holds the lock takes all that is queued at that moment, and the
 others find theirs done.
 """

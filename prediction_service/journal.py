@@ -51,8 +51,9 @@ CREATE TABLE IF NOT EXISTS identity (journal_id TEXT NOT NULL, given_seq INTEGER
 """
 #: More than ever meet in one group, and far below SQLite's limit on variables.
 _ROWS_IN_ONE_INSERT = 64
-# Given prediction:<id>, label:<id>: and label:<id>; - the character after ':', so the range holds this record's labels.
-_OF_RECORD = "FROM entries WHERE event_id = ? OR (event_id > ? AND event_id < ?)"
+# Given prediction:<id>, label:<id>:, label:<id>; and <id>. ';' is the character after ':', so the range holds this
+# record's labels; an id may hold ':' itself, so the range may hold those of a longer id too.
+_OF_RECORD = "FROM entries WHERE event_id = ? OR (event_id > ? AND event_id < ? AND record_id = ?)"
 _SELECT_RECORD = f"SELECT kind {_OF_RECORD}"
 _DELETE_RECORD = f"DELETE {_OF_RECORD}"
 #: Length of the write-ahead log from which it is made to start anew: 64 MiB in pages of 4 KiB.
@@ -125,7 +126,14 @@ class Journal:
     Thread-safety: any thread may call anything.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int, durability: Durability = "process") -> None:
+    def __init__(
+        self, path: Path, *, max_bytes: int, durability: Durability = "process", delivered_seq: int = 0
+    ) -> None:
+        """``delivered_seq`` is the highest number a sink has.
+
+        A power cut may take rows that were delivered already; their numbers must not be given to others, which would
+        lie below the cursor.
+        """
         self.path = path
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
@@ -135,6 +143,7 @@ class Journal:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._set_up(durability)
+            self._last_seq = max(_last_seq(self._db), delivered_seq)
         except sqlite3.Error as error:
             raise StopError(f"{path} can't be used as a journal: {error}") from error
 
@@ -146,7 +155,6 @@ class Journal:
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.executescript(_SCHEMA)
         self.journal_id = self._identity()
-        self._last_seq = _last_seq(self._db)
         self._rows = Counter(dict(self._db.execute("SELECT kind, count(*) FROM entries GROUP BY kind")))
         self._bytes = self._measure()
 
@@ -216,7 +224,7 @@ class Journal:
         Returns:
             How many rows were removed; 0 leaves the journal unchanged.
         """
-        keys = (f"prediction:{record_id}", f"label:{record_id}:", f"label:{record_id};")
+        keys = (f"prediction:{record_id}", f"label:{record_id}:", f"label:{record_id};", record_id)
         erasure = entry_of(Erasure(record_id=record_id, case=case, erased_at=utc_now()))
         with self._lock, self._reported():
             with self._transaction():

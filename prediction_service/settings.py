@@ -44,7 +44,7 @@ class ServingSettings(ReplicaSettings):
     )
 
     server_threads: int = Field(
-        default=40,
+        default=24,
         ge=1,
         le=1000,
         description="threads for requests; those above MAX_IN_FLIGHT say 503 and answer probes",

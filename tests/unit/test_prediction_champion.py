@@ -74,6 +74,33 @@ def test_the_pointer_follows_the_alias(
         assert current_version(shelf) == version
 
 
+def test_a_bundle_that_was_damaged_is_fetched_anew_at_a_start(
+    follower: ChampionFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path, metrics: ServingMetrics
+) -> None:
+    registry.release(tmp_path / "1", made_case())
+    follower.follow()
+    current = shelf.current()
+    assert current is not None
+    (shelf.path_of(current.bundle_sha256) / "model.onnx").write_bytes(b"damaged")
+    serving = ServingChampion(shelf, made_case(), metrics)
+    serving.refresh()
+    assert serving.scorer is None
+
+    ChampionFollower(registry, shelf, MODEL.name).follow()
+    serving.refresh()
+    assert serving.scorer is not None
+
+
+def test_a_pointer_that_nobody_can_read_is_written_anew(
+    follower: ChampionFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path
+) -> None:
+    registry.release(tmp_path / "1", made_case())
+    follower.follow()
+    (tmp_path / "bundles" / "current").write_bytes(b"{")
+    follower.follow()
+    assert current_version(shelf) == "1"
+
+
 def test_a_champion_that_is_here_already_is_not_fetched_again(
     follower: ChampionFollower, registry: Registry, tmp_path: Path
 ) -> None:

@@ -175,6 +175,19 @@ def test_a_number_is_not_given_again_after_erasing_the_newest(journal: Journal, 
         assert seqs(reader) == [5]
 
 
+def test_a_number_that_a_sink_has_seen_is_not_given_again_after_a_power_cut_took_its_row(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "cut.sqlite", max_bytes=1 << 30, delivered_seq=41)) as journal:
+        keep_predictions(journal, [1])
+        with closing(JournalReader(journal.path)) as reader:
+            assert seqs(reader) == [42]
+
+
+def test_erasing_an_id_leaves_the_labels_of_a_longer_id_alone(journal: Journal, reader: JournalReader) -> None:
+    keep(journal, label("a"), label("a:b"))
+    assert journal.erase("a", "shop") == 1
+    assert [row.event.record_id for row in reader.after(0, limit=9) if isinstance(row.event, Label)] == ["a:b"]
+
+
 def test_numbers_rise_in_the_order_of_the_calls(journal: Journal, reader: JournalReader) -> None:
     keep_predictions(journal, [3])
     keep_predictions(journal, [1, 2])
