@@ -1,7 +1,8 @@
 """Run a WSGI application under granian with one worker: the one way our services listen.
 
 What granian leaves open is closed here: a port in use is an error at start, a worker never outlives its parent, SIGTERM
-lets readiness fall before the listener closes, and the application is closed before its process exits.
+lets readiness fall before the listener closes, the application is closed before its process exits, and pages of another
+origin are refused.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from event_backbone.browser_guard import BrowserGuard
 from event_backbone.errors import Fault, SettingsError, StreamgaugeError
+from event_backbone.settings import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -95,7 +98,7 @@ def serve(
     failed_to_build = multiprocessing.get_context("fork").Event()
     parent_pid = os.getpid()
 
-    def load() -> Application:
+    def load() -> BrowserGuard:
         die_with_parent(parent_pid)
         # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
         os.setpgid(0, 0)
@@ -107,7 +110,7 @@ def serve(
             sys.exit(1)
         # granian's workers never run atexit; multiprocessing's finalizers do run.
         Finalize(None, application.close, exitpriority=0)
-        return application
+        return BrowserGuard(application, {*LOOPBACK_HOSTS, host})
 
     class DrainingServer(MPServer):
         def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
