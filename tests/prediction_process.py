@@ -18,7 +18,8 @@ import requests
 from monitoring_process import free_port, poll_until
 from prediction_world import install_champion
 
-NO_SIDECAR = "http://127.0.0.1:9"
+#: Nobody listens there: a server needs neither registry nor monitoring.
+NOBODY = "http://127.0.0.1:9"
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,31 @@ class PredictionProcess:
             **os.environ,
             **places,
             "PREDICTION_PORT": str(self.port),
-            "SINKS": NO_SIDECAR,
-            "MLFLOW_TRACKING_URI": NO_SIDECAR,
+            "SINKS": NOBODY,
+            "MLFLOW_TRACKING_URI": NOBODY,
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start and wait until it is ready."""
+        self.launch()
+        poll_until(lambda: requests.get(f"{self.url}/readyz", timeout=1).ok, 30)
+
+    def launch(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "prediction_service"], env=self.environment, stdout=log, stderr=log
             )
-        poll_until(lambda: requests.get(f"{self.url}/readyz", timeout=1).ok, 30)
 
-    def ask_to_stop(self) -> None:
+    @property
+    def pid(self) -> int:
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        return self._process.pid
+
+    def ask_to_stop(self, by: signal.Signals = signal.SIGTERM) -> None:
+        assert self._process is not None
+        self._process.send_signal(by)
 
     def exit_code(self, timeout_s: float = 20) -> int:
         """Wait for the end; a process that does not end is killed and fails the test."""
