@@ -196,7 +196,7 @@ def test_without_a_champion_it_starts_and_says_so_and_takes_the_first_that_comes
     (bundles / "current").unlink()
     try:
         server.launch()
-        poll_until(lambda: server.send("GET", "/livez").status == 200, 20)
+        poll_until(lambda: requests.get(f"{server.url}/livez", timeout=1).ok, 20)
         refused = server.predict(made_record())
         assert (refused.status, refused.headers["retry-after"]) == (503, "2")
         assert "model" in server.send("GET", "/readyz").json()["faults"]
