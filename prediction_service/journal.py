@@ -56,6 +56,8 @@ _ROWS_IN_ONE_INSERT = 64
 _OF_RECORD = "FROM entries WHERE event_id = ? OR (event_id > ? AND event_id < ? AND record_id = ?)"
 _SELECT_RECORD = f"SELECT kind {_OF_RECORD}"
 _DELETE_RECORD = f"DELETE {_OF_RECORD}"
+#: Under constant load; three or four pages each, so that the log stays near its limit below.
+_COMMITS_BETWEEN_CHECKPOINTS = 4096
 #: Length of the write-ahead log from which it is made to start anew: 64 MiB in pages of 4 KiB.
 _LOG_RESTART_PAGES = 16 * 1024
 #: What a row costs beyond its body: its other columns and its entry in the index.
@@ -139,6 +141,7 @@ class Journal:
         self._lock = threading.Lock()
         # An erased record stands in the log until that is emptied; a killed predecessor may have left one there.
         self._log_must_be_emptied = True
+        self._commits = self._commits_moved = self._commits_seen = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -193,6 +196,7 @@ class Journal:
     def _insert_at_once(self, numbered: Sequence[tuple[int, Entry]]) -> int:
         # One statement for all rows: each call into SQLite lets go of the interpreter lock, and under load many threads
         # stand in line for it.
+        self._commits += 1
         values = [value for seq, entry in numbered for value in (seq, *astuple(entry))]
         return self._db.execute(_insert_statement(len(numbered)), values).rowcount
 
@@ -209,6 +213,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._commits += 1
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -275,7 +280,20 @@ class Journal:
         self._db.execute("UPDATE identity SET given_seq = ?", (self._last_seq,))
 
     def maintain(self) -> None:
-        """Checkpoint the write-ahead log and measure the file; called by a background thread every second."""
+        """Checkpoint the write-ahead log if it is time, and measure the file; called by a thread each second."""
+        if self._checkpoint_is_due():
+            self._checkpoint()
+        with self._lock:
+            self._bytes = self._measure()
+
+    def _checkpoint_is_due(self) -> bool:
+        """After many commits, or in a pause: while a checkpoint waits for the disk, appends are slower."""
+        waiting, paused = self._commits - self._commits_moved, self._commits == self._commits_seen
+        self._commits_seen = self._commits
+        return self._log_must_be_emptied or waiting >= _COMMITS_BETWEEN_CHECKPOINTS or (paused and waiting > 0)
+
+    def _checkpoint(self) -> None:
+        self._commits_moved = self._commits
         # On a connection of its own: a checkpoint on the writer's would hold every append for the length of its fsyncs.
         with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=0.1)) as beside:
             _, log_pages, _ = beside.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -288,7 +306,6 @@ class Journal:
                     # Under load there is always something new in the log, so it never starts anew by itself. With
                     # appends held back, the little that came meanwhile is moved, and the next append starts it anew.
                     beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                self._bytes = self._measure()
 
     def _measure(self) -> int:
         """Bytes in use: pages without the free ones, and the write-ahead log not counted twice."""
