@@ -32,20 +32,34 @@ PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
 
 _MOST_DRAINED_BYTES = 16 * 1024 * 1024
 
+#: How long fewer requests are let in after one was refused.
+STRAIN_S = 1.0
+
 _STATUS_LINES = {code: f"{code} {HTTPStatus(code).phrase}" for code in (200, 400, 409, 413, 422, 500, 503)}
 
 
 class Admission:
-    """At most ``limit`` requests at once. Thread-safe."""
+    """At most ``limit`` requests at once, and half as many for ``STRAIN_S`` after one was refused. Thread-safe.
 
-    def __init__(self, limit: int) -> None:
+    A moment's crowd of ``limit`` is answered. When more come than can be answered, though, every place that is taken is
+    a wait for whoever takes the last one; fewer places answer as many requests and keep that wait short.
+    """
+
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
+        self._strained_limit = max(1, limit // 2)
+        self._clock = clock
+        self._strained_until = -math.inf
         self._lock = threading.Lock()
         self.in_flight = 0
 
     def enter(self) -> bool:
         with self._lock:
-            if self.in_flight >= self._limit:
+            strained = self._clock() < self._strained_until
+            if self.in_flight >= (self._strained_limit if strained else self._limit):
+                if not strained:
+                    # Not prolonged by refusals meanwhile: clients that never pause would keep it up for ever.
+                    self._strained_until = self._clock() + STRAIN_S
                 return False
             self.in_flight += 1
             return True

@@ -71,7 +71,11 @@ class Sidecar:
         for slot in slots_with_a_journal(self._journals_dir):
             if slot not in self._locks and (lock := try_lock(slot / "relay.lock")) is not None:
                 self._locks[slot] = lock
-                self._relay_slot(slot)
+                try:
+                    self._relay_slot(slot)
+                except Exception:  # the sidecar's border: this slot is tried again, the others go on
+                    log.exception("slot_not_relayed", slot=slot.name)
+                    self._locks.pop(slot).release()
 
     def _relay_slot(self, slot: Path) -> None:
         sinks = self._open_all_sinks()
