@@ -93,6 +93,17 @@ def test_one_id_twice_in_a_batch_is_stored_once(journal: Journal, reader: Journa
     assert journal.row_counts() == {"prediction": 2}
 
 
+def test_a_large_batch_with_known_and_repeated_ids_tells_each_of_them_apart(
+    journal: Journal, reader: JournalReader
+) -> None:
+    keep_predictions(journal, range(0, 300, 3))
+    batch = [prediction(f"r{number}") for number in [*range(300), *range(300)]]
+    new = [kept.new for kept in keep(journal, *batch)]
+    assert new == [number % 3 != 0 for number in range(300)] + [False] * 300
+    assert len(seqs(reader)) == 300
+    assert journal.row_counts() == {"prediction": 300}
+
+
 def test_labels_of_one_record_with_other_times_or_values_are_all_kept(journal: Journal) -> None:
     labels = [label(), label(value="no"), label(at="2026-01-02T00:00:00.000000Z"), label()]
     assert [kept.new for kept in keep(journal, *labels)] == [True, True, True, False]
@@ -188,6 +199,15 @@ def test_erasing_an_id_leaves_the_labels_of_a_longer_id_alone(journal: Journal, 
     assert [row.event.record_id for row in reader.after(0, limit=9) if isinstance(row.event, Label)] == ["a:b"]
 
 
+def test_numbers_a_sink_has_seen_are_not_given_again_when_a_power_cut_took_their_rows(tmp_path: Path) -> None:
+    with (
+        closing(Journal(tmp_path / "journal.sqlite", max_bytes=PLENTY, delivered_seq=41)) as journal,
+        closing(JournalReader(journal.path)) as reader,
+    ):
+        keep_predictions(journal, [1])
+        assert seqs(reader) == [42]
+
+
 def test_numbers_rise_in_the_order_of_the_calls(journal: Journal, reader: JournalReader) -> None:
     keep_predictions(journal, [3])
     keep_predictions(journal, [1, 2])
@@ -249,6 +269,19 @@ def test_at_its_bound_it_refuses_and_takes_again_after_trimming(tmp_path: Path) 
         assert fill(journal) > 100
 
 
+def test_under_constant_load_the_log_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prediction_service.journal._COMMITS_BETWEEN_CHECKPOINTS", 20)
+    monkeypatch.setattr("prediction_service.journal._LOG_RESTART_PAGES", 50)
+    log = tmp_path / "journal.sqlite-wal"
+    with closing(Journal(tmp_path / "journal.sqlite", max_bytes=PLENTY)) as journal:
+        journal.maintain()
+        for number in range(1000):
+            keep_predictions(journal, [number])
+            if number % 10 == 0:
+                journal.maintain()  # in between there is always something new
+        assert log.stat().st_size < 1_000_000
+
+
 def test_the_bound_holds_for_the_file_on_disk_too(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "journal.sqlite", max_bytes=512 * 1024)) as journal:
         fill(journal)
@@ -284,6 +317,12 @@ def test_erasing_removes_the_prediction_and_its_labels_and_tells_the_sinks(
     ]
     assert reader.prediction("r1") is None
     assert journal.row_counts() == {"prediction": 1, "label": 2, "erasure": 1}
+
+
+def test_erasing_an_id_leaves_longer_ids_alone(journal: Journal) -> None:
+    keep(journal, *(label(record_id) for record_id in ("r1", "r1:a", "r1:", "r", "r10")))
+    assert journal.erase("r1", "garden") == 1
+    assert journal.row_counts() == {"label": 4, "erasure": 1}
 
 
 def test_erasing_what_is_not_there_changes_nothing(journal: Journal, reader: JournalReader) -> None:

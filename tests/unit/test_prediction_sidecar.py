@@ -1,0 +1,148 @@
+"""The sidecar: relays every journal that nobody else relays, whatever goes wrong with one of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from prediction_world import prediction
+
+from event_backbone.bundle import BundleShelf
+from event_backbone.events import Envelope
+from event_backbone.memory_registry import MemoryRegistry
+from event_backbone.ports import Refusal
+from prediction_service.champion import ChampionFollower
+from prediction_service.journal import Journal, entry_of
+from prediction_service.sidecar import Sidecar
+from prediction_service.sinks import MemorySink
+from prediction_service.slots import try_lock
+
+PATIENCE_S = 20
+
+
+class WatchedSink(MemorySink):
+    """Lets a test wait until an event has come; ``trouble`` holds errors for the first deliveries."""
+
+    def __init__(self, name: str = "memory") -> None:
+        super().__init__(name)
+        self.trouble: list[Exception] = []
+        self.closed = threading.Event()
+        self._came = threading.Condition()
+
+    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+        if self.trouble:
+            raise self.trouble.pop()
+        refused = super().deliver(batch)
+        with self._came:
+            self._came.notify_all()
+        return refused
+
+    def wait_for(self, *record_ids: str) -> None:
+        def has_all() -> bool:
+            return set(record_ids) <= {envelope.event.record_id for envelope in self.kept.values()}
+
+        with self._came:
+            assert self._came.wait_for(has_all, PATIENCE_S)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class World:
+    """Journals, sinks and a sidecar between them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.journals = folder / "journals"
+        self.sinks = [WatchedSink()]
+        follower = ChampionFollower(MemoryRegistry(), BundleShelf(folder / "bundles"), "streamgauge-garden")
+        self.sidecar = Sidecar(self.journals, lambda: list(self.sinks), follower, batch_rows=10, follow_interval_s=60)
+
+    def keep(self, slot: str, *record_ids: str) -> None:
+        with closing(Journal(self.journals / slot / "journal.sqlite", max_bytes=2**30)) as journal:
+            journal.append([entry_of(prediction(record_id)) for record_id in record_ids])
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        thread = threading.Thread(target=self.sidecar.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.sidecar.stop()
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_every_journal_is_relayed_also_one_that_comes_later(world: World) -> None:
+    world.keep("00", "a")
+    world.keep("01", "b")
+    with world.running():
+        world.sinks[0].wait_for("a", "b")
+        world.keep("02", "c")
+        world.sinks[0].wait_for("c")
+        world.keep("00", "d")
+        world.sinks[0].wait_for("d")
+    assert world.sinks[0].closed.is_set()
+
+
+def test_a_sink_that_is_away_holds_up_no_other(world: World) -> None:
+    away, there = WatchedSink("away"), WatchedSink("there")
+    away.away = "cable cut"
+    world.sinks = [away, there]
+    world.keep("00", "a")
+    with world.running():
+        there.wait_for("a")
+    assert away.kept == {}
+
+
+@pytest.mark.parametrize("error", [ValueError("not JSON"), KeyError("refused"), RuntimeError("what now")])
+def test_an_error_nobody_expected_does_not_end_a_relay(world: World, error: Exception) -> None:
+    world.sinks[0].trouble = [error]
+    world.keep("00", "a")
+    with world.running():
+        world.sinks[0].wait_for("a")
+
+
+def test_a_journal_another_sidecar_relays_is_left_alone_until_that_one_is_gone(world: World) -> None:
+    world.keep("00", "a")
+    world.keep("01", "b")
+    lock = try_lock(world.journals / "00" / "relay.lock")
+    assert lock is not None
+    with world.running():
+        world.sinks[0].wait_for("b")
+        assert len(world.sinks[0].kept) == 1
+        lock.release()
+        world.sinks[0].wait_for("a")
+
+
+def test_a_slot_that_can_not_be_relayed_now_is_tried_again_and_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.keep("00", "a")
+    world.keep("01", "b")
+    relay_slot: Callable[[Path], None] = world.sidecar._relay_slot
+    failures = [OSError("disk full")]
+
+    def fail_once(slot: Path) -> None:
+        if slot.name == "00" and failures:
+            raise failures.pop()
+        relay_slot(slot)
+
+    monkeypatch.setattr(world.sidecar, "_relay_slot", fail_once)
+    with world.running():
+        world.sinks[0].wait_for("a", "b")
+
+
+def test_after_its_end_another_sidecar_may_take_over(world: World) -> None:
+    world.keep("00", "a")
+    with world.running():
+        world.sinks[0].wait_for("a")
+    assert try_lock(world.journals / "00" / "relay.lock") is not None
