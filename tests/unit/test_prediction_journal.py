@@ -269,7 +269,7 @@ def test_at_its_bound_it_refuses_and_takes_again_after_trimming(tmp_path: Path) 
         assert fill(journal) > 100
 
 
-def test_under_constant_load_the_log_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_whose_rows_have_moved_to_the_file_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prediction_service.journal._COMMITS_BETWEEN_CHECKPOINTS", 20)
     monkeypatch.setattr("prediction_service.journal._LOG_RESTART_PAGES", 50)
     log = tmp_path / "journal.sqlite-wal"
@@ -278,7 +278,7 @@ def test_under_constant_load_the_log_starts_anew(tmp_path: Path, monkeypatch: py
         for number in range(1000):
             keep_predictions(journal, [number])
             if number % 10 == 0:
-                journal.maintain()  # in between there is always something new
+                journal.maintain()
         assert log.stat().st_size < 1_000_000
 
 
