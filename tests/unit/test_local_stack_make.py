@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,11 @@ except KeyboardInterrupt:
 def test_the_run_ends_when_make_alone_is_signalled(number: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "child.py").write_text(_CHILD)
     (tmp_path / "Makefile").write_text(f"run:\n\t@{sys.executable} child.py; echo ended $$? | tee ended\n")
-    make = subprocess.Popen(["make", "run"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    # The tests may themselves be run by make, whose level and flags are not meant for this one.
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    make = subprocess.Popen(
+        ["make", "run"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert make.stdout is not None
     assert make.stdout.readline() == "up\n"
     started_at = time.monotonic()
