@@ -23,7 +23,7 @@ def free_port() -> int:
         return port
 
 
-def poll_until(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+def poll_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "an answer") -> Any:
     """The first true answer of ``condition``; an assertion that tells its last answer or error when there is none."""
     deadline, last = time.monotonic() + timeout_s, None
     while time.monotonic() < deadline:
@@ -31,10 +31,10 @@ def poll_until(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
             last = condition()
             if last:
                 return last
-        except (requests.RequestException, AssertionError, KeyError, TypeError) as error:
+        except (requests.RequestException, OSError, AssertionError, KeyError, TypeError) as error:
             last = error
         time.sleep(0.05)
-    raise AssertionError(f"not within {timeout_s:g} s; last: {last!r}")
+    raise AssertionError(f"not within {timeout_s:g} s: {what}; last: {last!r}")
 
 
 def children_of(pid: int) -> list[int]:

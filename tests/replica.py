@@ -7,17 +7,17 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import requests
+from monitoring_process import free_port, poll_until
 from monitoring_world import made_class, made_record, made_score
 
 from prediction_service.journal import JournalReader
@@ -29,36 +29,9 @@ COMMANDS = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def poll_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
-    """The first true value of ``condition``; after ``timeout_s`` a failure that shows its last error or value."""
-    deadline, last = time.monotonic() + timeout_s, None
-    while time.monotonic() < deadline:
-        try:
-            last = condition()
-        except (requests.RequestException, OSError, ValueError) as error:
-            last = error
-        else:
-            if last:
-                return last
-        time.sleep(0.05)
-    raise AssertionError(f"not within {timeout_s} s: {what}; last: {last!r}")
-
-
-def children_of(pid: int) -> list[int]:
+def direct_children_of(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(child) for child in text.split()]
-
-
-def is_running(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    return False
 
 
 class Replica:
@@ -106,7 +79,7 @@ class Replica:
 
     def kill_worker(self, name: str) -> None:
         """SIGKILL the worker of a server and leave its parent alone."""
-        [worker] = children_of(self.processes[name].pid)
+        [worker] = direct_children_of(self.processes[name].pid)
         os.kill(worker, signal.SIGKILL)
 
     def stop(self) -> None:

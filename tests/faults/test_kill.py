@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from replica import Client, Replica, check_books, children_of, is_running, poll_until, running_replica
+from monitoring_process import children_of, is_running, poll_until
+from replica import Client, Replica, check_books, direct_children_of, running_replica
 from serving_world import install_champion
 
 SEEDS = [int(seed) for seed in os.environ.get("FAULT_SEEDS", "1").split(",")]
@@ -30,7 +31,7 @@ def kill_serving_worker(replica: Replica) -> None:
 
 
 def kill_serving_parent(replica: Replica) -> None:
-    [worker] = children_of(replica.processes["serving"].pid)
+    [worker] = direct_children_of(replica.processes["serving"].pid)
     replica.kill("serving")
     poll_until(lambda: not is_running(worker), 5, "the worker died with its parent")
     with pytest.raises(requests.ConnectionError):
@@ -49,7 +50,6 @@ def kill_monitoring_worker(replica: Replica) -> None:
 
 def kill_monitoring_parent(replica: Replica) -> None:
     pids = children_of(replica.processes["monitoring"].pid)
-    pids += [grandchild for pid in pids for grandchild in children_of(pid)]
     replica.kill("monitoring")
     poll_until(lambda: not any(is_running(pid) for pid in pids), 10, "worker and evaluator died with their parent")
     replica.start("monitoring")
