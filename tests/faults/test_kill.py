@@ -51,7 +51,7 @@ def kill_monitoring_worker(replica: Replica) -> None:
 def kill_monitoring_parent(replica: Replica) -> None:
     pids = children_of(replica.processes["monitoring"].pid)
     replica.kill("monitoring")
-    poll_until(lambda: not any(is_running(pid) for pid in pids), 10, "worker and evaluator died with their parent")
+    poll_until(lambda: not any(is_running(pid) for pid in pids), 60, "worker and evaluator died with their parent")
     replica.start("monitoring")
 
 
