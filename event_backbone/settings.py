@@ -16,6 +16,16 @@ SomeSettings = TypeVar("SomeSettings", bound="Settings")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+def loopback_only(host: str) -> str:
+    """The rule for every address that a service listens on."""
+    if host not in LOOPBACK_HOSTS:
+        raise ValueError(
+            f"{host!r} is not a loopback address; listening elsewhere needs API keys, "
+            "which this version does not have yet"
+        )
+    return host
+
+
 class Settings(BaseSettings):
     """What every service needs to know. Field names in capitals are the environment variables."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from event_backbone.settings import LOOPBACK_HOSTS, Settings
+from event_backbone.settings import Settings, loopback_only
 
 
 class MonitoringServiceSettings(Settings):
@@ -39,12 +39,4 @@ class MonitoringServiceSettings(Settings):
     monitoring_report_every_s: float = Field(default=60, ge=0, description="seconds between two Evidently reports")
     monitoring_reports_kept: int = Field(default=5, ge=1, le=1000, description="Evidently reports kept")
 
-    @field_validator("monitoring_host")
-    @classmethod
-    def _loopback_only(cls, host: str) -> str:
-        if host not in LOOPBACK_HOSTS:
-            raise ValueError(
-                f"{host} is not a loopback address; listening elsewhere needs API keys, "
-                "which this version does not have yet"
-            )
-        return host
+    _loopback_only = field_validator("monitoring_host")(loopback_only)

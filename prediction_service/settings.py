@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from event_backbone.settings import LOOPBACK_HOSTS, Settings
+from event_backbone.settings import Settings, loopback_only
 
 
 class ReplicaSettings(Settings):
@@ -50,15 +50,7 @@ class ServingSettings(ReplicaSettings):
         description="threads for requests; those above MAX_IN_FLIGHT say 503 and answer probes",
     )
 
-    @field_validator("prediction_host")
-    @classmethod
-    def _loopback_only(cls, host: str) -> str:
-        if host not in LOOPBACK_HOSTS:
-            raise ValueError(
-                f"{host!r} is not a loopback address; listening elsewhere needs API keys, "
-                "which this version does not have yet"
-            )
-        return host
+    _loopback_only = field_validator("prediction_host")(loopback_only)
 
 
 class SidecarSettings(ReplicaSettings):
