@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from event_backbone.events import Envelope, ModelRef
+from event_backbone.events import Envelope, Label, ModelRef, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,20 @@ class Refusal:
 
     seq: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of a batch that a sink took.
+
+    ``conflicts``: predictions met for the first time whose ``record_id`` is known with another ``content_hash``; the
+    first one stands and the other is kept beside it. ``held``: by ``record_id``, the stored prediction where an
+    earlier one stands instead of the one in the batch, whether its content is the same or not.
+    """
+
+    refused: Sequence[Refusal] = ()
+    conflicts: int = 0
+    held: Mapping[str, Prediction] = field(default_factory=dict)
 
 
 class Sink(Protocol):
@@ -32,7 +46,130 @@ class Sink(Protocol):
 
     name: str
 
-    def deliver(self, batch: Sequence[Envelope]) -> Sequence[Refusal]: ...
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPrediction:
+    """A prediction and its place in a log: a cursor that means something to the log alone, and sorts nothing."""
+
+    cursor: str
+    prediction: Prediction
+
+
+class PredictionLog(Protocol):
+    """Predictions and labels that were kept, to be read: a journal's file, a database.
+
+    :meth:`predictions` gives a page in the order of ``(predicted_at, record_id)`` or, for a journal, of its ``seq``:
+    those with ``since <= predicted_at < until`` (RFC 3339 in UTC as :func:`~event_backbone.events.format_utc` writes
+    it; ``None`` is open), after ``after``, the cursor of the last one already seen. Reading page after page gives each
+    prediction that was there at the first page once, whatever is added meanwhile.
+    :meth:`labels` gives the latest label (by ``labelled_at``) of those ids that have one.
+    :meth:`count` may be an estimate, for progress bars.
+    Errors: :class:`~event_backbone.errors.TryAgainLaterError` when it is away. One caller at a time.
+    """
+
+    def prediction(self, record_id: str) -> Prediction | None: ...
+
+    def predictions(
+        self, *, since: str | None = None, until: str | None = None, after: str | None = None, limit: int
+    ) -> Sequence[LoggedPrediction]: ...
+
+    def count(self, *, since: str | None = None, until: str | None = None) -> int: ...
+
+    def labels(self, record_ids: Collection[str]) -> Mapping[str, Label]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message on its way to a topic."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as it came; ``timestamp_ms`` is the broker's or the producer's time since 1970."""
+
+    partition: Partition
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a reader is behind the end of a partition: messages, and the age of the oldest it has not got."""
+
+    records: int
+    seconds: float
+
+
+class MessageOutlet(Protocol):
+    """Where messages are published.
+
+    Durability: when :meth:`publish` returns, every message that is not among the refused is acknowledged by all in-sync
+    replicas. Ordering: messages of one key keep their order. Nothing is held back between two calls, so what is in
+    flight is bounded by what the caller passes.
+    Returns: ``(index, reason)`` of messages that can never be published, such as ``too_large``.
+    Errors: :class:`~event_backbone.errors.TryAgainLaterError`: nothing, some or all may have been published.
+    Blocking: at most ``timeout_s`` of the adapter. Thread-safety: one caller at a time.
+    """
+
+    def publish(self, messages: Sequence[Message]) -> Sequence[tuple[int, str]]: ...
+
+    def close(self) -> None: ...
+
+
+class RebalanceListener(Protocol):
+    """Told by :meth:`MessageStream.poll`, in its thread, that partitions come or go.
+
+    :meth:`revoked` may still commit; after :meth:`lost` somebody else has them already, and what is in hand from them
+    must not be committed.
+    """
+
+    def assigned(self, partitions: Collection[Partition]) -> None: ...
+
+    def revoked(self, partitions: Collection[Partition]) -> None: ...
+
+    def lost(self, partitions: Collection[Partition]) -> None: ...
+
+
+class MessageStream(Protocol):
+    """Messages of some topics, each partition's in the order of its offsets, beginning where they were committed.
+
+    Nothing is committed but by :meth:`commit`, which takes the offset of the *next* message by partition and is durable
+    on return. :meth:`poll` returns at once when there is something, else after ``timeout_s``; while
+    :meth:`pause` holds, it returns nothing and keeps the membership alive, so that a caller whose sinks are away calls
+    it and goes on waiting.
+    Errors: :class:`~event_backbone.errors.TryAgainLaterError` when the broker is away; the next call tries again.
+    One caller at a time.
+    """
+
+    def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]: ...
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def lags(self) -> Mapping[Partition, Lag]: ...
 
     def close(self) -> None: ...
 

@@ -1,11 +1,17 @@
-"""Settings every service has, read from the environment (and ``.env``); all faults are reported at once."""
+"""Settings every service has, read from the environment (and ``.env``); all faults are reported at once.
+
+A secret may stand in a file instead: ``SECRETS_DIR`` names a folder whose files are called as the settings are, in
+small letters, such as ``mongo_password``.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from event_backbone.case import Case, find_case
@@ -72,10 +78,47 @@ class Settings(BaseSettings):
         return self.case_dir / "splits" / "stream.jsonl"
 
 
+class ConnectionSettings(Settings):
+    """How to reach Kafka and MongoDB; their addresses are URLs elsewhere. Passwords are never shown."""
+
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="how to talk to Kafka's brokers"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="how to log in to Kafka, with SASL_PLAINTEXT or SASL_SSL"
+    )
+    kafka_username: str | None = Field(default=None, description="name to log in to Kafka with")
+    kafka_password: SecretStr | None = Field(default=None, description="password to log in to Kafka with")
+    kafka_tls_ca_file: Path | None = Field(
+        default=None, description="certificates that sign Kafka's, in PEM; the system's if not given"
+    )
+    mongo_username: str | None = Field(default=None, description="name to log in to MongoDB with")
+    mongo_password: SecretStr | None = Field(default=None, description="password to log in to MongoDB with")
+    mongo_auth_source: str = Field(default="admin", description="database that knows the MongoDB user")
+    mongo_tls: bool = Field(default=False, description="talk to MongoDB over TLS")
+    mongo_tls_ca_file: Path | None = Field(
+        default=None, description="certificates that sign MongoDB's, in PEM; the system's if not given"
+    )
+    mongo_retention_s: float = Field(
+        default=0.0, ge=0, description="MongoDB forgets predictions and labels after this time; 0 keeps them"
+    )
+    monitoring_api_key: SecretStr | None = Field(
+        default=None, description="key that the sidecar shows to a monitoring service"
+    )
+
+
+_BETWEEN_URLS = re.compile(r"(?:\s*,)+(?=\s*[a-z][a-z0-9+.-]*://)")
+
+
+def split_urls(value: object) -> object:
+    """URLs separated by commas; a URL may hold commas itself, between the hosts of a cluster."""
+    return [url.strip() for url in _BETWEEN_URLS.split(value) if url.strip()] if isinstance(value, str) else value
+
+
 def read_settings(kind: type[SomeSettings]) -> SomeSettings:
     """Build settings from the environment; raise :class:`SettingsError` with every fault by variable name."""
     try:
-        return kind()
+        return kind(_secrets_dir=os.environ.get("SECRETS_DIR") or None)  # type: ignore[call-arg]  # pydantic-settings'
     except ValidationError as error:
         faults = [
             Fault(

@@ -21,13 +21,13 @@ from event_backbone.events import (
     utc_now,
 )
 from event_backbone.problems import problem, rejection
+from event_backbone.scoring import Scorer
 from event_backbone.validation import Record, RecordDecoder, decode_lenient, fault_in_record_id, unknown_field
 from prediction_service.batches import split_batch
 from prediction_service.combining import Combiner
 from prediction_service.journal import Entry, Journal, Kept, entry_of
 from prediction_service.metrics import ServingMetrics
 from prediction_service.rejections import RejectionLog
-from prediction_service.scoring import Scorer
 
 #: Status and JSON body; the content type follows from the status.
 Reply = tuple[int, bytes]

@@ -10,8 +10,8 @@ from event_backbone.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf
 from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.ports import ModelRegistry, RegisteredBundle
+from event_backbone.scoring import Scorer
 from prediction_service.metrics import ServingMetrics
-from prediction_service.scoring import Scorer
 
 log = structlog.get_logger()
 

@@ -35,7 +35,8 @@ class Relay:
         if not rows:
             return 0
         batch = [Envelope(self._source, row.seq, row.event) for row in rows]
-        refused = self._sink.deliver(batch)
+        delivered = self._sink.deliver(batch)
+        refused = delivered.refused
         erased = [row.event.record_id for row in rows if isinstance(row.event, Erasure)]
         self._state.advance(self._sink.name, rows[-1].seq, _with_bodies(refused, rows), erased)
         for refusal in refused:

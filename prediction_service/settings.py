@@ -7,20 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from event_backbone.settings import Settings, loopback_only
+from event_backbone.settings import ConnectionSettings, loopback_only, split_urls
 
 
-class ReplicaSettings(Settings):
+class ReplicaSettings(ConnectionSettings):
     """What the two processes of a replica share."""
 
     sinks: Annotated[list[str], NoDecode] = Field(
         default=["http://127.0.0.1:8085"], description="URLs the journal is relayed to, separated by commas"
     )
 
-    @field_validator("sinks", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return [url.strip() for url in value.split(",") if url.strip()] if isinstance(value, str) else value
+    _split = field_validator("sinks", mode="before")(split_urls)
 
 
 class ServingSettings(ReplicaSettings):

@@ -10,7 +10,7 @@ import msgspec
 
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events import Envelope, encode_ndjson, event_id
-from event_backbone.ports import Refusal, Sink
+from event_backbone.ports import Delivered, Refusal, Sink
 
 if TYPE_CHECKING:
     import requests
@@ -25,7 +25,7 @@ class MemorySink:
         self.away: str | None = None
         self.refuse: Callable[[Envelope], str | None] = lambda _envelope: None
 
-    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
         if self.away is not None:
             raise TryAgainLaterError(self.away)
         refusals = []
@@ -35,7 +35,7 @@ class MemorySink:
                 self.kept.setdefault(event_id(envelope.event), envelope)
             else:
                 refusals.append(Refusal(envelope.seq, reason))
-        return refusals
+        return Delivered(refusals)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -68,7 +68,10 @@ class HttpSink:
         self._session = session or requests.Session()
         self._session.trust_env = False  # a proxy meant for the internet has no business between our processes
 
-    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
+        return Delivered(self._deliver(batch))
+
+    def _deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
         response = self._post(encode_ndjson(batch))
         if response.status_code == 200:
             return self._refusals(batch, response.content)
@@ -88,7 +91,7 @@ class HttpSink:
         if len(batch) == 1:
             return [Refusal(batch[0].seq, f"http_{status}")]
         middle = len(batch) // 2
-        return [*self.deliver(batch[:middle]), *self.deliver(batch[middle:])]
+        return [*self._deliver(batch[:middle]), *self._deliver(batch[middle:])]
 
     def _post(self, body: bytes) -> requests.Response:
         import requests

@@ -15,7 +15,7 @@ from monitoring_world import enveloped, label, prediction
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import Envelope, Erasure, Event, FaultCount, Rejections, encode_json, event_id
-from event_backbone.ports import Refusal, Sink
+from event_backbone.ports import Delivered, Refusal, Sink
 from prediction_service.sinks import HttpSink, MemorySink
 
 START = "2026-01-01T00:00:00.000000Z"
@@ -67,7 +67,7 @@ class Batches:
 
 def what_is_delivered_is_kept(side: Side, batches: Batches) -> None:
     before = side.count()
-    assert list(side.sink().deliver(batches.predictions(3))) == []
+    assert list(side.sink().deliver(batches.predictions(3)).refused) == []
     assert side.count() == before + 3
 
 
@@ -80,13 +80,13 @@ def every_kind_of_event_is_taken(side: Side, batches: Batches) -> None:
         Erasure(batches.id(2), "shop", START),
     ]
     before = side.count()
-    assert list(side.sink().deliver(batches.of(events))) == []
+    assert list(side.sink().deliver(batches.of(events)).refused) == []
     assert side.count() == before + 4
 
 
 def an_empty_batch_changes_nothing(side: Side, _: Batches) -> None:
     before = side.count()
-    assert list(side.sink().deliver([])) == []
+    assert list(side.sink().deliver([]).refused) == []
     assert side.count() == before
 
 
@@ -95,7 +95,7 @@ def delivering_again_changes_nothing(side: Side, batches: Batches) -> None:
     sink.deliver(batch)
     before = side.count()
     for again in (batch, batch[1:2], [*batch[2:], *batch[2:]], batches.predictions(4)):
-        assert list(sink.deliver(again)) == []
+        assert list(sink.deliver(again).refused) == []
     assert side.count() == before
 
 
@@ -104,7 +104,7 @@ def another_content_for_a_known_id_changes_nothing(side: Side, batches: Batches)
     sink.deliver(batches.predictions(1))
     before = side.count()
     other = {**RECORD, "price": 51.0}
-    assert list(sink.deliver(batches.of([prediction(batches.id(0), other)]))) == []
+    assert list(sink.deliver(batches.of([prediction(batches.id(0), other)])).refused) == []
     assert side.count() == before
 
 
@@ -112,13 +112,13 @@ def a_row_refused_for_good_is_returned_and_its_neighbours_are_kept(side: Side, b
     good = [prediction(batches.id(number), RECORD) for number in range(3)]
     batch = batches.of([good[0], batches.foreign(), good[1], batches.foreign(), good[2]])
     before = side.count()
-    refused = side.sink().deliver(batch)
+    refused = side.sink().deliver(batch).refused
     assert [refusal.seq for refusal in refused] == [batch[1].seq, batch[3].seq]
     assert side.count() == before + 3
 
 
 def a_reason_is_a_word(side: Side, batches: Batches) -> None:
-    (refusal,) = side.sink().deliver(batches.of([batches.foreign()]))
+    (refusal,) = side.sink().deliver(batches.of([batches.foreign()])).refused
     assert refusal.reason.replace("_", "").isalnum()
 
 
@@ -130,7 +130,7 @@ def a_side_that_is_away_is_try_again_later_and_nothing_is_lost(side: Side, batch
             sink.deliver(batch)
     finally:
         side.come_back()
-    assert list(sink.deliver(batch)) == []
+    assert list(sink.deliver(batch).refused) == []
     assert side.count() == before + 3
 
 
@@ -146,7 +146,7 @@ def what_was_kept_survives_the_death_of_the_other_side(side: Side, batches: Batc
 
 def a_large_batch_is_kept_whole(side: Side, batches: Batches) -> None:
     before = side.count()
-    assert list(side.sink().deliver(batches.predictions(2000))) == []
+    assert list(side.sink().deliver(batches.predictions(2000)).refused) == []
     assert side.count() == before + 2000
 
 
@@ -249,50 +249,50 @@ def test_each_adapter_keeps_the_contract(check: Check, side: Side) -> None:
 class Forgetful(MemorySink):
     """Says yes to everything and keeps all but the last."""
 
-    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
         return super().deliver(batch[:-1])
 
 
 class Doubling(MemorySink):
     """Keeps an event again whenever it comes again."""
 
-    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
-        refused = super().deliver(batch)
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
+        delivered = super().deliver(batch)
         self.kept |= {f"{event_id(envelope.event)}/{len(self.kept)}": envelope for envelope in batch[:1]}
-        return refused
+        return delivered
 
 
 class Raising(MemorySink):
     """Lets one row that is refused for good hold up everything."""
 
-    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
-        refused = super().deliver(batch)
-        if refused:
-            raise ValueError(refused[0].reason)
-        return refused
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
+        delivered = super().deliver(batch)
+        if delivered.refused:
+            raise ValueError(delivered.refused[0].reason)
+        return delivered
 
 
 class Stopping(MemorySink):
     """Keeps nothing behind a row that is refused for good."""
 
-    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
         for envelope in batch:
-            if refused := super().deliver([envelope]):
-                return refused
-        return []
+            if (delivered := super().deliver([envelope])).refused:
+                return delivered
+        return Delivered()
 
 
 class Polite(MemorySink):
     """Says yes while the other side is away."""
 
-    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
-        return [] if self.away else super().deliver(batch)
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
+        return Delivered() if self.away else super().deliver(batch)
 
 
 class Undressed(MemorySink):
     """Lets the driver's own error out."""
 
-    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
         if self.away:
             raise ConnectionError(self.away)
         return super().deliver(batch)
@@ -301,9 +301,9 @@ class Undressed(MemorySink):
 class ByPlace(MemorySink):
     """Names refused rows by their place in the batch."""
 
-    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
         places = {envelope.seq: place for place, envelope in enumerate(batch)}
-        return [Refusal(places[refusal.seq], refusal.reason) for refusal in super().deliver(batch)]
+        return Delivered([Refusal(places[refusal.seq], refusal.reason) for refusal in super().deliver(batch).refused])
 
 
 @pytest.mark.parametrize("kind", [Forgetful, Doubling, Raising, Stopping, Polite, Undressed, ByPlace])
@@ -374,7 +374,7 @@ def serve() -> Iterator[Serve]:
 def deliver(url: str, count: int = 1, timeout_s: float = 5) -> Sequence[Refusal]:
     sink = HttpSink(url, timeout_s=timeout_s)
     try:
-        return sink.deliver(Batches("http").predictions(count))
+        return sink.deliver(Batches("http").predictions(count)).refused
     finally:
         sink.close()
 
@@ -442,5 +442,5 @@ def test_a_proxy_meant_for_the_internet_is_not_asked(serve: Serve, monkeypatch: 
 def test_a_sink_of_another_case_parks_its_rows_with_the_reason(monitoring: MonitoringProcess) -> None:
     sink = HttpSink(f"{monitoring.url}/", timeout_s=10)
     batches = Batches("foreign")
-    assert [refusal.reason for refusal in sink.deliver(batches.of([batches.foreign()]))] == ["case"]
+    assert [refusal.reason for refusal in sink.deliver(batches.of([batches.foreign()])).refused] == ["case"]
     sink.close()

@@ -22,7 +22,7 @@ CLIENTS = {
     "mlflow": {"event_backbone/mlflow_registry.py", "training/tracking.py"},
     "evidently": {"monitoring_service/drift.py", "monitoring_service/evaluator.py", "monitoring_service/reports.py"},
     "granian": {"event_backbone/wsgi_server.py"},
-    "onnxruntime": {"prediction_service/scoring.py", "training/conversion.py"},
+    "onnxruntime": {"event_backbone/scoring.py", "training/conversion.py"},
     "pickle": set(),
     "joblib": set(),
     "cloudpickle": set(),

@@ -13,7 +13,7 @@ from prediction_world import prediction
 from event_backbone.bundle import BundleShelf
 from event_backbone.events import Envelope
 from event_backbone.memory_registry import MemoryRegistry
-from event_backbone.ports import Refusal
+from event_backbone.ports import Delivered
 from prediction_service.champion import ChampionFollower
 from prediction_service.journal import Journal, entry_of
 from prediction_service.sidecar import Sidecar
@@ -32,13 +32,13 @@ class WatchedSink(MemorySink):
         self.closed = threading.Event()
         self._came = threading.Condition()
 
-    def deliver(self, batch: Sequence[Envelope]) -> list[Refusal]:
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
         if self.trouble:
             raise self.trouble.pop()
-        refused = super().deliver(batch)
+        delivered = super().deliver(batch)
         with self._came:
             self._came.notify_all()
-        return refused
+        return delivered
 
     def wait_for(self, *record_ids: str) -> None:
         def has_all() -> bool:
