@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import uuid_utils
 
 from event_backbone.case import Case
-from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
+from event_backbone.errors import Fault, RejectedError
 from event_backbone.events import (
     Label,
     ModelRef,
     Prediction,
-    content_hash,
     decode_event,
     format_utc,
     parse_utc,
     utc_now,
 )
 from event_backbone.problems import problem, rejection
-from event_backbone.scoring import Scorer
 from event_backbone.validation import Record, RecordDecoder, decode_lenient, fault_in_record_id, unknown_field
 from prediction_service.batches import split_batch
 from prediction_service.combining import Combiner
 from prediction_service.journal import Entry, Journal, Kept, entry_of
 from prediction_service.metrics import ServingMetrics
+from prediction_service.predicting import Predictor
 from prediction_service.rejections import RejectionLog
 
 #: Status and JSON body; the content type follows from the status.
@@ -53,32 +51,24 @@ class RecordAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     faults: list[dict[str, str]] = []
 
 
-class NoModelError(TryAgainLaterError):
-    """No champion is loaded yet."""
-
-
 _encode = msgspec.json.Encoder().encode
 
 
 class PredictionHandlers:
-    """Answers records and takes labels. Thread-safe.
-
-    ``scorer_in_use`` gives the present scorer, or ``None`` before the first champion.
-    """
+    """Answers records and takes labels. Thread-safe."""
 
     def __init__(
         self,
         case: Case,
         journal: Journal,
-        scorer_in_use: Callable[[], Scorer | None],
+        predictor: Predictor,
         metrics: ServingMetrics,
         rejections: RejectionLog,
         max_batch_records: int,
     ) -> None:
         self._case = case
-        self._case_sha256 = case.sha256
         self._journal = journal
-        self._scorer_in_use = scorer_in_use
+        self._predictor = predictor
         self._metrics = metrics
         self._rejections = rejections
         self._max_batch_records = max_batch_records
@@ -107,9 +97,7 @@ class PredictionHandlers:
 
     def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, Kept]]:
         """Score records and keep the predictions, all or none; what was made beside what is held."""
-        scorer = self._scorer()
-        scores = scorer.score(records)
-        made = [self._prediction(record, scorer, score) for record, score in zip(records, scores, strict=True)]
+        made = self._predictor.predict(records)
         kept = self._journal.append([entry_of(prediction) for prediction in made])
         return list(zip(made, kept, strict=True))
 
@@ -123,28 +111,6 @@ class PredictionHandlers:
             return 409, problem(409, detail)
         self._metrics.repeated.inc()
         return 200, _encode(_answer(_stored_prediction(kept)))
-
-    def _scorer(self) -> Scorer:
-        scorer = self._scorer_in_use()
-        if scorer is None:
-            raise NoModelError("no model is loaded yet", retry_after_s=2)
-        return scorer
-
-    def _prediction(self, record: Record, scorer: Scorer, score: float) -> Prediction:
-        values = msgspec.structs.asdict(record)
-        del values["record_id"]
-        return Prediction(
-            record_id=record.record_id or str(uuid_utils.uuid7()),
-            case=self._case.name,
-            case_sha256=self._case_sha256,
-            record=values,
-            prediction=scorer.decide(score),
-            score=score,
-            model=scorer.model,
-            bundle_sha256=scorer.bundle_sha256,
-            predicted_at=utc_now(),
-            content_hash=content_hash(values),
-        )
 
     # Batches ------------------------------------------------------------------------------------------------------
 

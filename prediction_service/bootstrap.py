@@ -17,6 +17,7 @@ from prediction_service.champion import ChampionFollower, ServingChampion
 from prediction_service.front import Admission, Front
 from prediction_service.journal import Journal
 from prediction_service.metrics import ReplicaCollector, ServingMetrics
+from prediction_service.predicting import Predictor
 from prediction_service.rejections import RejectionLog
 from prediction_service.relay_state import read_relay_state
 from prediction_service.settings import ServingSettings, SidecarSettings
@@ -76,7 +77,7 @@ def build_serving(settings: ServingSettings, case: Case, draining: Draining) -> 
     status = ReplicaStatus(case, journal, slot / RELAY_FILE, champion, draining)
     metrics.registry.register(ReplicaCollector(status))
     handlers = PredictionHandlers(
-        case, journal, lambda: champion.scorer, metrics, rejections, settings.max_batch_records
+        case, journal, Predictor(case, lambda: champion.scorer), metrics, rejections, settings.max_batch_records
     )
     flask_app = build_api(case, handlers, journal, status, metrics.registry, max_body_bytes=settings.max_body_bytes)
     admission = Admission(settings.max_in_flight)

@@ -11,7 +11,7 @@ from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.ports import ModelRegistry, RegisteredBundle
 from event_backbone.scoring import Scorer
-from prediction_service.metrics import ServingMetrics
+from prediction_service.metrics import PredictingMetrics
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ class ChampionFollower:
 class ServingChampion:
     """The server's part: the scorer in use, exchanged for a new one only when that one is loaded, checked and warm."""
 
-    def __init__(self, shelf: BundleShelf, case: Case, metrics: ServingMetrics) -> None:
+    def __init__(self, shelf: BundleShelf, case: Case, metrics: PredictingMetrics) -> None:
         self._shelf = shelf
         self._case = case
         self._metrics = metrics

@@ -25,26 +25,11 @@ REASONS = ("missing", "null", "type", "not_finite", "range", "length", "unknown"
 NO_COLUMN = ("(body)", "(unknown)", "record_id")
 
 
-class ServingMetrics:
-    """Made once per process, on an injected registry."""
+class PredictingMetrics:
+    """What every process that makes predictions counts. Made once per process, on an injected registry."""
 
     def __init__(self, registry: CollectorRegistry, case: Case) -> None:
         self.registry = registry
-        self.requests = Counter(
-            "prediction_requests_total", "Requests answered.", ["endpoint", "status"], registry=registry
-        )
-        self.request_seconds = Histogram(
-            "prediction_request_duration_seconds",
-            "Time from admission to answer.",
-            ["endpoint"],
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
-        self.shed = Counter(
-            "prediction_requests_shed_total", "Requests refused with 503 because too many were in flight.",
-            registry=registry,
-        )  # fmt: skip
-        self.in_flight = Gauge("prediction_requests_in_flight", "Requests being worked on.", registry=registry)
         self.answered = Counter("prediction_answered_total", "Records answered with a prediction.", registry=registry)
         self.repeated = Counter(
             "prediction_repeated_total", "Records whose id was known with the same content.", registry=registry
@@ -69,16 +54,35 @@ class ServingMetrics:
         self.background_failures = Counter(
             "prediction_background_failures_total", "Failures of background work.", ["task"], registry=registry
         )
-        self._start_at_zero(case)
+        for column in case.column_names:
+            for reason in ("missing", "type", "range"):
+                self.rejected.labels(column, reason)
 
-    def _start_at_zero(self, case: Case) -> None:
+
+class ServingMetrics(PredictingMetrics):
+    """What the HTTP server counts beside that."""
+
+    def __init__(self, registry: CollectorRegistry, case: Case) -> None:
+        super().__init__(registry, case)
+        self.requests = Counter(
+            "prediction_requests_total", "Requests answered.", ["endpoint", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "prediction_request_duration_seconds",
+            "Time from admission to answer.",
+            ["endpoint"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.shed = Counter(
+            "prediction_requests_shed_total", "Requests refused with 503 because too many were in flight.",
+            registry=registry,
+        )  # fmt: skip
+        self.in_flight = Gauge("prediction_requests_in_flight", "Requests being worked on.", registry=registry)
         for endpoint in (*ENDPOINTS.values(), OTHER):
             self.request_seconds.labels(endpoint)
             for status in ("200", "503"):
                 self.requests.labels(endpoint, status)
-        for column in case.column_names:
-            for reason in ("missing", "type", "range"):
-                self.rejected.labels(column, reason)
 
 
 class ReplicaCollector(Collector):

@@ -11,7 +11,7 @@ import uuid_utils
 from event_backbone.case import Case
 from event_backbone.errors import Fault
 from event_backbone.events import FaultCount, Rejections, utc_now
-from prediction_service.metrics import NO_COLUMN, REASONS, ServingMetrics
+from prediction_service.metrics import NO_COLUMN, REASONS, PredictingMetrics
 
 
 class RejectionLog:
@@ -20,7 +20,7 @@ class RejectionLog:
     Thread-safe. What was counted since the last :meth:`take` is lost with the process; records are never in it.
     """
 
-    def __init__(self, case: Case, metrics: ServingMetrics) -> None:
+    def __init__(self, case: Case, metrics: PredictingMetrics) -> None:
         self._case = case
         self._metrics = metrics
         self._known = {*case.column_names, *NO_COLUMN}

@@ -12,7 +12,7 @@ import structlog
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import format_utc
 from prediction_service.journal import Journal, entry_of
-from prediction_service.metrics import ServingMetrics
+from prediction_service.metrics import PredictingMetrics
 from prediction_service.rejections import RejectionLog
 from prediction_service.relay_state import read_relay_state
 
@@ -25,7 +25,7 @@ _EVERYTHING = 2**63 - 1
 class Upkeep:
     """Runs tasks by name, each on its own thread at its own interval, until :meth:`stop`."""
 
-    def __init__(self, metrics: ServingMetrics) -> None:
+    def __init__(self, metrics: PredictingMetrics) -> None:
         self._failures = metrics.background_failures
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []

@@ -26,6 +26,7 @@ from prediction_service.answering import PredictionHandlers
 from prediction_service.bootstrap import ServingApplication, build_serving
 from prediction_service.journal import Journal
 from prediction_service.metrics import ServingMetrics
+from prediction_service.predicting import Predictor
 from prediction_service.rejections import RejectionLog
 from prediction_service.settings import ServingSettings
 
@@ -217,7 +218,7 @@ class Service:
         self.handlers = PredictionHandlers(
             self.case,
             self.journal,
-            lambda: self.scorer,
+            Predictor(self.case, lambda: self.scorer),
             self.metrics,
             self.rejections,
             self.max_batch_records,

@@ -12,8 +12,9 @@ import pytest
 from prediction_world import BUNDLE_SHA256, MODEL, FakeScorer, Service, made_record, made_score, numeric_case
 
 from event_backbone.events import Label, ModelRef, Prediction, content_hash, parse_utc
-from prediction_service.answering import NoModelError, Reply
+from prediction_service.answering import Reply
 from prediction_service.journal import JournalReader, JournalUnavailableError
+from prediction_service.predicting import NoModelError
 
 
 @pytest.fixture
