@@ -28,10 +28,12 @@ class MemoryRegistry:
     def resolve(self, name: str, alias: str) -> RegisteredBundle | None:
         self._check_reachable()
         version = self._aliases.get((name, alias))
-        if version is None:
-            return None
-        sha256, _ = self._versions[name][int(version) - 1]
-        return RegisteredBundle(ModelRef(name, version), sha256)
+        return None if version is None else self.resolve_version(name, version)
+
+    def resolve_version(self, name: str, version: str) -> RegisteredBundle | None:
+        self._check_reachable()
+        versions = {str(number): sha256 for number, (sha256, _) in enumerate(self._versions.get(name, []), start=1)}
+        return RegisteredBundle(ModelRef(name, version), versions[version]) if version in versions else None
 
     def fetch(self, registered: RegisteredBundle, destination: Path) -> None:
         self._check_reachable()

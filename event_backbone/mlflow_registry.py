@@ -7,6 +7,7 @@ MLflow flavour and no pickle is involved.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from event_backbone.ports import RegisteredBundle
 #: The tag of a model version that holds its bundle's digest.
 DIGEST_TAG = "bundle_sha256"
 
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _ARTIFACT_FOLDER = "bundle"
 _NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 
@@ -84,8 +86,18 @@ class MlflowRegistry:
 
     def resolve(self, name: str, alias: str) -> RegisteredBundle | None:
         client = self._client()
+        return self._resolved(name, lambda: client.get_model_version_by_alias(name, alias))
+
+    def resolve_version(self, name: str, version: str) -> RegisteredBundle | None:
+        # Databases and servers answer what can be no version each in their own way.
+        if not _VERSION.fullmatch(version):
+            return None
+        client = self._client()
+        return self._resolved(name, lambda: client.get_model_version(name, version))
+
+    def _resolved(self, name: str, ask: Callable[[], Any]) -> RegisteredBundle | None:
         with mlflow_errors_translated(self._uri):
-            found = _none_if_missing(lambda: client.get_model_version_by_alias(name, alias))
+            found = _none_if_missing(ask)
         if found is None:
             return None
         if DIGEST_TAG not in found.tags:

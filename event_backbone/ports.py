@@ -186,7 +186,8 @@ class ModelRegistry(Protocol):
     """Where bundles are registered and an alias says which one is in use.
 
     :meth:`register` is durable on return; registering the same bundle again makes another version.
-    :meth:`resolve` returns ``None`` when nothing has the alias yet.
+    :meth:`resolve` returns ``None`` when nothing has the alias yet, :meth:`resolve_version` when there is no such
+    version, whatever its text is.
     :meth:`fetch` leaves the bundle's files in ``destination``, which must not exist; they are not checked yet.
     All raise :class:`~event_backbone.errors.TryAgainLaterError` when the registry is away. One caller at a time.
     """
@@ -194,5 +195,7 @@ class ModelRegistry(Protocol):
     def register(self, bundle_dir: Path, bundle_sha256: str, *, name: str, alias: str, run_id: str) -> ModelRef: ...
 
     def resolve(self, name: str, alias: str) -> RegisteredBundle | None: ...
+
+    def resolve_version(self, name: str, version: str) -> RegisteredBundle | None: ...
 
     def fetch(self, registered: RegisteredBundle, destination: Path) -> None: ...

@@ -43,6 +43,20 @@ def the_alias_names_what_was_registered_last(registry: ModelRegistry, run_id: st
     assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(second, SECOND)
 
 
+def a_version_is_found_whatever_the_alias_says(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    first = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    second = _register(registry, run_id, _bundle(folder / "two", b"2"), SECOND)
+    assert registry.resolve_version("streamgauge-x", first.version) == RegisteredBundle(first, FIRST)
+    assert registry.resolve_version("streamgauge-x", second.version) == RegisteredBundle(second, SECOND)
+
+
+def there_is_no_such_version(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    for version in ("2", "0", "-1", "latest", "", "1.0", "9" * 30):
+        assert registry.resolve_version("streamgauge-x", version) is None, version
+    assert registry.resolve_version("streamgauge-unknown", "1") is None
+
+
 def registering_again_makes_another_version(registry: ModelRegistry, run_id: str, folder: Path) -> None:
     bundle = _bundle(folder / "one", b"1")
     assert _register(registry, run_id, bundle, FIRST) != _register(registry, run_id, bundle, FIRST)
@@ -85,6 +99,8 @@ def a_folder_that_exists_is_not_touched(registry: ModelRegistry, run_id: str, fo
 CHECKS: tuple[Check, ...] = (
     nothing_has_the_alias_yet,
     the_alias_names_what_was_registered_last,
+    a_version_is_found_whatever_the_alias_says,
+    there_is_no_such_version,
     registering_again_makes_another_version,
     names_do_not_mix,
     fetching_gives_the_same_files,
@@ -130,6 +146,11 @@ class _ForgetsToMoveTheAlias(MemoryRegistry):
         return model
 
 
+class _KnowsOnlyTheLastVersion(MemoryRegistry):
+    def resolve_version(self, name: str, version: str) -> RegisteredBundle | None:
+        return super().resolve_version(name, str(len(self._versions.get(name, []))))
+
+
 class _FetchesHalf(MemoryRegistry):
     def fetch(self, registered: RegisteredBundle, destination: Path) -> None:
         super().fetch(registered, destination)
@@ -151,6 +172,8 @@ class _RemembersOnlyTheFolder(MemoryRegistry):
     ("broken", "check"),
     [
         (_ForgetsToMoveTheAlias, the_alias_names_what_was_registered_last),
+        (_KnowsOnlyTheLastVersion, a_version_is_found_whatever_the_alias_says),
+        (_KnowsOnlyTheLastVersion, there_is_no_such_version),
         (_FetchesHalf, fetching_gives_the_same_files),
         (_RemembersOnlyTheFolder, a_registered_bundle_is_kept_when_its_folder_goes),
     ],
