@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from event_backbone.bundle import BrokenBundleError, Bundle
 from event_backbone.case import Case
 from event_backbone.encoder import Encoder
 from event_backbone.events import ModelRef
-from event_backbone.validation import Record, RecordDecoder
+from event_backbone.validation import Record, RecordDecoder, values_getter
 
 #: Largest difference between a score of this machine and the one training wrote down, relative above 1.
 GOLDEN_TOLERANCE = 1e-5
@@ -46,7 +45,7 @@ class Scorer:
         self.bundle_sha256 = bundle.sha256
         self._case = case
         self._encoder = Encoder.from_json(bundle.read("encoder.json"))
-        self._features_of = _values_getter(self._encoder.feature_names)
+        self._features_of = values_getter(self._encoder.feature_names)
         self._decision = _decode(bundle, "decision.json", Decision)
         if case.is_binary and self._decision.threshold is None:
             raise BrokenBundleError(f"bundle {bundle.sha256[:12]}: decision.json has no threshold")
@@ -81,11 +80,6 @@ class Scorer:
         fits = len(scores) == len(golden.scores) > 0
         if not fits or not np.allclose(scores, golden.scores, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
             raise BrokenBundleError(f"bundle {self.bundle_sha256[:12]} does not give the scores of its golden rows")
-
-
-def _values_getter(names: tuple[str, ...]) -> Any:
-    get = attrgetter(*names)
-    return get if len(names) > 1 else lambda record: (get(record),)
 
 
 def _decode(bundle: Bundle, name: str, kind: type[Any]) -> Any:

@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -57,6 +58,12 @@ def record_type(case: Case) -> type[Record]:
     fields = [(column.name, _field_type(column)) for column in case.columns]
     made = msgspec.defstruct("CaseRecord", fields, bases=(Record,), kw_only=True, forbid_unknown_fields=True)
     return cast(type[Record], made)
+
+
+def values_getter(names: Sequence[str]) -> Callable[[Record], tuple[Any, ...]]:
+    """A function that gives the values of these columns, in this order."""
+    get = attrgetter(*names)
+    return get if len(names) > 1 else lambda record: (get(record),)
 
 
 def _fault_in_number(column: Column, value: object) -> Fault | None:

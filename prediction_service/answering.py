@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from event_backbone.case import Case
 from event_backbone.errors import Fault, RejectedError
 from event_backbone.events import (
-    Label,
     ModelRef,
     Prediction,
     decode_event,
-    format_utc,
-    parse_utc,
-    utc_now,
 )
+from event_backbone.labelling import decode_label
 from event_backbone.problems import problem, rejection
-from event_backbone.validation import Record, RecordDecoder, decode_lenient, fault_in_record_id, unknown_field
+from event_backbone.validation import Record, RecordDecoder
 from prediction_service.batches import split_batch
 from prediction_service.combining import Combiner
 from prediction_service.journal import Entry, Journal, Kept, entry_of
@@ -152,7 +148,7 @@ class PredictionHandlers:
         refused = []
         for index, item in enumerate(items):
             try:
-                entries.append(entry_of(self._label(item)))
+                entries.append(entry_of(decode_label(item, self._case)))
             except RejectedError as error:
                 refused.append((index, error.faults))
         if not entries:
@@ -161,44 +157,6 @@ class PredictionHandlers:
         self._metrics.labels.inc(len(entries))
         named = [{"index": index, "faults": _named(faults)} for index, faults in refused]
         return 202, _encode({"accepted": len(entries), "rejected": named})
-
-    def _label(self, body: bytes) -> Label:
-        payload, fault = decode_lenient(body)
-        faults = self._faults_in_label(payload) if fault is None else [fault]
-        if faults:
-            raise RejectedError(faults)
-        assert isinstance(payload, dict)
-        at, value = payload.get("labelled_at"), payload["label"]
-        when = utc_now() if at is None else format_utc(parse_utc(at))
-        return Label(payload["record_id"], self._case.name, value if self._case.is_binary else float(value), when)
-
-    def _faults_in_label(self, payload: Any) -> list[Fault]:
-        if not isinstance(payload, dict):
-            return [Fault("(body)", "type", "must be a JSON object")]
-        faults = []
-        if payload.get("record_id") is None:
-            faults.append(Fault("record_id", "missing", "is missing"))
-        elif (fault := fault_in_record_id(payload["record_id"])) is not None:
-            faults.append(fault)
-        if "label" not in payload:
-            faults.append(Fault("label", "missing", "is missing"))
-        elif not self._case.is_label(payload["label"]):
-            target = self._case.target
-            allowed = f"{target.positive!r} or {target.negative!r}" if self._case.is_binary else "a finite number"
-            faults.append(Fault("label", "type", f"must be {allowed}"))
-        if not _is_time(payload.get("labelled_at")):
-            faults.append(Fault("labelled_at", "format", "must be an RFC 3339 time with an offset"))
-        unknown = sorted(set(payload) - {"record_id", "label", "labelled_at"})
-        return faults + [unknown_field(name, "is not a field of a label") for name in unknown]
-
-
-def _is_time(value: object) -> bool:
-    if value is None:
-        return True
-    try:
-        return isinstance(value, str) and parse_utc(value) is not None
-    except ValueError:
-        return False
 
 
 def _answer(made: Prediction) -> Answer:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
 import uuid_utils
 
 from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import Prediction, content_hash, utc_now
 from event_backbone.scoring import Scorer
-from event_backbone.validation import Record
+from event_backbone.validation import Record, values_getter
 
 
 class NoModelError(TryAgainLaterError):
@@ -27,6 +26,8 @@ class Predictor:
     def __init__(self, case: Case, scorer_in_use: Callable[[], Scorer | None]) -> None:
         self._case_name = case.name
         self._case_sha256 = case.sha256
+        self._columns = case.column_names
+        self._values_of = values_getter(case.column_names)
         self._scorer_in_use = scorer_in_use
 
     def predict(self, records: Sequence[Record]) -> list[Prediction]:
@@ -42,8 +43,7 @@ class Predictor:
         return [self._prediction(record, scorer, score) for record, score in zip(records, scores, strict=True)]
 
     def _prediction(self, record: Record, scorer: Scorer, score: float) -> Prediction:
-        values = msgspec.structs.asdict(record)
-        del values["record_id"]
+        values = dict(zip(self._columns, self._values_of(record), strict=True))
         return Prediction(
             record_id=record.record_id or str(uuid_utils.uuid7()),
             case=self._case_name,
