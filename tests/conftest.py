@@ -5,15 +5,21 @@ This file also puts its folder on the import path, for the made worlds beside it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from real_parts import KafkaBroker, MongoServer, RealPart, Toxiproxy, remove_folder
 
 ROOT = Path(__file__).parents[1]
+AnyPart = TypeVar("AnyPart", bound=RealPart)
 
 
 def real_data_dir(case: str) -> Path:
@@ -68,3 +74,64 @@ def _champion_state(case: str, data_dir: Path, config: pytest.Config) -> Path:
 def _digest_of_training() -> str:
     code = sorted([*(ROOT / "training").glob("*.py"), *(ROOT / "event_backbone").glob("*.py")])
     return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:12]
+
+
+@pytest.fixture(scope="session")
+def kafka_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker that tests share and leave alone; a namespace of its own keeps a test apart."""
+    given = os.environ.get("TEST_KAFKA_URL")
+    if given:
+        yield given
+    else:
+        with started(KafkaBroker(tmp_path_factory.mktemp("kafka"))) as broker:
+            yield broker.url
+
+
+@pytest.fixture(scope="session")
+def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A MongoDB that tests share and leave alone; a database of its own keeps a test apart."""
+    given = os.environ.get("TEST_MONGO_URL")
+    if given:
+        yield given
+    else:
+        with started(MongoServer(tmp_path_factory.mktemp("mongo"))) as server:
+            yield server.url
+
+
+@pytest.fixture
+def kafka_namespace() -> str:
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def mongo_database() -> str:
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="module")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A broker that the tests of one module may kill; they leave it running."""
+    with started(KafkaBroker(tmp_path_factory.mktemp("kafka"))) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """A MongoDB that the tests of one module may stop; they leave it running."""
+    with started(MongoServer(tmp_path_factory.mktemp("mongo"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def toxiproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toxiproxy]:
+    with started(Toxiproxy(tmp_path_factory.mktemp("toxiproxy"))) as proxies:
+        yield proxies
+
+
+@contextlib.contextmanager
+def started(part: AnyPart) -> Iterator[AnyPart]:
+    try:
+        part.start()
+        yield part
+    finally:
+        remove_folder(part)
