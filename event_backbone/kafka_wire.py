@@ -1,0 +1,270 @@
+"""Events as Kafka messages and back, by the CloudEvents 1.0 Kafka binding in binary mode; no client is imported here.
+
+A value is the event's JSON with ``schema_version`` and ``case_sha256``; the key is its ``record_id``. An erasure is a
+tombstone (a key without value) in both topics that hold something about the record, so that compaction forgets it.
+"""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from event_backbone.case import Case
+from event_backbone.dead_letters import DeadLetter, dead_letter_in, dead_letter_of, replay_of, without_value
+from event_backbone.errors import Fault
+from event_backbone.events import (
+    SCHEMA_VERSION,
+    Envelope,
+    Erasure,
+    Event,
+    Label,
+    Prediction,
+    Rejections,
+    encode_json,
+    event_id,
+    format_utc,
+    parse_utc,
+)
+from event_backbone.kafka_topics import (
+    EVENT_TYPE,
+    JSON_CONTENT,
+    SPECVERSION,
+    UNREADABLE_REASONS,
+    Topics,
+    UnreadableMessageError,
+    header,
+    is_ours,
+    place_id,
+    place_source,
+    source_uri,
+    text_header,
+)
+from event_backbone.ports import Message, Received
+from event_backbone.validation import decode_lenient, fault_in_record_id
+
+__all__ = [
+    "UNREADABLE_REASONS",
+    "DeadLetter",
+    "Topics",
+    "UnreadableMessageError",
+    "dead_letter_in",
+    "dead_letter_of",
+    "envelope_of",
+    "event_of",
+    "header",
+    "is_ours",
+    "messages_of",
+    "place_id",
+    "place_source",
+    "replay_of",
+    "source_uri",
+    "text_header",
+    "without_value",
+]
+
+# Events into messages -------------------------------------------------------------------------------------------------
+
+
+def messages_of(envelope: Envelope, topics: Topics, case_sha256: str) -> list[Message]:
+    """One message, or for an erasure a tombstone in the topics of predictions and labels."""
+    event = envelope.event
+    match event:
+        case Prediction():
+            value = encode_json(event)[:-1] + _SCHEMA_ENDING
+            return [_message(topics.predictions, event.record_id, value, envelope, event.predicted_at)]
+        case Label():
+            value = encode_json(event)[:-1] + _case_ending(case_sha256)
+            return [_message(topics.labels, event.record_id, value, envelope, event.labelled_at)]
+        case Rejections():
+            value = encode_json(event)[:-1] + _case_ending(case_sha256)
+            return [_message(topics.rejections, event.rejections_id, value, envelope, event.until)]
+        case Erasure():
+            places = (topics.predictions, topics.labels)
+            return [_message(topic, event.record_id, None, envelope, event.erased_at) for topic in places]
+
+
+#: Spliced on instead of encoding a second struct: this stands in the hot path. A prediction has its case_sha256 itself.
+_SCHEMA_ENDING = b',"schema_version":%d}' % SCHEMA_VERSION
+
+
+@functools.lru_cache(maxsize=64)
+def _case_ending(case_sha256: str) -> bytes:
+    return b',"case_sha256":' + encode_json(case_sha256) + _SCHEMA_ENDING
+
+
+_TYPES: dict[type, tuple[str, bytes]] = {
+    kind: ("ce_type", f"{EVENT_TYPE}{kind.__struct_config__.tag}".encode())
+    for kind in (Prediction, Label, Rejections, Erasure)
+}
+_TYPES[Rejections] = ("ce_type", f"{EVENT_TYPE}rejection".encode())
+
+
+def _message(topic: str, key: str, value: bytes | None, envelope: Envelope, at: str) -> Message:
+    event, key_bytes = envelope.event, key.encode()
+    headers = [
+        SPECVERSION,
+        ("ce_id", event_id(event).encode()),
+        _TYPES[type(event)],
+        ("ce_source", source_uri(event.case, envelope.source)),
+        ("ce_subject", key_bytes),
+        ("ce_time", at.encode()),
+        ("ce_sequence", b"%d" % envelope.seq),
+    ]
+    if value is not None:
+        headers.append(JSON_CONTENT)
+    return Message(topic, key_bytes, value, headers)
+
+
+# Messages into events -------------------------------------------------------------------------------------------------
+
+
+def envelope_of(received: Received, case: Case) -> Envelope:
+    """The event in a message of ``.predictions``, ``.labels`` or ``.rejections``, of ours or of others.
+
+    Its source and ``seq`` are the publisher's where it is one of ours, else :func:`place_source` and the offset.
+
+    Raises:
+        UnreadableMessageError: it is no event of this case.
+    """
+    event = event_of(received, case)
+    source = text_header(received.headers, "ce_source") or ""
+    sequence = header(received.headers, "ce_sequence") or b""
+    if is_ours(received.headers, case.name) and sequence.removeprefix(b"-").isdigit():
+        return Envelope(unquote(source.removeprefix(f"/streamgauge/{case.name}/")), int(sequence), event)
+    return Envelope(place_source(received.partition), received.offset, event)
+
+
+def event_of(received: Received, case: Case) -> Event:
+    """The same without the envelope, for a reader whose place is the offset."""
+    topic_kind = received.partition.topic.rpartition(".")[2]
+    if received.value is None:
+        return _erasure(received, case)
+    preamble = _decode(received.value, _preamble_decoder, "json")
+    if preamble.schema_version != SCHEMA_VERSION:
+        raise _unreadable("schema_version", "schema_version", f"must be {SCHEMA_VERSION}")
+    if preamble.case is not None and preamble.case != case.name:
+        raise _unreadable("case", "case", f"must be {case.name}")
+    match topic_kind:
+        case "predictions":
+            return _prediction(received, case)
+        case "labels":
+            return _label(received, case)
+        case "rejections":
+            return _rejections(received, case)
+    raise _unreadable("type", "(topic)", "is none of predictions, labels and rejections")
+
+
+class _Preamble(msgspec.Struct):
+    """What is looked at before the rest is decoded; a value from others may leave it out."""
+
+    schema_version: int = SCHEMA_VERSION
+    case: str | None = None
+
+
+class _LabelValue(msgspec.Struct, forbid_unknown_fields=True):
+    """A label as others write it: everything but the label may be left out."""
+
+    label: str | float
+    labelled_at: str | None = None
+    record_id: str | None = None
+    case: str | None = None
+    case_sha256: str | None = None
+    schema_version: int = SCHEMA_VERSION
+    type: str = "label"
+
+
+_preamble_decoder = msgspec.json.Decoder(_Preamble)
+_prediction_decoder = msgspec.json.Decoder(Prediction)
+_rejections_decoder = msgspec.json.Decoder(Rejections)
+_label_decoder = msgspec.json.Decoder(_LabelValue)
+
+
+def _unreadable(reason: str, place: str, message: str, fault_reason: str | None = None) -> UnreadableMessageError:
+    return UnreadableMessageError(reason, [Fault(place, fault_reason or "invalid", message)])
+
+
+def _decode(value: bytes, decoder: Any, reason: str) -> Any:
+    """Raises :class:`UnreadableMessageError` with ``json`` where it is none, else with ``reason``."""
+    try:
+        return decoder.decode(value)
+    except msgspec.ValidationError:
+        if reason == "json":  # a preamble with a strange type inside: say which
+            reason = "schema_version" if _is_object(value) else "json"
+        raise _unreadable(reason, "(body)", f"is no {reason} as this version writes it") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        _, fault = decode_lenient(value)
+        raise UnreadableMessageError("json", [fault or Fault("(body)", "json", "is not valid JSON")]) from None
+
+
+def _is_object(value: bytes) -> bool:
+    return value.lstrip()[:1] == b"{"
+
+
+def _key(received: Received, in_body: str | None) -> str:
+    """The ``record_id``: the key, which the body may repeat; without a key, what the body says."""
+    key = in_body if received.key is None else received.key.decode(errors="replace")
+    if key is None:
+        raise _unreadable("key", "record_id", "is missing: neither the key nor the body holds it", "missing")
+    if fault := fault_in_record_id(key):
+        raise UnreadableMessageError("key", [fault])
+    if in_body is not None and in_body != key:
+        raise _unreadable("key", "record_id", "differs from the key of the message")
+    return key
+
+
+def _prediction(received: Received, case: Case) -> Prediction:
+    event: Prediction = _decode(received.value or b"", _prediction_decoder, "prediction")
+    _key(received, event.record_id)
+    if not case.is_label(event.prediction) or not _is_time(event.predicted_at):
+        raise _unreadable("prediction", "prediction", "is no prediction of this case")
+    return event
+
+
+def _rejections(received: Received, case: Case) -> Rejections:
+    event: Rejections = _decode(received.value or b"", _rejections_decoder, "rejections")
+    if min([event.records, *(fault.count for fault in event.faults)]) < 0:
+        raise _unreadable("rejections", "records", "is below 0", "range")
+    return event
+
+
+def _label(received: Received, case: Case) -> Label:
+    value: _LabelValue = _decode(received.value or b"", _label_decoder, "label")
+    record_id = _key(received, value.record_id)
+    if value.type != "label" or not case.is_label(value.label):
+        raise _unreadable("label", "label", "is no label of this case", "type")
+    return Label(record_id, case.name, value.label, _labelled_at(received, value.labelled_at))
+
+
+def _labelled_at(received: Received, text: str | None) -> str:
+    """As it is written in stores; where nothing is said, the message's own time, the same whenever it is read."""
+    try:
+        if text is not None:
+            return format_utc(parse_utc(text))
+        return format_utc(datetime.fromtimestamp(received.timestamp_ms / 1000, UTC))
+    except (ValueError, OverflowError, OSError):
+        raise _unreadable("label", "labelled_at", "must be an RFC 3339 time with an offset", "format") from None
+
+
+def _is_time(text: str) -> bool:
+    try:
+        parse_utc(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _erasure(received: Received, case: Case) -> Erasure:
+    """A tombstone says nothing of itself, so only one of ours is taken."""
+    headers = received.headers
+    if header(headers, "ce_type") != _TYPES[Erasure][1]:
+        raise _unreadable("type", "ce_type", "a message without value must be an erasure")
+    if not is_ours(headers, case.name):
+        raise _unreadable("case", "ce_source", f"must be one of {case.name}")
+    erased_at = text_header(headers, "ce_time") or ""
+    if not _is_time(erased_at):
+        raise _unreadable("erasure", "ce_time", "must be an RFC 3339 time with an offset", "format")
+    return Erasure(_key(received, None), case.name, erased_at)
