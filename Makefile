@@ -41,8 +41,8 @@ test: install  ## every test, with the real parts this machine has
 test-fast: install  ## the tests that need no network and take seconds
 	$(BIN)/python -m pytest tests/unit tests/contracts $(PYTEST_ARGS)
 
-faults: install  ## the fault suite alone: processes are killed in the middle of a stream
-	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+faults: install  ## the long form of the fault suite: many kills, outages of minutes; FAULTS=short for that of `make test`
+	FAULTS=$(or $(FAULTS),long) $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
 lint: install  ## formatter, linter and type checker, without changing anything
 	$(BIN)/ruff format --check .

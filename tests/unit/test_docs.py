@@ -31,7 +31,7 @@ SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 LARGEST_PICTURE_BYTES = 300_000
 #: Names in capitals that are no settings of the services: of the kernel, and of the tests.
-OTHER_NAMES = {"PR_SET_PDEATHSIG", "TEST_DATA_DIR", "REQUIRE_SERVICES", "REQUIRE_DATA", "FAULT_SEEDS"}
+OTHER_NAMES = {"PR_SET_PDEATHSIG", "TEST_DATA_DIR", "REQUIRE_SERVICES", "REQUIRE_DATA", "FAULT_SEEDS", "FAULTS"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from real_parts_cache import part_or_skip
 
 _CHILD = """
 import sys, time
@@ -24,9 +24,9 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_the_run_ends_when_make_alone_is_signalled(number: signal.Signals, tmp_path: Path) -> None:
+    part_or_skip("make")
     (tmp_path / "child.py").write_text(_CHILD)
     (tmp_path / "Makefile").write_text(f"run:\n\t@{sys.executable} child.py; echo ended $$? | tee ended\n")
     # The tests may themselves be run by make, whose level and flags are not meant for this one.
