@@ -16,7 +16,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from event_backbone.case import find_case
-from event_backbone.settings import Settings
+from event_backbone.settings import ClientSettings, ConnectionSettings, ListeningSettings, Settings
 from local_stack.settings import StackSettings
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.settings import MonitoringServiceSettings
@@ -32,6 +32,9 @@ MADE_BY = "made by docs/generate.py; change the code, not this"
 #: Who reads what a class adds to the class it extends.
 READERS: Mapping[str, type[Settings]] = {
     "Everything": Settings,
+    "Services that listen": ListeningSettings,
+    "Connections to Kafka, MongoDB and monitoring": ConnectionSettings,
+    "Those who ask a prediction service": ClientSettings,
     "`prediction-service` and its sidecar": ReplicaSettings,
     "`prediction-service`": ServingSettings,
     "`prediction-service sidecar`": SidecarSettings,

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from event_backbone.case import Case, find_case
 from event_backbone.errors import Fault, SettingsError
@@ -20,16 +20,6 @@ from event_backbone.errors import Fault, SettingsError
 SomeSettings = TypeVar("SomeSettings", bound="Settings")
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-def loopback_only(host: str) -> str:
-    """The rule for every address that a service listens on."""
-    if host not in LOOPBACK_HOSTS:
-        raise ValueError(
-            f"{host!r} is not a loopback address; listening elsewhere needs API keys, "
-            "which this version does not have yet"
-        )
-    return host
 
 
 class Settings(BaseSettings):
@@ -76,6 +66,58 @@ class Settings(BaseSettings):
     def stream_path(self) -> Path:
         """The stream split, one JSON object a line: ``{"record": {...}, "label": ...}``."""
         return self.case_dir / "splits" / "stream.jsonl"
+
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:]+")
+
+
+def words(value: object) -> object:
+    """Words separated by commas."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+class ListeningSettings(Settings):
+    """What a service that listens needs to know about those who may ask it."""
+
+    api_keys_file: Path | None = Field(
+        default=None, description="file of API keys (name:sha256[:expires] a line); with it, requests need a key"
+    )
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        default=[], description="names and addresses that requests may call this service by, beside those of loopback"
+    )
+
+    _split_hosts = field_validator("allowed_hosts", mode="before")(words)
+
+    @field_validator("api_keys_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _only_names(cls, hosts: list[str]) -> list[str]:
+        for host in hosts:
+            if not _HOST_NAME.fullmatch(host):
+                raise ValueError(f"{host!r} is no host: give names or addresses without scheme, port or brackets")
+        return [host.lower() for host in hosts]
+
+
+def listening_host(host: str, info: ValidationInfo) -> str:
+    """The rule for every address that a service with API keys listens on."""
+    if host in LOOPBACK_HOSTS:
+        return host
+    lacking = [name.upper() for name in ("api_keys_file", "allowed_hosts") if not info.data.get(name, "faulty")]
+    if lacking or not host:
+        needed = " and ".join(lacking) or "an address"
+        raise ValueError(f"{host!r} is not a loopback address; listening elsewhere needs {needed}")
+    return host
+
+
+class ClientSettings(Settings):
+    """How to reach a prediction service."""
+
+    prediction_url: str = Field(default="http://127.0.0.1:9696", description="where the prediction service answers")
+    api_key: SecretStr | None = Field(default=None, description="key to show to the prediction service")
 
 
 class ConnectionSettings(Settings):

@@ -1,8 +1,8 @@
 """Run a WSGI application under granian with one worker: the one way our services listen.
 
 What granian leaves open is closed here: a port in use is an error at start, a worker never outlives its parent, SIGTERM
-lets readiness fall before the listener closes, the application is closed before its process exits, and pages of another
-origin are refused.
+lets readiness fall before the listener closes, the application is closed before its process exits, pages of another
+origin are refused, and so is whoever shows no API key where there are keys.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from event_backbone.api_keys import ApiKeys, KeyCheck
 from event_backbone.browser_guard import BrowserGuard
 from event_backbone.errors import Fault, SettingsError, StreamgaugeError
-from event_backbone.settings import LOOPBACK_HOSTS
+from event_backbone.key_guard import KeyGuard
+from event_backbone.settings import LOOPBACK_HOSTS, ListeningSettings
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = structlog.get_logger()
 
@@ -37,7 +40,36 @@ class Application(Protocol):
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
 
+    def count_unauthorized(self) -> None:
+        """A request was refused because it showed no good API key."""
+        ...
+
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may ask: by which host names, and with which keys (``None``: anybody on this machine).
+
+    ``forms``: paths where the application checks the key of a posted form itself, with the same ``keys``.
+    """
+
+    hosts: frozenset[str] = LOOPBACK_HOSTS
+    keys: KeyCheck | None = None
+    forms: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, settings: ListeningSettings, *, forms: Collection[str] = ()) -> Access:
+        """Raises :class:`SettingsError` when there is a keys file that can't be used."""
+        keys = ApiKeys(settings.api_keys_file) if settings.api_keys_file else None
+        return cls(LOOPBACK_HOSTS.union(settings.allowed_hosts), keys, frozenset(forms))
+
+    def guarding(self, application: Application) -> WSGIApplication:
+        """The application as it may be called from outside."""
+        inner: WSGIApplication = application
+        if self.keys is not None:
+            inner = KeyGuard(application, self.keys, count_refusal=application.count_unauthorized, forms=self.forms)
+        return BrowserGuard(inner, self.hosts)
 
 
 class Draining(Protocol):
@@ -81,6 +113,7 @@ def serve(
     host: str,
     port: int,
     threads: int,
+    access: Access,
     readiness_notice_s: float = 0.3,
     stop_within_s: int = 10,
 ) -> None:
@@ -98,7 +131,7 @@ def serve(
     failed_to_build = multiprocessing.get_context("fork").Event()
     parent_pid = os.getpid()
 
-    def load() -> BrowserGuard:
+    def load() -> WSGIApplication:
         die_with_parent(parent_pid)
         # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
         os.setpgid(0, 0)
@@ -110,7 +143,7 @@ def serve(
             sys.exit(1)
         # granian's workers never run atexit; multiprocessing's finalizers do run.
         Finalize(None, application.close, exitpriority=0)
-        return BrowserGuard(application, {*LOOPBACK_HOSTS, host})
+        return access.guarding(application)
 
     class DrainingServer(MPServer):
         def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:

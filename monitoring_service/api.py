@@ -12,8 +12,10 @@ from flask import Flask, Response, render_template, request, send_file
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 
+from event_backbone.api_keys import KeyCheck
 from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
+from event_backbone.key_guard import CHALLENGE, DETAIL, KEY_FIELD
 from event_backbone.problems import CONTENT_TYPE, problem
 from monitoring_service.intake import Intake
 from monitoring_service.metrics import MonitoringMetrics
@@ -23,6 +25,7 @@ from monitoring_service.snapshot import Lookout
 from monitoring_service.state import history_document, state_document
 
 ARRIVALS_SHOWN_S = 300
+REPORT_PATH = "/reports/latest"
 #: The page runs nothing but what this service serves.
 _PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 #: A report is one file with scripts and styles inside, made by a library from records that strangers sent: it gets an
@@ -44,6 +47,7 @@ class Parts:
     reports: ReportFolder
     faults: Callable[[], list[str]]
     max_body_bytes: int
+    keys: KeyCheck | None = None
 
 
 def build_api(parts: Parts) -> Flask:
@@ -109,7 +113,15 @@ def _add_pages(app: Flask, parts: Parts) -> None:
         response.headers["Content-Security-Policy"] = _PAGE_POLICY
         return response
 
-    @app.get("/reports/latest")
+    @app.post(REPORT_PATH)
+    def latest_report_by_form() -> ResponseReturnValue:
+        """A link can't carry a key, so the page sends it in a form."""
+        if parts.keys is not None and not parts.keys.accepts(request.form.get(KEY_FIELD, "")):
+            parts.metrics.unauthorized.inc()
+            return _problem(401, DETAIL), [CHALLENGE]
+        return latest_report()
+
+    @app.get(REPORT_PATH)
     def latest_report() -> ResponseReturnValue:
         report = parts.reports.latest()
         if report is None:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import prometheus_client
 import structlog
 from prometheus_client import CollectorRegistry
 
+from event_backbone.api_keys import KeyCheck
 from event_backbone.case import Case
 from event_backbone.wsgi_server import Draining
 from monitoring_service.api import ARRIVALS_SHOWN_S, Parts, build_api
@@ -70,13 +71,19 @@ class CheckThread:
 class MonitoringApplication:
     """The WSGI application, the check thread beside it and the inbox below both."""
 
-    def __init__(self, wsgi: Callable[..., Iterable[bytes]], thread: CheckThread, inbox: Inbox) -> None:
+    def __init__(
+        self, wsgi: Callable[..., Iterable[bytes]], thread: CheckThread, inbox: Inbox, metrics: MonitoringMetrics
+    ) -> None:
         self._wsgi = wsgi
+        self._metrics = metrics
         self._thread = thread
         self._inbox = inbox
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._wsgi(environ, start_response)
+
+    def count_unauthorized(self) -> None:
+        self._metrics.unauthorized.inc()
 
     def close(self) -> None:
         self._thread.stop()
@@ -160,18 +167,21 @@ def reports_dir(settings: MonitoringServiceSettings) -> Path:
 
 
 def build_application(
-    settings: MonitoringServiceSettings, draining: Draining, evaluator: EvaluatorPort | None = None
+    settings: MonitoringServiceSettings,
+    draining: Draining,
+    evaluator: EvaluatorPort | None = None,
+    keys: KeyCheck | None = None,
 ) -> MonitoringApplication:
-    """Open the inbox, restore everything from it and start the check thread."""
+    """Open the inbox, restore everything from it and start the check thread; ``keys`` open forms."""
     # Totals go on after a restart: a series that says when its counter began would be wrong.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
     case = settings.load_case()
     metrics = MonitoringMetrics(case, CollectorRegistry())
     restored = restore(case, settings)
     thread = _check_thread(case, settings, restored, evaluator or evaluator_process(case, settings), metrics)
-    parts = _parts(case, settings, restored, metrics, lambda: _readiness_faults(draining, thread))
+    parts = replace(_parts(case, settings, restored, metrics, lambda: _readiness_faults(draining, thread)), keys=keys)
     thread.start()
-    return MonitoringApplication(build_api(parts), thread, restored.inbox)
+    return MonitoringApplication(build_api(parts), thread, restored.inbox, metrics)
 
 
 def _check_thread(

@@ -54,6 +54,7 @@ class MonitoringMetrics:
             "unmatched_labels": counter("unmatched_labels", "Labels whose prediction did not come in time."),
             "erasures": counter("erasures", "Erasures carried out."),
         }
+        self.unauthorized = counter("unauthorized", "Requests refused because they showed no good API key.")
         self.refused_events = counter("refused_events", "Lines that will never be taken, by reason.", "reason")
         self.waiting_labels = gauge("waiting_labels", "Labels whose prediction may still come.")
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from event_backbone.settings import Settings, loopback_only
+from event_backbone.settings import ListeningSettings, listening_host
 
 
-class MonitoringServiceSettings(Settings):
+class MonitoringServiceSettings(ListeningSettings):
     """Field names in capitals are the environment variables. What counts as drift stands in the case file."""
 
     monitoring_host: str = Field(default="127.0.0.1", description="address to listen on")
@@ -39,4 +39,4 @@ class MonitoringServiceSettings(Settings):
     monitoring_report_every_s: float = Field(default=60, ge=0, description="seconds between two Evidently reports")
     monitoring_reports_kept: int = Field(default=5, ge=1, le=1000, description="Evidently reports kept")
 
-    _loopback_only = field_validator("monitoring_host")(loopback_only)
+    _listening_host = field_validator("monitoring_host")(listening_host)

@@ -48,17 +48,19 @@ def sidecar() -> None:
 
 
 def _serve() -> None:
-    from event_backbone.wsgi_server import serve
+    from event_backbone.wsgi_server import Access, serve
     from prediction_service.bootstrap import build_serving
 
     settings = read_settings(ServingSettings)
     set_up_logging("prediction-service", settings.log_level)
     case = settings.load_case()
+    access = Access.of(settings, forms={"/"})
     serve(
-        lambda draining: build_serving(settings, case, draining),
+        lambda draining: build_serving(settings, case, draining, access.keys),
         host=settings.prediction_host,
         port=settings.prediction_port,
         threads=settings.server_threads,
+        access=access,
     )
 
 

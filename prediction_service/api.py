@@ -15,10 +15,11 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from event_backbone.case import Case
 from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
 from event_backbone.events import format_utc, parse_utc
+from event_backbone.key_guard import CHALLENGE
 from event_backbone.problems import CONTENT_TYPE, problem, rejection
 from event_backbone.validation import fault_in_record_id
 from prediction_service.answering import PredictionHandlers, Reply
-from prediction_service.form import CaseForm, Field
+from prediction_service.form import CaseForm, Field, FormKey
 from prediction_service.front import failed, retry_after_header, unavailable
 from prediction_service.journal import Journal, JournalReader
 from prediction_service.openapi import openapi_document
@@ -40,6 +41,7 @@ def build_api(
     registry: CollectorRegistry,
     *,
     max_body_bytes: int,
+    form_key: FormKey | None = None,
 ) -> Flask:
     """The Flask application; everything it needs is given, nothing is global."""
     app = Flask(__name__)
@@ -47,7 +49,7 @@ def build_api(
     _add_predictions(app, handlers)
     _add_stored_predictions(app, case, journal, status)
     _add_probes(app, status, registry)
-    _add_pages(app, case, handlers, max_body_bytes)
+    _add_pages(app, case, handlers, max_body_bytes, form_key or FormKey())
     _add_errors(app)
     return app
 
@@ -146,16 +148,19 @@ def _add_probes(app: Flask, status: ReplicaStatus, registry: CollectorRegistry) 
         return Response(prometheus_client.generate_latest(registry), content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_bytes: int) -> None:
+def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_bytes: int, form_key: FormKey) -> None:
     form = CaseForm(case)
-    document = json.encode(openapi_document(case, max_body_bytes=max_body_bytes))
+    with_keys = form_key.field is not None
+    document = json.encode(openapi_document(case, max_body_bytes=max_body_bytes, with_keys=with_keys))
 
     @app.get("/openapi.json")
     def openapi() -> ResponseReturnValue:
         return Response(document, content_type="application/json")
 
-    def page(fields: list[Field], shown: dict[str, Any] | None) -> str:
-        return render_template("form.html", case=case, fields=fields, reply=shown)
+    def page(fields: list[Field], shown: dict[str, Any] | None, key_fault: str | None = None) -> str:
+        return render_template(
+            "form.html", case=case, fields=fields, reply=shown, key_field=form_key.field, key_fault=key_fault
+        )
 
     @app.get("/")
     def empty_form() -> ResponseReturnValue:
@@ -164,6 +169,8 @@ def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_by
     @app.post("/")
     def filled_form() -> ResponseReturnValue:
         sent, headers = request.form.to_dict(), _PAGE_HEADERS
+        if (key_fault := form_key.fault(sent)) is not None:
+            return page(form.fields(sent, []), None, key_fault), 401, {**headers, CHALLENGE[0]: CHALLENGE[1]}
         try:
             code, body = handlers.predict_payload(form.payload(sent))
         except TryAgainLaterError as error:

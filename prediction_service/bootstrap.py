@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from event_backbone.api_keys import KeyCheck
 from event_backbone.bundle import BundleShelf, registered_name
 from event_backbone.case import Case
 from event_backbone.ports import ModelRegistry
@@ -14,6 +15,7 @@ from event_backbone.wsgi_server import Draining
 from prediction_service.answering import PredictionHandlers
 from prediction_service.api import build_api
 from prediction_service.champion import ChampionFollower, ServingChampion
+from prediction_service.form import FormKey
 from prediction_service.front import Admission, Front
 from prediction_service.journal import Journal
 from prediction_service.metrics import ReplicaCollector, ServingMetrics
@@ -42,8 +44,10 @@ class ServingApplication:
         journal: Journal,
         rejections: RejectionLog,
         slot_lock: HeldLock,
+        metrics: ServingMetrics,
     ) -> None:
         self._front = front
+        self._metrics = metrics
         self._upkeep = upkeep
         self._status = status
         self._journal = journal
@@ -53,6 +57,9 @@ class ServingApplication:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._front(environ, start_response)
 
+    def count_unauthorized(self) -> None:
+        self._metrics.unauthorized.inc()
+
     def close(self) -> None:
         self._upkeep.stop()
         hand_on_rejections(self._rejections, self._journal)
@@ -61,8 +68,10 @@ class ServingApplication:
         self._slot_lock.release()
 
 
-def build_serving(settings: ServingSettings, case: Case, draining: Draining) -> ServingApplication:
-    """Build one server; called in the process that serves."""
+def build_serving(
+    settings: ServingSettings, case: Case, draining: Draining, keys: KeyCheck | None = None
+) -> ServingApplication:
+    """Build one server; called in the process that serves. ``keys``: what the form asks for."""
     metrics = ServingMetrics(CollectorRegistry(), case)
     slot, slot_lock = claim_slot(settings.journals_dir)
     sinks = read_relay_state(slot / RELAY_FILE) or {}
@@ -79,7 +88,10 @@ def build_serving(settings: ServingSettings, case: Case, draining: Draining) -> 
     handlers = PredictionHandlers(
         case, journal, Predictor(case, lambda: champion.scorer), metrics, rejections, settings.max_batch_records
     )
-    flask_app = build_api(case, handlers, journal, status, metrics.registry, max_body_bytes=settings.max_body_bytes)
+    form_key = FormKey(keys, metrics.unauthorized.inc)
+    flask_app = build_api(
+        case, handlers, journal, status, metrics.registry, max_body_bytes=settings.max_body_bytes, form_key=form_key
+    )
     admission = Admission(settings.max_in_flight)
     metrics.in_flight.set_function(lambda: admission.in_flight)
     front = Front(
@@ -101,7 +113,7 @@ def build_serving(settings: ServingSettings, case: Case, draining: Draining) -> 
     upkeep.every(0.5, "champion", champion.refresh)
     upkeep.every(1.0, "journal", keeper)
     upkeep.every(1.0, "rejections", lambda: hand_on_rejections(rejections, journal))
-    return ServingApplication(front, upkeep, status, journal, rejections, slot_lock)
+    return ServingApplication(front, upkeep, status, journal, rejections, slot_lock, metrics)
 
 
 def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from event_backbone.api_keys import KeyCheck
 from event_backbone.case import Case, Column, Limits
+from event_backbone.key_guard import KEY_FIELD
 
 #: Under the field; the list that a browser offers holds them all.
 _CATEGORIES_LISTED = 3
@@ -29,6 +31,26 @@ class Field:
         if self.column.is_category or minimum is None or minimum < 0:
             return "text"
         return "numeric" if self.column.kind == "integer" else "decimal"
+
+
+class FormKey:
+    """The API key as the form asks for it: typed with every record, and shown by no page."""
+
+    def __init__(self, keys: KeyCheck | None = None, count_refusal: Callable[[], None] = lambda: None) -> None:
+        self._keys = keys
+        self._count_refusal = count_refusal
+
+    @property
+    def field(self) -> str | None:
+        """The name of the field; ``None`` where no key is asked for."""
+        return None if self._keys is None else KEY_FIELD
+
+    def fault(self, sent: Mapping[str, str]) -> str | None:
+        """What is wrong with the key that was sent, in words."""
+        if self._keys is None or self._keys.accepts(sent.get(KEY_FIELD, "")):
+            return None
+        self._count_refusal()
+        return "is not one that this service knows" if sent.get(KEY_FIELD) else "is missing"
 
 
 class CaseForm:

@@ -78,11 +78,53 @@ class ServingMetrics(PredictingMetrics):
             "prediction_requests_shed_total", "Requests refused with 503 because too many were in flight.",
             registry=registry,
         )  # fmt: skip
+        self.unauthorized = Counter(
+            "prediction_unauthorized_total", "Requests refused because they showed no good API key.", registry=registry
+        )
         self.in_flight = Gauge("prediction_requests_in_flight", "Requests being worked on.", registry=registry)
         for endpoint in (*ENDPOINTS.values(), OTHER):
             self.request_seconds.labels(endpoint)
             for status in ("200", "503"):
                 self.requests.labels(endpoint, status)
+
+
+#: Why the worker makes a dead letter; ``sink`` stands for what a sink refused for good.
+DEAD_LETTER_REASONS = ("record", "json", "key", "schema_version", "label", "sink", "too_large")
+
+
+class WorkerMetrics(PredictingMetrics):
+    """What the Kafka worker counts beside that."""
+
+    def __init__(self, registry: CollectorRegistry, case: Case) -> None:
+        super().__init__(registry, case)
+        self.consumed = Counter(
+            "prediction_worker_messages_total", "Messages taken from Kafka.", ["topic"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "prediction_worker_dead_letters_total", "Messages that became dead letters.", ["reason"], registry=registry
+        )
+        self.lag_records = Gauge(
+            "prediction_worker_lag_records", "Messages of our partitions not taken yet.", ["topic"], registry=registry
+        )
+        self.lag_seconds = Gauge(
+            "prediction_worker_lag_seconds", "Age of the oldest message not taken yet.", ["topic"], registry=registry
+        )
+        self.partitions = Gauge("prediction_worker_partitions", "Partitions that are ours.", registry=registry)
+        self.rebalances = Counter(
+            "prediction_worker_rebalances_total", "Changes of what is ours.", ["kind"], registry=registry
+        )
+        self.step_seconds = Histogram(
+            "prediction_worker_step_duration_seconds", "Time a batch spends in a step.", ["step"],
+            buckets=LATENCY_BUCKETS, registry=registry,
+        )  # fmt: skip
+        self.retries = Counter(
+            "prediction_worker_retries_total", "Steps tried again because the other side was away.", ["step"],
+            registry=registry,
+        )  # fmt: skip
+        for reason in DEAD_LETTER_REASONS:
+            self.dead_letters.labels(reason)
+        for kind in ("assigned", "revoked", "lost"):
+            self.rebalances.labels(kind)
 
 
 class ReplicaCollector(Collector):

@@ -8,6 +8,7 @@ import msgspec
 
 from event_backbone.case import Case, Column
 from event_backbone.events import Prediction
+from event_backbone.key_guard import DETAIL, OPEN_PATHS
 from event_backbone.problems import CONTENT_TYPE, Problem
 from event_backbone.validation import RECORD_ID_PATTERN, record_type
 from prediction_service.answering import Answer, RecordAnswer
@@ -19,18 +20,35 @@ _REF = "#/components/schemas/{name}"
 _RECORD_ID = {"type": "string", "pattern": RECORD_ID_PATTERN.replace(r"\Z", "$")}
 
 
-def openapi_document(case: Case, *, max_body_bytes: int) -> dict[str, Any]:
-    """An OpenAPI 3.1 document for this case."""
+def openapi_document(case: Case, *, max_body_bytes: int, with_keys: bool = False) -> dict[str, Any]:
+    """An OpenAPI 3.1 document for this case; ``with_keys``: requests need an API key."""
     record = record_type(case)
     _, schemas = msgspec.json.schema_components([record, Answer, RecordAnswer, Problem, Prediction], ref_template=_REF)
     schemas["Record"] = _with_columns_described(case, schemas.pop(record.__name__))
     schemas["Label"] = _label_schema(case)
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {"title": f"{case.title}: predictions", "version": "1", "description": case.description},
         "paths": _paths(case, max_body_bytes),
         "components": {"schemas": schemas},
     }
+    return _with_keys(document) if with_keys else document
+
+
+def _with_keys(document: dict[str, Any]) -> dict[str, Any]:
+    """The document of a service that asks for keys: by default one in either header, and 401 without."""
+    refused = {"description": DETAIL, **_content(_ref("Problem"), CONTENT_TYPE)}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if path in OPEN_PATHS:
+                operation["security"] = []
+            else:
+                operation["responses"]["401"] = refused
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    return {**document, "security": [{"bearer": []}, {"header": []}]}
 
 
 def _with_columns_described(case: Case, schema: dict[str, Any]) -> dict[str, Any]:

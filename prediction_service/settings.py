@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from event_backbone.settings import ConnectionSettings, loopback_only, split_urls
+from event_backbone.settings import ConnectionSettings, ListeningSettings, listening_host, split_urls
 
 
 class ReplicaSettings(ConnectionSettings):
@@ -20,7 +20,7 @@ class ReplicaSettings(ConnectionSettings):
     _split = field_validator("sinks", mode="before")(split_urls)
 
 
-class ServingSettings(ReplicaSettings):
+class ServingSettings(ListeningSettings, ReplicaSettings):
     """The WSGI server's side."""
 
     prediction_host: str = Field(default="127.0.0.1", description="address to listen on")
@@ -47,7 +47,7 @@ class ServingSettings(ReplicaSettings):
         description="threads for requests; those above MAX_IN_FLIGHT say 503 and answer probes",
     )
 
-    _loopback_only = field_validator("prediction_host")(loopback_only)
+    _listening_host = field_validator("prediction_host")(listening_host)
 
 
 class SidecarSettings(ReplicaSettings):

@@ -16,7 +16,8 @@ def build_open_loop(settings: GeneratorSettings, delivery: Delivery, clock: Cloc
     """A loop with a connection for each record in flight and one for labels."""
 
     def sender() -> Sender:
-        transport = KeepAliveHttp(delivery.url or settings.prediction_url, settings.request_timeout_s)
+        api_key = settings.api_key.get_secret_value() if settings.api_key else None
+        transport = KeepAliveHttp(delivery.url or settings.prediction_url, settings.request_timeout_s, api_key)
         return Sender(transport, clock, Patience(total_s=settings.give_up_after_s))
 
     labeller = Labeller(LabelQueue(delivery.label_delay), sender(), clock, tally)

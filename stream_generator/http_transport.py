@@ -19,12 +19,13 @@ _HEADERS = {"Content-Type": "application/json"}
 class KeepAliveHttp:
     """A :class:`~stream_generator.sending.Transport` with one connection, opened when first needed."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, api_key: str | None = None) -> None:
         self._connection, self._prefix = _connect(url, timeout_s)
+        self._headers = _HEADERS if api_key is None else {**_HEADERS, "Authorization": f"Bearer {api_key}"}
 
     def post(self, path: str, body: bytes) -> Answer:
         try:
-            self._connection.request("POST", self._prefix + path, body, _HEADERS)
+            self._connection.request("POST", self._prefix + path, body, self._headers)
             response = self._connection.getresponse()
             return Answer(response.status, response.read(), _retry_after_s(response))
         except TimeoutError:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from event_backbone.settings import Settings
+from event_backbone.settings import ClientSettings
 
 
-class GeneratorSettings(Settings):
-    prediction_url: str = Field(
-        default="http://127.0.0.1:9696", description="where the prediction service answers, for the generator"
-    )
+class GeneratorSettings(ClientSettings):
     request_timeout_s: float = Field(
         default=10.0, gt=0, le=300, description="the generator waits this long for an answer"
     )
