@@ -114,6 +114,7 @@ class BundleShelf:
     def __init__(self, bundles_dir: Path) -> None:
         self._dir = bundles_dir
         self._pointer = bundles_dir / "current"
+        self._registry_fault = bundles_dir / "registry-fault"
 
     def current(self) -> RegisteredBundle | None:
         """What the pointer says, ``None`` when there is none yet; the bundle itself is not checked here."""
@@ -156,13 +157,30 @@ class BundleShelf:
     def repoint(self, registered: RegisteredBundle) -> None:
         """Make ``registered`` the current one; a reader sees the old pointer or the new one, never a part."""
         pointer = _Pointer(registered.bundle_sha256, registered.model.name, registered.model.version)
+        self._replace(self._pointer, msgspec.json.encode(pointer))
+
+    def note_registry_fault(self, fault: str | None) -> None:
+        """Leave a note for the readers why no newer bundle can come, or take it away."""
+        if fault is None:
+            self._registry_fault.unlink(missing_ok=True)
+        else:
+            self._replace(self._registry_fault, fault.encode())
+
+    def registry_fault(self) -> str | None:
+        """What whoever follows the registry said last; ``None`` when it was reached, or nobody follows it."""
+        try:
+            return self._registry_fault.read_text(errors="replace")
+        except FileNotFoundError:
+            return None
+
+    def _replace(self, path: Path, content: bytes) -> None:
         self._dir.mkdir(parents=True, exist_ok=True)
-        beside = self._dir / f".current-{os.getpid()}"
+        beside = self._dir / f".{path.name}-{os.getpid()}"
         with beside.open("wb") as file:
-            file.write(msgspec.json.encode(pointer))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(self._pointer)
+        beside.replace(path)
 
 
 class _Pointer(Struct, frozen=True):

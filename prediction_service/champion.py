@@ -37,6 +37,9 @@ class ChampionFollower:
                 self._change_to(wanted)
         except TryAgainLaterError as error:
             log.warning("registry_away", error=str(error))
+            self._shelf.note_registry_fault(str(error))
+        else:
+            self._shelf.note_registry_fault(None)
 
     def _in_place(self) -> RegisteredBundle | None:
         """The current bundle, if this follower has checked it: a start fetches a damaged one anew."""
@@ -87,6 +90,11 @@ class ServingChampion:
                 self._use(Scorer(bundle, wanted.model, self._case))
             except BrokenBundleError as error:
                 self._report(str(error))
+
+    @property
+    def registry_fault(self) -> str | None:
+        """Why the sidecar can't look for a newer champion."""
+        return self._shelf.registry_fault()
 
     def _report(self, fault: str) -> None:
         if fault != self.fault:

@@ -75,6 +75,7 @@ class ReplicaStatus:
             "faults": faults,
             "model": model,
             "model_fault": self._champion.fault,
+            "registry": {"fault": self._champion.registry_fault},
             "journal": self.journal(),
             "sinks": self.sinks(),
         }

@@ -119,9 +119,11 @@ def test_a_registry_that_is_away_leaves_the_last_champion_in_place(
     registry.away = True
     follower.follow()
     assert current_version(shelf) == "1"
+    assert shelf.registry_fault()
     registry.away = False
     follower.follow()
     assert current_version(shelf) == "2"
+    assert shelf.registry_fault() is None
 
 
 def test_a_bundle_that_is_not_what_was_registered_is_refused_once(
