@@ -89,7 +89,7 @@ class ServingMetrics(PredictingMetrics):
 
 
 #: Why the worker makes a dead letter; ``sink`` stands for what a sink refused for good.
-DEAD_LETTER_REASONS = ("record", "json", "key", "schema_version", "label", "sink", "too_large")
+DEAD_LETTER_REASONS = ("record", "label", "json", "key", "schema_version", "case", "type", "sink", "too_large")
 
 
 class WorkerMetrics(PredictingMetrics):

@@ -14,8 +14,20 @@ from event_backbone.events import FaultCount, Rejections, utc_now
 from prediction_service.metrics import NO_COLUMN, REASONS, PredictingMetrics
 
 
+class FaultLabels:
+    """Faults as metric labels, both from closed sets: an unknown field's own name is never one."""
+
+    def __init__(self, case: Case) -> None:
+        self._known = {*case.column_names, *NO_COLUMN}
+
+    def of(self, fault: Fault) -> tuple[str, str]:
+        """Column and reason."""
+        column = fault.place if fault.place in self._known else "(unknown)"
+        return column, fault.reason if fault.reason in REASONS else "invalid"
+
+
 class RejectionLog:
-    """Counts faults by column and reason, both from closed sets: an unknown field's own name is never a label.
+    """Counts faults by column and reason.
 
     Thread-safe. What was counted since the last :meth:`take` is lost with the process; records are never in it.
     """
@@ -23,7 +35,7 @@ class RejectionLog:
     def __init__(self, case: Case, metrics: PredictingMetrics) -> None:
         self._case = case
         self._metrics = metrics
-        self._known = {*case.column_names, *NO_COLUMN}
+        self._labels = FaultLabels(case)
         self._lock = threading.Lock()
         self._records = 0
         self._faults: Counter[tuple[str, str]] = Counter()
@@ -31,17 +43,13 @@ class RejectionLog:
 
     def count(self, faults: Sequence[Fault]) -> None:
         """Count one refused record and its faults."""
-        pairs = [self._labels(fault) for fault in faults]
+        pairs = [self._labels.of(fault) for fault in faults]
         self._metrics.rejected_records.inc()
         for column, reason in pairs:
             self._metrics.rejected.labels(column, reason).inc()
         with self._lock:
             self._records += 1
             self._faults.update(pairs)
-
-    def _labels(self, fault: Fault) -> tuple[str, str]:
-        column = fault.place if fault.place in self._known else "(unknown)"
-        return column, fault.reason if fault.reason in REASONS else "invalid"
 
     def take(self) -> Rejections | None:
         """What was refused since the last call as an event, ``None`` when nothing was."""

@@ -1,4 +1,4 @@
-"""Messages of ``.records`` and ``.labels`` into what the worker works on, each with its identity, or its faults."""
+"""Messages of ``.records`` into records with their identity, or with every fault."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 from event_backbone.case import Case
 from event_backbone.errors import Fault, RejectedError
 from event_backbone.events import SCHEMA_VERSION
+from event_backbone.kafka_wire import header, place_id
 from event_backbone.ports import Received
 from event_backbone.validation import Record, decode_lenient, fault_in_record_id, faults_in, record_type
 
@@ -41,8 +42,9 @@ class RecordReader:
             RejectedMessageError: with every fault by field.
         """
         record = self._decode(received.value or b"")
-        if received.key is None:
-            record.record_id = record.record_id or place_as_id(received)
+        if received.key is None or header(received.headers, "dl_id") == received.key:
+            # A replayed dead letter without a key of its own has its place as key.
+            record.record_id = record.record_id or (received.key or place_id(received).encode()).decode()
         elif record.record_id is None or record.record_id.encode() == received.key:
             record.record_id = _id_of_key(received.key)
         else:
@@ -73,11 +75,6 @@ class RecordReader:
 def _of_another_version() -> RejectedMessageError:
     message = f"must be {SCHEMA_VERSION}, the only one this version reads"
     return RejectedMessageError("schema_version", [Fault("schema_version", "format", message)])
-
-
-def place_as_id(received: Received) -> str:
-    """The identity of a record that brought none: the same however often it is read."""
-    return f"{received.partition.topic}-{received.partition.number}-{received.offset}"
 
 
 def _id_of_key(key: bytes) -> str:

@@ -1,0 +1,83 @@
+"""The two steps every batch takes: kept by the sinks, then published.
+
+The log comes first and what it holds is what is published, so that ``.predictions`` never says anything else about a
+``record_id`` than the log does, whichever worker saw the record first and however often it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from event_backbone.errors import Fault
+from event_backbone.events import Envelope, Label, Prediction
+from event_backbone.kafka_wire import Topics, messages_of, without_value
+from event_backbone.ports import Delivered, Message, MessageOutlet, Refusal, Sink
+from prediction_service.metrics import WorkerMetrics
+from prediction_service.worker_batches import BatchMaker, WorkBatch
+
+
+class Keeping:
+    """The first step: every sink but Kafka, in the order of the settings."""
+
+    def __init__(self, sinks: Sequence[Sink], maker: BatchMaker, metrics: WorkerMetrics) -> None:
+        self._sinks = sinks
+        self._maker = maker
+        self._metrics = metrics
+
+    def __call__(self, batch: WorkBatch) -> None:
+        """Doing it again after a failure changes nothing. Raises :class:`TryAgainLaterError`."""
+        for sink in self._sinks:
+            if batch.envelopes:
+                delivered = sink.deliver(batch.envelopes)
+                self._dead_letter_refused(batch, sink.name, delivered.refused)
+                batch.envelopes = [*self._standing(batch.envelopes, delivered)]
+
+    def _dead_letter_refused(self, batch: WorkBatch, sink: str, refused: Sequence[Refusal]) -> None:
+        for refusal in refused:
+            fault = Fault("(body)", refusal.reason, f"was refused by the sink {sink}")
+            batch.dead_letters.append(self._maker.dead_letter(batch.origins[refusal.seq], "sink", [fault]))
+
+    def _standing(self, envelopes: Sequence[Envelope], delivered: Delivered) -> list[Envelope]:
+        """What goes on: without the refused, and what the log holds instead of what came later."""
+        refused = {refusal.seq for refusal in delivered.refused}
+        return [_as_held(one, delivered.held) for one in envelopes if one.seq not in refused]
+
+
+def _as_held(envelope: Envelope, held: Mapping[str, Prediction]) -> Envelope:
+    event = envelope.event
+    if not isinstance(event, Prediction) or event.record_id not in held:
+        return envelope
+    return Envelope(envelope.source, envelope.seq, held[event.record_id])
+
+
+class Publishing:
+    """The second step: predictions, rejections and dead letters, each to its topic. Labels of others stay theirs."""
+
+    def __init__(
+        self, outlet: MessageOutlet, topics: Topics, case_sha256: str, maker: BatchMaker, metrics: WorkerMetrics
+    ) -> None:
+        self._outlet = outlet
+        self._topics = topics
+        self._case_sha256 = case_sha256
+        self._maker = maker
+        self._metrics = metrics
+
+    def __call__(self, batch: WorkBatch) -> None:
+        """Doing it again after a failure publishes some a second time. Raises :class:`TryAgainLaterError`."""
+        envelopes = [one for one in batch.envelopes if not isinstance(one.event, Label)]
+        messages = [message for one in envelopes for message in messages_of(one, self._topics, self._case_sha256)]
+        refused = self._outlet.publish(messages)  # one message for each envelope: there are no erasures among them
+        letters = [self._letter_of_refused(batch, envelopes[index], reason) for index, reason in refused]
+        self._publish_letters([*batch.dead_letters, *letters])
+        self._metrics.answered.inc(sum(isinstance(one.event, Prediction) for one in envelopes))
+
+    def _letter_of_refused(self, batch: WorkBatch, envelope: Envelope, reason: str) -> Message:
+        fault = Fault("(body)", reason, "its prediction can't be published")
+        return self._maker.dead_letter(batch.origins[envelope.seq], "too_large", [fault])
+
+    def _publish_letters(self, letters: Sequence[Message]) -> None:
+        """One that is too large itself is published without its value, which stays at its origin."""
+        if letters:
+            refused = self._outlet.publish(letters)
+            if refused:
+                self._outlet.publish([without_value(letters[index]) for index, _ in refused])
