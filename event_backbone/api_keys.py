@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
 import time
@@ -60,6 +61,18 @@ def line_for(name: str, key: str) -> str:
     if not _NAME.fullmatch(name):
         raise SettingsError("keys", [Fault("--name", "name", "must be 1 to 64 characters of A-Z a-z 0-9 . _ -")])
     return f"{name}:{_digest(key).hex()}"
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a keys file, made for its owner alone if needed. Raises :class:`SettingsError` when it can't be."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "rb+") as file:
+            text = file.read()
+            # In one write: a service that reads the file meanwhile sees all of it or nothing.
+            file.write(b"\n" * (bool(text) and not text.endswith(b"\n")) + line.encode() + b"\n")
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SettingsError("keys", [Fault("--append", "file", f"{path}: {reason}")]) from None
 
 
 def parse_keys(text: str, place: str) -> list[HashedKey]:

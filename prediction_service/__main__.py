@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -45,6 +46,38 @@ def sidecar() -> None:
     running = build_sidecar(settings, settings.load_case())
     _on_stop_signals(lambda *_: running.stop())
     running.run()
+
+
+@cli.group()
+def keys() -> None:
+    """API keys: what a service that others can reach asks for."""
+
+
+@keys.command("new")
+@click.option("--name", required=True, help="Who will use the key; a name may have several.")
+@click.option(
+    "--append",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Add the line to this keys file, made with mode 0600 if there is none.",
+)
+def new_api_key(name: str, file: Path | None) -> None:
+    """Print a fresh key, once, and the line of API_KEYS_FILE that lets it in.
+
+    \b
+    Examples:
+      prediction-service keys new --name ada
+      prediction-service keys new --name ada --append api-keys
+    """
+    from event_backbone.api_keys import append_line, line_for, new_key
+
+    key = new_key()
+    line = line_for(name, key)
+    if file is not None:
+        append_line(file, line)
+    click.echo(f"key   {key}")
+    click.echo(f"line  {line}")
+    click.echo("The key is shown this once." + (f" The line was added to {file}." if file else ""), err=True)
 
 
 def _serve() -> None:
