@@ -7,7 +7,7 @@ An event is immutable and has an identity (:func:`event_id`) that every store us
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -135,6 +135,20 @@ def event_id(event: Event) -> str:
             return f"rejections:{event.rejections_id}"
         case Erasure():
             return f"erasure:{event.record_id}:{event.erased_at}"
+
+
+def latest_labels(labels: Iterable[Label]) -> dict[str, Label]:
+    """By ``record_id`` the label with the latest ``labelled_at``; of two with one time always the same one."""
+    latest: dict[str, Label] = {}
+    for label in labels:
+        known = latest.get(label.record_id)
+        if known is None or _order_of(label) > _order_of(known):
+            latest[label.record_id] = label
+    return latest
+
+
+def _order_of(label: Label) -> tuple[str, str]:
+    return label.labelled_at, event_id(label)
 
 
 def utc_now() -> str:

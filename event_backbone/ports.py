@@ -24,12 +24,14 @@ class Delivered:
 
     ``conflicts``: predictions met for the first time whose ``record_id`` is known with another ``content_hash``; the
     first one stands and the other is kept beside it. ``held``: by ``record_id``, the stored prediction where an
-    earlier one stands instead of the one in the batch, whether its content is the same or not.
+    earlier one stands instead of the one in the batch, whether its content is the same or not. ``erased``: those ids in
+    the batch that were erased for good, so that nothing of them is kept and nothing may be passed on.
     """
 
     refused: Sequence[Refusal] = ()
     conflicts: int = 0
     held: Mapping[str, Prediction] = field(default_factory=dict)
+    erased: frozenset[str] = frozenset()
 
 
 class Sink(Protocol):
@@ -68,7 +70,8 @@ class PredictionLog(Protocol):
     prediction that was there at the first page once, whatever is added meanwhile.
     :meth:`labels` gives the latest label (by ``labelled_at``) of those ids that have one.
     :meth:`count` may be an estimate, for progress bars.
-    Errors: :class:`~event_backbone.errors.TryAgainLaterError` when it is away. One caller at a time.
+    Errors: :class:`~event_backbone.errors.TryAgainLaterError` when it is away,
+    :class:`~event_backbone.errors.RejectedError` for an ``after`` that this log never gave. One caller at a time.
     """
 
     def prediction(self, record_id: str) -> Prediction | None: ...

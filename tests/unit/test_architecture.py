@@ -23,6 +23,8 @@ CLIENTS = {
     "evidently": {"monitoring_service/drift.py", "monitoring_service/evaluator.py", "monitoring_service/reports.py"},
     "granian": {"event_backbone/wsgi_server.py"},
     "onnxruntime": {"event_backbone/scoring.py", "training/conversion.py"},
+    "pymongo": {"event_backbone/mongo_access.py", "event_backbone/mongo_connection.py"},
+    "bson": {"event_backbone/mongo_connection.py"},
     "pickle": set(),
     "joblib": set(),
     "cloudpickle": set(),
