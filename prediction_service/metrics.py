@@ -54,6 +54,9 @@ class PredictingMetrics:
         self.background_failures = Counter(
             "prediction_background_failures_total", "Failures of background work.", ["task"], registry=registry
         )
+        self.unauthorized = Counter(
+            "prediction_unauthorized_total", "Requests refused because they showed no good API key.", registry=registry
+        )
         for column in case.column_names:
             for reason in ("missing", "type", "range"):
                 self.rejected.labels(column, reason)
@@ -78,9 +81,6 @@ class ServingMetrics(PredictingMetrics):
             "prediction_requests_shed_total", "Requests refused with 503 because too many were in flight.",
             registry=registry,
         )  # fmt: skip
-        self.unauthorized = Counter(
-            "prediction_unauthorized_total", "Requests refused because they showed no good API key.", registry=registry
-        )
         self.in_flight = Gauge("prediction_requests_in_flight", "Requests being worked on.", registry=registry)
         for endpoint in (*ENDPOINTS.values(), OTHER):
             self.request_seconds.labels(endpoint)
