@@ -1,4 +1,4 @@
-"""A replica and its monitoring as real processes that a test may kill, and a client that keeps its own books."""
+"""A replica, its monitoring and workers as real processes that a test may kill, and a client with books of its own."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import requests
 from monitoring_process import free_port, poll_until
 from monitoring_world import made_class, made_record, made_score
+from real_parts import die_with_the_parent
 
 from prediction_service.journal import JournalReader
 
+#: Kind of process → what is started. ``worker-2`` is another process of the kind ``worker``.
 COMMANDS = {
     "serving": ["-m", "prediction_service"],
     "sidecar": ["-m", "prediction_service", "sidecar"],
     "monitoring": ["-m", "monitoring_service"],
+    "worker": ["-m", "prediction_service", "worker"],
 }
+#: The embedded default: no Kafka, so no worker.
+EMBEDDED = ("serving", "sidecar", "monitoring")
 
 
 def direct_children_of(pid: int) -> list[int]:
@@ -35,9 +40,11 @@ def direct_children_of(pid: int) -> list[int]:
 
 
 class Replica:
-    """Processes by name; every one that was started is gone after :meth:`stop`."""
+    """Processes by name; every one that was started is gone after :meth:`stop`. Start them in the main thread."""
 
-    def __init__(self, folder: Path, cases_dir: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, cases_dir: Path, *, names: Sequence[str] = EMBEDDED, **settings: str) -> None:
+        self.names = names
+        self.worker_ports = {name: free_port() for name in names if name.startswith("worker")}
         self.prediction_port, self.monitoring_port = free_port(), free_port()
         self.prediction_url = f"http://127.0.0.1:{self.prediction_port}"
         self.monitoring_url = f"http://127.0.0.1:{self.monitoring_port}"
@@ -57,20 +64,36 @@ class Replica:
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, **changed: str) -> None:
+        """Start it, with other settings than the rest where they are given."""
+        kind = name.partition("-")[0]
+        env = {**self._env, "WORKER_PORT": str(self.worker_ports.get(name, 0)), **changed}
         with (self._log_dir / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, *COMMANDS[name]], env=self._env, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, *COMMANDS[kind]],
+                env=env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_the_parent,  # noqa: PLW1509  # one system call, no lock
             )
 
     def start_all(self) -> None:
-        for name in COMMANDS:
+        for name in self.names:
             self.start(name)
         self.wait_until_ready()
 
+    def url_of(self, name: str) -> str | None:
+        """Where a process answers probes; a sidecar answers none."""
+        if name in self.worker_ports:
+            return f"http://127.0.0.1:{self.worker_ports[name]}"
+        return {"serving": self.prediction_url, "monitoring": self.monitoring_url}.get(name)
+
     def wait_until_ready(self) -> None:
-        for url in (self.prediction_url, self.monitoring_url):
-            poll_until(lambda url=url: requests.get(f"{url}/readyz", timeout=2).ok, 60, f"{url} is ready")
+        """Until every process that runs and answers probes is ready."""
+        for name in self.processes:
+            url = self.url_of(name)
+            if url is not None and self.processes[name].poll() is None:
+                poll_until(lambda url=url: requests.get(f"{url}/readyz", timeout=2).ok, 60, f"{name} is ready")
 
     def kill(self, name: str) -> None:
         """SIGKILL the process that was started."""
@@ -84,6 +107,7 @@ class Replica:
 
     def stop(self) -> None:
         for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)
             process.terminate()
         for process in self.processes.values():
             try:
@@ -103,8 +127,10 @@ class Replica:
 
 
 @contextlib.contextmanager
-def running_replica(folder: Path, cases_dir: Path, **settings: str) -> Iterator[Replica]:
-    replica = Replica(folder, cases_dir, **settings)
+def running_replica(
+    folder: Path, cases_dir: Path, *, names: Sequence[str] = EMBEDDED, **settings: str
+) -> Iterator[Replica]:
+    replica = Replica(folder, cases_dir, names=names, **settings)
     try:
         replica.start_all()
         yield replica
