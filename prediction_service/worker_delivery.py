@@ -19,10 +19,9 @@ from prediction_service.worker_batches import BatchMaker, WorkBatch
 class Keeping:
     """The first step: every sink but Kafka, in the order of the settings."""
 
-    def __init__(self, sinks: Sequence[Sink], maker: BatchMaker, metrics: WorkerMetrics) -> None:
+    def __init__(self, sinks: Sequence[Sink], maker: BatchMaker) -> None:
         self._sinks = sinks
         self._maker = maker
-        self._metrics = metrics
 
     def __call__(self, batch: WorkBatch) -> None:
         """Doing it again after a failure changes nothing. Raises :class:`TryAgainLaterError`."""
