@@ -3,6 +3,7 @@
 import { RowChart, ThroughputChart } from "./charts.js";
 import { Columns } from "./columns.js";
 import { History } from "./history.js";
+import { ApiKey, KeyNeeded } from "./key.js";
 import { Status } from "./status.js";
 
 const EVERY_MS = 1000;
@@ -13,6 +14,7 @@ const shown = JSON.parse(document.getElementById("case").textContent);
 const status = new Status(shown);
 const columns = new Columns(document.getElementById("columns"), shown.columns);
 const history = new History();
+const apiKey = new ApiKey(...["key", "report", "state"].map((name) => document.getElementById(name)));
 const place = (name) => document.getElementById(`chart-${name}`);
 const throughput = new ThroughputChart(place("throughput"), "No record in the last minutes");
 const mix = new RowChart(place("mix"), "Shown from the first check on", shown.mix_lines, { shares: shown.shares });
@@ -21,7 +23,8 @@ const quality = new RowChart(place("quality"), "Shown once labels have come", sh
 let lastAnswerAt = 0;
 
 async function ask(path) {
-  const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
+  const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store", headers: apiKey.headers() });
+  if (answer.status === 401) throw new KeyNeeded(path);
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
 }
@@ -50,12 +53,17 @@ async function look() {
 
 // The newest state, or null when the service gives none; the page says so either way.
 async function reach() {
+  if (!apiKey.form.hidden) return null;
   try {
     const state = await look();
     lastAnswerAt = Date.now();
     status.showReach(null);
     return state;
   } catch (error) {
+    if (error instanceof KeyNeeded) {
+      apiKey.ask();
+      return null;
+    }
     console.warn(error);
     status.showReach(lastAnswerAt);
     return null;
