@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 import threading
@@ -12,10 +13,15 @@ from typing import Protocol
 import pytest
 from monitoring_process import MonitoringProcess, free_port
 from monitoring_world import enveloped, label, prediction
+from real_parts import MongoServer
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import Envelope, Erasure, Event, FaultCount, Rejections, encode_json, event_id
+from event_backbone.mongo_access import mongo_access
+from event_backbone.mongo_connection import MongoConnection
+from event_backbone.mongo_sink import MongoSink
 from event_backbone.ports import Delivered, Refusal, Sink
+from event_backbone.settings import ConnectionSettings
 from prediction_service.sinks import HttpSink, MemorySink
 
 START = "2026-01-01T00:00:00.000000Z"
@@ -164,6 +170,46 @@ CHECKS: list[Check] = [
 ]
 
 
+def what_is_new_is_neither_held_nor_a_conflict(side: Side, batches: Batches) -> None:
+    delivered = side.sink().deliver(batches.predictions(3))
+    assert (dict(delivered.held), delivered.conflicts) == ({}, 0)
+
+
+def what_is_known_is_said_to_be_held(side: Side, batches: Batches) -> None:
+    sink, first = side.sink(), batches.predictions(3)
+    sink.deliver(first)
+    later = [prediction(batches.id(number), RECORD, predicted_at="2026-05-05T00:00:00.000000Z") for number in (1, 2, 7)]
+    delivered = sink.deliver(batches.of(later))
+    assert dict(delivered.held) == {envelope.event.record_id: envelope.event for envelope in first[1:]}
+    assert delivered.conflicts == 0
+
+
+def a_conflict_is_counted_once_and_the_first_one_stands(side: Side, batches: Batches) -> None:
+    sink, (first,) = side.sink(), batches.predictions(1)
+    others = [prediction(batches.id(0), {**RECORD, "price": price}) for price in (1.0, 2.0)]
+    sink.deliver([first])
+    for expected in (2, 0):
+        delivered = sink.deliver(batches.of(others))
+        assert delivered.conflicts == expected
+        assert dict(delivered.held) == {batches.id(0): first.event}
+
+
+def within_one_batch_too_the_first_one_stands(side: Side, batches: Batches) -> None:
+    first, other = prediction(batches.id(0), RECORD), prediction(batches.id(0), {**RECORD, "price": 1.0})
+    delivered = side.sink().deliver(batches.of([first, other]))
+    assert dict(delivered.held) == {batches.id(0): first}
+    assert delivered.conflicts == 1
+
+
+#: For sinks that look at what they hold.
+CHECKS_OF_WHAT_IS_HELD: list[Check] = [
+    what_is_new_is_neither_held_nor_a_conflict,
+    what_is_known_is_said_to_be_held,
+    a_conflict_is_counted_once_and_the_first_one_stands,
+    within_one_batch_too_the_first_one_stands,
+]
+
+
 def by_name(check: Check) -> str:
     return check.__name__
 
@@ -217,6 +263,34 @@ class MonitoringSide:
             sink.close()
 
 
+class MongoSide:
+    """A MongoDB of this module's own, and a database of this check's own; away means stopped."""
+
+    def __init__(self, server: MongoServer, database: str) -> None:
+        self._server = server
+        self._access = mongo_access(f"{server.url}/{database}", ConnectionSettings(), timeout_s=5)
+        self._stored = MongoConnection(self._access)
+        self._sinks: list[MongoSink] = []
+
+    def sink(self) -> Sink:
+        self._sinks.append(MongoSink(self._access, "shop"))
+        return self._sinks[-1]
+
+    def count(self) -> int:
+        kinds = ("predictions", "labels", "rejections", "erasures")
+        return sum(self._stored.count(f"shop.{kind}", {}) for kind in kinds)
+
+    def go_away(self) -> None:
+        self._server.stop()
+
+    def come_back(self) -> None:
+        self._server.start()
+
+    def close(self) -> None:
+        for closable in (self._stored, *self._sinks):
+            closable.close()
+
+
 @pytest.fixture(scope="module")
 def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoringProcess]:
     # No window fills here, so that no evaluator is ever started.
@@ -228,19 +302,37 @@ def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoringP
         process.stop()
 
 
-@pytest.fixture(params=["memory", "http"])
+@pytest.fixture(params=["memory", "http", "mongodb"])
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
     if request.param == "memory":
         yield MemorySide()
-        return
-    made = MonitoringSide(request.getfixturevalue("monitoring"))
-    yield made
-    made.close()
+    elif request.param == "http":
+        with contextlib.closing(MonitoringSide(request.getfixturevalue("monitoring"))) as made:
+            yield made
+    else:
+        yield request.getfixturevalue("mongo_side")
+
+
+@pytest.fixture
+def mongo_side(mongo_server: MongoServer, mongo_database: str) -> Iterator[MongoSide]:
+    with contextlib.closing(MongoSide(mongo_server, mongo_database)) as made:
+        yield made
+
+
+@pytest.fixture(params=["memory", "mongodb"])
+def looking_side(request: pytest.FixtureRequest) -> Side:
+    """One whose sink says what is held."""
+    return MemorySide() if request.param == "memory" else request.getfixturevalue("mongo_side")
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=by_name)
 def test_each_adapter_keeps_the_contract(check: Check, side: Side) -> None:
     check(side, Batches(check.__name__.replace("_", "-")[:60]))
+
+
+@pytest.mark.parametrize("check", CHECKS_OF_WHAT_IS_HELD, ids=by_name)
+def test_a_sink_that_looks_says_what_is_held(check: Check, looking_side: Side) -> None:
+    check(looking_side, Batches(check.__name__.replace("_", "-")[:60]))
 
 
 # Broken adapters ------------------------------------------------------------------------------------------------------
@@ -304,6 +396,41 @@ class ByPlace(MemorySink):
     def deliver(self, batch: Sequence[Envelope]) -> Delivered:
         places = {envelope.seq: place for place, envelope in enumerate(batch)}
         return Delivered([Refusal(places[refusal.seq], refusal.reason) for refusal in super().deliver(batch).refused])
+
+
+class Overwriting(MemorySink):
+    """Lets the last one stand."""
+
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
+        delivered = super().deliver(batch)
+        self.kept |= {event_id(envelope.event): envelope for envelope in batch}
+        return delivered
+
+
+class CountingAgain(MemorySink):
+    """Counts a conflict whenever it comes."""
+
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
+        delivered = super().deliver(batch)
+        return Delivered(delivered.refused, len(delivered.held), delivered.held)
+
+
+class Blind(MemorySink):
+    """Does not look at what it holds."""
+
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
+        return Delivered(super().deliver(batch).refused)
+
+
+@pytest.mark.parametrize("kind", [Overwriting, CountingAgain, Blind])
+def test_the_suite_of_what_is_held_fails_on_a_broken_adapter(kind: type[MemorySink]) -> None:
+    failed = []
+    for check in CHECKS_OF_WHAT_IS_HELD:
+        try:
+            check(MemorySide(kind), Batches("broken"))
+        except AssertionError:
+            failed.append(check)
+    assert failed
 
 
 @pytest.mark.parametrize("kind", [Forgetful, Doubling, Raising, Stopping, Polite, Undressed, ByPlace])
