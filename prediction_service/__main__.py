@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from event_backbone.commands import run_command
+from event_backbone.errors import TryAgainLaterError
 from event_backbone.settings import read_settings
 from event_backbone.telemetry import set_up_logging
-from prediction_service.settings import ServingSettings, SidecarSettings
+from prediction_service.settings import ErasingSettings, ServingSettings, SidecarSettings
 
 
 @click.group(invoke_without_command=True)
@@ -25,6 +26,7 @@ def cli(context: click.Context) -> None:
     Examples:
       CASE=census prediction-service            serve on http://127.0.0.1:9696
       CASE=census prediction-service sidecar    relay the journal and follow the champion
+      CASE=census prediction-service worker     predict records that come through Kafka
     """
     if context.invoked_subcommand is None:
         _serve()
@@ -44,6 +46,57 @@ def sidecar() -> None:
     set_up_logging("prediction-sidecar", settings.log_level)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     running = build_sidecar(settings, settings.load_case())
+    _on_stop_signals(lambda *_: running.stop())
+    running.run()
+
+
+@cli.command()
+@click.argument("record_ids", metavar="RECORD_ID...", nargs=-1, required=True)
+@click.option("--url", "urls", multiple=True, help="A replica; once for each.  [default: PREDICTION_URL]")
+@click.option("--yes", is_flag=True, help="Don't ask before erasing.")
+def erase(record_ids: tuple[str, ...], urls: tuple[str, ...], yes: bool) -> None:
+    """Erase what is kept about records: at every replica, in idle journals on this machine, and in all SINKS.
+
+    Says what was done at each place and ends with 1 when one could not be reached; then run it again, which is safe.
+    An erased id is gone for good and can't be used again.
+
+    \b
+    Examples:
+      prediction-service erase ada-1 ada-2
+      prediction-service erase ada-1 --yes --url http://replica-1:9696 --url http://replica-2:9696
+    """
+    from prediction_service.bootstrap import places_to_erase
+    from prediction_service.erasing import check_record_ids, erase_everywhere
+
+    settings = read_settings(ErasingSettings)
+    case = settings.load_case()
+    check_record_ids(record_ids)
+    places = places_to_erase(settings, urls)
+    if not yes:
+        click.confirm(f"Erase {len(set(record_ids))} of case {case.name}, for good?", abort=True)
+    failed = 0
+    for outcome in erase_everywhere(record_ids, case.name, places):
+        click.echo(f"{'ok' if outcome.done else 'NOT DONE':<9} {outcome.place}: {outcome.text}")
+        failed += not outcome.done
+    if failed:
+        raise TryAgainLaterError(f"{failed} place{'s' if failed > 1 else ''} could not be reached; run it again")
+
+
+@cli.command()
+def worker() -> None:
+    """Predict records that come through Kafka, with other workers as a group.
+
+    SINKS names Kafka, from which records are taken, and where predictions are kept beside it.
+
+    \b
+    Example:
+      CASE=census SINKS=mongodb://127.0.0.1:27017/streamgauge,kafka://127.0.0.1:9092 prediction-service worker
+    """
+    from prediction_service.worker_wiring import build_worker
+
+    settings = read_settings(WorkerSettings)
+    set_up_logging("prediction-worker", settings.log_level)
+    running = build_worker(settings, settings.load_case())
     _on_stop_signals(lambda *_: running.stop())
     running.run()
 

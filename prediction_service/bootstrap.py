@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -15,6 +15,7 @@ from event_backbone.wsgi_server import Draining
 from prediction_service.answering import PredictionHandlers
 from prediction_service.api import build_api
 from prediction_service.champion import ChampionFollower, ServingChampion
+from prediction_service.erasing import IdleJournals, LocalPlace, Place, ReplicaPlace, SinkPlace
 from prediction_service.form import FormKey
 from prediction_service.front import Admission, Front
 from prediction_service.journal import Journal
@@ -22,7 +23,7 @@ from prediction_service.metrics import ReplicaCollector, ServingMetrics
 from prediction_service.predicting import Predictor
 from prediction_service.rejections import RejectionLog
 from prediction_service.relay_state import read_relay_state
-from prediction_service.settings import ServingSettings, SidecarSettings
+from prediction_service.settings import ErasingSettings, ServingSettings, SidecarSettings
 from prediction_service.sidecar import Sidecar
 from prediction_service.sinks import open_sinks
 from prediction_service.slots import JOURNAL_FILE, RELAY_FILE, HeldLock, claim_slot
@@ -127,6 +128,18 @@ def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
         batch_rows=settings.relay_batch_rows,
         follow_interval_s=settings.follow_interval_s,
     )
+
+
+def places_to_erase(settings: ErasingSettings, urls: Sequence[str]) -> list[Place]:
+    """Every place that may hold a record, replicas first; ``urls``: theirs, or none for the one on this machine."""
+    api_key = settings.api_key.get_secret_value() if settings.api_key else None
+    replicas = [
+        ReplicaPlace(url, api_key=api_key, timeout_s=settings.sink_timeout_s)
+        for url in urls or [settings.prediction_url]
+    ]
+    asked: list[Place] = [*replicas] if urls else [LocalPlace(replicas[0], settings.journals_dir)]
+    sinks = open_sinks(settings.sinks, timeout_s=settings.sink_timeout_s)
+    return [*asked, IdleJournals(settings.journals_dir), *(SinkPlace(sink) for sink in sinks)]
 
 
 def _registry(settings: SidecarSettings) -> ModelRegistry:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from event_backbone.settings import ConnectionSettings, ListeningSettings, listening_host, split_urls
+from event_backbone.settings import ClientSettings, ConnectionSettings, ListeningSettings, listening_host, split_urls
 
 
 class ReplicaSettings(ConnectionSettings):
@@ -16,6 +16,8 @@ class ReplicaSettings(ConnectionSettings):
     sinks: Annotated[list[str], NoDecode] = Field(
         default=["http://127.0.0.1:8085"], description="URLs the journal is relayed to, separated by commas"
     )
+
+    sink_timeout_s: float = Field(default=10.0, gt=0, description="seconds until a sink that doesn't answer is away")
 
     _split = field_validator("sinks", mode="before")(split_urls)
 
@@ -50,6 +52,24 @@ class ServingSettings(ListeningSettings, ReplicaSettings):
     _listening_host = field_validator("prediction_host")(listening_host)
 
 
+class WorkerSettings(ListeningSettings, ReplicaSettings):
+    """The Kafka worker."""
+
+    worker_host: str = Field(default="127.0.0.1", description="address of the worker's probes and metrics")
+    worker_port: int = Field(default=9697, ge=1, le=65535, description="port of the worker's probes and metrics")
+    worker_batch_records: int = Field(
+        default=1000, ge=1, le=10_000, description="most messages in one batch; at most three batches are in hand"
+    )
+    worker_max_invalid_in_a_row: int = Field(
+        default=1000, ge=1, description="invalid messages in a row in one partition at which the worker stops"
+    )
+    worker_session_timeout_s: float = Field(
+        default=10.0, ge=1, description="seconds until a worker that says nothing loses its partitions"
+    )
+
+    _listening_host = field_validator("worker_host")(listening_host)
+
+
 class SidecarSettings(ReplicaSettings):
     """The relaying side."""
 
@@ -58,4 +78,7 @@ class SidecarSettings(ReplicaSettings):
     )
     follow_interval_s: float = Field(default=2.0, gt=0, description="seconds between two looks at the champion alias")
     relay_batch_rows: int = Field(default=500, ge=1, le=10_000, description="most rows delivered at once")
-    sink_timeout_s: float = Field(default=10.0, gt=0, description="seconds until a sink that doesn't answer is away")
+
+
+class ErasingSettings(ClientSettings, SidecarSettings):
+    """What the command that erases needs: the replica, its key and the sinks."""
