@@ -154,6 +154,8 @@ class Client:
         self._number = 0
         self.records: dict[str, dict[str, Any]] = {}
         self.answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        #: Status and ``Retry-After`` of every other answer.
+        self.refusals: list[tuple[int, str | None]] = []
         self._threads = [threading.Thread(target=self._send_all) for _ in range(threads)]
 
     def start(self) -> None:
@@ -193,9 +195,11 @@ class Client:
             response = session.post(f"{self._url}/predict", json={"record_id": record_id, **record}, timeout=5)
         except requests.RequestException:
             return False
-        if response.status_code == 200:
-            with self._lock:
+        with self._lock:
+            if response.status_code == 200:
                 self.answers[record_id].append(response.json())
+            else:
+                self.refusals.append((response.status_code, response.headers.get("Retry-After")))
         return response.status_code == 200
 
 
@@ -217,3 +221,12 @@ def check_books(client: Client, replica: Replica) -> None:
             assert answer == {name: kept[name] for name in answer}, f"{record_id}: an answer differs from what is kept"
     count = len(sent)
     poll_until(lambda: replica.monitoring_totals()["predictions"] == count, 60, f"monitoring counts {count}")
+
+
+def check_counted(client: Client, replica: Replica) -> None:
+    """The journal has forgotten what the sinks have, so monitoring is asked; every answer for an id is the same."""
+    count = len(client.records)
+    assert set(client.records) == set(client.answers)
+    assert all(answer == answers[0] for answers in client.answers.values() for answer in answers)
+    poll_until(lambda: replica.monitoring_totals()["predictions"] == count, 60, f"monitoring counts {count}")
+    assert replica.monitoring_totals()["conflicts"] == 0
