@@ -12,9 +12,9 @@ import click
 
 from event_backbone.commands import run_command
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.settings import read_settings
+from event_backbone.settings import Settings, read_settings
 from event_backbone.telemetry import set_up_logging
-from prediction_service.settings import ErasingSettings, ServingSettings, SidecarSettings
+from prediction_service.settings import ErasingSettings, ServingSettings, SidecarSettings, WorkerSettings
 
 
 @click.group(invoke_without_command=True)
@@ -99,6 +99,42 @@ def worker() -> None:
     running = build_worker(settings, settings.load_case())
     _on_stop_signals(lambda *_: running.stop())
     running.run()
+
+
+@cli.command("backup-journal")
+@click.argument("destination", type=click.Path(file_okay=False, path_type=Path))
+def backup_journal(destination: Path) -> None:
+    """Copy every journal of this machine into an empty folder, while servers write them.
+
+    \b
+    Example:
+      CASE=census prediction-service backup-journal backups/monday
+    """
+    from prediction_service.journal_backup import back_up_journals
+
+    settings = read_settings(Settings)
+    for copied in back_up_journals(settings.journals_dir, destination):
+        click.echo(f"{copied.path}: {copied.rows} rows")
+
+
+@cli.command("restore-journal")
+@click.argument(
+    "copies", metavar="COPY...", nargs=-1, required=True, type=click.Path(dir_okay=False, exists=True, path_type=Path)
+)
+def restore_journal(copies: tuple[Path, ...]) -> None:
+    """Make a new journal of each copy; the sidecar delivers its rows again, which is safe.
+
+    Records that were erased after the copy was made are in it: erase them again.
+
+    \b
+    Example:
+      CASE=census prediction-service restore-journal backups/monday/00.sqlite
+    """
+    from prediction_service.journal_backup import restore_journals
+
+    settings = read_settings(Settings)
+    for restored in restore_journals(copies, settings.journals_dir):
+        click.echo(f"{restored.path}: {restored.rows} rows")
 
 
 @cli.group()
