@@ -22,6 +22,12 @@ CLIENTS = {
     "mlflow": {"event_backbone/mlflow_registry.py", "training/tracking.py"},
     "evidently": {"monitoring_service/drift.py", "monitoring_service/evaluator.py", "monitoring_service/reports.py"},
     "granian": {"event_backbone/wsgi_server.py"},
+    "kafka": {
+        "event_backbone/kafka_admin.py",
+        "event_backbone/kafka_client.py",
+        "event_backbone/kafka_streams.py",
+        "event_backbone/kafka_transport.py",
+    },
     "onnxruntime": {"event_backbone/scoring.py", "training/conversion.py"},
     "pymongo": {"event_backbone/mongo_access.py", "event_backbone/mongo_connection.py"},
     "bson": {"event_backbone/mongo_connection.py"},

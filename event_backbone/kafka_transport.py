@@ -1,0 +1,186 @@
+"""Publishing to Kafka, reading from it and making its topics; the only modules that import its client.
+
+Reading is in :mod:`event_backbone.kafka_streams`, topics are in :mod:`event_backbone.kafka_admin`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from event_backbone.errors import StopError, TryAgainLaterError
+from event_backbone.kafka_access import KafkaAccess, kafka_access
+from event_backbone.kafka_admin import TopicSpec, create_topics, end_offsets, list_topics, offsets_at
+from event_backbone.kafka_client import API_VERSION, quiet, translated
+from event_backbone.kafka_streams import KafkaAssignedStream, KafkaGroupStream
+from event_backbone.ports import Message
+
+if TYPE_CHECKING:
+    from kafka import KafkaProducer
+
+__all__ = [
+    "KafkaAccess",
+    "KafkaAssignedStream",
+    "KafkaGroupStream",
+    "KafkaOutlet",
+    "TopicSpec",
+    "create_topics",
+    "end_offsets",
+    "kafka_access",
+    "list_topics",
+    "offsets_at",
+]
+
+#: Largest message, a little less than what a broker takes unless its topic says otherwise.
+MAX_MESSAGE_BYTES = 1_000_000
+TOO_LARGE = "too_large"
+INVALID = "invalid_message"
+
+
+class KafkaOutlet:
+    """Publishes to Kafka with an idempotent producer; a :class:`~event_backbone.ports.MessageOutlet`.
+
+    Made without a broker being there. Topics are never made by publishing: one that is missing is
+    :class:`TryAgainLaterError`. Blocking: at most about ``timeout_s``. When an error is raised nothing is waiting to be
+    sent any more: the producer is closed, and made anew for the next call. Not usable after a fork.
+    """
+
+    def __init__(self, access: KafkaAccess, *, timeout_s: float = 10.0) -> None:
+        self._access = access
+        self._timeout_s = timeout_s
+        self._process_id = os.getpid()
+        self._producer: KafkaProducer | None = None
+        self._known_topics: set[str] = set()
+
+    def publish(self, messages: Sequence[Message]) -> Sequence[tuple[int, str]]:
+        if os.getpid() != self._process_id:
+            raise StopError("a Kafka outlet can't be used in a forked process")
+        if not messages:
+            return []
+        try:
+            with translated(self._access):
+                return self._publish(messages)
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _publish(self, messages: Sequence[Message]) -> list[tuple[int, str]]:
+        producer = self._open()
+        self._meet_topics(producer, messages)
+        refused, futures = [], []
+        for index, message in enumerate(messages):
+            if is_too_large(message):
+                refused.append((index, TOO_LARGE))
+            elif message.key is None and message.value is None:
+                refused.append((index, INVALID))
+            else:
+                futures.append((index, _send(producer, message)))
+        producer.flush(self._timeout_s)
+        failed = [index for index, future in futures if future.failed()]
+        if failed:
+            reasons = {index: _reason(future.exception) for index, future in futures if future.failed()}
+            refused += self._settle(producer, messages, reasons)
+        return sorted(refused)
+
+    def _settle(
+        self, producer: KafkaProducer, messages: Sequence[Message], reasons: dict[int, str]
+    ) -> list[tuple[int, str]]:
+        """A broker that refuses a message refuses its whole batch: each is tried alone, and named if it fails again."""
+        refused = []
+        for index in reasons:
+            future = _send(producer, messages[index])
+            producer.flush(self._timeout_s)
+            if future.failed():
+                refused.append((index, _reason(future.exception)))
+        return refused
+
+    def _open(self) -> KafkaProducer:
+        if self._producer is None:
+            self._producer = _open_producer(self._access, self._timeout_s)
+            self._known_topics = set()
+        return self._producer
+
+    def _meet_topics(self, producer: KafkaProducer, messages: Sequence[Message]) -> None:
+        """Before anything is sent: a broker that is away, or a topic that is missing, is found here."""
+        from kafka.errors import KafkaTimeoutError
+
+        for topic in {message.topic for message in messages} - self._known_topics:
+            try:
+                producer.partitions_for(topic)
+            except KafkaTimeoutError:
+                connected = bool(_manager(producer).least_used_connections())
+                why = f"there is no topic {topic}" if connected else "no broker answers"
+                raise TryAgainLaterError(f"{self._access.shown}: {why}") from None
+            self._known_topics.add(topic)
+
+    def _give_up(self) -> None:
+        """Whatever still waits to be sent fails now, so that nothing is sent behind the caller's back."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer._accumulator.abort_incomplete_batches()  # close() would go on sending them
+            _close(producer)
+
+    def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None and os.getpid() == self._process_id:
+            _close(producer)
+
+
+def is_too_large(message: Message) -> bool:
+    """Whether no topic with a broker's default settings takes it."""
+    size = len(message.key or b"") + len(message.value or b"")
+    if size + 64 * len(message.headers) < MAX_MESSAGE_BYTES // 2:  # the common case, without looking at each header
+        return sum(len(value) for _, value in message.headers) > MAX_MESSAGE_BYTES // 2
+    return size + sum(len(name) + len(value) + 10 for name, value in message.headers) > MAX_MESSAGE_BYTES
+
+
+def _open_producer(access: KafkaAccess, timeout_s: float) -> KafkaProducer:
+    from kafka import KafkaProducer
+
+    quiet()
+    timeout_ms = max(int(timeout_s * 1000), 100)
+    return KafkaProducer(
+        **access.client_options,
+        api_version=API_VERSION,
+        enable_idempotence=True,
+        acks="all",
+        # publish() flushes, which sends at once; until then the sending thread stays out of the filling one's way.
+        linger_ms=100,
+        batch_size=262_144,
+        max_request_size=2 * MAX_MESSAGE_BYTES,
+        allow_auto_create_topics=False,
+        # Together they stay within timeout_s: first the topics are looked up, then the messages are delivered.
+        max_block_ms=timeout_ms * 2 // 5,
+        delivery_timeout_ms=timeout_ms * 3 // 5,
+        request_timeout_ms=timeout_ms * 3 // 10,
+        metrics_enabled=False,
+    )
+
+
+def _send(producer: KafkaProducer, message: Message) -> Any:
+    headers = message.headers if type(message.headers) is list else list(message.headers)
+    return producer.send(message.topic, message.value, message.key, headers)
+
+
+def _reason(error: BaseException) -> str:
+    """Why a broker will never take a message; any other error is raised."""
+    from kafka import errors
+
+    if isinstance(error, (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)):
+        return TOO_LARGE
+    if isinstance(error, (errors.InvalidRecordError, errors.InvalidTimestampError)):
+        return INVALID
+    raise error
+
+
+def _manager(client: Any) -> Any:
+    return client._sender._client._manager
+
+
+def _close(producer: KafkaProducer) -> None:
+    from kafka.errors import KafkaError
+
+    with contextlib.suppress(KafkaError):
+        producer.close(timeout=1.0)
