@@ -31,6 +31,7 @@ def _settings(case_name: str | None, data_dir: Path | None, seed: int | None = N
     "--seed", type=click.IntRange(min=0), help="Seed of split, folds and fit.  [default: TRAINING_SEED, or 7]"
 )
 @click.option("--if-needed", is_flag=True, help="Keep a champion that the same data, case file and settings made.")
+@click.option("--if-none", is_flag=True, help="Keep any champion that fits the case file, whatever it was trained on.")
 @click.option("--synthetic", is_flag=True, help="Train on the synthetic sample, whatever else there is.")
 @click.pass_context
 def cli(
@@ -39,6 +40,7 @@ def cli(
     data_dir: Path | None,
     seed: int | None,
     if_needed: bool,
+    if_none: bool,
     synthetic: bool,
 ) -> None:
     """Train a model for a case and register it as the champion.
@@ -51,10 +53,10 @@ def cli(
       train-model sample --case census --draw 1000 --out drawn.csv   draw rows from it
     """
     if context.invoked_subcommand is None:
-        _train(_settings(case_name, data_dir, seed), if_needed=if_needed, synthetic=synthetic)
+        _train(_settings(case_name, data_dir, seed), if_needed=if_needed, if_none=if_none, synthetic=synthetic)
 
 
-def _train(settings: TrainingSettings, *, if_needed: bool, synthetic: bool) -> None:
+def _train(settings: TrainingSettings, *, if_needed: bool, if_none: bool, synthetic: bool) -> None:
     from training.bootstrap import build_parts
     from training.flow import TrainingPlan, train
     from training.summary import open_console, print_outcome
@@ -63,7 +65,7 @@ def _train(settings: TrainingSettings, *, if_needed: bool, synthetic: bool) -> N
     case = settings.load_case()
     plan = TrainingPlan(settings.training_seed, settings.training_threads)
     parts = build_parts(settings, synthetic_only=synthetic)
-    outcome = train(case, plan, parts, console.print, if_needed=if_needed)
+    outcome = train(case, plan, parts, console.print, if_needed=if_needed, if_none=if_none)
     print_outcome(case, outcome, console)
 
 

@@ -99,10 +99,13 @@ class Outcome:
     seconds: float
 
 
-def train(case: Case, plan: TrainingPlan, parts: Parts, say: Say, *, if_needed: bool = False) -> Outcome:
+def train(
+    case: Case, plan: TrainingPlan, parts: Parts, say: Say, *, if_needed: bool = False, if_none: bool = False
+) -> Outcome:
     """Train and register a champion, and put it and the stream split where the services look.
 
-    With ``if_needed`` a champion that the same data, case file and settings made is left in place.
+    With ``if_needed`` a champion that the same data, case file and settings made is left in place; with ``if_none`` any
+    that fits the case file, and the stream split that is there.
 
     Raises:
         SettingsError: the data are not what the case file says.
@@ -114,12 +117,13 @@ def train(case: Case, plan: TrainingPlan, parts: Parts, say: Say, *, if_needed: 
     say(f"data: {retrieved.source.sentence}")
     data = divide(case, retrieved, plan.seed)
     fingerprint = fingerprint_of(case, plan, retrieved.source)
-    champion = _champion_made_by(fingerprint, case, parts) if if_needed else None
+    champion = _champion_in_place(case, parts, None if if_none else fingerprint) if if_needed or if_none else None
     evaluated = None
     if champion is None:
         evaluated = fit_and_evaluate(case, plan, data, say)
         champion = _register(case, plan, data, evaluated, fingerprint, parts)
-    if fingerprint_of_splits(parts.splits_dir) != fingerprint:
+    streamed = fingerprint_of_splits(parts.splits_dir)
+    if streamed != fingerprint and not (if_none and streamed is not None and evaluated is None):
         # After the champion: a stream must not hold rows that the model in use was fitted on.
         write_splits(parts.splits_dir, data.stream, _note_of(case, plan, data, fingerprint))
     parts.shelf.repoint(champion)
@@ -163,17 +167,20 @@ def fit_and_evaluate(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Ev
     return Evaluated(model, onnx, scores, metrics, parity)
 
 
-def _champion_made_by(fingerprint: str, case: Case, parts: Parts) -> RegisteredBundle | None:
-    """The present champion if it has this fingerprint; one that is broken counts as none."""
+def _champion_in_place(case: Case, parts: Parts, made_by: str | None) -> RegisteredBundle | None:
+    """The present champion, if it is of this case file and, where one is given, has this fingerprint.
+
+    One that is broken counts as none.
+    """
     try:
         champion = parts.registry.resolve(registered_name(case), CHAMPION_ALIAS)
         if champion is None:
             return None
         bundle = parts.shelf.install(champion, parts.registry)
-        made_by = json.loads(bundle.read(PROVENANCE_FILE)).get("fingerprint")
+        fingerprint = json.loads(bundle.read(PROVENANCE_FILE)).get("fingerprint")
     except BrokenBundleError:
         return None
-    return champion if made_by == fingerprint else None
+    return champion if bundle.case.sha256 == case.sha256 and made_by in (None, fingerprint) else None
 
 
 def _register(

@@ -35,8 +35,8 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
     return made_parts(tmp_path / "state", data_dir=RAW.write(tmp_path / "raw"))
 
 
-def _train(parts: Parts, *, plan: TrainingPlan = PLAN, case: Case = CASE, if_needed: bool = False) -> Outcome:
-    return train(case, plan, parts, silent(), if_needed=if_needed)
+def _train(parts: Parts, *, plan: TrainingPlan = PLAN, case: Case = CASE, **keeping: bool) -> Outcome:
+    return train(case, plan, parts, silent(), **keeping)
 
 
 def _stream(parts: Parts) -> list[dict[str, Any]]:
@@ -143,6 +143,20 @@ def test_other_data_ask_for_another_champion(parts: Parts, tmp_path: Path) -> No
     changed = RawFiles(train=RAW.train + b"\n")
     changed.write(tmp_path / "raw")
     assert _train(parts, case=changed.case(), if_needed=True).champion.model.version == "2"
+
+
+def test_any_champion_of_the_case_file_is_kept_where_only_a_first_one_is_wanted(parts: Parts) -> None:
+    first = _train(parts, plan=replace(PLAN, seed=8), if_none=True)
+    before = _stream(parts)
+    again = _train(parts, if_none=True)
+    assert again.champion == first.champion
+    assert again.evaluated is None
+    assert _stream(parts) == before
+
+
+def test_a_first_champion_is_made_for_another_case_file(parts: Parts) -> None:
+    _train(parts)
+    assert _train(parts, case=RAW.case(title="Fruits"), if_none=True).champion.model.version == "2"
 
 
 def test_a_stream_that_was_deleted_is_written_again_without_training(parts: Parts) -> None:
