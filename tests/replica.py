@@ -100,6 +100,10 @@ class Replica:
         self.processes[name].kill()
         self.processes[name].wait()
 
+    def kill_all(self) -> None:
+        for name in self.processes:
+            self.kill(name)
+
     def kill_worker(self, name: str) -> None:
         """SIGKILL the worker of a server and leave its parent alone."""
         [worker] = direct_children_of(self.processes[name].pid)
