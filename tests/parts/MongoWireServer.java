@@ -3,7 +3,7 @@ import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
 import java.util.List;
 
-/** {@code MongoWireServer PORT FILE}: speaks MongoDB's wire protocol on loopback and keeps its data in FILE. */
+/** {@code MongoWireServer PORT FILE [ADDRESS]}: speaks MongoDB's wire protocol and keeps its data in FILE. */
 class MongoWireServer {
     /** The versions that the library knows are older than what PyMongo talks to. */
     static final MongoVersion VERSION = new MongoVersion() {
@@ -15,6 +15,6 @@ class MongoWireServer {
         H2Backend backend = new H2Backend(arguments[1]);
         MongoServer server = new MongoServer(backend.version(VERSION));
         Runtime.getRuntime().addShutdownHook(new Thread(server::shutdownNow));
-        server.bind("127.0.0.1", Integer.parseInt(arguments[0]));
+        server.bind(arguments.length > 2 ? arguments[2] : "127.0.0.1", Integer.parseInt(arguments[0]));
     }
 }
