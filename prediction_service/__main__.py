@@ -119,7 +119,7 @@ def backup_journal(destination: Path) -> None:
 
 @cli.command("restore-journal")
 @click.argument(
-    "copies", metavar="COPY...", nargs=-1, required=True, type=click.Path(dir_okay=False, exists=True, path_type=Path)
+    "copies", metavar="COPY...", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path)
 )
 def restore_journal(copies: tuple[Path, ...]) -> None:
     """Make a new journal of each copy; the sidecar delivers its rows again, which is safe.
