@@ -15,7 +15,7 @@ import click
 
 from event_backbone.commands import run_command
 from event_backbone.errors import StopError
-from event_backbone.settings import read_settings
+from event_backbone.settings import ClientSettings, read_settings
 from local_stack.children import child
 from local_stack.documents import Counted, Document, Kept, Sent, read_document
 from local_stack.reconciliation import Check, reconcile
@@ -179,7 +179,9 @@ def print_checks(checks: list[Check]) -> None:
 
 
 def drive() -> None:
-    sys.exit(Driver(read_settings(StackSettings), HttpProber(), SystemClock(), click.echo).run())
+    api_key = read_settings(ClientSettings).api_key
+    prober = HttpProber(api_key=api_key.get_secret_value() if api_key else None)
+    sys.exit(Driver(read_settings(StackSettings), prober, SystemClock(), click.echo).run())
 
 
 def main() -> None:

@@ -36,14 +36,16 @@ class Prober(Protocol):
 
 
 class HttpProber:
-    """The real one."""
+    """The real one; ``api_key`` is shown where the services ask for one."""
 
-    def __init__(self, timeout_s: float = 5.0) -> None:
+    def __init__(self, timeout_s: float = 5.0, api_key: str | None = None) -> None:
         import requests
 
         self._session = requests.Session()
         # Proxies are not for the loopback interface.
         self._session.trust_env = False
+        if api_key:
+            self._session.headers["Authorization"] = f"Bearer {api_key}"
         self._timeout_s = timeout_s
 
     def get(self, url: str) -> Reply:
