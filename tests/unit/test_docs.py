@@ -30,8 +30,18 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 LARGEST_PICTURE_BYTES = 300_000
-#: Names in capitals that are no settings of the services: of the kernel, and of the tests.
-OTHER_NAMES = {"PR_SET_PDEATHSIG", "TEST_DATA_DIR", "REQUIRE_SERVICES", "REQUIRE_DATA", "FAULT_SEEDS", "FAULTS"}
+#: Names in capitals that are no settings of the services: of the kernel, of Kafka, of the tests, and of the secrets' folder.
+OTHER_NAMES = {
+    "PR_SET_PDEATHSIG",
+    "SASL_SSL",
+    "SASL_PLAINTEXT",
+    "SECRETS_DIR",
+    "TEST_DATA_DIR",
+    "REQUIRE_SERVICES",
+    "REQUIRE_DATA",
+    "FAULT_SEEDS",
+    "FAULTS",
+}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -119,7 +129,7 @@ def command_of(script: str) -> click.Command:
 def test_every_command_that_is_shown_has_the_options_it_is_shown_with(page: Path) -> None:
     for script, *arguments in commands_in(page):
         command = command_of(script)
-        if isinstance(command, click.Group) and arguments and arguments[0] in command.commands:
+        while isinstance(command, click.Group) and arguments and arguments[0] in command.commands:
             command = command.commands[arguments.pop(0)]
         if arguments:
             command.make_context(script, arguments)
@@ -152,6 +162,24 @@ def test_every_kind_of_message_has_an_example_with_its_fields(tmp_path: Path) ->
 def test_every_json_example_is_json(page: Path) -> None:
     for block in fenced(page, "json"):
         msgspec.json.decode(block)
+
+
+@each_page
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"(tests/[\w/]+\.py)::(\w+)", page.read_text(encoding="utf-8")))
+    assert {
+        f"{path}::{name}"
+        for path, name in named
+        if not (ROOT / path).is_file() or f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+    } == set()
+
+
+def test_every_guarantee_names_a_test() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    [table] = re.findall(r"^\| event \|.*?\n\n", page, re.MULTILINE | re.DOTALL)
+    rows = table.splitlines()[2:]
+    assert len([row for row in rows if row]) >= 13
+    assert [row for row in rows if row and "::test_" not in row] == []
 
 
 def test_the_list_of_decisions_has_every_one_of_them() -> None:
