@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from event_backbone.errors import StopError, TryAgainLaterError
@@ -77,24 +78,33 @@ class KafkaOutlet:
                 refused.append((index, INVALID))
             else:
                 futures.append((index, _send(producer, message)))
-        producer.flush(self._timeout_s)
-        failed = [index for index, future in futures if future.failed()]
-        if failed:
-            reasons = {index: _reason(future.exception) for index, future in futures if future.failed()}
-            refused += self._settle(producer, messages, reasons)
+        self._flush(producer, [future for _, future in futures])
+        failed = [index for index, future in futures if future.failed() and _reason(future.exception)]
+        refused += self._publish_alone(producer, messages, failed)
         return sorted(refused)
 
-    def _settle(
-        self, producer: KafkaProducer, messages: Sequence[Message], reasons: dict[int, str]
-    ) -> list[tuple[int, str]]:
-        """A broker that refuses a message refuses its whole batch: each is tried alone, and named if it fails again."""
-        refused = []
-        for index in reasons:
+    def _publish_alone(
+        self, producer: KafkaProducer, messages: Sequence[Message], indices: Sequence[int]
+    ) -> Iterator[tuple[int, str]]:
+        """A broker that refuses a message refuses its whole batch: each is sent alone, and named if it fails again."""
+        for index in indices:
             future = _send(producer, messages[index])
-            producer.flush(self._timeout_s)
+            self._flush(producer, [future])
             if future.failed():
-                refused.append((index, _reason(future.exception)))
-        return refused
+                yield index, _reason(future.exception)
+
+    def _flush(self, producer: KafkaProducer, futures: Sequence[Any]) -> None:
+        """Return when each is acknowledged or failed; the library bounds that by its delivery timeout."""
+        from kafka.errors import KafkaTimeoutError, UnknownError
+
+        deadline = time.monotonic() + self._timeout_s
+        while time.monotonic() < deadline:
+            # A batch that is found too large is split in two, and the flush that waited for it does not know them.
+            with contextlib.suppress(UnknownError):
+                producer.flush(max(0.1, deadline - time.monotonic()))
+            if all(future.is_done for future in futures):
+                return
+        raise KafkaTimeoutError
 
     def _open(self) -> KafkaProducer:
         if self._producer is None:
