@@ -17,14 +17,13 @@ from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.key_guard import CHALLENGE, DETAIL, KEY_FIELD
 from event_backbone.problems import CONTENT_TYPE, problem
-from monitoring_service.intake import Intake
+from monitoring_service.intake import ARRIVALS_SHOWN_S, Intake
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.page import page_content
 from monitoring_service.reports import ReportFolder
 from monitoring_service.snapshot import Lookout
 from monitoring_service.state import history_document, state_document
 
-ARRIVALS_SHOWN_S = 300
 REPORT_PATH = "/reports/latest"
 #: The page runs nothing but what this service serves.
 _PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -26,6 +26,28 @@ _ERASE_PREDICTION = """
 UPDATE predictions SET content_hash = NULL, score = NULL, prediction = NULL, predicted_at = NULL, label = NULL,
 labelled_at = NULL WHERE record_id = ? RETURNING number
 """
+
+
+#: Totals with this prefix count messages that could not be read, by reason.
+UNREADABLE = "unreadable:"
+#: Beside the totals: reports about windows that end at this row or before it must be gone.
+REPORTS_VOID_UNTIL = "reports_void_until"
+#: Beside the totals: 1 while free space in the file may hold old copies of what was erased.
+SCRUB_DUE = "scrub_due"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a reader has come beside the events it brings: places without an event, and what it could not read.
+
+    ``positions`` are the highest ``seq`` by source, ``unreadable`` counts messages by reason.
+    """
+
+    positions: Mapping[str, int] = field(default_factory=dict)
+    unreadable: Mapping[str, int] = field(default_factory=dict)
+
+
+NO_PROGRESS = Progress()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +72,7 @@ class Batch:
     """Collects the events of one transaction; :meth:`finish` writes the sums. Used inside that transaction only.
 
     Events are known by what :func:`event_backbone.events.event_id` is made of: a prediction by its ``record_id``, a
-    label by ``record_id``, time and value, rejections by their id, an erasure by ``record_id`` and time.
+    label by ``record_id``, time and value, rejections by their id. A record is erased once, whenever that is said.
     """
 
     def __init__(self, db: sqlite3.Connection, columns: Sequence[str], received_at: float) -> None:
@@ -78,9 +100,23 @@ class Batch:
             case Erasure():
                 outcome = self._take_erasure(envelope.event)
         self._outcomes[outcome] += 1
-        self._positions[envelope.source] = max(envelope.seq, self._positions.get(envelope.source, envelope.seq))
+        self._move(envelope.source, envelope.seq)
+
+    def note(self, progress: Progress) -> None:
+        """Positions and counts that belong into the same transaction."""
+        for source, seq in progress.positions.items():
+            self._move(source, seq)
+        for reason, messages in progress.unreadable.items():
+            self._totals[UNREADABLE + reason] += messages
+
+    def _move(self, source: str, seq: int) -> None:
+        self._positions[source] = max(seq, self._positions.get(source, seq))
 
     def finish(self) -> Stored:
+        if self._erased:
+            # Whatever was written about windows until now may hold what was erased.
+            self._totals[REPORTS_VOID_UNTIL] = self._totals["predictions"]
+            self._totals[SCRUB_DUE] = 1
         self._totals["duplicates"] += self._outcomes["duplicate"]
         self._totals["conflicts"] += self._outcomes["conflict"]
         self._db.executemany("INSERT OR REPLACE INTO totals VALUES (?, ?)", self._totals.items())
@@ -203,9 +239,10 @@ class Batch:
         return "accepted"
 
     def _take_erasure(self, event: Erasure) -> str:
-        row = (event.record_id, event.erased_at, self._received_at)
-        if not self._db.execute("INSERT INTO erasures VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount:
+        if self._is_erased(event.record_id):
             return "duplicate"
+        row = (event.record_id, event.erased_at, self._received_at)
+        self._db.execute("INSERT INTO erasures VALUES (?, ?, ?)", row)
         self._may_be_erased = True
         self._totals["erasures"] += 1
         self._db.execute("UPDATE labels SET label = NULL, waiting = 0 WHERE record_id = ?", (event.record_id,))

@@ -209,6 +209,9 @@ class Checks:
         request = self._newest_answered
         if request is None or self._windows.backlog_rows or not self._report_timer.is_due(request.window.row):
             return
+        if request.window.row <= self._inbox.reports_void_until:
+            self._newest_answered = None  # it may hold what was erased since
+            return
         self._report_timer.restart(request.window.row)
         try:
             self._board.publish_reports(self._evaluator.make_report(MakeReport(request.window, request.labelled)))

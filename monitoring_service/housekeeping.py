@@ -5,16 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import structlog
+
 from monitoring_service.inbox import Inbox
 from monitoring_service.windows import Windows
 
+log = structlog.get_logger()
+
 EVERY_S = 1.0
+#: Of the time, at most this share goes into writing the inbox anew after erasures; and it is done in no hurry.
+SCRUBBING_SHARE = 0.01
+SCRUB_PAUSE_S = 10.0
 #: More than arrive in a second at any rate we promise, so that trimming keeps up.
 ROWS_A_STEP = 3000
 
 
 class Housekeeping:
-    """Counts labels that waited too long and forgets what nobody needs. Not thread-safe."""
+    """Counts labels that waited too long, forgets what nobody needs and scrubs after erasures. Not thread-safe."""
 
     def __init__(
         self,
@@ -30,7 +37,7 @@ class Housekeeping:
         self._retention_s = retention_s
         self._unmatched_after_s = unmatched_after_s
         self._clock = clock
-        self._next_at = 0.0
+        self._next_at = self._scrub_at = 0.0
 
     def step(self) -> None:
         """Does something at most once a second; call it as often as you like."""
@@ -44,3 +51,12 @@ class Housekeeping:
             received_before=now - self._retention_s,
             limit=ROWS_A_STEP,
         )
+        if now >= self._scrub_at and self._inbox.scrub_due:
+            self._scrub(now)
+
+    def _scrub(self, now: float) -> None:
+        self._scrub_at = now + SCRUB_PAUSE_S  # also if it fails
+        self._inbox.scrub()
+        duration_s = self._clock() - now
+        self._scrub_at = now + max(SCRUB_PAUSE_S, duration_s / SCRUBBING_SHARE)
+        log.info("inbox_scrubbed", duration_s=round(duration_s, 3))

@@ -21,7 +21,16 @@ from msgspec import Struct
 from event_backbone.case import Case
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events import Envelope, FaultCount, ModelRef
-from monitoring_service.batch import Batch, Stored, values_of
+from monitoring_service.batch import (
+    NO_PROGRESS,
+    REPORTS_VOID_UNTIL,
+    SCRUB_DUE,
+    UNREADABLE,
+    Batch,
+    Progress,
+    Stored,
+    values_of,
+)
 from monitoring_service.messages import Labelled
 from monitoring_service.verdict import Episode
 from monitoring_service.windows import RejectedRecords, Row
@@ -163,13 +172,14 @@ class Inbox:
 
     # Events -------------------------------------------------------------------------------------------------------
 
-    def store(self, envelopes: Sequence[Envelope]) -> Stored:
-        """Keep what is new among the envelopes; afterwards all of them are kept, once each."""
+    def store(self, envelopes: Sequence[Envelope], progress: Progress = NO_PROGRESS) -> Stored:
+        """Keep what is new among the envelopes and note the progress; afterwards all of them are kept, once each."""
         with self._exclusive() as db:
             with _transaction(db):
                 batch = Batch(db, self._columns, self._clock())
                 for envelope in envelopes:
                     batch.take(envelope)
+                batch.note(progress)
                 stored = batch.finish()
             self._totals = dict(stored.totals)
             if stored.erased:
@@ -201,9 +211,38 @@ class Inbox:
             _delete_oldest(db, "erasures", "rowid", "received_at < ?", (at,), limit)
 
     @property
+    def scrub_due(self) -> bool:
+        """Whether something was erased since :meth:`scrub`."""
+        return bool(self._totals.get(SCRUB_DUE))
+
+    def scrub(self) -> None:
+        """Write the file anew, so that its free space holds no old copy of what was erased.
+
+        SQLite overwrites what is deleted, but not the copies it leaves behind when it moved rows from page to page
+        before that. Everybody waits meanwhile: about a second for each 75 MB.
+        """
+        with self._exclusive() as db:
+            db.execute("VACUUM")
+            db.execute("DELETE FROM totals WHERE name = ?", (SCRUB_DUE,))
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._totals = _read_totals(db)
+
+    @property
     def totals(self) -> Totals:
         """What was counted since the inbox began."""
-        return Totals(**self._totals)
+        return Totals(**{name: self._totals.get(name, 0) for name in Totals.__struct_fields__})
+
+    @property
+    def unreadable(self) -> dict[str, int]:
+        """Messages that could not be read since the inbox began, by reason."""
+        return {
+            name.removeprefix(UNREADABLE): total for name, total in self._totals.items() if name.startswith(UNREADABLE)
+        }
+
+    @property
+    def reports_void_until(self) -> int:
+        """Reports about windows that end at this row or before it may hold what was erased since."""
+        return self._totals.get(REPORTS_VOID_UNTIL, 0)
 
     def positions(self) -> dict[str, int]:
         """The highest ``seq`` that came from each source."""

@@ -1,11 +1,11 @@
-"""Events as they arrive over HTTP: decoded, committed to the inbox, put into the windows, and then acknowledged."""
+"""Events as they arrive: decoded, committed to the inbox, put into the windows, and then acknowledged."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -25,10 +25,13 @@ from event_backbone.events import (
     parse_utc,
 )
 from event_backbone.validation import fault_in_record_id
+from monitoring_service.batch import NO_PROGRESS, Progress, Stored
 from monitoring_service.inbox import Inbox
 from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.reports import ReportFolder
 from monitoring_service.windows import Windows
 
+ARRIVALS_SHOWN_S = 300
 #: What the inbox can count, with room to add.
 LARGEST_INTEGER = 2**62
 
@@ -79,7 +82,7 @@ class Arrivals:
 
 
 class Intake:
-    """Takes bodies of NDJSON envelopes; thread-safe."""
+    """Takes events: bodies of NDJSON envelopes, or envelopes; thread-safe."""
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class Intake:
         inbox: Inbox,
         windows: Windows,
         arrivals: Arrivals,
+        reports: ReportFolder,
         metrics: MonitoringMetrics,
         *,
         max_backlog_rows: int,
@@ -96,6 +100,7 @@ class Intake:
         self._inbox = inbox
         self._windows = windows
         self._arrivals = arrivals
+        self._reports = reports
         self._metrics = metrics
         self._max_backlog_rows = max_backlog_rows
         self._patience_s = patience_s
@@ -108,15 +113,31 @@ class Intake:
         Raises:
             TryAgainLaterError: it can't be kept now, or too many rows wait for their check; nothing was changed.
         """
-        if self._windows.backlog_rows > self._max_backlog_rows:
+        if self.is_full:
             raise OverloadedError("too many rows wait for their check", retry_after_s=1.0)
         envelopes, refused = self._decode(body)
+        stored = self.keep(envelopes)
+        return Receipt(stored.accepted, stored.duplicates, stored.conflicts, refused)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more rows wait for their check than we are willing to hold."""
+        return self._windows.backlog_rows > self._max_backlog_rows
+
+    def keep(self, envelopes: Sequence[Envelope], progress: Progress = NO_PROGRESS) -> Stored:
+        """Commit events and progress in one step, then put the rows into the windows; how full it is is not asked.
+
+        Raises:
+            TryAgainLaterError: it can't be kept now; nothing was changed.
+        """
         with self._in_turn():
-            stored = self._inbox.store(envelopes)
+            stored = self._inbox.store(envelopes, progress)
             self._windows.add(stored.rows, stored.rejected, stored.rows_counted)
             self._windows.remove(stored.erased)
+            if stored.erased:
+                self._reports.void(self._inbox.reports_void_until)
         self._arrivals.count(len(stored.rows))
-        return Receipt(stored.accepted, stored.duplicates, stored.conflicts, refused)
+        return stored
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:

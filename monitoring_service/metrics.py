@@ -16,7 +16,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from event_backbone.case import Case
 from event_backbone.events import parse_utc
+from event_backbone.kafka_topics import UNREADABLE_REASONS
 from monitoring_service.messages import ColumnMeasure
+from monitoring_service.stream_status import TOPIC_KINDS, StreamView
 
 if TYPE_CHECKING:
     from monitoring_service.snapshot import Snapshot
@@ -28,6 +30,11 @@ REFUSAL_REASONS = ("malformed", "schema_version", "case", "record_id", "predicti
 REPORT_OUTCOMES = ("made", "failed")
 #: Up to the time limit of one evaluation; most take a few hundredths of a second.
 EVALUATION_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+
+def active_gauge(registry: CollectorRegistry) -> Gauge:
+    """The one series that a process standing by has as well."""
+    return Gauge("monitoring_active", "1 in the process that works, 0 in one that stands by.", registry=registry)
 
 
 class MonitoringMetrics:
@@ -45,6 +52,7 @@ class MonitoringMetrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"monitoring_{name}", text, labels, registry=registry)
 
+        active_gauge(registry).set(1)
         self.totals = {
             "predictions": counter("predictions", "Predictions counted, each record_id once."),
             "labels": counter("labels", "Labels counted, earlier ones of the same record included."),
@@ -56,6 +64,11 @@ class MonitoringMetrics:
         }
         self.unauthorized = counter("unauthorized", "Requests refused because they showed no good API key.")
         self.refused_events = counter("refused_events", "Lines that will never be taken, by reason.", "reason")
+        self.dead_letters = counter("dead_letters", "Messages that could not be read, by reason.", "reason")
+        self.read_messages = counter("read_messages", "Messages read from Kafka, by kind of topic.", "topic")
+        self.read_errors = counter("read_errors", "Times that reading from Kafka failed.")
+        self.lag_records = gauge("lag_records", "Messages in Kafka that were not read yet.", "topic")
+        self.lag_seconds = gauge("lag_seconds", "Age of the oldest of them.", "topic")
         self.waiting_labels = gauge("waiting_labels", "Labels whose prediction may still come.")
 
         self.window_rows = gauge("window_rows", "Rows in the window that ends at the newest record.")
@@ -101,6 +114,8 @@ class MonitoringMetrics:
         """Series whose zero is true from the start."""
         for reason in REFUSAL_REASONS:
             self.refused_events.labels(reason)
+        for reason in UNREADABLE_REASONS:
+            self.dead_letters.labels(reason)
         for outcome in REPORT_OUTCOMES:
             self.reports.labels(outcome)
         for column in self._case.columns:
@@ -114,6 +129,8 @@ class MonitoringMetrics:
         """The text of a scrape."""
         with self._scraping:
             self._show_intake(snapshot)
+            if snapshot.stream is not None:
+                self._show_stream(snapshot.stream)
             self._show_window(snapshot)
             self._show_checks(snapshot)
             return prometheus_client.generate_latest(self._registry)
@@ -121,8 +138,18 @@ class MonitoringMetrics:
     def _show_intake(self, snapshot: Snapshot) -> None:
         for name, total in asdict(snapshot.totals).items():
             self._raise_to(self.totals[name], total)
+        for reason, messages in snapshot.unreadable.items():
+            self._raise_to(self.dead_letters.labels(reason), messages)
         self.waiting_labels.set(snapshot.waiting_labels)
         self.backlog_rows.set(snapshot.backlog_rows)
+
+    def _show_stream(self, stream: StreamView) -> None:
+        self._raise_to(self.read_errors, stream.read_errors)
+        for kind in TOPIC_KINDS:
+            self._raise_to(self.read_messages.labels(kind), stream.messages.get(kind, 0))
+            lag = stream.lags.get(kind)
+            _show(self.lag_records, lag.records if lag else None, kind)
+            _show(self.lag_seconds, lag.seconds if lag else None, kind)
 
     def _show_window(self, snapshot: Snapshot) -> None:
         self.window_rows.set(snapshot.window.rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAME = re.compile(r"report-(\d{12})\.html")
+_VOID_UNTIL = "void-until-row"
 #: A report on labelled rows is worth reading from here on; Evidently also fails on a handful of rows.
 FEWEST_LABELLED_ROWS = 30
 
@@ -31,7 +33,10 @@ class Report:
 
 
 class ReportFolder:
-    """Finished reports, named by row. A reader sees a whole report or none."""
+    """Finished reports, named by row. A reader sees a whole report or none.
+
+    One process makes reports and another declares them void: whichever of the two comes last takes a report away.
+    """
 
     def __init__(self, directory: Path, *, kept: int) -> None:
         self._dir = directory
@@ -42,9 +47,33 @@ class ReportFolder:
         path = self._dir / f"report-{row:012d}.html"
         beside = self._dir / f".{path.name}-{os.getpid()}"
         beside.write_text(html, encoding="utf-8")
-        beside.replace(path)
+        with contextlib.suppress(FileNotFoundError):  # declared void just now
+            beside.replace(path)
+        if row <= self._void_until():
+            beside.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         self._remove_old()
         return Report(path, row, time.time())
+
+    def void(self, until_row: int) -> None:
+        """Remove reports about windows that end at this row or before it, those included that are still being made.
+
+        An erased record may be in them. Doing it again is safe, and finishes what a dead process began.
+        """
+        self._dir.mkdir(parents=True, exist_ok=True)
+        beside = self._dir / f".{_VOID_UNTIL}"
+        beside.write_text(f"{until_row}")
+        beside.replace(self._dir / _VOID_UNTIL)
+        for path in [*self._dir.glob("report-*.html"), *self._dir.glob(".report-*")]:
+            match = _NAME.match(path.name.removeprefix("."))
+            if match and int(match[1]) <= until_row:
+                path.unlink(missing_ok=True)
+
+    def _void_until(self) -> int:
+        try:
+            return int((self._dir / _VOID_UNTIL).read_text())
+        except FileNotFoundError:
+            return 0
 
     def latest(self) -> Report | None:
         reports = self._all()

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
-from event_backbone.settings import ListeningSettings, listening_host
+from event_backbone.kafka_access import KafkaAccess, faults_in_kafka_url, kafka_access
+from event_backbone.settings import ConnectionSettings, ListeningSettings, listening_host
+
+HTTP_ONLY = "http"
 
 
-class MonitoringServiceSettings(ListeningSettings):
+class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
     """Field names in capitals are the environment variables. What counts as drift stands in the case file."""
 
     monitoring_host: str = Field(default="127.0.0.1", description="address to listen on")
     monitoring_port: int = Field(default=8085, ge=1, le=65535, description="port to listen on")
     monitoring_threads: int = Field(default=4, ge=2, le=64, description="requests worked on at once")
+    monitoring_events: str = Field(
+        default="http",
+        description="where events come from beside POST /events: http (nowhere else), or kafka://HOST:PORT[/NAMESPACE]",
+    )
+    monitoring_unreadable_limit: int = Field(
+        default=100, ge=1, description="unreadable messages in a row in one partition that stop the service"
+    )
     monitoring_max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, description="largest request body")
     monitoring_max_backlog_rows: int = Field(
-        default=20_000, ge=0, description="rows that may wait for their check; above it, 503"
+        default=20_000, ge=0, description="rows that may wait for their check; above it, 503, and no reading"
     )
     monitoring_durability: Literal["process", "power"] = Field(
         default="process", description="what an accepted event survives: a dead process, or a power cut as well"
@@ -40,3 +51,25 @@ class MonitoringServiceSettings(ListeningSettings):
     monitoring_reports_kept: int = Field(default=5, ge=1, le=1000, description="Evidently reports kept")
 
     _listening_host = field_validator("monitoring_host")(listening_host)
+
+    @field_validator("monitoring_events")
+    @classmethod
+    def _http_or_kafka(cls, value: str) -> str:
+        if value == HTTP_ONLY:
+            return value
+        if not value.startswith("kafka://"):
+            raise ValueError("must be http or a URL that begins with kafka://")
+        if faults := faults_in_kafka_url(value, place="MONITORING_EVENTS"):
+            raise ValueError("; ".join(fault.message for fault in faults))
+        return value
+
+    @property
+    def kafka(self) -> KafkaAccess | None:
+        """Where to read from; ``None`` is nowhere. Raises :class:`SettingsError` when the login lacks something."""
+        if self.monitoring_events == HTTP_ONLY:
+            return None
+        return kafka_access(self.monitoring_events, self, place="MONITORING_EVENTS")
+
+    @property
+    def reports_dir(self) -> Path:
+        return self.monitoring_dir / "reports"

@@ -12,6 +12,7 @@ from monitoring_service.board import Board, PublishedBoard
 from monitoring_service.inbox import Inbox, Totals
 from monitoring_service.intake import Arrivals
 from monitoring_service.reports import Report, ReportFolder
+from monitoring_service.stream_status import StreamStatus, StreamView
 from monitoring_service.windows import Rejections, Windows
 
 
@@ -36,13 +37,15 @@ class Condition:
         return self.since is not None
 
 
-CONDITIONS = ("column_drift", "prediction_drift", "reference_missing", "evaluator_failed", "stale")
+CONDITIONS = ("column_drift", "prediction_drift", "reference_missing", "evaluator_failed", "stale", "stream_away")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     at: float
     totals: Totals
+    unreadable: Mapping[str, int]
+    stream: StreamView | None
     waiting_labels: int
     positions: Mapping[str, int]
     window: WindowSpan
@@ -67,6 +70,7 @@ class Lookout:
         board: PublishedBoard,
         arrivals: Arrivals,
         reports: ReportFolder,
+        stream: StreamStatus | None = None,
         *,
         stale_after_s: float,
         clock: Callable[[], float] = time.time,
@@ -76,6 +80,7 @@ class Lookout:
         self._board = board
         self._arrivals = arrivals
         self._reports = reports
+        self._stream = stream
         self._stale_after_s = stale_after_s
         self._clock = clock
 
@@ -84,9 +89,12 @@ class Lookout:
         view, board, waiting_s = self._windows.newest(), self._board.read(), self._windows.waiting_s
         newest = view.newest
         evaluation = board.standing.evaluation
+        stream = self._stream.view() if self._stream else None
         return Snapshot(
             at=now,
             totals=self._inbox.totals,
+            unreadable=self._inbox.unreadable,
+            stream=stream,
             waiting_labels=self._inbox.waiting_labels(),
             positions=self._inbox.positions(),
             window=WindowSpan(
@@ -100,7 +108,7 @@ class Lookout:
             board=board,
             records_per_s=self._rate(now),
             report=self._reports.latest(),
-            conditions=self._conditions(board, now, waiting_s),
+            conditions=self._conditions(board, stream, now, waiting_s),
         )
 
     def arrivals(self, seconds: int) -> dict[int, int]:
@@ -115,7 +123,9 @@ class Lookout:
         whole = self._arrivals.by_second(since=int(now) - over_s)
         return sum(records for second, records in whole.items() if second < int(now)) / over_s
 
-    def _conditions(self, board: Board, now: float, waiting_s: float) -> tuple[Condition, ...]:
+    def _conditions(
+        self, board: Board, stream: StreamView | None, now: float, waiting_s: float
+    ) -> tuple[Condition, ...]:
         standing, evaluation = board.standing, board.standing.evaluation
         columns = evaluation.columns if evaluation else []
         drifted = [judged.streak.confirmed_at for judged in columns if judged.streak.confirmed_at is not None]
@@ -125,6 +135,7 @@ class Lookout:
             "reference_missing": standing.reference_missing_since,
             "evaluator_failed": standing.failure.since if standing.failure else None,
             "stale": _text(now - waiting_s) if waiting_s > self._stale_after_s else None,
+            "stream_away": stream.away_since if stream else None,
         }
         return tuple(Condition(name, since[name]) for name in CONDITIONS)
 

@@ -28,6 +28,7 @@ def state_document(case: Case, snapshot: Snapshot) -> dict[str, Any]:
         "totals": asdict(snapshot.totals),
         "waiting_labels": snapshot.waiting_labels,
         "sources": dict(snapshot.positions),
+        "stream": _stream(snapshot),
         "records_per_s": round(snapshot.records_per_s, 1),
         "window": {
             "rows": snapshot.window.rows,
@@ -153,6 +154,21 @@ def _report(snapshot: Snapshot) -> dict[str, Any]:
         "latest": {"row": latest.row, "at": _time(latest.made_at), "url": "/reports/latest"} if latest else None,
         "running": reports.running,
         "failed": reports.failed,
+    }
+
+
+def _stream(snapshot: Snapshot) -> dict[str, Any] | None:
+    """How reading from Kafka goes; ``None`` where events come over HTTP only. Lags that are not known are not there."""
+    stream = snapshot.stream
+    if stream is None:
+        return None
+    return {
+        "reachable": stream.away_since is None,
+        "fault": stream.fault,
+        "read_errors": stream.read_errors,
+        "messages": dict(stream.messages),
+        "unreadable": dict(snapshot.unreadable),
+        "lags": {kind: {"records": lag.records, "seconds": round(lag.seconds, 3)} for kind, lag in stream.lags.items()},
     }
 
 

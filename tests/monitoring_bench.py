@@ -12,7 +12,6 @@ from werkzeug.test import Client
 from event_backbone.case import Case
 from monitoring_service.api import Parts, build_api
 from monitoring_service.board import PublishedBoard
-from monitoring_service.bootstrap import restored_standing, restored_windows
 from monitoring_service.checks import Checks, ReportTimer
 from monitoring_service.evaluator_client import EvaluatorFailedError
 from monitoring_service.inbox import Inbox
@@ -29,8 +28,10 @@ from monitoring_service.messages import (
 )
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.reports import ReportFolder
+from monitoring_service.restoring import restored_standing, restored_windows
 from monitoring_service.snapshot import Lookout
 from monitoring_service.standing import decode_point
+from monitoring_service.stream_status import StreamStatus
 
 
 def fast_case() -> Case:
@@ -91,7 +92,14 @@ class Clock:
 class Bench:
     """Everything of one service on one folder; a second bench on the same folder is a restart."""
 
-    def __init__(self, folder: Path, *, max_backlog_rows: int = 1000, max_body_bytes: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_backlog_rows: int = 1000,
+        max_body_bytes: int = 1_000_000,
+        stream: StreamStatus | None = None,
+    ) -> None:
         self.case = fast_case()
         self.clock = Clock()
         self.registry = CollectorRegistry()
@@ -109,12 +117,26 @@ class Bench:
             self.case, self.windows, self.inbox, self.evaluator, self.board, self.metrics, timer, clock=self.clock
         )
         self.arrivals = Arrivals(self.inbox.arrivals_by_second(since=0), kept_s=300, clock=self.clock)
+        self.reports_dir = folder / "reports"
+        self.reports = ReportFolder(self.reports_dir, kept=2)
         self.intake = Intake(
-            self.case, self.inbox, self.windows, self.arrivals, self.metrics, max_backlog_rows=max_backlog_rows
+            self.case,
+            self.inbox,
+            self.windows,
+            self.arrivals,
+            self.reports,
+            self.metrics,
+            max_backlog_rows=max_backlog_rows,
         )
-        self.reports = ReportFolder(folder / "reports", kept=2)
         self.lookout = Lookout(
-            self.inbox, self.windows, self.board, self.arrivals, self.reports, stale_after_s=15, clock=self.clock
+            self.inbox,
+            self.windows,
+            self.board,
+            self.arrivals,
+            self.reports,
+            stream,
+            stale_after_s=15,
+            clock=self.clock,
         )
         parts = Parts(
             self.case,

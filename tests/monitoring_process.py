@@ -129,6 +129,11 @@ class MonitoringProcess:
             self._process.kill()
             raise
 
+    def wait(self, timeout_s: float) -> int:
+        """The exit code of a process that ends by itself."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
     def post(self, body: bytes) -> requests.Response:
         return requests.post(f"{self.url}/events", data=body, timeout=10)
 

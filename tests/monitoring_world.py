@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,10 @@ def install_bundle(bundles_dir: Path, case: Case, reference: Mapping[str, Sequen
     parquet.write_table(pa.table(dict(reference or made_reference())), buffer)
     temporary = bundles_dir / "new"
     sha256 = write_bundle(temporary, case, {"reference.parquet": buffer.getvalue()})
-    temporary.rename(bundles_dir / sha256)
+    if (bundles_dir / sha256).exists():
+        shutil.rmtree(temporary)
+    else:
+        temporary.rename(bundles_dir / sha256)
     return sha256
 
 

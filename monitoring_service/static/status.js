@@ -8,9 +8,10 @@ const CONDITIONS = {
   reference_missing: ["Reference missing", "this model's bundle is not on this machine or is damaged, so nothing can be compared"],
   evaluator_failed: ["Evaluator failed", "checks get no answer; verdicts stay as they were"],
   stale: ["Checks are late", "records wait for their check for too long"],
+  stream_away: ["Kafka not read", "reading from Kafka fails; what is there waits for its return"],
 };
 // Those that make every figure below them doubtful.
-const WARNINGS = ["reference_missing", "evaluator_failed", "stale"];
+const WARNINGS = ["reference_missing", "evaluator_failed", "stale", "stream_away"];
 const EPISODES_SHOWN = 12;
 
 const byId = (id) => document.getElementById(id);
@@ -46,6 +47,7 @@ export class Status {
     this.showHeader(state, now);
     this.showVerdict(state);
     this.showTiles(state);
+    this.showStream(state.stream);
     this.showConditions(state);
     this.showEpisodes(state);
     this.showReport(state, now);
@@ -103,6 +105,20 @@ export class Status {
     }
   }
 
+  // One quiet line: where events come from, and how far behind that is.
+  showStream(stream) {
+    write(byId("stream"), stream ? `Events come from Kafka: ${this.lag(stream)}, and over HTTP.` : "Events come over HTTP.");
+  }
+
+  lag(stream) {
+    if (!stream.reachable) return "not reached now";
+    const lags = Object.entries(stream.lags);
+    if (lags.length === 0) return "connecting";
+    const behind = lags.filter(([, { records }]) => records > 0);
+    if (behind.length === 0) return "everything there was read";
+    return behind.map(([kind, { records, seconds }]) => `${count(records)} ${kind} behind (${seconds.toFixed(1)} s)`).join(", ");
+  }
+
   showConditions(state) {
     const signature = JSON.stringify(state.conditions);
     if (signature === this.conditions) return;
@@ -117,7 +133,8 @@ export class Status {
     byId("warnings").hidden = warnings.length === 0;
     byId("warnings").replaceChildren(
       ...warnings.map(({ name, since }) => {
-        const fault = name !== "stale" && state.evaluation?.fault ? ` (${state.evaluation.fault})` : "";
+        const reason = name === "stream_away" ? state.stream?.fault : name !== "stale" ? state.evaluation?.fault : null;
+        const fault = reason ? ` (${reason})` : "";
         return item("banner warn", ["", `${CONDITIONS[name][0]} since ${clock(since)}: ${CONDITIONS[name][1]}${fault}.`]);
       }),
     );

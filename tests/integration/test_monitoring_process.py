@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,20 +97,6 @@ def test_sigterm_ends_every_process_with_exit_code_zero(monitoring: MonitoringPr
     assert monitoring.stop() == 0
     assert time.monotonic() - started < 4
     assert not any(map(is_running, pids))
-
-
-def test_a_second_process_on_the_same_folder_is_refused_in_words(monitoring: MonitoringProcess) -> None:
-    second = subprocess.run(
-        [sys.executable, "-m", "monitoring_service"],
-        env={**monitoring.environment(), "MONITORING_PORT": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert second.returncode == 2
-    assert "another monitoring-service already works on" in second.stderr
-    assert "Traceback" not in second.stderr
 
 
 def test_after_a_restart_everything_shown_is_back_before_the_first_evaluation(monitoring: MonitoringProcess) -> None:

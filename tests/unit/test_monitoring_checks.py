@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from monitoring_bench import Bench
-from monitoring_world import enveloped, label
+from monitoring_world import START, enveloped, label
 
+from event_backbone.events import Erasure
 from monitoring_service.checks import ATTEMPTS
 from monitoring_service.messages import ReportState
 from monitoring_service.standing import decode_point
@@ -133,6 +134,20 @@ def test_a_report_is_made_when_rows_and_time_have_passed_and_nothing_waits(bench
     bench.run_all()
     assert bench.evaluator.reported == [70], "the last one is too young"
     bench.clock.now = 61
+    bench.receive(10, first=170)
+    bench.run_all()
+    assert bench.evaluator.reported == [70, 180]
+
+
+def test_no_report_is_made_of_a_window_from_before_an_erasure(bench: Bench) -> None:
+    bench.receive(70)
+    bench.run_all()
+    bench.receive(100, first=70)
+    bench.run_all()
+    bench.inbox.store(enveloped([Erasure("r169", "shop", START)]))
+    bench.clock.now = 61
+    bench.checks.step(bench.stopping, 0)
+    assert bench.evaluator.reported == [70]
     bench.receive(10, first=170)
     bench.run_all()
     assert bench.evaluator.reported == [70, 180]

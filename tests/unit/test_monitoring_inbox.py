@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +13,11 @@ from monitoring_world import MODEL, START, enveloped, label, made_case, predicti
 
 from event_backbone.errors import SettingsError
 from event_backbone.events import Erasure, Event, FaultCount, ModelRef, Rejections
+from monitoring_service.batch import Progress
+from monitoring_service.housekeeping import Housekeeping
 from monitoring_service.inbox import Inbox, InboxUnavailableError, KeptCheck, Totals
 from monitoring_service.verdict import Episode
+from monitoring_service.windows import Windows
 
 LATER = "2026-01-02T00:00:00.000000Z"
 RECORD = {"price": 10.0, "items": 1, "payment": "card"}
@@ -201,6 +205,78 @@ def test_what_was_erased_is_in_no_file_any_more(inbox: Inbox, tmp_path: Path) ->
     assert any(b"a secret payment" in path.read_bytes() for path in tmp_path.iterdir())
     store(inbox, erasure("a"))
     assert not any(b"a secret payment" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whatever_is_erased_in_a_busy_inbox_leaves_no_bytes(inbox: Inbox, tmp_path: Path, seed: int) -> None:
+    """Pages are split, merged and reused meanwhile: none of them may keep an old copy."""
+    rng = random.Random(seed)
+    secrets: dict[str, str] = {}
+    for step in range(30):
+        for number in range(rng.randint(1, 60)):
+            secrets[f"r{step}-{number}"] = f"{rng.getrandbits(64):016x}"
+        made = [(key, secret) for key, secret in secrets.items() if key.startswith(f"r{step}-")]
+        store(
+            inbox,
+            *(prediction(key, {"payment": secret * rng.choice([1, 1, 40, 300])}) for key, secret in made),
+            *(label(key, secret) for key, secret in made[::2]),
+            *(prediction(key, {"payment": "other"}, content_hash=secret) for key, secret in made[::3]),
+        )
+        inbox.trim(first_row_needed=inbox.totals.predictions - 300, received_before=0, limit=100)
+        erased = rng.sample(sorted(secrets), min(5, len(secrets)))
+        store(inbox, *map(erasure, erased))
+        inbox.scrub()
+        kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert [key for key in erased if secrets.pop(key).encode() in kept] == []
+
+
+def test_scrubbing_is_due_after_an_erasure_until_it_is_done(opened: Callable[[], Inbox]) -> None:
+    inbox = opened()
+    store(inbox, *predictions(3))
+    assert not inbox.scrub_due
+    store(inbox, erasure("r1"))
+    assert opened().scrub_due
+    opened().scrub()
+    assert not opened().scrub_due
+    assert opened().totals == Totals(predictions=3, erasures=1)
+
+
+def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock) -> None:
+    windows = Windows(made_case(), rows_counted=0, checked_row=0)
+    housekeeping = Housekeeping(inbox, windows, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
+    due = []
+    for number in range(15):
+        store(inbox, *predictions(1, first=number), erasure(f"r{number}"))
+        housekeeping.step()
+        due.append(inbox.scrub_due)
+        clock.now += 1
+    assert due == [False, *[True] * 9, False, *[True] * 4]
+
+
+def test_a_record_is_erased_once_whenever_that_is_said(inbox: Inbox) -> None:
+    store(inbox, *predictions(1))
+    assert store(inbox, Erasure("r0", "shop", START), Erasure("r0", "shop", LATER)) == (1, 1, 0)
+    assert inbox.totals.erasures == 1
+
+
+def test_an_erasure_voids_the_reports_made_until_then(opened: Callable[[], Inbox]) -> None:
+    inbox = opened()
+    store(inbox, *predictions(3), erasure("unknown"))
+    assert inbox.reports_void_until == 0, "nothing about it can be in a report"
+    store(inbox, erasure("r1"))
+    store(inbox, *predictions(2, first=10))
+    assert opened().reports_void_until == 3
+
+
+def test_progress_without_an_event_is_kept_and_counted_with_the_events(opened: Callable[[], Inbox]) -> None:
+    inbox = opened()
+    events = enveloped(predictions(2), source="kafka:t:0", first_seq=5)
+    inbox.store(events, Progress({"kafka:t:0": 9, "kafka:t:1": 0}, {"json": 2}))
+    inbox.store([], Progress({"kafka:t:1": 3}, {"json": 1, "case": 1}))
+    inbox = opened()
+    assert inbox.positions() == {"kafka:t:0": 9, "kafka:t:1": 3}
+    assert inbox.unreadable == {"json": 3, "case": 1}
+    assert inbox.totals == Totals(predictions=2)
 
 
 def test_a_prediction_that_comes_after_its_erasure_is_counted_and_not_kept(inbox: Inbox) -> None:

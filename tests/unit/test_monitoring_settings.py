@@ -52,3 +52,9 @@ def test_only_one_holds_the_lock_until_it_is_released(tmp_path: Path) -> None:
     first.release()
     assert second.acquire(patience_s=0)
     second.release()
+
+
+def test_a_folder_that_can_not_be_made_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="can't be made: not a directory"):
+        InstanceLock(tmp_path / "file" / "run" / "lock").acquire()

@@ -11,8 +11,8 @@ from monitoring_world import enveloped, made_case, predictions
 
 from event_backbone.case import MonitoringSettings
 from event_backbone.events import Erasure, FaultCount, ModelRef, Rejections
-from monitoring_service.bootstrap import restored_windows
 from monitoring_service.inbox import Inbox
+from monitoring_service.restoring import restored_windows
 from monitoring_service.standing import Standing
 from monitoring_service.windows import Absent, RejectedRecords, Row, Windows, next_check
 
