@@ -5,12 +5,14 @@ Run it as ``.venv/bin/python docs/generate.py`` after changing one of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
@@ -20,8 +22,8 @@ from event_backbone.settings import ClientSettings, ConnectionSettings, Listenin
 from local_stack.settings import StackSettings
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.settings import MonitoringServiceSettings
-from prediction_service.metrics import ReplicaCollector, ServingMetrics
-from prediction_service.settings import ReplicaSettings, ServingSettings, SidecarSettings
+from prediction_service.metrics import ReplicaCollector, ServingMetrics, WorkerMetrics
+from prediction_service.settings import ReplicaSettings, ServingSettings, SidecarSettings, WorkerSettings
 from prediction_service.status import ReplicaStatus
 from stream_generator.settings import GeneratorSettings
 from training.settings import TrainingSettings
@@ -37,6 +39,7 @@ READERS: Mapping[str, type[Settings]] = {
     "Those who ask a prediction service": ClientSettings,
     "`prediction-service` and its sidecar": ReplicaSettings,
     "`prediction-service`": ServingSettings,
+    "`prediction-service worker`": WorkerSettings,
     "`prediction-service sidecar`": SidecarSettings,
     "`monitoring-service`": MonitoringServiceSettings,
     "`stream-generator`": GeneratorSettings,
@@ -97,6 +100,23 @@ def variables_of(settings: type[Settings]) -> list[Variable]:
     return [Variable.of(name, schema) for name, schema in fields.items() if name not in inherited]
 
 
+def compose_variables() -> list[Variable]:
+    """Those of docker-compose.yml alone: it says what each means, and the default where it uses them."""
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text))
+    return [
+        Variable(name, defaults[name], "whole number" if defaults[name].isdecimal() else "text", meaning)
+        for name, meaning in yaml.safe_load(text)["x-variables"].items()
+    ]
+
+
+def sections() -> Iterator[tuple[str, list[Variable]]]:
+    """Who reads which variables."""
+    for reader, settings in READERS.items():
+        yield reader, variables_of(settings)
+    yield "`docker-compose.yml`", compose_variables()
+
+
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     """A Markdown table's lines."""
     names = list(head)
@@ -106,10 +126,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
 
 def settings_page() -> str:
     lines = [f"<!-- {MADE_BY} -->", "# Settings", "", *SETTINGS_INTRO]
-    for reader, settings in READERS.items():
-        rows = [
-            (f"`{v.name}`", f"`{v.default}`" if v.default else "", v.allowed, v.text) for v in variables_of(settings)
-        ]
+    for reader, variables in sections():
+        rows = [(f"`{v.name}`", f"`{v.default}`" if v.default else "", v.allowed, v.text) for v in variables]
         lines += ["", f"## {reader}", "", *table(("variable", "default", "allowed", "meaning"), rows)]
     return "\n".join(lines) + "\n"
 
@@ -117,8 +135,8 @@ def settings_page() -> str:
 def env_example() -> str:
     lines = [f"# {MADE_BY}", "# Copy it to .env and uncomment what you change; these are the defaults."]
     seen: set[str] = set()
-    for reader, settings in READERS.items():
-        new = [variable for variable in variables_of(settings) if variable.name not in seen]
+    for reader, variables in sections():
+        new = [variable for variable in variables if variable.name not in seen]
         seen |= {variable.name for variable in new}
         lines += ["", f"## {reader.replace('`', '')}"]
         # A comment behind a value would become part of an empty one.
@@ -147,6 +165,12 @@ def serving_registry() -> ListingRegistry:
     return registry
 
 
+def worker_registry() -> ListingRegistry:
+    registry = ListingRegistry()
+    WorkerMetrics(registry, find_case("census", ROOT / "cases"))
+    return registry
+
+
 def monitoring_registry() -> ListingRegistry:
     registry = ListingRegistry()
     MonitoringMetrics(find_case("census", ROOT / "cases"), registry)
@@ -171,6 +195,7 @@ def metrics_page() -> str:
     lines = [f"<!-- {MADE_BY} -->", "# Metrics", "", *METRICS_INTRO]
     for service, registry in (
         ("prediction-service", serving_registry()),
+        ("prediction-service worker", worker_registry()),
         ("monitoring-service", monitoring_registry()),
     ):
         rows = metric_rows(registry)

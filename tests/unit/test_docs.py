@@ -107,6 +107,7 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
 @each_page
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     known = {name.upper() for kind in GENERATOR["READERS"].values() for name in kind.model_fields}
+    known |= {variable.name for variable in GENERATOR["compose_variables"]()}
     words = {code.partition("=")[0] for code in code_in(page)}
     assert {word for word in words if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", word)} <= known | OTHER_NAMES
 
