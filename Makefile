@@ -6,6 +6,9 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# The compose plugin, or docker-compose where that is what a machine has.
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+UV_COMPILE = $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11
 
 # What `make run` is told: CASE=housing, RECORDS=6000 (then it ends by itself), DATA_DIR=folder, SEED=3, RATE=100, SCENARIO=name.
 # What is not told here comes from the environment, .env or the default.
@@ -17,7 +20,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test test-fast lint format train faults bench lock clean
+.PHONY: help install run test test-fast lint format train faults bench stack lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -62,11 +65,23 @@ bench: install  ## the numbers the README quotes, as ratios measured in one run
 	$(BIN)/python -m benchmarks.overload --stream var/census/splits/stream.jsonl
 	$(BIN)/python -m benchmarks.undrifted_windows
 
+stack: export DOCKER_BUILDKIT ?= 1
+stack: export COMPOSE_DOCKER_CLI_BUILD ?= 1
+stack:  ## the whole stack in containers: Kafka, MongoDB, MLflow, Prometheus, Grafana and every service
+	$(COMPOSE) up --build --detach
+	@$(COMPOSE) ps
+
 lock: install  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11 \
 		--extra dev --upgrade pyproject.toml --output-file requirements.lock
 	echo uv | $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes \
 		--python-version 3.11 --constraint requirements.lock - --output-file requirements-uv.lock
+	$(UV_COMPILE) --constraint requirements.lock --extra prediction --override containers/locks/mlflow-client.overrides \
+		pyproject.toml containers/locks/mlflow-client.in --output-file containers/locks/prediction.lock
+	for extra in monitoring generator training; do \
+		$(UV_COMPILE) --constraint requirements.lock --extra $$extra pyproject.toml --output-file containers/locks/$$extra.lock || exit 1; \
+	done
+	echo setuptools | $(UV_COMPILE) --constraint requirements.lock - --output-file containers/locks/build.lock
 
 clean:  ## remove the environment and everything the services kept
 	rm -rf $(VENV) var
