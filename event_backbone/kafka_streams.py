@@ -255,7 +255,8 @@ class KafkaAssignedStream(_KafkaStream):
 
     A partition begins at ``position(partition)``, or where Kafka's begins if that is ``None``, or is no longer kept.
     Partitions and topics that come later are noticed after ``look_every_s``. :meth:`commit` writes to ``group`` without
-    being its member, for tools that show lags; where a commit fails, nothing else does.
+    being its member, for tools that show lags; where a commit fails, nothing else does. ``only`` leaves out every other
+    partition.
     """
 
     def __init__(
@@ -267,11 +268,13 @@ class KafkaAssignedStream(_KafkaStream):
         group: str | None = None,
         timeout_s: float = 10.0,
         look_every_s: float = 5.0,
+        only: Partition | None = None,
     ) -> None:
         super().__init__(access, timeout_s, group_id=group, metadata_max_age_ms=int(look_every_s * 1000))
         self._topics = topics
         self._position = position
         self._look_every_s = look_every_s
+        self._only = only
         self._look_at = 0.0
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
@@ -302,7 +305,8 @@ class KafkaAssignedStream(_KafkaStream):
 
         for topic in self._topics:
             for number in self._consumer._cluster.partitions_for_topic(topic) or ():
-                yield TopicPartition(topic, number)
+                if self._only in (None, Partition(topic, number)):
+                    yield TopicPartition(topic, number)
 
     def _begin(self, places: Sequence[Any]) -> None:
         for place in places:

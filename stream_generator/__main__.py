@@ -2,86 +2,25 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import click
 
 from event_backbone.commands import run_command
-from event_backbone.errors import Fault, SettingsError
 from event_backbone.settings import read_settings
-from stream_generator.bootstrap import build_open_loop
-from stream_generator.options import Delivery, PositiveOrMax, UtcTime, with_delivery
-from stream_generator.pacing import StoppableClock
-from stream_generator.planning import Outgoing, Plan
-from stream_generator.progress import progress_display
+from stream_generator.comparing import Comparison
+from stream_generator.options import Delivery, PositiveOrMax, ReplayOptions, with_delivery, with_replay_options
+from stream_generator.planning import Plan
 from stream_generator.records import read_rows
-from stream_generator.replay import Period, open_recording, replayed
+from stream_generator.replaying import Replaying
+from stream_generator.running import Run
 from stream_generator.scenarios import NO_DRIFT, find_scenario
 from stream_generator.settings import GeneratorSettings
-from stream_generator.summary import ScenarioRun, Summary, summarize, summary_lines, write_summary
-from stream_generator.tally import Tally
+from stream_generator.summary import ScenarioRun
 
-NOTHING_INJECTED = ScenarioRun(NO_DRIFT.name, 0, [])
 _FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run, once it is known what will be sent. ``asked`` is ``None`` when it has no end."""
-
-    settings: GeneratorSettings
-    delivery: Delivery
-    asked: int | None = None
-    seed: int = 0
-    scenario: ScenarioRun = NOTHING_INJECTED
-
-    def execute(self, items: Iterator[Outgoing]) -> int:
-        """Send everything, print and write the summary; return the exit code: 0, 1 or 128 + the signal."""
-        clock, tally = StoppableClock(), Tally()
-        loop = build_open_loop(self.settings, self.delivery, clock, tally)
-        signals = _stop_on_signals(clock)
-        with progress_display(self.asked, clock) as progress:
-            seconds = loop.run(items, lambda: progress.show(tally.totals()))
-        self._report(self._summary(tally, seconds, interrupted=bool(signals)))
-        return 128 + signals[0] if signals else int(not tally.totals().all_well)
-
-    def _summary(self, tally: Tally, seconds: float, *, interrupted: bool) -> Summary:
-        return summarize(
-            tally.totals(),
-            run_id=self.delivery.run_id,
-            seed=self.seed,
-            asked=self.asked,
-            seconds=seconds,
-            scenario=self.scenario,
-            interrupted=interrupted,
-        )
-
-    def _report(self, summary: Summary) -> None:
-        for line in summary_lines(summary):
-            click.echo(line)
-        if self.delivery.summary_path is not None:
-            write_summary(summary, self.delivery.summary_path)
-
-
-def _stop_on_signals(clock: StoppableClock) -> list[int]:
-    """Let SIGINT or SIGTERM end the run in order, and a SIGINT after that at once; return where they are noted."""
-    received: list[int] = []
-
-    def stop(number: int, _frame: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        # Handlers interrupt each other, and the clock's lock may be taken once: the first one stops it.
-        if not received:
-            received.append(number)
-            clock.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    return received
+_CASE = click.option("--case", "case_name", help="The case.  [default: CASE, or census]")
 
 
 def _settings(case_name: str | None) -> GeneratorSettings:
@@ -91,11 +30,11 @@ def _settings(case_name: str | None) -> GeneratorSettings:
 
 @click.group()
 def cli() -> None:
-    """Send records of a case to the prediction service, as a paced stream or as a replay."""
+    """Send records of a case to the prediction service or to Kafka, as a paced stream or as a replay."""
 
 
 @cli.command()
-@click.option("--case", "case_name", help="The case.  [default: CASE, or census]")
+@_CASE
 @click.option("--rate", default="50", show_default=True, type=PositiveOrMax("rate"), help="Records a second, or max.")
 @click.option("--count", type=click.IntRange(min=1), help="How many records; without it, until Ctrl-C.")
 @click.option(
@@ -137,6 +76,7 @@ def send(
       stream-generator send --count 1000 --rate 200
       stream-generator send --case housing --scenario gradual-shift --count 6000 --seed 7
       stream-generator send --count 20000 --rate max --concurrency 16 --label-share 0 --summary sent.json
+      stream-generator send --count 20000 --rate 2000 --to kafka://127.0.0.1:9092
     """
     settings = _settings(case_name)
     case = settings.load_case()
@@ -148,37 +88,47 @@ def send(
 
 
 @cli.command()
-@click.option("--from", "source", required=True, type=_FILE, help="A journal, or a JSONL file.")
-@click.option("--speed", default="1x", show_default=True, type=PositiveOrMax("speed", "x"), help="Such as 10x, or max.")
-@click.option("--since", type=UtcTime(), help="Leave out what was recorded before, such as 2026-01-31T08:00:00Z.")
-@click.option("--until", type=UtcTime(), help="Leave out what was recorded then or later.")
-@click.option("--new-ids", is_flag=True, help="Give every record a new id instead of its recorded one.")
-@click.option("--labels/--no-labels", default=True, show_default=True, help="Send recorded labels again, too.")
+@with_replay_options
+@_CASE
+@click.option("--model", "model_version", help="Send nothing: score again with this registered version, and compare.")
+@click.option("--keep", "keep_url", help="With --model: store what it says in MongoDB, mongodb://host[/database].")
 @with_delivery
 def replay(
-    source: Path,
-    speed: float | None,
-    since: datetime | None,
-    until: datetime | None,
-    new_ids: bool,
-    labels: bool,
-    delivery: Delivery,
+    options: ReplayOptions, case_name: str | None, model_version: str | None, keep_url: str | None, delivery: Delivery
 ) -> None:
-    """Send what a journal or a JSONL file recorded again, in its order and with its gaps.
+    """Send what was recorded again, in its order and with its gaps; or score it again with another model.
 
-    A line of a JSONL file is {"record": {...}, "label"?, "record_id"?, "at"?}. The journal is only read.
+    A line of a JSONL file is {"record": {...}, "label"?, "record_id"?, "at"?, "labelled_at"?}. The source is only read.
+    Records reach Kafka in their order. Over HTTP they are sent in their order, and several are in flight; two of the
+    same id never are. Labels follow their records after --label-delay; from Kafka, where --since and --until mean the
+    times of the messages, they come when they came.
+
+    A replay that ended early goes on with --resume: a few records may be sent twice, with the same ids.
+
+    With --model nothing is sent and no log is changed: the summary tells flipped decisions and how the scores moved,
+    by segment and by the version that answered then.
 
     \b
     Examples:
       stream-generator replay --from var/census/journals/00/journal.sqlite --speed 10x
-      stream-generator replay --from night.jsonl --speed max --new-ids --url http://127.0.0.1:9796
+      stream-generator replay --from night.jsonl --speed max --new-ids --to http://127.0.0.1:9796
+      stream-generator replay --from mongodb://127.0.0.1:27017 --since 2026-01-31T08:00:00Z --to kafka://127.0.0.1:9092
+      stream-generator replay --from kafka://127.0.0.1:9092 --topic records --speed 10x --resume
+      stream-generator replay --from mongodb://127.0.0.1:27017 --model 7 --summary difference.json
     """
-    settings = read_settings(GeneratorSettings)
-    recording = open_recording(source, Period(since, until), needs_times=speed is not None)
-    if not recording.total:
-        raise SettingsError(str(source), [Fault("--from", "empty", "holds no prediction of that time")])
-    items = replayed(recording.items, speed=speed, run_id=delivery.run_id, new_ids=new_ids, send_labels=labels)
-    sys.exit(Run(settings, delivery, recording.total).execute(items))
+    settings = _settings(case_name)
+    if model_version is not None:
+        _check_sends_nothing(options, delivery)
+        sys.exit(Comparison(settings, options, model_version, keep_url, delivery.summary_path).execute())
+    if keep_url is not None:
+        raise click.UsageError("--keep goes with --model")
+    sys.exit(Replaying(settings, delivery, options).execute())
+
+
+def _check_sends_nothing(options: ReplayOptions, delivery: Delivery) -> None:
+    given = {"--to": delivery.target, "--resume": options.resume, "--state": options.state_path}
+    if names := [name for name, value in given.items() if value]:
+        raise click.UsageError(f"--model sends nothing: leave out {' and '.join(names)}")
 
 
 def main() -> None:

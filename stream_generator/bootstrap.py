@@ -2,24 +2,128 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from event_backbone.errors import Fault, SettingsError
+from event_backbone.ports import ModelRegistry
 from stream_generator.http_transport import KeepAliveHttp
+from stream_generator.kafka_target import KafkaTarget
 from stream_generator.labels import Labeller, LabelQueue
 from stream_generator.open_loop import OpenLoop, Worker
 from stream_generator.options import Delivery
 from stream_generator.pacing import Clock
-from stream_generator.sending import Patience, Sender
+from stream_generator.resuming import Marks
+from stream_generator.sending import Patience, Persistence, Sender
 from stream_generator.settings import GeneratorSettings
 from stream_generator.tally import Tally
+from stream_generator.targets import HttpTarget, Target
+
+if TYPE_CHECKING:
+    from event_backbone.mongo_log import RescoredPredictions
+
+#: Most records in flight unless told otherwise.
+HTTP_IN_FLIGHT = 8
+KAFKA_IN_FLIGHT = 500
 
 
-def build_open_loop(settings: GeneratorSettings, delivery: Delivery, clock: Clock, tally: Tally) -> OpenLoop:
-    """A loop with a connection for each record in flight and one for labels."""
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """One target for each thread that sends records, and one for labels."""
 
-    def sender() -> Sender:
-        api_key = settings.api_key.get_secret_value() if settings.api_key else None
-        transport = KeepAliveHttp(delivery.url or settings.prediction_url, settings.request_timeout_s, api_key)
-        return Sender(transport, clock, Patience(total_s=settings.give_up_after_s))
+    for_records: list[Target]
+    for_labels: Target
 
-    labeller = Labeller(LabelQueue(delivery.label_delay), sender(), clock, tally)
-    workers = [Worker(sender(), clock, tally, labeller) for _ in range(delivery.concurrency)]
-    return OpenLoop(workers, labeller, clock)
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What an adapter of a target is made from."""
+
+    url: str
+    settings: GeneratorSettings
+    concurrency: int | None
+    clock: Clock
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(total_s=self.settings.give_up_after_s)
+
+
+def build_open_loop(
+    settings: GeneratorSettings, delivery: Delivery, clock: Clock, tally: Tally, marks: Marks
+) -> OpenLoop:
+    """A loop with a connection for each thread that sends, and one for labels."""
+    url = delivery.target or settings.prediction_url
+    connections = _adapter(url)(Wiring(url, settings, delivery.concurrency, clock))
+    labeller = Labeller(LabelQueue(delivery.label_delay), connections.for_labels, clock, tally, marks)
+    workers = [Worker(target, clock, tally, labeller, marks) for target in connections.for_records]
+    return OpenLoop(workers, labeller, clock, marks)
+
+
+def _adapter(url: str) -> Callable[[Wiring], Connections]:
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if scheme not in TARGETS:
+        known = " or ".join(f"{name}://" for name in TARGETS)
+        raise SettingsError("target", [Fault("--to", "url", f"{url!r} is no {known} address")])
+    return TARGETS[scheme]
+
+
+def _http(wiring: Wiring) -> Connections:
+    """As many connections as records may be in flight: they leave in order, and may arrive in another."""
+    key = wiring.settings.prediction_api_key
+
+    def target() -> Target:
+        transport = KeepAliveHttp(
+            wiring.url, wiring.settings.request_timeout_s, None if key is None else key.get_secret_value()
+        )
+        return HttpTarget(Sender(transport, wiring.clock, wiring.patience))
+
+    return Connections([target() for _ in range(wiring.concurrency or HTTP_IN_FLIGHT)], target())
+
+
+def _kafka(wiring: Wiring) -> Connections:
+    """One producer for records, which publishes what is due together and so keeps the order; one for labels."""
+    from event_backbone.kafka_access import kafka_access
+    from event_backbone.kafka_topics import Topics
+    from event_backbone.kafka_transport import KafkaOutlet
+
+    settings = wiring.settings
+    access = kafka_access(wiring.url, settings, place="--to")
+    topics = Topics(access.namespace, settings.load_case().name)
+
+    def target() -> Target:
+        outlet = KafkaOutlet(access, timeout_s=settings.request_timeout_s)
+        retries = Persistence(wiring.clock, wiring.patience)
+        return KafkaTarget(outlet, topics, retries, wiring.concurrency or KAFKA_IN_FLIGHT)
+
+    return Connections([target()], target())
+
+
+def persistence(settings: GeneratorSettings, clock: Clock) -> Persistence:
+    """How long a source that is away is asked again."""
+    return Persistence(clock, Patience(total_s=settings.give_up_after_s))
+
+
+def open_registry(settings: GeneratorSettings) -> ModelRegistry:
+    """Nothing is opened yet: MLflow is imported when it is first asked."""
+    from event_backbone.mlflow_registry import MlflowRegistry
+
+    return MlflowRegistry(settings.tracking_uri)
+
+
+def open_keeping(url: str, settings: GeneratorSettings) -> RescoredPredictions:
+    """Raises :class:`SettingsError` when it is no ``mongodb://`` URL."""
+    from event_backbone.mongo_access import mongo_access
+    from event_backbone.mongo_log import RescoredPredictions
+
+    access = mongo_access(url, settings, timeout_s=settings.request_timeout_s, place="--keep")
+    return RescoredPredictions(access, settings.case)
+
+
+#: URL scheme → adapter.
+TARGETS: Mapping[str, Callable[[Wiring], Connections]] = {
+    "http": _http,
+    "https": _http,
+    "kafka": _kafka,
+}

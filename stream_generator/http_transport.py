@@ -47,7 +47,7 @@ def _connect(url: str, timeout_s: float) -> tuple[http.client.HTTPConnection, st
     except (KeyError, ValueError):
         kind, host, port = None, "", None
     if kind is None or not host:
-        raise SettingsError("url", [Fault("--url", "url", f"{url!r} is no http:// or https:// address")])
+        raise SettingsError("url", [Fault("--to", "url", f"{url!r} is no http:// or https:// address")])
     return kind(host, port, timeout=timeout_s), parts.path.rstrip("/")
 
 

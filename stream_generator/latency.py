@@ -1,31 +1,46 @@
-"""Latencies in bounded memory: a histogram with buckets one per cent wide."""
+"""Distributions in bounded memory: a histogram with buckets one per cent wide."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 
-_SMALLEST_S = 1e-5
 _LOG_WIDTH = math.log(1.01)
 
 
-class LatencyHistogram:
+class LogHistogram:
     """Counts by logarithmic buckets, as HdrHistogram does; a quantile is exact to half a per cent.
 
-    A second to a day fits in about 1,100 buckets. Not thread-safe.
+    From ``smallest`` to 10^10 times as much fits in about 2,300 buckets; what is smaller counts as ``smallest_is``.
+    Not thread-safe.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, smallest: float, *, smallest_is: float) -> None:
+        self._smallest = smallest
+        self._smallest_is = smallest_is
+        self._below = 0
         self._buckets: Counter[int] = Counter()
 
-    def add(self, seconds: float) -> None:
-        self._buckets[math.floor(math.log(max(seconds, _SMALLEST_S) / _SMALLEST_S) / _LOG_WIDTH)] += 1
+    def add(self, value: float) -> None:
+        if value < self._smallest:
+            self._below += 1
+        else:
+            self._buckets[math.floor(math.log(value / self._smallest) / _LOG_WIDTH)] += 1
 
     def quantile(self, share: float) -> float | None:
-        """Seconds that ``share`` of the latencies do not exceed; ``None`` before the first."""
-        rank = max(1, math.ceil(share * self._buckets.total()))
+        """The value that ``share`` of the values do not exceed; ``None`` before the first."""
+        rank = max(1, math.ceil(share * (self._below + self._buckets.total()))) - self._below
+        if self._below and rank <= 0:
+            return self._smallest_is
         for bucket in sorted(self._buckets):
             rank -= self._buckets[bucket]
             if rank <= 0:
-                return _SMALLEST_S * math.exp((bucket + 0.5) * _LOG_WIDTH)
+                return self._smallest * math.exp((bucket + 0.5) * _LOG_WIDTH)
         return None
+
+
+class LatencyHistogram(LogHistogram):
+    """Latencies in seconds; a millisecond to a day fits in about 1,800 buckets."""
+
+    def __init__(self) -> None:
+        super().__init__(1e-5, smallest_is=1e-5)

@@ -5,91 +5,75 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-import msgspec
-from msgspec import Struct
-
 from stream_generator.labels import Labeller
 from stream_generator.pacing import Clock
-from stream_generator.planning import Outgoing, SharedIterator
-from stream_generator.sending import Answer, NoAnswerError, Sender
+from stream_generator.planning import Outgoing
+from stream_generator.resuming import Marks
+from stream_generator.schedule import Due, Schedule
 from stream_generator.tally import Tally
+from stream_generator.targets import Sent, Target
 
 SHOW_EVERY_S = 0.25
 
 
-class _Answered(Struct):
-    record_id: str
-
-
-_decode_answered = msgspec.json.Decoder(_Answered).decode
-
-
 class Worker:
-    """One connection's share of a run: takes the next item, waits until it is due, sends it, counts the outcome."""
+    """One connection's share of a run: takes what is due, sends it, counts the outcome."""
 
-    def __init__(self, sender: Sender, clock: Clock, tally: Tally, labeller: Labeller) -> None:
-        self._sender = sender
+    def __init__(self, target: Target, clock: Clock, tally: Tally, labeller: Labeller, marks: Marks) -> None:
+        self._target = target
         self._clock = clock
         self._tally = tally
         self._labeller = labeller
+        self._marks = marks
 
-    def run(self, items: Iterator[Outgoing], started_at: float) -> None:
+    def run(self, schedule: Schedule) -> None:
         """Until there are no more items or the run is stopped."""
         try:
-            for item in items:
-                due_at = self._clock.now() if item.due_s is None else started_at + item.due_s
-                if self._clock.wait(due_at - self._clock.now()):
-                    return
-                self._handle(item, due_at)
+            while batch := schedule.take(self._target.most_at_once):
+                self._handle(batch)
+                schedule.landed(batch)
         finally:
-            self._sender.close()
+            self._target.close()
 
-    def _handle(self, item: Outgoing, due_at: float) -> None:
-        fault = self._fault_in_sending(item)
-        if fault is not None:
-            self._tally.failed(fault)
+    def _handle(self, batch: list[Due]) -> None:
+        records = [due for due in batch if due.item.body is not None]
+        outcomes = self._target.send_records([due.item for due in records])
+        for due, sent in zip(records, outcomes, strict=True):
+            self._count(due, sent)
+        for due in batch:
+            if due.item.body is None:
+                self._labeller.answered(due.item)
+
+    def _count(self, due: Due, sent: Sent) -> None:
+        if sent.fault is None:
+            self._tally.answered(self._clock.now() - due.at)
+            self._labeller.answered(due.item)
             return
-        self._tally.answered(self._clock.now() - due_at)
-        self._labeller.answered(item.record_id, item.label)
-
-    def _fault_in_sending(self, item: Outgoing) -> str | None:
-        try:
-            answer = self._sender.send("/predict", item.body)
-        except NoAnswerError as error:
-            return error.reason
-        if answer.status != 200:
-            return str(answer.status)
-        return None if _answers(answer, item.record_id) else "other answer"
-
-
-def _answers(answer: Answer, record_id: str) -> bool:
-    """Whether this is the answer to that record; a 200 for another one is no prediction for ours."""
-    try:
-        return _decode_answered(answer.body).record_id == record_id
-    except msgspec.DecodeError:
-        return False
+        self._tally.failed(sent.fault)
+        (self._marks.settled if sent.is_final else self._marks.lost)(due.item.index)
 
 
 class OpenLoop:
     """Runs workers and the labeller in threads; the calling thread shows progress.
 
-    Items are taken, and at most ``len(workers)`` of them sent at a time, in their order.
+    Items are sent in their order, at most as many at a time as the workers' targets take together.
     """
 
-    def __init__(self, workers: list[Worker], labeller: Labeller, clock: Clock) -> None:
+    def __init__(self, workers: list[Worker], labeller: Labeller, clock: Clock, marks: Marks) -> None:
         self._workers = workers
         self._labeller = labeller
         self._clock = clock
+        self._marks = marks
 
     def run(self, items: Iterator[Outgoing], show: Callable[[], None]) -> float:
         """Return when every record and label has an outcome, or soon after the run was stopped.
 
         Returns: seconds from the start to the last record's outcome; waiting for delayed labels is not sending.
         """
-        shared, started_at = SharedIterator(items), self._clock.now()
+        started_at, schedule = self._clock.now(), Schedule(items, self._clock, self._marks)
         with ThreadPoolExecutor(len(self._workers) + 1, thread_name_prefix="send") as pool:
             labelling = pool.submit(self._labeller.run)
-            sending = [pool.submit(worker.run, shared, started_at) for worker in self._workers]
+            sending = [pool.submit(worker.run, schedule) for worker in self._workers]
             try:
                 _show_until_done(sending, show)
                 sending_s = self._clock.now() - started_at

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import click
 
 from event_backbone.events import parse_utc
 from event_backbone.validation import RECORD_ID_PATTERN
+from stream_generator.recording import Period
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -52,10 +53,10 @@ class UtcTime(click.ParamType[datetime]):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a stream is sent, whatever it holds."""
+    """How a stream is sent, whatever it holds; ``None`` leaves the target its own default."""
 
-    url: str | None
-    concurrency: int
+    target: str | None
+    concurrency: int | None
     label_delay: float
     run_id: str
     summary_path: Path | None
@@ -70,13 +71,16 @@ def _checked_run_id(_context: click.Context, _parameter: click.Parameter, value:
 
 
 _DELIVERY_OPTIONS = (
-    click.option("--url", help="Address of the prediction service.  [default: PREDICTION_URL]"),
+    click.option(
+        "--to",
+        "--url",
+        "target",
+        help="Where to: http://… of a prediction service, or kafka://host:9092[/namespace].  [default: PREDICTION_URL]",
+    ),
     click.option(
         "--concurrency",
-        default=8,
-        show_default=True,
-        type=click.IntRange(1, 1000),
-        help="Most records in flight; the service's MAX_IN_FLIGHT should not be below.",
+        type=click.IntRange(1, 10_000),
+        help="Most records in flight; a service's MAX_IN_FLIGHT should not be below.  [default: 8; to Kafka, 500]",
     ),
     click.option(
         "--label-delay",
@@ -90,15 +94,69 @@ _DELIVERY_OPTIONS = (
 )
 
 
-def with_delivery(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of :class:`Delivery`, as its argument ``delivery``."""
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """What is replayed, and how. ``speed`` is ``None`` for as fast as possible."""
 
-    @functools.wraps(command)
-    def gathered(
-        url: str | None, concurrency: int, label_delay: float, run_id: str, summary_path: Path | None, **others: Any
-    ) -> None:
-        command(delivery=Delivery(url, concurrency, label_delay, run_id, summary_path), **others)
+    source: str
+    topic: str
+    since: datetime | None
+    until: datetime | None
+    speed: float | None
+    new_ids: bool
+    labels: bool
+    resume: bool
+    state_path: Path | None
 
-    for option in reversed(_DELIVERY_OPTIONS):
-        gathered = option(gathered)
-    return gathered
+    @property
+    def period(self) -> Period:
+        return Period(self.since, self.until)
+
+
+_REPLAY_OPTIONS = (
+    click.option(
+        "--from",
+        "source",
+        required=True,
+        help="mongodb://host[/database], kafka://host:9092[/namespace], sqlite:///journal, or a path: a journal, or "
+        "JSONL.",
+    ),
+    click.option(
+        "--speed", default="1x", show_default=True, type=PositiveOrMax("speed", "x"), help="Such as 10x, or max."
+    ),
+    click.option("--since", type=UtcTime(), help="Leave out what was recorded before, such as 2026-01-31T08:00:00Z."),
+    click.option("--until", type=UtcTime(), help="Leave out what was recorded then or later."),
+    click.option(
+        "--topic",
+        default="predictions",
+        show_default=True,
+        type=click.Choice(["predictions", "records"]),
+        help="What to read from Kafka: <case>.predictions or <case>.records.",
+    ),
+    click.option("--new-ids", is_flag=True, help="Give every record a new id instead of its recorded one."),
+    click.option("--labels/--no-labels", default=True, show_default=True, help="Send recorded labels again, too."),
+    click.option("--resume", is_flag=True, help="Go on behind what an earlier run of the same replay sent."),
+    click.option(
+        "--state", "state_path", type=_FILE, help="How far the replay is.  [default: a file below STATE_DIR/replays]"
+    ),
+)
+
+
+def _with(kind: type[Any], argument: str, options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """Give a command these options, gathered as its one argument of a dataclass ``kind``."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def gathered(**values: Any) -> None:
+            own = {field.name: values.pop(field.name) for field in fields(kind)}
+            command(**{argument: kind(**own)}, **values)
+
+        for option in reversed(options):
+            gathered = option(gathered)
+        return gathered
+
+    return decorate
+
+
+with_delivery = _with(Delivery, "delivery", _DELIVERY_OPTIONS)
+with_replay_options = _with(ReplayOptions, "options", _REPLAY_OPTIONS)

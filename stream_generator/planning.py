@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,15 +19,20 @@ from stream_generator.scenarios import Scenario
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One request to come.
+    """One request to come, or a label alone, which has no ``body``.
 
-    ``due_s`` counts from the start of the run; ``None`` means at once. ``label`` is ``None`` when none will be sent.
+    ``due_s`` counts from the start of the run; ``None`` means at once. ``label`` is ``None`` when none will be sent;
+    without ``labelled_at`` its time is when it is sent. ``index`` numbers the items of a stream, and ``cursor`` is a
+    recording's word for the item's place.
     """
 
     record_id: str
-    body: bytes
+    body: bytes | None
     due_s: float | None
     label: Label
+    labelled_at: str | None = None
+    index: int = 0
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +60,9 @@ class Plan:
             sent = injector.apply(index, row)
             label = sent.label if labelled.random() < self.label_share else None
             record_id = f"{self.run_id}-{index}"
-            yield Outgoing(record_id, request_body(record_id, sent.record), pace.due_s(index), label)
+            body = request_body(record_id, sent.record)
+            yield Outgoing(record_id, body, pace.due_s(index), label, index=index)
 
 
 def request_body(record_id: str, record: dict[str, object]) -> bytes:
     return msgspec.json.encode({**record, "record_id": record_id})
-
-
-class SharedIterator(Iterator[Outgoing]):
-    """Lets several threads take from one iterator."""
-
-    def __init__(self, items: Iterable[Outgoing]) -> None:
-        self._items = iter(items)
-        self._lock = threading.Lock()
-
-    def __next__(self) -> Outgoing:
-        with self._lock:
-            return next(self._items)

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from stream_generator.pacing import Clock
-from stream_generator.tally import Totals
 
 LINE_EVERY_S = 5.0
 
@@ -21,12 +20,7 @@ class ProgressDisplay(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def show(self, totals: Totals) -> None: ...
-
-
-def _details(totals: Totals) -> str:
-    p99 = "" if totals.p99_s is None else f", p99 {totals.p99_s * 1000:.0f} ms"
-    return f"{totals.answered} answered, {totals.failed} failed, {totals.labels_sent} labels{p99}"
+    def show(self, done: int, details: str) -> None: ...
 
 
 class PlainProgress:
@@ -46,11 +40,11 @@ class PlainProgress:
     ) -> None:
         """Nothing to undo."""
 
-    def show(self, totals: Totals) -> None:
+    def show(self, done: int, details: str) -> None:
         if self._clock.now() < self._next_at:
             return
         self._next_at = self._clock.now() + LINE_EVERY_S
-        self._stream.write(f"{totals.sent}{self._of_total} sent: {_details(totals)}\n")
+        self._stream.write(f"{done}{self._of_total}: {details}\n")
         self._stream.flush()
 
 
@@ -81,8 +75,8 @@ class BarProgress:
     ) -> None:
         self._progress.stop()
 
-    def show(self, totals: Totals) -> None:
-        self._progress.update(self._task, completed=totals.sent, description=_details(totals))
+    def show(self, done: int, details: str) -> None:
+        self._progress.update(self._task, completed=done, description=details)
 
 
 def progress_display(total: int | None, clock: Clock) -> ProgressDisplay:

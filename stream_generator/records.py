@@ -56,11 +56,12 @@ def read_rows(path: Path) -> list[StreamRow]:
     return rows
 
 
-def listed(faults: Sequence[Fault]) -> list[Fault]:
-    """The first faults, and how many more there are."""
+def listed(faults: Sequence[Fault], number: int | None = None) -> list[Fault]:
+    """The first faults, and how many more there are; ``number`` counts those that were not kept, too."""
     shown = list(faults[:MOST_FAULTS_LISTED])
-    if len(faults) > len(shown):
-        shown.append(Fault("(file)", "more", f"and {len(faults) - len(shown)} more lines"))
+    more = (len(faults) if number is None else number) - len(shown)
+    if more > 0:
+        shown.append(Fault("(file)", "more", f"and {more} more lines"))
     return shown
 
 

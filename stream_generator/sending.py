@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
-from event_backbone.errors import StreamgaugeError
+from event_backbone.errors import StreamgaugeError, TryAgainLaterError
 from stream_generator.pacing import Clock
+
+Outcome = TypeVar("Outcome")
 
 #: Whoever sends these did not, or may not have, handled the request: it is safe and useful to send it again.
 STATUSES_TO_RETRY = frozenset({502, 503, 504})
@@ -55,38 +57,32 @@ class Patience:
     longest_pause_s: float = 2.0
 
 
-class Sender:
-    """Sends bodies over one transport; not thread-safe, as the transport is not."""
+class Persistence:
+    """Tries something again while that is worth it; not thread-safe."""
 
-    def __init__(self, transport: Transport, clock: Clock, patience: Patience) -> None:
-        self._transport = transport
+    def __init__(self, clock: Clock, patience: Patience) -> None:
         self._clock = clock
         self._patience = patience
         self._back_off = wait_random_exponential(multiplier=patience.first_pause_s, max=patience.longest_pause_s)
 
-    def send(self, path: str, body: bytes) -> Answer:
-        """Return the final answer.
+    def until_done(self, attempt: Callable[[], Outcome]) -> Outcome:
+        """What ``attempt`` returns at last.
 
         Raises:
-            NoAnswerError: with the last reason, when the patience is over or the run was stopped.
+            NoAnswerError, TryAgainLaterError: the last one, when the patience is over or the run was stopped.
         """
-        answer: Answer = Retrying(
+        return Retrying(
             sleep=self._sleep,
             wait=self._pause_s,
             stop=self._gives_up_at(self._clock.now() + self._patience.total_s),
-            retry=retry_if_exception_type(NoAnswerError),
+            retry=retry_if_exception_type((NoAnswerError, TryAgainLaterError)),
             reraise=True,
-        )(self._attempt, path, body)
-        return answer
+        )(attempt)
 
-    def close(self) -> None:
-        self._transport.close()
-
-    def _attempt(self, path: str, body: bytes) -> Answer:
-        answer = self._transport.post(path, body)
-        if answer.status in STATUSES_TO_RETRY:
-            raise NoAnswerError(str(answer.status), answer.retry_after_s)
-        return answer
+    @property
+    def is_over(self) -> bool:
+        """Whether the run was stopped: what is still asked is tried once."""
+        return self._clock.stopped
 
     def _sleep(self, seconds: float) -> None:
         self._clock.wait(seconds)
@@ -99,3 +95,28 @@ class Sender:
 
     def _gives_up_at(self, deadline: float) -> Callable[[RetryCallState], bool]:
         return lambda state: self._clock.stopped or self._clock.now() + state.upcoming_sleep > deadline
+
+
+class Sender:
+    """Sends bodies over one transport; not thread-safe, as the transport is not."""
+
+    def __init__(self, transport: Transport, clock: Clock, patience: Patience) -> None:
+        self._transport = transport
+        self._persistence = Persistence(clock, patience)
+
+    def send(self, path: str, body: bytes) -> Answer:
+        """Return the final answer.
+
+        Raises:
+            NoAnswerError: with the last reason, when the patience is over or the run was stopped.
+        """
+        return self._persistence.until_done(lambda: self._attempt(path, body))
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _attempt(self, path: str, body: bytes) -> Answer:
+        answer = self._transport.post(path, body)
+        if answer.status in STATUSES_TO_RETRY:
+            raise NoAnswerError(str(answer.status), answer.retry_after_s)
+        return answer

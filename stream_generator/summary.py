@@ -74,7 +74,7 @@ def summarize(
     )
 
 
-def write_summary(summary: Summary, path: Path) -> None:
+def write_summary(summary: Struct, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
 

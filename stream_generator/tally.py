@@ -30,6 +30,10 @@ class Totals:
     def all_well(self) -> bool:
         return not self.failed and not self.labels_failed
 
+    def as_text(self) -> str:
+        p99 = "" if self.p99_s is None else f", p99 {self.p99_s * 1000:.0f} ms"
+        return f"{self.answered} answered, {self.failed} failed, {self.labels_sent} labels{p99}"
+
 
 class Tally:
     """Counts, from several threads."""

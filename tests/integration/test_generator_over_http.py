@@ -16,6 +16,12 @@ from typing import Any
 import pytest
 
 CASES = Path(__file__).parents[2] / "cases"
+ENVIRONMENT = {"CASE": "census"}
+
+
+@pytest.fixture(autouse=True)
+def _state_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "STATE_DIR", str(tmp_path / "var"))
 
 
 class PredictionStub(ThreadingHTTPServer):
@@ -93,7 +99,7 @@ def stream(tmp_path: Path) -> Path:
 def _start(command: str, *options: object) -> subprocess.Popen[str]:
     arguments = [sys.executable, "-m", "stream_generator", command, *map(str, options)]
     return subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=CASES.parent, env={"CASE": "census"}
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=CASES.parent, env=ENVIRONMENT
     )
 
 
@@ -205,7 +211,7 @@ def test_wrong_usage_is_one_clear_line_and_code_2(command: str, options: list[st
 
 def test_an_address_that_is_none_is_told(stream: Path) -> None:
     code, _, err = _run("send", "--records", stream, "--url", "localhost", "--count", 1)
-    assert (code, "is no http:// or https:// address" in err) == (2, True)
+    assert (code, "is no http:// or https:// or kafka:// address" in err) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["send", "replay"])

@@ -10,8 +10,11 @@ from generator_world import FakeClock, FakeServer
 from stream_generator.labels import Labeller, LabelQueue
 from stream_generator.open_loop import OpenLoop, Worker
 from stream_generator.planning import Outgoing, request_body
+from stream_generator.resuming import NoMarks
+from stream_generator.schedule import Schedule
 from stream_generator.sending import Answer, NoAnswerError, Patience, Sender
 from stream_generator.tally import Tally, Totals
+from stream_generator.targets import HttpTarget
 
 
 class Setup:
@@ -22,14 +25,13 @@ class Setup:
     ) -> None:
         self.clock, self.server, self.tally = label_clock or FakeClock(), FakeServer(script), Tally()
         label_clock = label_clock or FakeClock()
-        label_sender = Sender(FakeServer(), label_clock, Patience())
-        self.labeller = Labeller(LabelQueue(0.0), label_sender, label_clock, self.tally)
-        self.worker = Worker(
-            Sender(self.server, self.clock, Patience(total_s=1.0)), self.clock, self.tally, self.labeller
-        )
+        label_target = HttpTarget(Sender(FakeServer(), label_clock, Patience()))
+        self.labeller = Labeller(LabelQueue(0.0), label_target, label_clock, self.tally, NoMarks())
+        target = HttpTarget(Sender(self.server, self.clock, Patience(total_s=1.0)))
+        self.worker = Worker(target, self.clock, self.tally, self.labeller, NoMarks())
 
     def run(self, items: Iterator[Outgoing]) -> Totals:
-        self.worker.run(items, self.clock.now())
+        self.worker.run(Schedule(items, self.clock, NoMarks()))
         self.labeller.finish()
         self.labeller.run()
         return self.tally.totals()
@@ -94,7 +96,7 @@ def test_a_stopped_run_sends_nothing_more() -> None:
 
 def test_several_connections_send_everything_once_and_close() -> None:
     setups = [Setup() for _ in range(4)]
-    loop = OpenLoop([setup.worker for setup in setups], setups[0].labeller, setups[0].clock)
+    loop = OpenLoop([setup.worker for setup in setups], setups[0].labeller, setups[0].clock, NoMarks())
     loop.run(_items(500, gap_s=None), lambda: None)
     sent = [content["record_id"] for setup in setups for content in setup.server.sent_to("/predict")]
     assert sorted(sent) == sorted(f"r-{index}" for index in range(500))
@@ -108,4 +110,4 @@ def test_a_broken_stream_ends_the_run_with_its_error() -> None:
 
     setup = Setup(label_clock=FakeClock())
     with pytest.raises(ValueError, match="line 4"):
-        OpenLoop([setup.worker], setup.labeller, setup.clock).run(broken(), lambda: None)
+        OpenLoop([setup.worker], setup.labeller, setup.clock, NoMarks()).run(broken(), lambda: None)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from generator_world import FakeClock
 
 from event_backbone.errors import SettingsError
 from event_backbone.events import Event, Label, ModelRef, Prediction, encode_json, event_id, format_utc
-from stream_generator.replay import Period, Recorded, open_recording, replayed
+from stream_generator.recording import Period, Recording
+from stream_generator.replay import ReplayPlan
+from stream_generator.sending import Patience, Persistence
+from stream_generator.settings import GeneratorSettings
+from stream_generator.sources import Wanted, open_recording
 
+NOW = "2026-02-01T00:00:00.000000Z"
+ALWAYS = Period()
 START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 
 
@@ -59,69 +65,79 @@ def _lines(tmp_path: Path, *lines: dict[str, Any]) -> Path:
     return path
 
 
-def _sent(items: Iterator[Recorded], **fields: Any) -> list[tuple[str, float | None, Any]]:
-    options: dict[str, Any] = {"speed": 1.0, "run_id": "new", "new_ids": False, "send_labels": True} | fields
-    return [(item.record_id, item.due_s, item.label) for item in replayed(items, **options)]
+def _recording(source: Path, period: Period = ALWAYS, *, needs_times: bool = True) -> Recording:
+    wanted = Wanted(GeneratorSettings(case="toy"), period, NOW, Persistence(FakeClock(), Patience()), needs_times)
+    return open_recording(str(source), wanted)
+
+
+def _sent(recording: Recording, **fields: Any) -> list[tuple[str, float | None, Any]]:
+    options: dict[str, Any] = {"speed": 1.0, "run_id": "new"} | fields
+    return [(item.record_id, item.due_s, item.label) for item in ReplayPlan(**options).items(recording.items())]
 
 
 def test_a_journal_is_replayed_in_order_with_its_gaps_and_latest_labels(journal: Path) -> None:
-    recording = open_recording(journal, Period(), needs_times=True)
-    assert recording.total == 3
-    assert _sent(recording.items, speed=10.0) == [("a", 0.0, "yes"), ("a:b", 0.2, "no"), ("c", 0.35, None)]
+    recording = _recording(journal)
+    assert recording.count() == 3
+    assert _sent(recording, speed=10.0) == [("a", 0.0, "yes"), ("a:b", 0.2, "no"), ("c", 0.35, None)]
+
+
+def test_a_journal_is_named_by_a_url_as_well(journal: Path) -> None:
+    wanted = Wanted(GeneratorSettings(case="toy"), ALWAYS, NOW, Persistence(FakeClock(), Patience()))
+    assert open_recording(f"sqlite:///{journal}", wanted).count() == 3
+
+
+def test_labels_keep_their_recorded_times(journal: Path) -> None:
+    items = list(ReplayPlan(None, "r", labelled_at=NOW).items(_recording(journal).items()))
+    assert [item.labelled_at for item in items] == [_at(10.0), _at(11.0), NOW]
 
 
 def test_the_records_of_a_journal_are_sent_as_they_were(journal: Path) -> None:
-    items = open_recording(journal, Period(), needs_times=True).items
-    bodies = [item.body for item in replayed(items, speed=None, run_id="r", new_ids=False, send_labels=False)]
-    assert msgspec.json.decode(bodies[2]) == {"size": 3, "record_id": "c"}
+    items = list(ReplayPlan(None, "r", send_labels=False).items(_recording(journal).items()))
+    assert msgspec.json.decode(items[2].body or b"") == {"size": 3, "record_id": "c"}
+    assert [item.label for item in items] == [None, None, None]
 
 
 def test_a_period_is_taken_from_a_journal(journal: Path) -> None:
     period = Period(START + timedelta(seconds=2), START + timedelta(seconds=3.5))
-    recording = open_recording(journal, period, needs_times=True)
-    assert (recording.total, [recorded.record_id for recorded in recording.items]) == (1, ["a:b"])
+    recording = _recording(journal, period)
+    assert (recording.count(), [recorded.record_id for recorded in recording.items()]) == (1, ["a:b"])
 
 
 def test_a_journal_is_only_read(journal: Path) -> None:
     before = journal.read_bytes()
-    list(open_recording(journal, Period(), needs_times=True).items)
+    list(_recording(journal).items())
     assert journal.read_bytes() == before
 
 
 def test_as_fast_as_possible_leaves_the_gaps_out(journal: Path) -> None:
-    sent = _sent(
-        open_recording(journal, Period(), needs_times=False).items, speed=None, new_ids=True, send_labels=False
-    )
+    sent = _sent(_recording(journal, needs_times=False), speed=None, new_ids=True, send_labels=False)
     assert sent == [("new-0", None, None), ("new-1", None, None), ("new-2", None, None)]
 
 
 def test_lines_keep_the_ids_they_have(tmp_path: Path) -> None:
     path = _lines(tmp_path, {"record": {"x": 1}, "record_id": "mine"}, {"record": {"x": 2}, "label": 3.5})
-    assert _sent(open_recording(path, Period(), needs_times=False).items) == [
-        ("mine", None, None),
-        ("new-1", None, 3.5),
-    ]
+    assert _sent(_recording(path, needs_times=False)) == [("mine", None, None), ("new-1", None, 3.5)]
 
 
 def test_a_period_is_taken_from_lines(tmp_path: Path) -> None:
     path = _lines(tmp_path, *({"record": {}, "record_id": f"r{at}", "at": _at(at)} for at in (0, 5, 9)))
-    recording = open_recording(path, Period(since=START + timedelta(seconds=5)), needs_times=False)
-    assert _sent(recording.items) == [("r5", 0.0, None), ("r9", 4.0, None)]
+    recording = _recording(path, Period(since=START + timedelta(seconds=5)), needs_times=False)
+    assert _sent(recording) == [("r5", 0.0, None), ("r9", 4.0, None)]
 
 
 def test_gaps_need_times(tmp_path: Path) -> None:
     path = _lines(tmp_path, {"record": {}, "at": _at(0)}, {"record": {}}, {"record": {}, "at": "yesterday"})
     with pytest.raises(SettingsError) as raised:
-        open_recording(path, Period(), needs_times=True)
+        _recording(path)
     assert [fault.place for fault in raised.value.faults] == ["line 2", "line 3"]
 
 
 def test_a_file_that_is_no_journal_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file"):
-        open_recording(tmp_path / "none", Period(), needs_times=False)
+        _recording(tmp_path / "none")
     other = tmp_path / "other.sqlite"
     database = sqlite3.connect(other)
     database.execute("CREATE TABLE things (x)")
     database.close()
     with pytest.raises(SettingsError, match="is no readable journal"):
-        open_recording(other, Period(), needs_times=False)
+        _recording(other)

@@ -71,14 +71,14 @@ def test_a_line_is_written_every_few_seconds() -> None:
     clock, out = FakeClock(), io.StringIO()
     with PlainProgress(20, clock, out) as progress:
         for _ in range(21):
-            progress.show(_tally().totals())
+            progress.show(10, _tally().totals().as_text())
             clock.time += LINE_EVERY_S / 10
-    assert out.getvalue().splitlines() == ["10 of 20 sent: 8 answered, 2 failed, 7 labels, p99 2 ms"] * 2
+    assert out.getvalue().splitlines() == ["10 of 20: 8 answered, 2 failed, 7 labels, p99 2 ms"] * 2
 
 
 @pytest.mark.parametrize("total", [20, None])
 def test_the_bar_shows_the_same_figures(total: int | None, capsys: pytest.CaptureFixture[str]) -> None:
     with BarProgress(total) as progress:
-        progress.show(_tally().totals())
+        progress.show(10, _tally().totals().as_text())
     shown = " ".join(capsys.readouterr().err.split())
     assert f"10/{total or '?'}" in shown
