@@ -68,7 +68,8 @@ bench: install  ## the numbers the README quotes, as ratios measured in one run
 stack: export DOCKER_BUILDKIT ?= 1
 stack: export COMPOSE_DOCKER_CLI_BUILD ?= 1
 stack:  ## the whole stack in containers: Kafka, MongoDB, MLflow, Prometheus, Grafana and every service
-	$(COMPOSE) up --build --detach
+	$(COMPOSE) build
+	$(COMPOSE) up --detach
 	@$(COMPOSE) ps
 
 lock: install  ## resolve the dependencies anew
