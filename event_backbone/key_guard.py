@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,18 @@ OPEN_FOLDERS = ("/static/", "/docs/")
 #: The field of a form that carries the key. No column can be called so.
 KEY_FIELD = "api-key"
 
+#: Requests of strangers that may be read at the same time: however slowly they come, the rest of the threads stay free.
+STRANGERS_AT_ONCE = 2
+_MOST_DRAINED_BYTES = 4 * 1024 * 1024
+
 DETAIL = "This needs a good API key, as Authorization: Bearer KEY or X-API-Key: KEY."
-_BODY = problem(401, DETAIL)
 CHALLENGE = ("WWW-Authenticate", "Bearer")
-_HEADERS = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(_BODY))), CHALLENGE]
+_REFUSAL = problem(401, DETAIL)
+_LATER = problem(503, "Others are sending a form now; try again in 1 s.")
 
 
 class KeyGuard:
-    """A WSGI application in front of another: 401 without a good key, before a byte of the body is read.
+    """A WSGI application in front of another: 401 without a good key.
 
     ``forms``: paths whose POST the application behind checks itself, because a browser's form carries its key in a
     field; it answers 401 as well and counts what it refuses.
@@ -42,18 +47,47 @@ class KeyGuard:
         self._keys = keys
         self._count_refusal = count_refusal
         self._forms = frozenset(forms)
+        self._strangers = threading.BoundedSemaphore(STRANGERS_AT_ONCE)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if self._is_open(environ["REQUEST_METHOD"], environ["PATH_INFO"]) or self._keys.accepts(_presented(environ)):
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if _is_open(method, path) or self._keys.accepts(_presented(environ)):
             return self._application(environ, start_response)
-        self._count_refusal()
-        start_response("401 Unauthorized", _HEADERS)
-        return [_BODY]
+        if not self._strangers.acquire(blocking=False):
+            return self._turn_away(method, path, start_response)
+        try:
+            if method == "POST" and path in self._forms:
+                return self._application(environ, start_response)
+            _drain(environ)
+            return self._refuse(start_response)
+        finally:
+            self._strangers.release()
 
-    def _is_open(self, method: str, path: str) -> bool:
-        if method in ("GET", "HEAD"):
-            return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
-        return method == "POST" and path in self._forms
+    def _turn_away(self, method: str, path: str, start_response: StartResponse) -> list[bytes]:
+        """Answer without reading a byte; whoever is still sending may miss it."""
+        if method == "POST" and path in self._forms:
+            return _answer(start_response, "503 Service Unavailable", _LATER, ("Retry-After", "1"))
+        return self._refuse(start_response)
+
+    def _refuse(self, start_response: StartResponse) -> list[bytes]:
+        self._count_refusal()
+        return _answer(start_response, "401 Unauthorized", _REFUSAL, CHALLENGE)
+
+
+def _is_open(method: str, path: str) -> bool:
+    return method in ("GET", "HEAD") and (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS))
+
+
+def _answer(start_response: StartResponse, status: str, body: bytes, header: tuple[str, str]) -> list[bytes]:
+    start_response(status, [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body))), header])
+    return [body]
+
+
+def _drain(environ: WSGIEnvironment) -> None:
+    """Read the body and forget it: a sender whose connection closes while it sends never learns why."""
+    stream, left = environ["wsgi.input"], _MOST_DRAINED_BYTES
+    while left > 0 and (chunk := stream.read(min(left, 64 * 1024))):
+        left -= len(chunk)
 
 
 def _presented(environ: WSGIEnvironment) -> str:

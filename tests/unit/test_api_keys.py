@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import stat
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from structlog.testing import capture_logs
 
 from event_backbone.api_keys import LOOK_EVERY_S, ApiKeys, append_line, line_for, new_key, parse_keys
 from event_backbone.errors import SettingsError
-from event_backbone.key_guard import KeyGuard
+from event_backbone.key_guard import STRANGERS_AT_ONCE, KeyGuard
 from prediction_service import __main__ as command
 
 EMPTY_DIGEST = hashlib.sha256(b"").hexdigest()
@@ -255,6 +257,7 @@ class Gate:
     def __init__(self) -> None:
         self.refused = 0
         self.body = b""
+        self.sent: Any = io.BytesIO()
         self.headers: dict[str, str] = {}
         self._guard = KeyGuard(self._application, self, count_refusal=self._count, forms={"/form"})
 
@@ -276,7 +279,8 @@ class Gate:
             seen.append(status[:3])
             self.headers = dict(found)
 
-        self.body = b"".join(self._guard({"REQUEST_METHOD": method, "PATH_INFO": path, **headers}, start_response))
+        request = {"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": self.sent, **headers}
+        self.body = b"".join(self._guard(request, start_response))
         return int(seen[0])
 
 
@@ -352,3 +356,43 @@ def test_a_refusal_is_a_problem_document_that_asks_for_a_key() -> None:
     assert gate.headers["Content-Length"] == str(len(gate.body))
     assert (problem["title"], problem["status"]) == ("Unauthorized", 401)
     assert b"my-secret" not in gate.body
+
+
+def test_a_refused_body_is_read_so_that_its_sender_sees_the_answer() -> None:
+    gate = Gate()
+    gate.sent = io.BytesIO(b"x" * 300_000)
+    assert gate.status("POST", "/predict") == 401
+    assert gate.sent.read() == b""
+
+
+class SlowBody:
+    """A body that does not come until it is let."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Semaphore(0)
+        self.come = threading.Event()
+
+    def read(self, _size: int) -> bytes:
+        self.asked.release()
+        self.come.wait(30)
+        return b""
+
+
+def test_strangers_who_send_slowly_hold_few_threads_and_nobody_with_a_key() -> None:
+    gate, slow = Gate(), SlowBody()
+    gate.sent = slow
+    threads = [threading.Thread(target=gate.status, args=("POST", "/predict")) for _ in range(STRANGERS_AT_ONCE)]
+    for thread in threads:
+        thread.start()
+        assert slow.asked.acquire(timeout=10)
+    try:
+        assert gate.status("POST", "/predict") == 401  # not read
+        assert gate.status("POST", "/form") == 503
+        assert gate.headers["Retry-After"] == "1"
+        assert gate.status("GET", "/livez") == 204
+        assert gate.status("POST", "/predict", HTTP_X_API_KEY="good-key") == 204
+    finally:
+        slow.come.set()
+        for thread in threads:
+            thread.join()
+    assert gate.status("POST", "/form") == 204
