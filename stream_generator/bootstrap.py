@@ -71,7 +71,7 @@ def _adapter(url: str) -> Callable[[Wiring], Connections]:
 
 def _http(wiring: Wiring) -> Connections:
     """As many connections as records may be in flight: they leave in order, and may arrive in another."""
-    key = wiring.settings.prediction_api_key
+    key = wiring.settings.api_key
 
     def target() -> Target:
         transport = KeepAliveHttp(

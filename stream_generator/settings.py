@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from event_backbone.settings import ConnectionSettings
+from event_backbone.settings import ClientSettings, ConnectionSettings
 
 
-class GeneratorSettings(ConnectionSettings):
-    prediction_url: str = Field(
-        default="http://127.0.0.1:9696", description="where the prediction service answers, for the generator"
-    )
-    prediction_api_key: SecretStr | None = Field(
-        default=None, description="key that the generator shows to the prediction service"
-    )
+class GeneratorSettings(ClientSettings, ConnectionSettings):
     request_timeout_s: float = Field(
         default=10.0, gt=0, le=300, description="the generator waits this long for an answer"
     )
