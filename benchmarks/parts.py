@@ -1,0 +1,56 @@
+"""A Kafka broker and a MongoDB server for benchmarks: those that are given, or the ones the tests start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from event_backbone.kafka_access import kafka_access
+from event_backbone.kafka_admin import TopicSpec, create_topics
+from event_backbone.kafka_transport import KafkaOutlet
+from event_backbone.kafka_wire import Topics
+from event_backbone.ports import Message
+from event_backbone.settings import ConnectionSettings
+
+#: The tests know how to start the real servers on a machine without containers.
+_TESTS = Path(__file__).parents[1] / "tests"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    kafka_url: str
+    mongo_url: str
+
+    def fill(self, kafka_url: str, case_name: str, messages: Iterable[Message]) -> None:
+        """Make the topics of a case and publish these messages."""
+        access = kafka_access(kafka_url, ConnectionSettings())
+        names = Topics(access.namespace, case_name).all
+        create_topics(access, [TopicSpec(name, partitions=6, replication=1) for name in names])
+        outlet, waiting = KafkaOutlet(access, timeout_s=60), iter(messages)
+        while chunk := list(islice(waiting, 5000)):
+            outlet.publish(chunk)
+        outlet.close()
+
+
+@contextmanager
+def real_parts(folder: Path, kafka_url: str | None, mongo_url: str | None) -> Iterator[Parts]:
+    """Start what is not given."""
+    sys.path.insert(0, str(_TESTS))
+    from real_parts import KafkaBroker, MongoServer
+
+    with ExitStack() as stack:
+        if kafka_url is None:
+            broker = KafkaBroker(folder / "kafka")
+            stack.callback(broker.stop)
+            broker.start()
+            kafka_url = broker.url
+        if mongo_url is None:
+            server = MongoServer(folder / "mongo")
+            stack.callback(server.stop)
+            server.start()
+            mongo_url = server.url
+        yield Parts(kafka_url, mongo_url)
