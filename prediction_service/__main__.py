@@ -71,7 +71,7 @@ def erase(record_ids: tuple[str, ...], urls: tuple[str, ...], yes: bool) -> None
     settings = read_settings(ErasingSettings)
     case = settings.load_case()
     check_record_ids(record_ids)
-    places = places_to_erase(settings, urls)
+    places = places_to_erase(settings, case, urls)
     if not yes:
         click.confirm(f"Erase {len(set(record_ids))} of case {case.name}, for good?", abort=True)
     failed = 0
@@ -118,9 +118,7 @@ def backup_journal(destination: Path) -> None:
 
 
 @cli.command("restore-journal")
-@click.argument(
-    "copies", metavar="COPY...", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path)
-)
+@click.argument("copies", metavar="COPY...", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 def restore_journal(copies: tuple[Path, ...]) -> None:
     """Make a new journal of each copy; the sidecar delivers its rows again, which is safe.
 

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 from event_backbone.api_keys import KeyCheck
 from event_backbone.bundle import BundleShelf, registered_name
 from event_backbone.case import Case
-from event_backbone.ports import ModelRegistry
+from event_backbone.ports import ModelRegistry, Sink
+from event_backbone.prediction_logs import open_prediction_log
 from event_backbone.wsgi_server import Draining
 from prediction_service.answering import PredictionHandlers
 from prediction_service.api import build_api
@@ -18,7 +19,7 @@ from prediction_service.champion import ChampionFollower, ServingChampion
 from prediction_service.erasing import IdleJournals, LocalPlace, Place, ReplicaPlace, SinkPlace
 from prediction_service.form import FormKey
 from prediction_service.front import Admission, Front
-from prediction_service.journal import Journal
+from prediction_service.journal import Journal, JournalReader
 from prediction_service.metrics import ReplicaCollector, ServingMetrics
 from prediction_service.predicting import Predictor
 from prediction_service.rejections import RejectionLog
@@ -28,6 +29,7 @@ from prediction_service.sidecar import Sidecar
 from prediction_service.sinks import open_sinks
 from prediction_service.slots import JOURNAL_FILE, RELAY_FILE, HeldLock, claim_slot
 from prediction_service.status import ReplicaStatus
+from prediction_service.stored import StoredPredictions
 from prediction_service.upkeep import JournalKeeper, Upkeep, hand_on_rejections
 
 if TYPE_CHECKING:
@@ -46,8 +48,10 @@ class ServingApplication:
         rejections: RejectionLog,
         slot_lock: HeldLock,
         metrics: ServingMetrics,
+        stored: StoredPredictions,
     ) -> None:
         self._front = front
+        self._stored = stored
         self._metrics = metrics
         self._upkeep = upkeep
         self._status = status
@@ -64,6 +68,7 @@ class ServingApplication:
     def close(self) -> None:
         self._upkeep.stop()
         hand_on_rejections(self._rejections, self._journal)
+        self._stored.close()
         self._status.close()
         self._journal.close()
         self._slot_lock.release()
@@ -90,8 +95,16 @@ def build_serving(
         case, journal, Predictor(case, lambda: champion.scorer), metrics, rejections, settings.max_batch_records
     )
     form_key = FormKey(keys, metrics.unauthorized.inc)
+    stored = _stored_predictions(settings, case, journal)
     flask_app = build_api(
-        case, handlers, journal, status, metrics.registry, max_body_bytes=settings.max_body_bytes, form_key=form_key
+        case,
+        handlers,
+        journal,
+        stored,
+        status,
+        metrics.registry,
+        max_body_bytes=settings.max_body_bytes,
+        form_key=form_key,
     )
     admission = Admission(settings.max_in_flight)
     metrics.in_flight.set_function(lambda: admission.in_flight)
@@ -114,23 +127,36 @@ def build_serving(
     upkeep.every(0.5, "champion", champion.refresh)
     upkeep.every(1.0, "journal", keeper)
     upkeep.every(1.0, "rejections", lambda: hand_on_rejections(rejections, journal))
-    return ServingApplication(front, upkeep, status, journal, rejections, slot_lock, metrics)
+    return ServingApplication(front, upkeep, status, journal, rejections, slot_lock, metrics, stored)
+
+
+def _stored_predictions(settings: ServingSettings, case: Case, journal: Journal) -> StoredPredictions:
+    if not settings.prediction_log:
+        return StoredPredictions(JournalReader(journal.path), "This replica's journal")
+    log = open_prediction_log(
+        settings.prediction_log, case.name, settings, timeout_s=settings.sink_timeout_s, place="PREDICTION_LOG"
+    )
+    return StoredPredictions(log, "The log of predictions")
 
 
 def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
     """Build one sidecar; no sink and no registry has to be there."""
-    open_sinks(settings.sinks, timeout_s=settings.sink_timeout_s)  # a wrong URL is an error now, not in a thread
+
+    def open_all_sinks() -> list[Sink]:
+        return open_sinks(settings.sinks, case, settings, timeout_s=settings.sink_timeout_s)
+
+    open_all_sinks()  # a wrong URL is an error now, not in a thread
     follower = ChampionFollower(_registry(settings), BundleShelf(settings.bundles_dir), registered_name(case))
     return Sidecar(
         settings.journals_dir,
-        lambda: open_sinks(settings.sinks, timeout_s=settings.sink_timeout_s),
+        open_all_sinks,
         follower,
         batch_rows=settings.relay_batch_rows,
         follow_interval_s=settings.follow_interval_s,
     )
 
 
-def places_to_erase(settings: ErasingSettings, urls: Sequence[str]) -> list[Place]:
+def places_to_erase(settings: ErasingSettings, case: Case, urls: Sequence[str]) -> list[Place]:
     """Every place that may hold a record, replicas first; ``urls``: theirs, or none for the one on this machine."""
     api_key = settings.api_key.get_secret_value() if settings.api_key else None
     replicas = [
@@ -138,7 +164,7 @@ def places_to_erase(settings: ErasingSettings, urls: Sequence[str]) -> list[Plac
         for url in urls or [settings.prediction_url]
     ]
     asked: list[Place] = [*replicas] if urls else [LocalPlace(replicas[0], settings.journals_dir)]
-    sinks = open_sinks(settings.sinks, timeout_s=settings.sink_timeout_s)
+    sinks = open_sinks(settings.sinks, case, settings, timeout_s=settings.sink_timeout_s)
     return [*asked, IdleJournals(settings.journals_dir), *(SinkPlace(sink) for sink in sinks)]
 
 

@@ -70,12 +70,17 @@ class Side(Protocol):
 Check = Callable[[Side], None]
 
 
-def read(stream: MessageStream, count: int, *, max_messages: int = 1000) -> list[Received]:
-    """Poll until ``count`` messages came."""
+def read(
+    stream: MessageStream, count: int, *, max_messages: int = 1000, sizes: list[int] | None = None
+) -> list[Received]:
+    """Poll until ``count`` messages came; ``sizes`` gets how many each poll brought."""
     found: list[Received] = []
 
     def step() -> bool:
-        found.extend(stream.poll(timeout_s=0.2, max_messages=max_messages))
+        batch = stream.poll(timeout_s=0.2, max_messages=max_messages)
+        found.extend(batch)
+        if sizes is not None:
+            sizes.append(len(batch))
         return len(found) >= count
 
     poll_until(step, PATIENCE_S, f"{count} messages")
@@ -118,11 +123,9 @@ def messages_come_as_they_were_sent_in_the_order_of_each_partition(side: Side) -
 def a_poll_brings_no_more_than_it_may_and_nothing_is_left_out(side: Side) -> None:
     stream = side.join()
     side.publish(50)
-    found: list[Received] = []
-    while len(found) < 50:
-        batch = stream.poll(timeout_s=1, max_messages=7)
-        assert len(batch) <= 7
-        found += batch
+    sizes: list[int] = []
+    found = read(stream, 50, max_messages=7, sizes=sizes)
+    assert max(sizes) <= 7
     assert len({one.key for one in found}) == 50
 
 

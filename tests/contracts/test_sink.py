@@ -12,17 +12,21 @@ from typing import Protocol
 
 import pytest
 from monitoring_process import MonitoringProcess, free_port
-from monitoring_world import enveloped, label, prediction
-from real_parts import MongoServer
+from monitoring_world import enveloped, label, made_case, prediction
+from real_parts import KafkaBroker, MongoServer
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import Envelope, Erasure, Event, FaultCount, Rejections, encode_json, event_id
+from event_backbone.kafka_access import kafka_access
+from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics, end_offsets
+from event_backbone.kafka_wire import Topics, envelope_of, header
+from event_backbone.memory_stream import MemoryBroker, MemoryOutlet
 from event_backbone.mongo_access import mongo_access
 from event_backbone.mongo_connection import MongoConnection
 from event_backbone.mongo_sink import MongoSink
-from event_backbone.ports import Delivered, Refusal, Sink
+from event_backbone.ports import Delivered, Received, Refusal, Sink
 from event_backbone.settings import ConnectionSettings
-from prediction_service.sinks import HttpSink, MemorySink
+from prediction_service.sinks import HttpSink, KafkaSink, MemorySink
 
 START = "2026-01-01T00:00:00.000000Z"
 RECORD = {"price": 50.0, "items": 3, "payment": "card"}
@@ -291,6 +295,43 @@ class MongoSide:
             closable.close()
 
 
+class KafkaSide:
+    """A broker that may be killed; a reader takes an event once, by its id, and so does the count."""
+
+    def __init__(self, broker: KafkaBroker, namespace: str) -> None:
+        self._broker = broker
+        self._access = kafka_access(f"{broker.url}/{namespace}", ConnectionSettings())
+        self._topics = Topics(namespace, "shop")
+        self._sinks: list[KafkaSink] = []
+        create_topics(self._access, [TopicSpec(name, 3, 1) for name in self._topics.all])
+
+    def sink(self) -> Sink:
+        outlet = KafkaOutlet(self._access, timeout_s=6)
+        self._sinks.append(KafkaSink(outlet, self._topics, "c" * 64))
+        return self._sinks[-1]
+
+    def count(self) -> int:
+        return len({header(message.headers, "ce_id") for message in self.messages()})
+
+    def messages(self) -> list[Received]:
+        expected = sum(end_offsets(self._access, self._topics.all).values())
+        found: list[Received] = []
+        with contextlib.closing(KafkaAssignedStream(self._access, self._topics.all, lambda _: None)) as stream:
+            while len(found) < expected:
+                found += stream.poll(timeout_s=1, max_messages=10_000)
+        return found
+
+    def go_away(self) -> None:
+        self._broker.kill()
+
+    def come_back(self) -> None:
+        self._broker.start()
+
+    def close(self) -> None:
+        for sink in self._sinks:
+            sink.close()
+
+
 @pytest.fixture(scope="module")
 def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoringProcess]:
     # No window fills here, so that no evaluator is ever started.
@@ -302,7 +343,7 @@ def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoringP
         process.stop()
 
 
-@pytest.fixture(params=["memory", "http", "mongodb"])
+@pytest.fixture(params=["memory", "http", "mongodb", "kafka"])
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
     if request.param == "memory":
         yield MemorySide()
@@ -310,12 +351,18 @@ def side(request: pytest.FixtureRequest) -> Iterator[Side]:
         with contextlib.closing(MonitoringSide(request.getfixturevalue("monitoring"))) as made:
             yield made
     else:
-        yield request.getfixturevalue("mongo_side")
+        yield request.getfixturevalue(f"{request.param.removesuffix('db')}_side")
 
 
 @pytest.fixture
 def mongo_side(mongo_server: MongoServer, mongo_database: str) -> Iterator[MongoSide]:
     with contextlib.closing(MongoSide(mongo_server, mongo_database)) as made:
+        yield made
+
+
+@pytest.fixture
+def kafka_side(kafka_broker: KafkaBroker, kafka_namespace: str) -> Iterator[KafkaSide]:
+    with contextlib.closing(KafkaSide(kafka_broker, kafka_namespace)) as made:
         yield made
 
 
@@ -456,6 +503,7 @@ class ScriptedServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
         self.lines: list[int] = []
+        self.keys: list[str | None] = []
 
     @property
     def url(self) -> str:
@@ -468,6 +516,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.lines.append(len(body.splitlines()))
+        self.server.keys.append(self.headers["Authorization"])
         status, headers, content = self.server.answer(body)
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
@@ -496,6 +545,16 @@ def serve() -> Iterator[Serve]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+def test_the_api_key_of_monitoring_is_shown_to_it_and_a_login_in_the_url_to_nobody_else(serve: Serve) -> None:
+    server = serve(lambda _: (503, {}, b""))
+    sink = HttpSink(server.url.replace("http://", "http://ada:hush@"), timeout_s=5, api_key="open-sesame")
+    with pytest.raises(TryAgainLaterError) as error:
+        sink.deliver(Batches("key").predictions(1))
+    sink.close()
+    assert server.keys == ["Bearer open-sesame"]
+    assert "hush" not in str(error.value)
 
 
 def deliver(url: str, count: int = 1, timeout_s: float = 5) -> Sequence[Refusal]:
@@ -571,3 +630,24 @@ def test_a_sink_of_another_case_parks_its_rows_with_the_reason(monitoring: Monit
     batches = Batches("foreign")
     assert [refusal.reason for refusal in sink.deliver(batches.of([batches.foreign()])).refused] == ["case"]
     sink.close()
+
+
+# What only Kafka can do -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_published_is_read_back_as_it_was_delivered(kafka_side: KafkaSide) -> None:
+    batches = Batches("kafka")
+    batch = batches.of([prediction("r1", RECORD), label("r1"), Erasure("r2", "shop", START)])
+    kafka_side.sink().deliver(batch)
+    found = [envelope_of(message, made_case()) for message in kafka_side.messages()]
+    assert sorted(found, key=lambda one: one.seq) == [*batch, batch[2]]  # an erasure has a tombstone in two topics
+
+
+def test_a_row_that_is_too_large_for_a_message_is_refused_alone() -> None:
+    broker = MemoryBroker(max_message_bytes=2000)
+    topics = Topics(None, "shop")
+    broker.create_topics(topics.all)
+    batches = Batches("large")
+    batch = batches.of([prediction(batches.id(0), RECORD), prediction(batches.id(1), {"note": "x" * 5000})])
+    assert list(KafkaSink(MemoryOutlet(broker), topics, "c" * 64).deliver(batch).refused) == [Refusal(2, "too_large")]
+    assert [one.key for one in broker.messages(topics.predictions)] == [b"large-0"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from prediction_world import call, made_record, prediction, serving, write_case
+from prediction_world import call, made_case, made_record, prediction, serving, write_case
 
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events import Envelope, Erasure, encode_json, event_id
@@ -270,8 +270,8 @@ def test_the_command_asks_before_it_erases(command_line: Callable[..., tuple[int
 def test_the_places_are_replicas_idle_journals_and_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = bootstrap.ErasingSettings(state_dir=tmp_path, sinks=["http://127.0.0.1:8085"])
-    named = [place.name for place in bootstrap.places_to_erase(settings, ["http://a:1", "http://b:2"])]
+    named = [place.name for place in bootstrap.places_to_erase(settings, made_case(), ["http://a:1", "http://b:2"])]
     assert named[:2] == ["replica http://a:1", "replica http://b:2"]
     assert named[2].startswith("idle journals in ")
     assert named[3:] == ["sink monitoring"]
-    assert bootstrap.places_to_erase(settings, [])[0].name == "replica http://127.0.0.1:9696"
+    assert bootstrap.places_to_erase(settings, made_case(), [])[0].name == "replica http://127.0.0.1:9696"

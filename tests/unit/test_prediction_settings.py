@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from prediction_world import made_case
 
 from event_backbone.errors import SettingsError
-from event_backbone.settings import read_settings
+from event_backbone.ports import Sink
+from event_backbone.settings import ConnectionSettings, read_settings
 from prediction_service import __main__ as command
 from prediction_service.settings import ServingSettings, SidecarSettings
-from prediction_service.sinks import HttpSink, open_sinks
+from prediction_service.sinks import HttpSink, KafkaSink, open_sinks
 
 
 @pytest.fixture(autouse=True)
@@ -65,24 +67,44 @@ def test_sinks_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings(SidecarSettings).sinks == []
 
 
+def sinks_of(*urls: str) -> list[Sink]:
+    return open_sinks(urls, made_case(), ConnectionSettings(), timeout_s=1)
+
+
+def test_a_kafka_url_is_a_sink_that_needs_no_broker_to_be_made() -> None:
+    (sink,) = sinks_of("kafka://127.0.0.1:1/staging")
+    assert isinstance(sink, KafkaSink)
+    assert sink.name == "kafka"
+    sink.close()
+
+
+@pytest.mark.parametrize("url", ["http://ada:hush@", "kafka://ada:hush@a", "ftp://ada:hush@a"])
+def test_a_login_in_a_url_is_never_shown(url: str) -> None:
+    with pytest.raises(SettingsError) as wrong:
+        sinks_of(url)
+    assert "hush" not in str(wrong.value)
+
+
 def test_every_sink_nobody_can_reach_is_named() -> None:
     with pytest.raises(SettingsError) as wrong:
-        open_sinks(["ftp://a", "http://", "http://[::1", "b", "http://c"], timeout_s=1)
+        sinks_of("ftp://a", "http://", "http://[::1", "b", "http://c", "kafka://d:0/a b")
     assert [(fault.place, fault.reason) for fault in wrong.value.faults] == [
         ("SINKS[0]", "scheme"),
         ("SINKS[1]", "url"),
         ("SINKS[2]", "url"),
         ("SINKS[3]", "scheme"),
+        ("SINKS[5]", "port"),
+        ("SINKS[5]", "namespace"),
     ]
 
 
 def test_two_sinks_of_one_name_are_refused_because_they_would_share_a_cursor() -> None:
     with pytest.raises(SettingsError, match="a second sink called 'monitoring'"):
-        open_sinks(["http://a", "http://b"], timeout_s=1)
+        sinks_of("http://a", "http://b")
 
 
 def test_an_http_url_is_a_monitoring_service() -> None:
-    (sink,) = open_sinks(["http://127.0.0.1:8085/"], timeout_s=1)
+    (sink,) = sinks_of("http://127.0.0.1:8085/")
     assert isinstance(sink, HttpSink)
     assert sink.name == "monitoring"
     sink.close()
