@@ -67,7 +67,7 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
     access = kafka_access(_kafka_url(settings), settings, place="SINKS")
     topics = Topics(access.namespace, case.name)
     others = [url for url in settings.sinks if not url.startswith("kafka:")]
-    sinks = open_sinks(others, timeout_s=settings.sink_timeout_s)
+    sinks = open_sinks(others, case, settings, timeout_s=settings.sink_timeout_s)
     metrics = WorkerMetrics(CollectorRegistry(), case)
     champion = ServingChampion(BundleShelf(settings.bundles_dir), case, metrics)
     champion.refresh()
