@@ -6,12 +6,20 @@ import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
+from full_stack import Urls
 from monitoring_process import poll_until
 from monitoring_world import made_class, made_score
 from record_producer import bootstrap_of, topic_of
-from replica import Client, Replica
+from replica import Replica
+
+
+class Sender(Protocol):
+    """Whatever sends over HTTP and keeps books."""
+
+    records: dict[str, dict[str, Any]]
+    answers: dict[str, list[dict[str, Any]]]
 
 
 @contextlib.contextmanager
@@ -30,10 +38,10 @@ def stored_predictions(mongo_url: str) -> dict[str, dict[str, Any]]:
 class TopicReader:
     """Everything in one topic from its beginning, as it comes."""
 
-    def __init__(self, kafka_url: str, kind: str) -> None:
+    def __init__(self, kafka_url: str, kind: str, case: str = "shop") -> None:
         from kafka import KafkaConsumer, TopicPartition
 
-        topic = topic_of(kafka_url, kind)
+        topic = topic_of(kafka_url, kind, case)
         self._consumer = KafkaConsumer(bootstrap_servers=bootstrap_of(kafka_url), group_id=None)
         self._partitions = [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic)]
         self._consumer.assign(self._partitions)
@@ -59,9 +67,8 @@ class TopicReader:
 
 def check_kept(
     replica: Replica,
-    mongo_url: str,
-    kafka_url: str | None,
-    client: Client | None = None,
+    urls: Urls,
+    client: Sender | None = None,
     *,
     produced: Mapping[str, dict[str, Any]] | None = None,
     acknowledged: set[str] | None = None,
@@ -76,14 +83,13 @@ def check_kept(
     records = {**sent, **(produced or {})}
     if client:
         assert set(sent) == set(client.answers), "some records were never answered"
-    stored = _stored_at_last(mongo_url, must, timeout_s)
+    stored = _stored_at_last(urls.mongo, must, timeout_s)
     assert set(stored) <= set(records), f"never sent: {sorted(set(stored) - set(records))[:5]}"
     for record_id, document in stored.items():
         _check_document(document, records[record_id])
         for answer in client.answers.get(record_id, []) if client else []:
             assert answer == {name: document[name] for name in answer}, f"{record_id}: an answer is not what is stored"
-    if kafka_url:
-        _check_topic(kafka_url, stored, timeout_s)
+    _check_topic(urls.kafka, stored, timeout_s)
     if "monitoring" in replica.processes:
         poll_until(
             lambda: replica.monitoring_totals()["predictions"] == len(stored),

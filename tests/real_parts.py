@@ -215,6 +215,10 @@ class Proxy:
         for toxic in requests.get(f"{self._url}/toxics", timeout=5).json():
             requests.delete(f"{self._url}/toxics/{toxic['name']}", timeout=5).raise_for_status()
 
+    def remove(self) -> None:
+        """Close the port, so that another proxy may have it."""
+        requests.delete(self._url, timeout=5).raise_for_status()
+
     def _post(self, path: str, **body: Any) -> None:
         requests.post(f"{self._url}{path}", json=body, timeout=5).raise_for_status()
 

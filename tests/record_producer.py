@@ -46,7 +46,8 @@ class RecordProducer:
     def finish(self) -> None:
         """Stop; return when the broker has answered for every record, or gave up."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self._producer.flush(120)
         self._producer.close()
 

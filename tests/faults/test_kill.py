@@ -1,25 +1,30 @@
-"""SIGKILL in the middle of a stream: whatever was answered is stored and counted once."""
+"""SIGKILL in the middle of a stream: whatever was answered or acknowledged is stored, published and counted once."""
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import requests
+from full_stack import LONG, SEEDS, Urls, running_stack
+from kept_books import check_kept
 from monitoring_process import children_of, is_running, poll_until
+from real_parts import KafkaBroker
+from record_producer import RecordProducer
 from replica import Client, Replica, check_books, direct_children_of, running_replica
 from serving_world import install_champion
 
-SEEDS = [int(seed) for seed in os.environ.get("FAULT_SEEDS", "1").split(",")]
+#: One round kills each of them once; the long form makes more than a hundred kills.
+ROUNDS = 15 if LONG else 1
 
 
 @pytest.fixture
 def replica(tmp_path: Path) -> Iterator[Replica]:
+    """The embedded default: monitoring is the only sink."""
     install_champion(tmp_path / "state", tmp_path / "cases")
     with running_replica(tmp_path / "state", tmp_path / "cases") as running:
         yield running
@@ -55,26 +60,58 @@ def kill_monitoring_parent(replica: Replica) -> None:
     replica.start("monitoring")
 
 
-KILLS = [kill_serving_worker, kill_serving_parent, kill_sidecar, kill_monitoring_worker, kill_monitoring_parent]
+def kill_worker(replica: Replica) -> None:
+    replica.kill("worker")
+    replica.start("worker")
+
+
+PROCESS_KILLS = [
+    kill_serving_worker,
+    kill_serving_parent,
+    kill_sidecar,
+    kill_monitoring_worker,
+    kill_monitoring_parent,
+    kill_worker,
+]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.timeout(240)
-def test_every_answered_prediction_is_stored_and_counted_once_whatever_is_killed(replica: Replica, seed: int) -> None:
+@pytest.mark.timeout(3600 if LONG else 300)
+def test_whatever_is_killed_nothing_is_lost_and_nothing_is_there_twice(
+    own_urls: Urls, kafka_broker: KafkaBroker, seed: int, tmp_path: Path
+) -> None:
+    def kill_broker(_replica: Replica) -> None:
+        kafka_broker.kill()
+        time.sleep(rng.uniform(0, 2))
+        kafka_broker.start()
+
     print(f"seed {seed}")
     rng = random.Random(seed)
-    client = Client(replica.prediction_url, seed)
-    client.start()
-    try:
-        for kill in rng.sample(KILLS, len(KILLS)):
-            time.sleep(rng.uniform(0.5, 1.5))
-            print(f"after {len(client.answers)} answers: {kill.__name__}")
-            kill(replica)
-            replica.wait_until_ready()
-    finally:
-        client.finish()
-    check_books(client, replica)
-    assert len(client.answers) > 200
+    with running_stack(tmp_path, own_urls) as replica:
+        client, producer = Client(replica.prediction_url, seed), RecordProducer(own_urls.kafka, seed)
+        client.start()
+        producer.start()
+        try:
+            for _ in range(ROUNDS):
+                kill_each(replica, [*PROCESS_KILLS, kill_broker], rng, client)
+        finally:
+            client.finish()
+            producer.finish()
+        books = {"produced": producer.records, "acknowledged": producer.acknowledged}
+        stored = check_kept(replica, own_urls, client, **books, timeout_s=120)
+        assert replica.monitoring_totals()["conflicts"] == 0
+        assert len(client.answers) > 200
+        assert len(producer.acknowledged) > 200
+        print(f"{ROUNDS * (len(PROCESS_KILLS) + 1)} kills, {len(client.answers)} answered, {len(stored)} stored")
+
+
+def kill_each(replica: Replica, kills: list[Callable[[Replica], None]], rng: random.Random, client: Client) -> None:
+    """In a random order, at random moments; what was killed is back before the next one."""
+    for kill in rng.sample(kills, len(kills)):
+        time.sleep(rng.uniform(0.5, 1.5))
+        print(f"after {len(client.answers)} answers: {kill.__name__}")
+        kill(replica)
+        replica.wait_until_ready()
 
 
 @pytest.mark.timeout(120)

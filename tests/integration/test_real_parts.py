@@ -75,6 +75,7 @@ def test_a_broker_behind_a_proxy_is_reached_through_the_proxy_alone(
     assert read(proxy.port, "proxied", 1) == [b"one"]
     assert time.monotonic() - started_at > 0.3
     proxy.clear()
+    proxy.remove()
 
 
 @pytest.mark.timeout(120)
