@@ -15,11 +15,15 @@ DEFAULT_DATABASE = "streamgauge"
 
 @dataclass(frozen=True)
 class MongoAccess:
-    """Where a database is and how to log in. ``hosts`` is for people; the rest is never shown."""
+    """Where a database is and how to log in. ``hosts`` is for people; ``url`` and ``options`` are never shown.
+
+    ``retention_s``: time after which the database forgets records; 0 keeps them.
+    """
 
     hosts: str
     database: str
     timeout_s: float
+    retention_s: float
     url: str = field(repr=False)
     options: Mapping[str, Any] = field(repr=False)
 
@@ -43,8 +47,14 @@ def mongo_access(url: str, settings: ConnectionSettings, *, timeout_s: float, pl
     faults = _faults_of(parts, settings, place)
     if faults:
         raise SettingsError("settings", faults)
-    hosts = ",".join(f"{host}:{port}" for host, port in parts["nodelist"])
-    return MongoAccess(hosts, parts["database"] or DEFAULT_DATABASE, timeout_s, url, _options(settings, timeout_s))
+    return MongoAccess(
+        hosts=",".join(f"{host}:{port}" for host, port in parts["nodelist"]),
+        database=parts["database"] or DEFAULT_DATABASE,
+        timeout_s=timeout_s,
+        retention_s=settings.mongo_retention_s,
+        url=url,
+        options=_options(settings, timeout_s),
+    )
 
 
 def _faults_of(parts: Mapping[str, Any], settings: ConnectionSettings, place: str) -> list[Fault]:

@@ -58,16 +58,14 @@ class MongoSink:
         access: MongoAccess,
         case: str,
         *,
-        retention_s: float = 0.0,
         name: str = "mongodb",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``retention_s``: time after which MongoDB forgets records; 0 keeps them."""
         self.name = name
         self._connection = MongoConnection(access)
         self._case = case
         self._collections = Collections(case)
-        self._retention_s = retention_s
+        self._retention_s = access.retention_s
         self._monotonic = monotonic
         self._indexes_due_at: float | None = 0.0
 

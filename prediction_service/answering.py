@@ -103,8 +103,8 @@ class PredictionHandlers:
             return 200, _encode(_answer(made))
         if kept.content_hash != made.content_hash:
             self._metrics.conflicts.inc()
-            detail = f"record_id {made.record_id!r} was already used for another record; nothing changed"
-            return 409, problem(409, detail)
+            used = "used for another record" if kept.content_hash else "erased"
+            return 409, problem(409, f"record_id {made.record_id!r} was already {used}; nothing changed")
         self._metrics.repeated.inc()
         return 200, _encode(_answer(_stored_prediction(kept)))
 

@@ -13,19 +13,18 @@ from prometheus_client import CollectorRegistry
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from event_backbone.case import Case
-from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
-from event_backbone.events import format_utc, parse_utc
+from event_backbone.errors import RejectedError, TryAgainLaterError
 from event_backbone.key_guard import CHALLENGE
 from event_backbone.problems import CONTENT_TYPE, problem, rejection
 from event_backbone.validation import fault_in_record_id
 from prediction_service.answering import PredictionHandlers, Reply
 from prediction_service.form import CaseForm, Field, FormKey
 from prediction_service.front import failed, retry_after_header, unavailable
-from prediction_service.journal import Journal, JournalReader
+from prediction_service.journal import Journal
 from prediction_service.openapi import openapi_document
 from prediction_service.status import ReplicaStatus
+from prediction_service.stored import StoredPredictions
 
-MAX_PAGE = 1000
 #: The form runs no script, is framed by nobody and sends what is typed into it nowhere else.
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
@@ -37,6 +36,7 @@ def build_api(
     case: Case,
     handlers: PredictionHandlers,
     journal: Journal,
+    stored: StoredPredictions,
     status: ReplicaStatus,
     registry: CollectorRegistry,
     *,
@@ -47,7 +47,7 @@ def build_api(
     app = Flask(__name__)
     app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes  # what is larger never comes here
     _add_predictions(app, handlers)
-    _add_stored_predictions(app, case, journal, status)
+    _add_stored_predictions(app, case, journal, stored)
     _add_probes(app, status, registry)
     _add_pages(app, case, handlers, max_body_bytes, form_key or FormKey())
     _add_errors(app)
@@ -77,56 +77,30 @@ def _add_predictions(app: Flask, handlers: PredictionHandlers) -> None:
         return _render(handlers.take_labels(request.get_data(cache=False)))
 
 
-def _add_stored_predictions(app: Flask, case: Case, journal: Journal, status: ReplicaStatus) -> None:
+def _add_stored_predictions(app: Flask, case: Case, journal: Journal, stored: StoredPredictions) -> None:
     @app.get("/predictions/<record_id>")
     def stored_prediction(record_id: str) -> ResponseReturnValue:
         _check_record_id(record_id)
-        body = status.read(lambda reader: reader.prediction(record_id))
-        return _render((200, body) if body is not None else _not_here(record_id))
+        found = stored.one(record_id)
+        if found is None:
+            return _render((404, problem(404, f"{stored.where} holds no prediction {record_id!r}.")))
+        return _json(found)
 
     @app.get("/predictions")
     def stored_predictions() -> ResponseReturnValue:
-        after_seq, since, limit = _page(request.args.to_dict())
-        rows = status.read(
-            lambda reader: JournalReader.predictions(reader, after_seq=after_seq, since=since, limit=limit)
-        )
-        next_page = str(rows[-1][0]) if len(rows) == limit else None
-        listed = [{"seq": seq, **json.decode(body)} for seq, body in rows]
-        return _json({"predictions": listed, "next": next_page})
+        page = stored.page(request.args.to_dict())
+        return _json({"predictions": page.predictions, "next": page.next})
 
     @app.delete("/predictions/<record_id>")
     def erase_prediction(record_id: str) -> ResponseReturnValue:
         _check_record_id(record_id)
-        removed = journal.erase(record_id, case.name)
-        return _json({"record_id": record_id, "rows_erased": removed}) if removed else _render(_not_here(record_id))
+        return _json({"record_id": record_id, "rows_erased": journal.erase(record_id, case.name)})
 
 
 def _check_record_id(record_id: str) -> None:
     fault = fault_in_record_id(record_id)
     if fault is not None:
         raise RejectedError([fault])
-
-
-def _not_here(record_id: str) -> Reply:
-    return 404, problem(404, f"This replica's journal holds no prediction {record_id!r}.")
-
-
-def _page(args: dict[str, str]) -> tuple[int, str, int]:
-    """``since``: a time, or the ``next`` of the page before; ``limit``: rows."""
-    faults, after_seq, since = [], 0, ""
-    limit_text, since_text = args.get("limit", "100"), args.get("since", "")
-    if not (limit_text.isdecimal() and len(limit_text) <= 9 and 1 <= int(limit_text) <= MAX_PAGE):
-        faults.append(Fault("limit", "range", f"must be a whole number from 1 to {MAX_PAGE}"))
-    if since_text.isdecimal() and len(since_text) < 19:
-        after_seq = int(since_text)
-    elif since_text:
-        try:
-            since = format_utc(parse_utc(since_text))
-        except ValueError:
-            faults.append(Fault("since", "format", "must be an RFC 3339 time with an offset, or a page's next"))
-    if faults:
-        raise RejectedError(faults)
-    return after_seq, since, int(limit_text)
 
 
 def _add_probes(app: Flask, status: ReplicaStatus, registry: CollectorRegistry) -> None:

@@ -34,6 +34,7 @@ from event_backbone.events import (
     event_id,
     utc_now,
 )
+from event_backbone.sqlite_log import SqliteLog
 
 log = structlog.get_logger()
 
@@ -54,7 +55,7 @@ _ROWS_IN_ONE_INSERT = 64
 # Given prediction:<id>, label:<id>:, label:<id>; and <id>. ';' is the character after ':', so the range holds this
 # record's labels; an id may hold ':' itself, so the range may hold those of a longer id too.
 _OF_RECORD = "FROM entries WHERE event_id = ? OR (event_id > ? AND event_id < ? AND record_id = ?)"
-_SELECT_RECORD = f"SELECT kind {_OF_RECORD}"
+_SELECT_RECORD = f"SELECT kind, length(body) {_OF_RECORD}"
 _DELETE_RECORD = f"DELETE {_OF_RECORD}"
 #: Under constant load; three or four pages each, so that the log stays near its limit below.
 _COMMITS_BETWEEN_CHECKPOINTS = 4096
@@ -84,7 +85,10 @@ class Entry(Struct, frozen=True):
 
 
 class Kept(Struct, frozen=True):
-    """What the journal holds under an entry's ``event_id`` now: the entry itself, or an earlier one."""
+    """What the journal holds under an entry's ``event_id`` now: the entry itself, or an earlier one.
+
+    A prediction whose ``content_hash`` is empty is an erasure's entry: the id can't be used again.
+    """
 
     new: bool
     content_hash: str
@@ -116,7 +120,9 @@ def entry_of(event: Event) -> Entry:
         case Rejections():
             kind, record_id, digest, at = "rejections", "", "", event.until
         case Erasure():
+            # In the place of the prediction: whoever uses the id again meets another content.
             kind, record_id, digest, at = "erasure", event.record_id, "", event.erased_at
+            return Entry(f"prediction:{record_id}", kind, record_id, digest, encode_json(event), at)
     return Entry(event_id(event), kind, record_id, digest, encode_json(event), at)
 
 
@@ -226,24 +232,30 @@ class Journal:
     def erase(self, record_id: str, case: str) -> int:
         """Remove what is kept about a record, and keep one entry that tells the sinks to do the same.
 
+        The entry is made whether anything is kept here or not, because a sink may have what this journal no longer has.
+        While it stands, the id can't be used again.
+
         Returns:
-            How many rows were removed; 0 leaves the journal unchanged.
+            How many predictions and labels were removed.
         """
         keys = (f"prediction:{record_id}", f"label:{record_id}:", f"label:{record_id};", record_id)
         erasure = entry_of(Erasure(record_id=record_id, case=case, erased_at=utc_now()))
         with self._lock, self._reported():
             with self._transaction():
-                kinds = Counter(kind for (kind,) in self._db.execute(_SELECT_RECORD, keys))
-                if kinds:
-                    self._last_seq += 1
-                    self._insert_at_once([(self._last_seq, erasure)])
-                    self._db.execute(_DELETE_RECORD, keys)
-                    self._note_given_seq()
-            if kinds:
-                self._log_must_be_emptied = True
-                self._rows -= kinds
-                self._new(erasure)
-        return kinds.total()
+                doomed = self._db.execute(_SELECT_RECORD, keys).fetchall()
+                self._db.execute(_DELETE_RECORD, keys)
+                self._last_seq += 1
+                self._insert_at_once([(self._last_seq, erasure)])
+                self._note_given_seq()
+            self._log_must_be_emptied = True
+            self._forget(doomed)
+            self._new(erasure)
+        return sum(kind != "erasure" for kind, _ in doomed)
+
+    def _forget(self, doomed: Sequence[tuple[str, int]]) -> None:
+        """Rows are gone: their kinds and the lengths of their bodies."""
+        self._rows -= Counter(kind for kind, _ in doomed)
+        self._bytes -= sum(length + _ROW_OVERHEAD_BYTES for _, length in doomed)
 
     @contextlib.contextmanager
     def _reported(self) -> Iterator[None]:
@@ -272,8 +284,7 @@ class Journal:
                 if doomed:
                     self._db.executemany("DELETE FROM entries WHERE seq = ?", [(row[0],) for row in doomed])
                     self._note_given_seq()
-            self._rows -= Counter(row[1] for row in doomed)
-            self._bytes -= sum(row[3] + _ROW_OVERHEAD_BYTES for row in doomed)
+            self._forget([(row[1], row[3]) for row in doomed])
         return len(doomed)
 
     def _note_given_seq(self) -> None:
@@ -341,12 +352,8 @@ def _last_seq(db: sqlite3.Connection) -> int:
     return int(db.execute(query).fetchone()[0])
 
 
-class JournalReader:
-    """Reader of a journal file, in any process; never writes. One caller at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA query_only = ON")
+class JournalReader(SqliteLog):
+    """Reader of a journal file as a relay needs it, in any process; never writes. One caller at a time."""
 
     @property
     def journal_id(self) -> str:
@@ -361,19 +368,8 @@ class JournalReader:
         rows = self._db.execute("SELECT seq, body FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
         return [Row(row_seq, decode_event(body)) for row_seq, body in rows]
 
-    def prediction(self, record_id: str) -> bytes | None:
-        """The stored prediction's JSON."""
-        query = "SELECT body FROM entries WHERE event_id = ?"
-        row = self._db.execute(query, (f"prediction:{record_id}",)).fetchone()
+    def oldest_after(self, seq: int) -> str | None:
+        """When the first row above ``seq`` was appended (RFC 3339 in UTC)."""
+        query = "SELECT appended_at FROM entries WHERE seq > ? ORDER BY seq LIMIT 1"
+        row = self._db.execute(query, (seq,)).fetchone()
         return row[0] if row else None
-
-    def predictions(self, *, after_seq: int, since: str, limit: int) -> list[tuple[int, bytes]]:
-        """``(seq, JSON)`` of predictions above ``after_seq`` made at ``since`` (RFC 3339 in UTC) or later, in order."""
-        query = (
-            "SELECT seq, body FROM entries WHERE seq > ? AND kind = 'prediction' AND appended_at >= ? "
-            "ORDER BY seq LIMIT ?"
-        )
-        return list(self._db.execute(query, (after_seq, since, limit)))
-
-    def close(self) -> None:
-        self._db.close()

@@ -140,8 +140,16 @@ class ReplicaCollector(Collector):
         last = CounterMetricFamily("prediction_journal_last_seq", "Last number given in the journal.")
         last.add_metric([], journal["last_seq"])
         lag = GaugeMetricFamily("prediction_sink_lag_rows", "Journal rows a sink does not have yet.", labels=["sink"])
+        lag_s = GaugeMetricFamily(
+            "prediction_sink_lag_seconds", "Age of the oldest journal row a sink does not have.", labels=["sink"]
+        )
+        conflicts = CounterMetricFamily(
+            "prediction_sink_conflicts", "Predictions for an id that a sink knew with other content.", labels=["sink"]
+        )
         parked = GaugeMetricFamily("prediction_sink_parked_rows", "Rows a sink refused for good.", labels=["sink"])
         for name, sink in sinks.items():
             lag.add_metric([name], sink["lag"])
+            lag_s.add_metric([name], sink["lag_s"])
+            conflicts.add_metric([name], sink["conflicts"])
             parked.add_metric([name], sink["parked"])
-        return [size, bound, last, lag, parked]
+        return [size, bound, last, lag, lag_s, conflicts, parked]

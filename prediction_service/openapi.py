@@ -160,9 +160,10 @@ def _taken_labels() -> dict[str, Any]:
 def _stored_predictions() -> dict[str, Any]:
     one_id = [{"name": "record_id", "in": "path", "required": True, "schema": _RECORD_ID}]
     absent = {
-        "status_404": "This replica's journal holds no such prediction.",
+        "status_404": "Nothing is kept under this id.",
         "status_422": "This can't be a record_id.",
     }
+    away = {"status_503": "The log of predictions is away; Retry-After says when to come back."}
     later = {"status_503": "The journal can't be written; Retry-After says when to come back."}
     cursor = {"anyOf": [{"type": "string"}, {"type": "null"}]}
     page = _object(predictions={"type": "array", "items": _ref("Prediction")}, next=cursor)
@@ -172,19 +173,19 @@ def _stored_predictions() -> dict[str, Any]:
             "get": {
                 "summary": "Stored predictions in order",
                 "parameters": _page_parameters(),
-                "responses": _answers("200", page, status_422="A parameter is wrong."),
+                "responses": _answers("200", page, status_422="A parameter is wrong.", **away),
             }
         },
         "/predictions/{record_id}": {
             "get": {
                 "summary": "One stored prediction",
                 "parameters": one_id,
-                "responses": _answers("200", _ref("Prediction"), **absent),
+                "responses": _answers("200", _ref("Prediction"), **absent, **away),
             },
             "delete": {
-                "summary": "Erase what is kept about a record",
+                "summary": "Erase what is kept about a record, here and at every sink; its id can't be used again",
                 "parameters": one_id,
-                "responses": _answers("200", erased, **absent, **later),
+                "responses": _answers("200", erased, status_422=absent["status_422"], **later),
             },
         },
     }

@@ -37,10 +37,14 @@ class Relay:
         batch = [Envelope(self._source, row.seq, row.event) for row in rows]
         delivered = self._sink.deliver(batch)
         refused = delivered.refused
-        erased = [row.event.record_id for row in rows if isinstance(row.event, Erasure)]
-        self._state.advance(self._sink.name, rows[-1].seq, _with_bodies(refused, rows), erased)
+        erased = {row.event.record_id for row in rows if isinstance(row.event, Erasure)} | delivered.erased
+        self._state.advance(
+            self._sink.name, rows[-1].seq, _with_bodies(refused, rows), erased, delivered.conflicts
+        )
         for refusal in refused:
             log.error("row_parked", sink=self._sink.name, seq=refusal.seq, reason=refusal.reason)
+        if delivered.conflicts:
+            log.warning("predictions_conflict", sink=self._sink.name, count=delivered.conflicts)
         return len(rows)
 
     def report_fault(self, fault: str) -> None:

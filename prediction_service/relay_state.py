@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from event_backbone.events import encode_json, utc_now
 from event_backbone.ports import Refusal
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, delivered_seq INTEGER NOT NULL, fault TEXT);
+CREATE TABLE IF NOT EXISTS cursors (
+    sink TEXT PRIMARY KEY, delivered_seq INTEGER NOT NULL, fault TEXT, conflicts INTEGER NOT NULL DEFAULT 0
+);
 CREATE TABLE IF NOT EXISTS parked (
     sink TEXT NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL, parked_at TEXT NOT NULL,
     PRIMARY KEY (sink, seq)
@@ -26,11 +28,15 @@ CREATE TABLE IF NOT EXISTS parked (
 
 @dataclass(frozen=True, slots=True)
 class SinkState:
-    """``delivered_seq``: every row up to here is with the sink, or parked. ``fault``: why it is not going on."""
+    """``delivered_seq``: every row up to here is with the sink, or parked. ``fault``: why it is not going on.
+
+    ``conflicts``: predictions so far for an id that the sink knew with another content.
+    """
 
     delivered_seq: int
     parked: int
     fault: str | None
+    conflicts: int = 0
 
 
 class RelayState:
@@ -43,9 +49,11 @@ class RelayState:
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.executescript(_SCHEMA)
         self._db.execute("BEGIN IMMEDIATE")
+        if not _counts_conflicts(self._db):
+            self._db.execute("ALTER TABLE cursors ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0")
         there = {name for (name,) in self._db.execute("SELECT sink FROM cursors")}
         self._db.executemany("DELETE FROM cursors WHERE sink = ?", [(name,) for name in there - set(sinks)])
-        self._db.executemany("INSERT INTO cursors VALUES (?, 0, NULL)", [(name,) for name in set(sinks) - there])
+        self._db.executemany("INSERT INTO cursors VALUES (?, 0, NULL, 0)", [(name,) for name in set(sinks) - there])
         self._db.execute("COMMIT")
 
     def delivered_seq(self, sink: str) -> int:
@@ -53,14 +61,21 @@ class RelayState:
         return int(row[0])
 
     def advance(
-        self, sink: str, seq: int, refused: Sequence[tuple[Refusal, bytes]] = (), erased: Sequence[str] = ()
+        self,
+        sink: str,
+        seq: int,
+        refused: Sequence[tuple[Refusal, bytes]] = (),
+        erased: Collection[str] = (),
+        conflicts: int = 0,
     ) -> None:
-        """Move the cursor, park what was refused and forget what is parked about erased ``record_id``s, together."""
+        """Move the cursor, park what was refused, forget what is parked about erased ``record_id``s and count what
+        conflicted, together."""
         self._db.execute("BEGIN IMMEDIATE")
         forgotten = sum(self._forget(record_id) for record_id in erased)
         rows = [(sink, refusal.seq, refusal.reason, body, utc_now()) for refusal, body in refused]
         self._db.executemany("INSERT OR IGNORE INTO parked VALUES (?, ?, ?, ?, ?)", rows)
-        self._db.execute("UPDATE cursors SET delivered_seq = ?, fault = NULL WHERE sink = ?", (seq, sink))
+        moved = "UPDATE cursors SET delivered_seq = ?, conflicts = conflicts + ?, fault = NULL WHERE sink = ?"
+        self._db.execute(moved, (seq, conflicts, sink))
         self._db.execute("COMMIT")
         if forgotten:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # they stand in the log as well
@@ -80,11 +95,16 @@ def read_relay_state(path: Path) -> dict[str, SinkState] | None:
     """State by sink, read from any process; ``None`` before the sidecar's first start."""
     if not path.is_file():
         return None
-    query = (
-        "SELECT sink, delivered_seq, (SELECT count(*) FROM parked WHERE parked.sink = cursors.sink), fault FROM cursors"
-    )
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            return {sink: SinkState(seq, parked, fault) for sink, seq, parked, fault in db.execute(query)}
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            # A file of an earlier version is read before its sidecar mends it.
+            conflicts = "conflicts" if _counts_conflicts(db) else "0"
+            parked = "(SELECT count(*) FROM parked WHERE parked.sink = cursors.sink)"
+            rows = db.execute(f"SELECT sink, delivered_seq, {parked}, fault, {conflicts} FROM cursors")  # noqa: S608
+            return {sink: SinkState(*state) for sink, *state in rows}
     except sqlite3.OperationalError:
         return None  # the sidecar is just making the file
+
+
+def _counts_conflicts(db: sqlite3.Connection) -> bool:
+    return "conflicts" in {name for _, name, *_ in db.execute("PRAGMA table_info(cursors)")}

@@ -42,6 +42,11 @@ class ServingSettings(ListeningSettings, ReplicaSettings):
         default=1024**3, ge=0, description="delivered rows are trimmed earlier above this journal size"
     )
 
+    prediction_log: str = Field(
+        default="",
+        description="where GET /predictions reads: this replica's journal if not given, or mongodb://host[/database], "
+        "which has what all replicas and workers stored",
+    )
     server_threads: int = Field(
         default=24,
         ge=1,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from event_backbone.case import Case
+from event_backbone.events import parse_utc
 from event_backbone.wsgi_server import Draining
 from prediction_service.champion import ServingChampion
 from prediction_service.journal import Journal, JournalReader
@@ -58,11 +60,20 @@ class ReplicaStatus:
             name: {
                 "delivered_seq": sink.delivered_seq,
                 "lag": max(0, last_seq - sink.delivered_seq),
+                "lag_s": self._lag_s(sink.delivered_seq),
                 "parked": sink.parked,
+                "conflicts": sink.conflicts,
                 "fault": sink.fault,
             }
             for name, sink in (read_relay_state(self._relay_path) or {}).items()
         }
+
+    def _lag_s(self, delivered_seq: int) -> float:
+        """Age of the oldest row that a sink does not have; 0 where it has all, and when the clock went back."""
+        oldest = self.read(lambda reader: reader.oldest_after(delivered_seq))
+        if oldest is None:
+            return 0.0
+        return max(0.0, round((datetime.now(UTC) - parse_utc(oldest)).total_seconds(), 3))
 
     def document(self) -> dict[str, Any]:
         """The body of ``/status``."""

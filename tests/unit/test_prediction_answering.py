@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prediction_world import BUNDLE_SHA256, MODEL, FakeScorer, Service, made_record, made_score, numeric_case
+from prediction_world import BUNDLE_SHA256, MODEL, FakeScorer, Service, made_record, numeric_case
 
 from event_backbone.events import Label, ModelRef, Prediction, content_hash, parse_utc
 from prediction_service.answering import Reply
@@ -129,11 +129,12 @@ def test_what_can_not_be_kept_is_not_answered(tmp_path: Path) -> None:
     assert service.value("prediction_answered_total") == 0
 
 
-def test_an_erased_id_can_be_predicted_again(service: Service) -> None:
+def test_an_erased_id_is_a_conflict_whatever_comes_under_it(service: Service) -> None:
     predict(service, record_id="r1", leaves=1)
     service.journal.erase("r1", "garden")
-    status, answer = predict(service, record_id="r1", leaves=2)
-    assert (status, answer["score"]) == (200, made_score(made_record(leaves=2)))
+    for leaves in (1, 2):
+        status, answer = predict(service, record_id="r1", leaves=leaves)
+        assert (status, "erased" in answer["detail"]) == (409, True)
 
 
 # Batches --------------------------------------------------------------------------------------------------------------

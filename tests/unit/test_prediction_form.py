@@ -155,7 +155,7 @@ class FormService:
         self.service = Service(folder, **settings)
         registry = self.service.metrics.registry
         flask = build_api(
-            self.service.case, self.service.handlers, self.service.journal, None, registry, max_body_bytes=5000
+            self.service.case, self.service.handlers, self.service.journal, None, None, registry, max_body_bytes=5000
         )
         self._front = Front(
             flask,

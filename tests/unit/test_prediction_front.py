@@ -225,4 +225,10 @@ def test_a_wrong_page_is_named(service: Any, query: str, field: str) -> None:
 def test_a_record_id_that_can_be_none_is_422_and_one_nobody_used_404(service: Any) -> None:
     for method in ("GET", "DELETE"):
         assert problem_of(call(service, method, "/predictions/not an id"))["status"] == 422
-        assert problem_of(call(service, method, "/predictions/unheard-of"))["status"] == 404
+    assert problem_of(call(service, "GET", "/predictions/unheard-of"))["status"] == 404
+
+
+def test_an_id_that_this_replica_does_not_know_is_erased_at_the_sinks(service: Any) -> None:
+    reply = call(service, "DELETE", "/predictions/unheard-of")
+    assert (reply.status, reply.json()) == (200, {"record_id": "unheard-of", "rows_erased": 0})
+    assert call(service, "GET", "/status").json()["journal"]["erasures"] == 1

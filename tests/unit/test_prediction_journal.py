@@ -325,16 +325,40 @@ def test_erasing_an_id_leaves_longer_ids_alone(journal: Journal) -> None:
     assert journal.row_counts() == {"label": 4, "erasure": 1}
 
 
-def test_erasing_what_is_not_there_changes_nothing(journal: Journal, reader: JournalReader) -> None:
+def test_erasing_what_is_not_here_tells_the_sinks_all_the_same(journal: Journal, reader: JournalReader) -> None:
     keep_predictions(journal, [1])
     assert journal.erase("r", "garden") == 0
-    assert seqs(reader) == [1]
+    assert [(type(row.event), row.event.record_id) for row in reader.after(1, limit=9)] == [(Erasure, "r")]
 
 
-def test_an_erased_id_may_be_used_again(journal: Journal) -> None:
-    keep(journal, prediction("r1", seed=1))
+def test_erasing_again_leaves_one_entry_that_is_new_to_the_sinks(journal: Journal, reader: JournalReader) -> None:
+    keep_predictions(journal, [1])
+    assert [journal.erase("r1", "garden") for _ in range(3)] == [1, 0, 0]
+    assert seqs(reader) == [4]
+    assert journal.row_counts() == {"erasure": 1}
+
+
+def test_an_erased_id_can_not_be_used_again_while_its_entry_stands(journal: Journal, reader: JournalReader) -> None:
+    first = prediction("r1", seed=1)
+    keep(journal, first)
     journal.erase("r1", "garden")
-    assert [kept.new for kept in keep(journal, prediction("r1", seed=2))] == [True]
+    for again in (first, prediction("r1", seed=2)):
+        (kept,) = keep(journal, again)
+        assert not kept.new
+        assert kept.content_hash != again.content_hash
+    assert reader.prediction("r1") is None
+    assert list(reader.predictions(limit=9)) == []
+
+
+def test_the_size_of_what_is_erased_is_given_back(journal: Journal) -> None:
+    keep_predictions(journal, [1])
+    before = journal.bytes_used
+    keep_predictions(journal, [2])
+    journal.erase("r2", "garden")
+    with_erasure = journal.bytes_used
+    assert before < with_erasure < before + 600
+    journal.erase("r2", "garden")
+    assert journal.bytes_used == with_erasure
 
 
 def test_a_full_journal_still_erases(tmp_path: Path) -> None:
@@ -408,9 +432,15 @@ def test_a_reader_can_not_write(reader: JournalReader) -> None:
 def test_predictions_are_paged_by_number_and_by_time(journal: Journal, reader: JournalReader) -> None:
     at = [f"2026-01-0{day}T00:00:00.000000Z" for day in range(1, 5)]
     keep(journal, *(prediction(f"r{index}", predicted_at=moment) for index, moment in enumerate(at)), label("r1"))
-    assert [seq for seq, _ in reader.predictions(after_seq=0, since="", limit=3)] == [1, 2, 3]
-    assert [seq for seq, _ in reader.predictions(after_seq=3, since="", limit=3)] == [4]
-    assert [seq for seq, _ in reader.predictions(after_seq=0, since=at[2], limit=9)] == [3, 4]
+    assert [one.cursor for one in reader.predictions(limit=3)] == ["1", "2", "3"]
+    assert [one.cursor for one in reader.predictions(after="3", limit=3)] == ["4"]
+    assert [one.cursor for one in reader.predictions(since=at[2], limit=9)] == ["3", "4"]
+
+
+def test_the_oldest_row_behind_a_number_tells_how_late_a_sink_is(journal: Journal, reader: JournalReader) -> None:
+    at = [f"2026-01-0{day}T00:00:00.000000Z" for day in range(1, 4)]
+    keep(journal, *(prediction(f"r{index}", predicted_at=moment) for index, moment in enumerate(at)))
+    assert [reader.oldest_after(seq) for seq in range(4)] == [*at, None]
 
 
 # A damaged end --------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def validator(document: dict[str, Any], name: str) -> Draft202012Validator:
 def app(tmp_path: Path) -> Iterator[Flask]:
     service = Service(tmp_path)
     yield build_api(
-        service.case, service.handlers, service.journal, None, service.metrics.registry, max_body_bytes=1000
+        service.case, service.handlers, service.journal, None, None, service.metrics.registry, max_body_bytes=1000
     )
     service.journal.close()
 

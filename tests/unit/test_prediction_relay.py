@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from prediction_world import made_record, prediction
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import Envelope, Label, Prediction
+from event_backbone.ports import Delivered
 from prediction_service import relay as relay_module
 from prediction_service.journal import Journal, JournalReader, entry_of
 from prediction_service.relay import Relay, run_relay
@@ -172,9 +175,64 @@ def test_a_record_that_came_back_after_its_erasure_stays_parked(world: World) ->
     relay = world.relay()
     relay.deliver_once()
     world.journal.erase("r1", "garden")
+    relay.deliver_once()
+    assert world.trim() == 0  # with the entry of the erasure this journal forgets that the id was used
     world.keep(1)
     relay.deliver_once()
     assert world.states() == {"memory": SinkState(3, 1, None)}
+
+
+def test_what_a_sink_says_is_erased_is_no_longer_parked(world: World) -> None:
+    world.keep(1)
+    world.sink.refuse = refusing("r1")
+    relay = world.relay()
+    relay.deliver_once()
+    label = entry_of(Label("r1", "garden", "yes", "2026-01-01T00:00:00.000000Z"))
+    world.journal.append([label])
+    deliver = world.sink.deliver
+    world.sink.deliver = lambda batch: replace(deliver(batch), erased=frozenset({"r1"}))
+    relay.deliver_once()
+    assert world.states() == {"memory": SinkState(2, 0, None)}
+
+
+# Conflicts ------------------------------------------------------------------------------------------------------------
+
+
+def test_conflicts_are_added_up(world: World) -> None:
+    relay = world.relay()
+    for number, count in enumerate((2, 0, 3)):
+        world.keep(number)
+        world.sink.deliver = lambda _, count=count: Delivered(conflicts=count)
+        relay.deliver_once()
+    assert world.states() == {"memory": SinkState(3, 0, None, 5)}
+
+
+def old_state_file(path: Path) -> None:
+    """What a sidecar of before conflicts were counted left behind."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            "CREATE TABLE cursors (sink TEXT PRIMARY KEY, delivered_seq INTEGER NOT NULL, fault TEXT);"
+            "CREATE TABLE parked (sink TEXT NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL,"
+            " parked_at TEXT NOT NULL, PRIMARY KEY (sink, seq));"
+            "INSERT INTO cursors VALUES ('memory', 1, 'cable cut');"
+        )
+
+
+def test_a_state_file_of_an_earlier_version_is_read_and_goes_on(world: World) -> None:
+    old_state_file(world.state_path)
+    assert world.states() == {"memory": SinkState(1, 0, "cable cut")}
+    world.keep(1, 2)
+    assert world.relay().deliver_once() == 1
+    assert world.relay().deliver_once() == 0
+    assert world.states() == {"memory": SinkState(2, 0, None)}
+
+
+def test_a_state_file_may_lie_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "what?#is 100% this" / "relay.sqlite"
+    path.parent.mkdir()
+    with closing(RelayState(path, ["memory"])) as state:
+        state.advance("memory", 7)
+    assert read_relay_state(path) == {"memory": SinkState(7, 0, None)}
 
 
 # Trimming behind the sinks --------------------------------------------------------------------------------------------
