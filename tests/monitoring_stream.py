@@ -15,10 +15,12 @@ CASE_SHA256 = "c" * 64
 READ = (TOPICS.predictions, TOPICS.labels, TOPICS.rejections)
 
 
-def published(events: Sequence[Event], *, source: str = "journal-1", first_seq: int = 1) -> list[Message]:
+def published(
+    events: Sequence[Event], *, topics: Topics = TOPICS, source: str = "journal-1", first_seq: int = 1
+) -> list[Message]:
     """What a relay publishes of a journal."""
     envelopes = [Envelope(source, first_seq + index, event) for index, event in enumerate(events)]
-    return [message for envelope in envelopes for message in messages_of(envelope, TOPICS, CASE_SHA256)]
+    return [message for envelope in envelopes for message in messages_of(envelope, topics, CASE_SHA256)]
 
 
 def foreign(topic: str, key: str | None, value: bytes | None) -> Message:

@@ -11,6 +11,10 @@ from monitoring_world import body_of, label, predictions
 from playwright.sync_api import Browser, Page, expect
 
 from event_backbone.events import Event, FaultCount, Rejections, utc_now
+from event_backbone.kafka_access import kafka_access
+from event_backbone.kafka_topics import Topics
+from event_backbone.kafka_transport import TopicSpec, create_topics
+from event_backbone.settings import ConnectionSettings
 
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 PATIENCE_MS = 60_000
@@ -72,6 +76,7 @@ def test_a_drift_verdict_appears_without_a_reload(
     expect(page.locator("#records")).to_have_text("300")
     expect(page.locator("#verdict-title")).to_have_text("No drift", timeout=PATIENCE_MS)
     expect(page.locator('[data-figure="accuracy"]')).to_have_text("1.000", timeout=PATIENCE_MS)
+    expect(page.locator("#stream")).to_have_text("Events come over HTTP.")
     price = page.locator('[data-column="price"]')
     expect(price.locator("[data-badge]")).to_have_text("steady")
 
@@ -134,3 +139,42 @@ def test_the_report_opens_in_the_browser(browser: Browser, monitoring: Monitorin
     poll_until(lambda: watched.page.locator("svg").count() > 3, 20)
     assert watched.elsewhere == []
     watched.close()
+
+
+def test_the_page_of_a_process_that_stands_by_becomes_the_live_page_when_it_takes_over(
+    browser: Browser, monitoring: MonitoringProcess
+) -> None:
+    stream(monitoring, 40)
+    other = MonitoringProcess(monitoring.folder, window_rows=200, minimum_rows=100, check_every_rows=20)
+    try:
+        other.start()
+        watched = Watched(browser, other, "phone")
+        expect(watched.page.get_by_role("heading", level=2)).to_have_text("This process stands by")
+        assert watched.does_not_scroll_sideways()
+        monitoring.kill()
+        expect(watched.page.locator("#records")).to_have_text("40", timeout=PATIENCE_MS)
+        watched.close()
+    finally:
+        other.stop()
+
+
+def test_the_page_tells_how_far_behind_kafka_it_is(
+    browser: Browser, tmp_path: Path, kafka_url: str, kafka_namespace: str
+) -> None:
+    """Nobody has made the topics: that is told as well."""
+    monitoring = MonitoringProcess(tmp_path, settings={"MONITORING_EVENTS": f"{kafka_url}/{kafka_namespace}"})
+    try:
+        monitoring.start()
+        watched = Watched(browser, monitoring, "desktop")
+        expect(watched.page.locator("#stream")).to_contain_text("not reached now", timeout=PATIENCE_MS)
+        expect(watched.page.locator("#warnings")).to_contain_text("Kafka not read since")
+        settings = ConnectionSettings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings adds it
+        topics = Topics(kafka_namespace, "shop")
+        access = kafka_access(f"{kafka_url}/{kafka_namespace}", settings)
+        create_topics(access, [TopicSpec(name, 1, 1) for name in topics.all])
+        expect(watched.page.locator("#stream")).to_contain_text("everything there was read", timeout=PATIENCE_MS)
+        expect(watched.page.locator("#warnings")).to_be_hidden()
+        assert watched.errors == []
+        watched.close()
+    finally:
+        monitoring.stop()

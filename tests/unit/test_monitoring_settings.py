@@ -58,3 +58,39 @@ def test_a_folder_that_can_not_be_made_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="can't be made: not a directory"):
         InstanceLock(tmp_path / "file" / "run" / "lock").acquire()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://127.0.0.1", "must be http or a URL that begins with kafka://"),
+        ("kafka://127.0.0.1:99999", "a port is 1 to 65535"),
+        ("kafka://someone:secret@127.0.0.1", "must not hold a login"),
+    ],
+)
+def test_a_source_that_is_none_is_told_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, url: str, words: str
+) -> None:
+    monkeypatch.setenv("MONITORING_EVENTS", url)
+    with pytest.raises(SettingsError) as caught:
+        read_settings(MonitoringServiceSettings)
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_login_that_lacks_its_password_is_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MONITORING_EVENTS", "kafka://127.0.0.1:9/ns")
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("KAFKA_USERNAME", "monitoring")
+    monkeypatch.setattr("sys.argv", ["monitoring-service"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "KAFKA_PASSWORD: is needed with SASL_SSL" in capsys.readouterr().err
+
+
+def test_events_come_over_http_unless_something_else_is_said() -> None:
+    settings = MonitoringServiceSettings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings adds it
+    assert (settings.monitoring_events, settings.kafka) == ("http", None)
