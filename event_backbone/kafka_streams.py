@@ -296,9 +296,12 @@ class KafkaAssignedStream(_KafkaStream):
 
     def _refresh(self) -> None:
         """Ask for the partitions, but no longer than ``timeout_s``."""
+        from kafka.errors import UnknownTopicOrPartitionError
+
         consumer = self._consumer
         consumer._cluster.set_topics(self._topics)
-        consumer._net.run(consumer._manager.wait_for, consumer._cluster.request_update(), self._timeout_ms)
+        with contextlib.suppress(UnknownTopicOrPartitionError):  # those that are there are known all the same
+            consumer._net.run(consumer._manager.wait_for, consumer._cluster.request_update(), self._timeout_ms)
 
     def _found(self) -> Iterator[Any]:
         from kafka import TopicPartition

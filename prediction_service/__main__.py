@@ -14,7 +14,9 @@ from event_backbone.commands import run_command
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.settings import Settings, read_settings
 from event_backbone.telemetry import set_up_logging
+from prediction_service.dead_letters_command import dead_letters
 from prediction_service.settings import ErasingSettings, ServingSettings, SidecarSettings, WorkerSettings
+from prediction_service.topics_command import topics
 
 
 @click.group(invoke_without_command=True)
@@ -165,6 +167,10 @@ def new_api_key(name: str, file: Path | None) -> None:
     click.echo(f"key   {key}")
     click.echo(f"line  {line}")
     click.echo("The key is shown this once." + (f" The line was added to {file}." if file else ""), err=True)
+
+
+cli.add_command(topics)
+cli.add_command(dead_letters)
 
 
 def _serve() -> None:

@@ -435,30 +435,23 @@ def test_in_memory_a_member_that_lost_its_partitions_is_told_and_can_not_commit_
     settle(first, second, until=lambda: bool(one.holds and two.holds))
 
 
-def test_a_member_of_kafka_that_was_taken_for_dead_is_told_and_can_not_commit(
-    kafka_side: KafkaSide, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_member_of_kafka_that_was_taken_for_dead_is_told_and_can_not_commit(kafka_side: KafkaSide) -> None:
     one, two = Listener(), Listener()
     first, second = kafka_side.join(one), kafka_side.join(two)
     settle(first, second, until=lambda: bool(one.holds and two.holds))
     kafka_side.publish(30)
     in_hand = ends(read(first, 1))
-    leave_quietly(first)
+    fall_silent(first)
     settle(second, until=lambda: len(two.holds) == 3)
     with pytest.raises(TryAgainLaterError):
         first.commit(in_hand)
     settle(first, second, until=lambda: "lost" in one.told and bool(one.holds and two.holds))
 
 
-def leave_quietly(stream: MessageStream) -> None:
-    """The broker forgets the member, which does not know it: as after a pause longer than the session timeout."""
+def fall_silent(stream: MessageStream) -> None:
+    """No more signs of life: as in a process that is stopped for longer than the session timeout."""
     assert isinstance(stream, KafkaGroupStream)
-    coordinator = stream._consumer._coordinator
-    generation = coordinator._generation
-    coordinator.maybe_leave_group()
-    coordinator._generation = generation
-    coordinator.state = type(coordinator.state).STABLE
-    coordinator.rejoin_needed = False
+    stream._consumer._coordinator._disable_heartbeat()
 
 
 def test_what_a_listener_raises_comes_out_of_poll(kafka_side: KafkaSide) -> None:
