@@ -10,12 +10,14 @@ from prometheus_client import CollectorRegistry
 from event_backbone.api_keys import KeyCheck
 from event_backbone.bundle import BundleShelf, registered_name
 from event_backbone.case import Case
-from event_backbone.ports import ModelRegistry, Sink
+from event_backbone.kafka_wire import Topics
+from event_backbone.ports import MessageOutlet, ModelRegistry, Sink
 from event_backbone.prediction_logs import open_prediction_log
 from event_backbone.wsgi_server import Draining
 from prediction_service.answering import PredictionHandlers
 from prediction_service.api import build_api
 from prediction_service.champion import ChampionFollower, ServingChampion
+from prediction_service.dead_letter_publishing import DeadLetterPublishing
 from prediction_service.erasing import IdleJournals, LocalPlace, Place, ReplicaPlace, SinkPlace
 from prediction_service.form import FormKey
 from prediction_service.front import Admission, Front
@@ -30,6 +32,7 @@ from prediction_service.sinks import open_sinks
 from prediction_service.slots import JOURNAL_FILE, RELAY_FILE, HeldLock, claim_slot
 from prediction_service.status import ReplicaStatus
 from prediction_service.stored import StoredPredictions
+from prediction_service.topics import kafka_of_sinks
 from prediction_service.upkeep import JournalKeeper, Upkeep, hand_on_rejections
 
 if TYPE_CHECKING:
@@ -153,7 +156,22 @@ def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
         follower,
         batch_rows=settings.relay_batch_rows,
         follow_interval_s=settings.follow_interval_s,
+        publishing=_publishing(settings, case),
     )
+
+
+def _publishing(settings: SidecarSettings, case: Case) -> DeadLetterPublishing | None:
+    """Where a Kafka is among the sinks, refused rows go to its dead letters, too."""
+    if not any(url.startswith("kafka:") for url in settings.sinks):
+        return None
+    access = kafka_of_sinks(settings)
+
+    def open_outlet() -> MessageOutlet:
+        from event_backbone.kafka_transport import KafkaOutlet
+
+        return KafkaOutlet(access, timeout_s=settings.sink_timeout_s)
+
+    return DeadLetterPublishing(open_outlet, Topics(access.namespace, case.name).dead_letters)
 
 
 def places_to_erase(settings: ErasingSettings, case: Case, urls: Sequence[str]) -> list[Place]:

@@ -12,6 +12,7 @@ import structlog
 
 from event_backbone.ports import Sink
 from prediction_service.champion import ChampionFollower
+from prediction_service.dead_letter_publishing import DeadLetterPublishing
 from prediction_service.journal import JournalReader
 from prediction_service.relay import Relay, run_relay
 from prediction_service.relay_state import RelayState
@@ -34,12 +35,14 @@ class Sidecar:
         *,
         batch_rows: int,
         follow_interval_s: float,
+        publishing: DeadLetterPublishing | None = None,
     ) -> None:
         self._journals_dir = journals_dir
         self._open_all_sinks = open_all_sinks
         self._follower = follower
         self._batch_rows = batch_rows
         self._follow_interval_s = follow_interval_s
+        self._publishing = publishing
         self._stop = threading.Event()
         self._locks: dict[Path, HeldLock] = {}
         self._threads: list[threading.Thread] = []
@@ -84,9 +87,14 @@ class Sidecar:
         RelayState(slot / RELAY_FILE, names).close()  # before the threads, so that none meets a file half made
         for sink in sinks:
             work = functools.partial(self._relay, slot, sink, names)
-            thread = threading.Thread(target=work, name=f"relay-{slot.name}-{sink.name}")
-            self._threads.append(thread)
-            thread.start()
+            self._start(work, f"relay-{slot.name}-{sink.name}")
+        if self._publishing is not None:
+            self._start(functools.partial(self._publishing.run, slot, self._stop), f"dead-letters-{slot.name}")
+
+    def _start(self, work: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=work, name=name)
+        self._threads.append(thread)
+        thread.start()
 
     def _relay(self, slot: Path, sink: Sink, names: list[str]) -> None:
         """One thread: begin again after whatever goes wrong, because the journal is still there."""

@@ -8,13 +8,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from monitoring_process import poll_until
 from prediction_world import prediction
 
 from event_backbone.bundle import BundleShelf
-from event_backbone.events import Envelope
+from event_backbone.dead_letters import DeadLetter, dead_letter_in
+from event_backbone.events import Envelope, Prediction
 from event_backbone.memory_registry import MemoryRegistry
+from event_backbone.memory_stream import MemoryBroker, MemoryOutlet
 from event_backbone.ports import Delivered
 from prediction_service.champion import ChampionFollower
+from prediction_service.dead_letter_publishing import DeadLetterPublishing
 from prediction_service.journal import Journal, entry_of
 from prediction_service.sidecar import Sidecar
 from prediction_service.sinks import MemorySink
@@ -58,7 +62,23 @@ class World:
         self.journals = folder / "journals"
         self.sinks = [WatchedSink()]
         follower = ChampionFollower(MemoryRegistry(), BundleShelf(folder / "bundles"), "streamgauge-garden")
-        self.sidecar = Sidecar(self.journals, lambda: list(self.sinks), follower, batch_rows=10, follow_interval_s=60)
+        self._follower = follower
+        self._publishing: DeadLetterPublishing | None = None
+        self.sidecar = self._made()
+
+    def _made(self) -> Sidecar:
+        return Sidecar(
+            self.journals,
+            lambda: list(self.sinks),
+            self._follower,
+            batch_rows=10,
+            follow_interval_s=60,
+            publishing=self._publishing,
+        )
+
+    def publish_dead_letters_to(self, broker: MemoryBroker) -> None:
+        self._publishing = DeadLetterPublishing(lambda: MemoryOutlet(broker), "garden.dead-letters", look_every_s=0.05)
+        self.sidecar = self._made()
 
     def keep(self, slot: str, *record_ids: str) -> None:
         with closing(Journal(self.journals / slot / "journal.sqlite", max_bytes=2**30)) as journal:
@@ -74,6 +94,7 @@ class World:
             self.sidecar.stop()
             thread.join(PATIENCE_S)
             assert not thread.is_alive()
+            self.sidecar = self._made()  # one that was stopped does not run again
 
 
 @pytest.fixture
@@ -146,3 +167,65 @@ def test_after_its_end_another_sidecar_may_take_over(world: World) -> None:
     with world.running():
         world.sinks[0].wait_for("a")
     assert try_lock(world.journals / "00" / "relay.lock") is not None
+
+
+# Dead letters ---------------------------------------------------------------------------------------------------------
+
+
+class Picky(WatchedSink):
+    """Refuses one record for good."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuse = lambda envelope: "case" if event_key(envelope) == "poison" else None
+
+
+def event_key(envelope: Envelope) -> str:
+    event = envelope.event
+    assert isinstance(event, Prediction)
+    return event.record_id
+
+
+def published_in(broker: MemoryBroker) -> list[DeadLetter]:
+    return [dead_letter_in(message) for message in broker.messages("garden.dead-letters")]
+
+
+def test_a_row_that_a_sink_refused_is_published_as_a_dead_letter_once(tmp_path: Path) -> None:
+    broker, world = MemoryBroker(), World(tmp_path)
+    broker.create_topics(["garden.dead-letters"])
+    world.sinks = [Picky()]
+    world.publish_dead_letters_to(broker)
+    world.keep("00", "a", "poison", "b")
+    with world.running():
+        poll_until(lambda: published_in(broker), PATIENCE_S)
+    with world.running():
+        world.keep("00", "c")
+        world.sinks[0].wait_for("c")
+    (letter,) = published_in(broker)
+    assert (letter.reason, letter.key, letter.sink, letter.seq) == ("case", b"poison", "memory", 2)
+
+
+def test_a_kafka_that_is_away_holds_up_no_relay_and_gets_the_dead_letters_when_it_comes(tmp_path: Path) -> None:
+    broker, world = MemoryBroker(), World(tmp_path)
+    broker.create_topics(["garden.dead-letters"])
+    broker.away = "cable cut"
+    world.sinks = [Picky()]
+    world.publish_dead_letters_to(broker)
+    world.keep("00", "poison", "a")
+    with world.running():
+        world.sinks[0].wait_for("a")
+        assert published_in(broker) == []
+        broker.away = None
+        poll_until(lambda: published_in(broker), PATIENCE_S)
+
+
+def test_a_dead_letter_that_is_too_large_is_published_without_its_content(tmp_path: Path) -> None:
+    broker, world = MemoryBroker(max_message_bytes=100), World(tmp_path)
+    broker.create_topics(["garden.dead-letters"])
+    world.sinks = [Picky()]
+    world.publish_dead_letters_to(broker)
+    world.keep("00", "poison")
+    with world.running():
+        (letter,) = poll_until(lambda: published_in(broker), PATIENCE_S)
+    assert letter.value is None
+    assert (letter.omitted_bytes or 0) > 100
