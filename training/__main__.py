@@ -33,6 +33,11 @@ def _settings(case_name: str | None, data_dir: Path | None, seed: int | None = N
 @click.option("--if-needed", is_flag=True, help="Keep a champion that the same data, case file and settings made.")
 @click.option("--if-none", is_flag=True, help="Keep any champion that fits the case file, whatever it was trained on.")
 @click.option("--synthetic", is_flag=True, help="Train on the synthetic sample, whatever else there is.")
+@click.option(
+    "--from-log",
+    "log_url",
+    help="Train on stored predictions that have a label: mongodb://host[/database], sqlite:///journal, or its path.",
+)
 @click.pass_context
 def cli(
     context: click.Context,
@@ -42,6 +47,7 @@ def cli(
     if_needed: bool,
     if_none: bool,
     synthetic: bool,
+    log_url: str | None,
 ) -> None:
     """Train a model for a case and register it as the champion.
 
@@ -49,14 +55,19 @@ def cli(
     Examples:
       train-model --case census --data-dir ../data/census
       train-model --case housing --if-needed
+      train-model --case census --from-log mongodb://127.0.0.1:27017/streamgauge
       train-model sample --case census --data-dir ../data/census     refit the synthetic sample
       train-model sample --case census --draw 1000 --out drawn.csv   draw rows from it
     """
-    if context.invoked_subcommand is None:
-        _train(_settings(case_name, data_dir, seed), if_needed=if_needed, if_none=if_none, synthetic=synthetic)
+    if context.invoked_subcommand is not None:
+        return
+    if log_url is not None and (synthetic or data_dir is not None):
+        raise click.UsageError("--from-log takes no other source beside it")
+    settings = _settings(case_name, data_dir, seed)
+    _train(settings, if_needed=if_needed, if_none=if_none, synthetic=synthetic, log_url=log_url)
 
 
-def _train(settings: TrainingSettings, *, if_needed: bool, if_none: bool, synthetic: bool) -> None:
+def _train(settings: TrainingSettings, *, if_needed: bool, if_none: bool, synthetic: bool, log_url: str | None) -> None:
     from training.bootstrap import build_parts
     from training.flow import TrainingPlan, train
     from training.summary import open_console, print_outcome
@@ -64,7 +75,7 @@ def _train(settings: TrainingSettings, *, if_needed: bool, if_none: bool, synthe
     console = open_console()
     case = settings.load_case()
     plan = TrainingPlan(settings.training_seed, settings.training_threads)
-    parts = build_parts(settings, synthetic_only=synthetic)
+    parts = build_parts(settings, synthetic_only=synthetic, log_url=log_url)
     outcome = train(case, plan, parts, console.print, if_needed=if_needed, if_none=if_none)
     print_outcome(case, outcome, console)
 

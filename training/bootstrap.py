@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from event_backbone.bundle import BundleShelf
 from event_backbone.mlflow_registry import MlflowRegistry
+from event_backbone.ports import PredictionLog
+from event_backbone.prediction_logs import open_prediction_log
+from event_backbone.settings import ConnectionSettings, read_settings
 from training.flow import Parts
 from training.retrieval import Places, http_fetch
 from training.settings import TrainingSettings
 from training.tracking import MlflowTracker
 
+#: Seconds until a database that holds a log and doesn't answer is away.
+_LOG_TIMEOUT_S = 30.0
 
-def build_parts(settings: TrainingSettings, *, synthetic_only: bool = False) -> Parts:
-    """Nothing is opened yet: MLflow is imported when it is first asked."""
+
+def build_parts(settings: TrainingSettings, *, synthetic_only: bool = False, log_url: str | None = None) -> Parts:
+    """MLflow and MongoDB are not connected yet; a journal's file has to be there."""
+    log = None if log_url is None else _open_log(log_url, settings)
     return Parts(
         registry=MlflowRegistry(settings.tracking_uri),
         tracker=MlflowTracker(settings.tracking_uri, settings.artifacts_dir),
         shelf=BundleShelf(settings.bundles_dir),
         fetch=http_fetch(settings.download_timeout_s),
-        places=Places(settings.data_dir, settings.downloads_dir, settings.sample_path, synthetic_only),
+        places=Places(settings.data_dir, settings.downloads_dir, settings.sample_path, synthetic_only, log),
         splits_dir=settings.stream_path.parent,
     )
+
+
+def _open_log(url: str, settings: TrainingSettings) -> PredictionLog:
+    connections = read_settings(ConnectionSettings)
+    return open_prediction_log(url, settings.case, connections, timeout_s=_LOG_TIMEOUT_S, place="--from-log")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from event_backbone.case import Case, DataFile
-from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
+from event_backbone.errors import Fault, RejectedError, SettingsError, TryAgainLaterError
+from event_backbone.events import encode_json
+from event_backbone.ports import PredictionLog
+from event_backbone.validation import RecordDecoder
 from training.parsing import parse_file
 from training.rows import LabelledRows
 from training.synthetic import load_sample
@@ -19,13 +25,15 @@ Fetch = Callable[[str], bytes]
 
 #: The sample stands for a fixed data set: the seed of training does not change what is drawn from it.
 SAMPLE_SEED = 1994
+_LOG_PAGE = 1000
+_TEST_SHARE_OF_A_LOG = 0.2
 
 
 @dataclass(frozen=True)
 class Source:
     """Where rows came from. ``digests`` maps the files that were read to their sha256; ``sentence`` is for people."""
 
-    kind: Literal["folder", "download", "sample"]
+    kind: Literal["folder", "download", "sample", "log"]
     sentence: str
     digests: dict[str, str]
 
@@ -45,21 +53,25 @@ class Retrieved:
 
 @dataclass(frozen=True)
 class Places:
-    """Where data may be found. With ``data_dir`` nothing else is tried."""
+    """Where data may be found. With ``log`` or ``data_dir`` nothing else is tried."""
 
     data_dir: Path | None
     downloads_dir: Path
     sample_path: Path
     synthetic_only: bool = False
+    log: PredictionLog | None = None
 
 
 def retrieve(case: Case, places: Places, fetch: Fetch) -> Retrieved:
     """Get the case's rows.
 
     Raises:
-        SettingsError: a file is missing, has another sha256 than the case file says, or can't be parsed. A folder that
-            was asked for is never replaced by another source.
+        SettingsError: a file is missing, has another sha256 than the case file says, or can't be parsed; or a log has
+            too few labels. A folder or a log that was asked for is never replaced by another source.
+        TryAgainLaterError: the log is away.
     """
+    if places.log is not None:
+        return retrieve_from_log(case, places.log)
     if places.synthetic_only:
         return _from_sample(case, places.sample_path, "as asked for")
     try:
@@ -107,6 +119,56 @@ def _downloaded(file: DataFile, downloads_dir: Path, fetch: Fetch) -> bytes:
     downloads_dir.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(content)
     return content
+
+
+def retrieve_from_log(case: Case, log: PredictionLog) -> Retrieved:
+    """Predictions of a log that have a label and whose records this case file takes, oldest first.
+
+    Where the case has test files of its own, the newest fifth of the rows stands for them.
+    """
+    rows, read, digest = _labelled_rows(case, log)
+    needed, split = _rows_needed(case), case.data.split
+    if len(rows) < needed:
+        message = f"holds {len(rows):,} predictions with a label ({read:,} in all); this case needs {needed:,}"
+        raise SettingsError("the log of predictions", [Fault("--from-log", "too_few", message)])
+    source = Source("log", f"{len(rows):,} predictions with a label, of {read:,} in the log", {"log": digest})
+    train_rows = len(rows) if split.test_share is not None else round(len(rows) * (1 - _TEST_SHARE_OF_A_LOG))
+    order = np.arange(len(rows))
+    return Retrieved(source, train=rows.take(order[:train_rows]), test=rows.take(order[train_rows:]))
+
+
+def _rows_needed(case: Case) -> int:
+    """One for the stream beside those for fitting, reference and test."""
+    split = case.data.split
+    share = split.test_share if split.test_share is not None else _TEST_SHARE_OF_A_LOG
+    return math.ceil((split.fit_and_validation + split.reference + 2) / (1 - share))
+
+
+def _labelled_rows(case: Case, log: PredictionLog) -> tuple[LabelledRows, int, str]:
+    """The rows, how many predictions were read, and a digest of the rows."""
+    decoder, digest = RecordDecoder(case), hashlib.sha256()
+    records: list[Mapping[str, Any]] = []
+    labels: list[str | float] = []
+    read, after = 0, None
+    while page := log.predictions(after=after, limit=_LOG_PAGE):
+        read, after = read + len(page), page[-1].cursor
+        known = log.labels([one.prediction.record_id for one in page])
+        for prediction in (one.prediction for one in page):
+            label = known.get(prediction.record_id)
+            if label is None or not case.is_label(label.label) or not _is_valid(decoder, prediction.record):
+                continue
+            records.append(prediction.record)
+            labels.append(label.label)
+            digest.update(encode_json([prediction.record_id, prediction.content_hash, label.label]))
+    return LabelledRows(records, labels), read, digest.hexdigest()
+
+
+def _is_valid(decoder: RecordDecoder, record: Mapping[str, Any]) -> bool:
+    try:
+        decoder.convert(record)
+    except RejectedError:  # made under another case file
+        return False
+    return True
 
 
 def _from_sample(case: Case, sample_path: Path, reason: str) -> Retrieved:
