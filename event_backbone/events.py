@@ -7,6 +7,7 @@ An event is immutable and has an identity (:func:`event_id`) that every store us
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -151,9 +152,20 @@ def _order_of(label: Label) -> tuple[str, str]:
     return label.labelled_at, event_id(label)
 
 
+#: The second in which :func:`utc_now` was last asked, and its text.
+_second = (-1, "")
+
+
 def utc_now() -> str:
     """RFC 3339 in UTC with microseconds; these strings sort as their times do."""
-    return format_utc(datetime.now(UTC))
+    global _second  # noqa: PLW0603  # replaced in one step, so threads may share it
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    known, text = _second
+    if known != seconds:
+        # Most of the work is the same for a second, and this stands in the hot path.
+        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        _second = (seconds, text)
+    return f"{text}.{nanoseconds // 1000:06d}Z"
 
 
 def parse_utc(text: str) -> datetime:

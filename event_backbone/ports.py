@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from msgspec import Struct
+
 from event_backbone.events import Envelope, Label, ModelRef, Prediction
 
 
@@ -87,8 +89,8 @@ class PredictionLog(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+# One of each is made for every record: a Struct takes a fifth of the time of a frozen dataclass.
+class Message(Struct, frozen=True):
     """A message on its way to a topic."""
 
     topic: str
@@ -97,14 +99,12 @@ class Message:
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(Struct, frozen=True):
     topic: str
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A message as it came; ``timestamp_ms`` is the broker's or the producer's time since 1970."""
 
     partition: Partition
@@ -115,8 +115,7 @@ class Received:
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
+class Lag(Struct, frozen=True):
     """How far a reader is behind the end of a partition: messages, and the age of the oldest it has not got."""
 
     records: int
