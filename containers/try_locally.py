@@ -2,7 +2,8 @@
 
 A Debian made by debootstrap stands in for the Python image, and stand-ins of containers/local for Kafka (the real
 broker, from Maven), MongoDB (its protocol, without log-in), Prometheus and Alertmanager (Debian's). Grafana is left
-out. Everything else is as in docker-compose.yml: our images, users, file systems, networks, secrets, checks, order of start.
+out. Everything else is as in docker-compose.yml: images of ours, users, file systems, networks, secrets, health checks,
+order of start.
 
 It needs root, docker.io, docker-compose and debootstrap of Debian, Java and Maven, and the virtual environment::
 

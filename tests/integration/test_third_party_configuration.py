@@ -1,0 +1,110 @@
+"""Each configuration of somebody else's program passes that program's own checker."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from real_parts_cache import part_or_skip
+
+ROOT = Path(__file__).parents[2]
+RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
+RULE_TESTS = sorted((ROOT / "prometheus" / "tests").glob("*.yml"))
+GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+WEBHOOK = "https://alerts.example/hook?token=a&b=c"
+
+
+def _check(*command: str, **environment: str) -> str:
+    part_or_skip(command[0])
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_docker_compose_takes_the_stack() -> None:
+    resolved = yaml.safe_load(_check("docker-compose", "--file", "docker-compose.yml", "config"))
+    assert {"kafka", "mongo", "mlflow", "prediction", "sidecar", "worker", "monitoring"} <= set(resolved["services"])
+
+
+def test_docker_compose_takes_the_stack_with_stand_ins() -> None:
+    files = ("--file", "docker-compose.yml", "--file", "containers/local/compose.yml")
+    resolved = yaml.safe_load(_check("docker-compose", *files, "config"))
+    assert resolved["services"]["sidecar"]["environment"]["MONGO_USERNAME"] is None
+
+
+def test_promtool_takes_the_configuration_of_prometheus() -> None:
+    _check("promtool", "check", "config", "prometheus/prometheus.yml")
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
+def test_promtool_takes_the_rules(path: Path) -> None:
+    _check("promtool", "check", "rules", str(path))
+
+
+@pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.name)
+def test_rules_fire_when_they_should_and_not_before(path: Path) -> None:
+    _check("promtool", "test", "rules", str(path))
+
+
+def _rules(path: Path) -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
+def test_every_alert_has_a_test_and_a_page_that_says_what_to_do(path: Path) -> None:
+    tested = (ROOT / "prometheus" / "tests" / path.name).read_text()
+    for rule in _rules(path):
+        assert f"alertname: {rule['alert']}" in tested
+        page, _, anchor = rule["annotations"]["runbook"].partition("#")
+        headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+        assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
+def test_rules_name_metrics_that_there_are(path: Path) -> None:
+    known = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)) | {"up"}
+    for rule in _rules(path):
+        named = set(re.findall(r"\b(?:prediction|monitoring)_\w+|\bup\b", rule["expr"]))
+        assert named
+        assert named <= known
+
+
+@pytest.mark.parametrize("url", ["", WEBHOOK])
+def test_amtool_takes_what_alertmanager_is_started_with(url: str, tmp_path: Path) -> None:
+    """``echo`` in its place says which file it is given."""
+    part_or_skip("amtool")
+    (tmp_path / "alert_webhook_url").write_text(url)
+    places = {"CONFIG": "prometheus/alertmanager.yml", "SECRETS_DIR": str(tmp_path), "TMPDIR": str(tmp_path)}
+    told = _check("sh", "containers/alertmanager/start.sh", ALERTMANAGER="echo", **places).strip()
+    config = ROOT / told.removeprefix("--config.file=")
+    _check("amtool", "check-config", str(config))
+    read = yaml.safe_load(config.read_text())
+    [webhook] = next(receiver for receiver in read["receivers"] if receiver["name"] == "webhook")["webhook_configs"]
+    assert read["route"]["receiver"] == ("webhook" if url else "page")
+    assert webhook["url"] == (url or "http://webhook.invalid/")
+
+
+def test_grafana_finds_the_data_source_by_a_fixed_uid() -> None:
+    [path] = (ROOT / "grafana" / "provisioning" / "datasources").iterdir()
+    [source] = yaml.safe_load(path.read_text())["datasources"]
+    assert (source["uid"], source["type"], source["url"]) == ("prometheus", "prometheus", "http://prometheus:9090")
+
+
+def test_grafana_reads_dashboards_from_the_folder_that_is_mounted() -> None:
+    [path] = (ROOT / "grafana" / "provisioning" / "dashboards").iterdir()
+    [provider] = yaml.safe_load(path.read_text())["providers"]
+    grafana = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in grafana["volumes"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "containers").glob("*/start.sh")), ids=lambda path: path.parent.name)
+def test_start_scripts_are_scripts(path: Path) -> None:
+    _check("bash", "-n", str(path))
