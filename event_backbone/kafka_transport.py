@@ -67,6 +67,11 @@ class KafkaOutlet:
             self._give_up()
             raise
 
+    def look_up(self, topics: Sequence[str]) -> None:
+        """Connect and find the topics now, so that the first messages don't wait for it; errors as of `publish`."""
+        with translated(self._access):
+            self._meet_topics(self._open(), [Message(topic, None, None) for topic in topics])
+
     def _publish(self, messages: Sequence[Message]) -> list[tuple[int, str]]:
         producer = self._open()
         self._meet_topics(producer, messages)
@@ -80,17 +85,22 @@ class KafkaOutlet:
                 futures.append((index, _send(producer, message)))
         self._flush(producer, [future for _, future in futures])
         failed = [index for index, future in futures if future.failed() and _reason(future.exception)]
-        refused += self._publish_alone(producer, messages, failed)
+        refused += self._publish_alone(messages, failed)
         return sorted(refused)
 
-    def _publish_alone(
-        self, producer: KafkaProducer, messages: Sequence[Message], indices: Sequence[int]
-    ) -> Iterator[tuple[int, str]]:
-        """A broker that refuses a message refuses its whole batch: each is sent alone, and named if it fails again."""
+    def _publish_alone(self, messages: Sequence[Message], indices: Sequence[int]) -> Iterator[tuple[int, str]]:
+        """A broker that refuses a message refuses its whole batch: each is sent alone, and named if it fails again.
+
+        An idempotent producer that was refused something refuses everything after it, so it is replaced.
+        """
+        if indices:
+            self._give_up()
         for index in indices:
+            producer = self._open()
             future = _send(producer, messages[index])
             self._flush(producer, [future])
             if future.failed():
+                self._give_up()
                 yield index, _reason(future.exception)
 
     def _flush(self, producer: KafkaProducer, futures: Sequence[Any]) -> None:
