@@ -108,6 +108,7 @@ def _check_thread(
     housekeeping = Housekeeping(
         inbox,
         windows,
+        restored.reports,
         retention_s=settings.monitoring_retention_s,
         unmatched_after_s=settings.monitoring_unmatched_after_s,
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from monitoring_service.inbox import Inbox
+from monitoring_service.reports import ReportFolder
 from monitoring_service.windows import Windows
 
 log = structlog.get_logger()
@@ -27,6 +28,7 @@ class Housekeeping:
         self,
         inbox: Inbox,
         windows: Windows,
+        reports: ReportFolder,
         *,
         retention_s: float,
         unmatched_after_s: float,
@@ -34,6 +36,8 @@ class Housekeeping:
     ) -> None:
         self._inbox = inbox
         self._windows = windows
+        self._reports = reports
+        self._voided_until = 0
         self._retention_s = retention_s
         self._unmatched_after_s = unmatched_after_s
         self._clock = clock
@@ -53,6 +57,14 @@ class Housekeeping:
         )
         if now >= self._scrub_at and self._inbox.scrub_due:
             self._scrub(now)
+        self._void_reports()
+
+    def _void_reports(self) -> None:
+        """Once more what the intake did, in case that it could not."""
+        until_row = self._inbox.reports_void_until
+        if until_row != self._voided_until:
+            self._reports.void(until_row)
+            self._voided_until = until_row
 
     def _scrub(self, now: float) -> None:
         self._scrub_at = now + SCRUB_PAUSE_S  # also if it fails

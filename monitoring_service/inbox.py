@@ -6,6 +6,7 @@ gets its 200. Everything the service knows is rebuilt from here after a restart,
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 import time
@@ -183,8 +184,10 @@ class Inbox:
                 stored = batch.finish()
             self._totals = dict(stored.totals)
             if stored.erased:
-                # Until then the write-ahead log would still hold what was erased.
-                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                # Until then the write-ahead log would still hold what was erased. It is committed either way, and
+                # scrubbing does this again.
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return stored
 
     def note_unmatched(self, *, received_before: float, limit: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from event_backbone.case import Case
@@ -32,6 +33,8 @@ from monitoring_service.reports import ReportFolder
 from monitoring_service.windows import Windows
 
 ARRIVALS_SHOWN_S = 300
+log = structlog.get_logger()
+
 #: What the inbox can count, with room to add.
 LARGEST_INTEGER = 2**62
 
@@ -135,9 +138,15 @@ class Intake:
             self._windows.add(stored.rows, stored.rejected, stored.rows_counted)
             self._windows.remove(stored.erased)
             if stored.erased:
-                self._reports.void(self._inbox.reports_void_until)
+                self._void_reports()
         self._arrivals.count(len(stored.rows))
         return stored
+
+    def _void_reports(self) -> None:
+        try:
+            self._reports.void(self._inbox.reports_void_until)
+        except OSError as error:  # the events are kept; housekeeping tries again
+            log.error("reports_not_removed", reason=error.strerror)
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:

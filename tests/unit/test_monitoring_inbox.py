@@ -16,6 +16,7 @@ from event_backbone.events import Erasure, Event, FaultCount, ModelRef, Rejectio
 from monitoring_service.batch import Progress
 from monitoring_service.housekeeping import Housekeeping
 from monitoring_service.inbox import Inbox, InboxUnavailableError, KeptCheck, Totals
+from monitoring_service.reports import ReportFolder
 from monitoring_service.verdict import Episode
 from monitoring_service.windows import Windows
 
@@ -241,9 +242,10 @@ def test_scrubbing_is_due_after_an_erasure_until_it_is_done(opened: Callable[[],
     assert opened().totals == Totals(predictions=3, erasures=1)
 
 
-def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock) -> None:
+def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
     windows = Windows(made_case(), rows_counted=0, checked_row=0)
-    housekeeping = Housekeeping(inbox, windows, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
+    reports = ReportFolder(tmp_path / "reports", kept=2)
+    housekeeping = Housekeeping(inbox, windows, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
     due = []
     for number in range(15):
         store(inbox, *predictions(1, first=number), erasure(f"r{number}"))
@@ -251,6 +253,17 @@ def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock) -> None:
         due.append(inbox.scrub_due)
         clock.now += 1
     assert due == [False, *[True] * 9, False, *[True] * 4]
+
+
+def test_housekeeping_removes_reports_that_the_intake_could_not(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
+    reports = ReportFolder(tmp_path / "reports", kept=2)
+    windows = Windows(made_case(), rows_counted=0, checked_row=0)
+    housekeeping = Housekeeping(inbox, windows, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
+    store(inbox, *predictions(3))
+    reports.add(3, "<p>someone</p>")
+    store(inbox, erasure("r1"))
+    housekeeping.step()
+    assert reports.latest() is None
 
 
 def test_a_record_is_erased_once_whenever_that_is_said(inbox: Inbox) -> None:
