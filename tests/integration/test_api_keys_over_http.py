@@ -221,3 +221,30 @@ def test_monitoring_gives_figures_and_takes_events_only_with_a_key(tmp_path: Pat
         assert "monitoring_unauthorized_total 5.0" in metrics
     finally:
         process.stop()
+
+
+# The generator --------------------------------------------------------------------------------------------------------
+
+
+def test_the_generator_shows_the_key_that_stands_in_a_file(server: PredictionProcess, tmp_path: Path) -> None:
+    records = tmp_path / "records.jsonl"
+    records.write_bytes(b"".join(msgspec.json.encode({"record": made_record(seed)}) + b"\n" for seed in range(5)))
+    send = ["send", "--count", "5", "--rate", "max", "--label-share", "0", "--records", str(records)]
+
+    def exit_code(key: str) -> int:
+        (tmp_path / "api_key").write_text(f"{key}\n")
+        ended = subprocess.run(
+            [sys.executable, "-m", "stream_generator", *send, "--url", server.url],
+            env={**server.environment, "SECRETS_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert key not in ended.stdout + ended.stderr
+        return ended.returncode
+
+    answered = server.metric("prediction_answered_total")
+    assert exit_code("wrong") != 0
+    assert exit_code(KEY) == 0
+    assert server.metric("prediction_answered_total") == answered + 5
