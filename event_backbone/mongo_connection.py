@@ -38,6 +38,7 @@ _ABOUT_THE_SERVER = frozenset({
     358, 384, 9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
 })  # fmt: skip
 _INDEX_NOT_FOUND = 27
+_MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
@@ -83,24 +84,19 @@ class MongoConnection:
     def insert(self, collection: str, documents: Sequence[Document]) -> list[Unwritten]:
         """Write documents in no order; those that were not written, of which each has its reason."""
         from bson.errors import BSONError
-        from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
+        from pymongo.errors import BulkWriteError, PyMongoError
 
         if not documents:
             return []
-        unstorable = (BSONError, OverflowError, UnicodeError, RecursionError)
         try:
-            with self._translated(OperationFailure, *unstorable):
-                self._database[collection].insert_many(documents, ordered=False)
+            self._database[collection].insert_many(documents, ordered=False)
         except BulkWriteError as error:
             return self._unwritten(error.details)
-        except DocumentTooLarge:
-            return self._insert_apart(collection, documents, TOO_LARGE)
-        except unstorable:
-            return self._insert_apart(collection, documents, NOT_STORABLE)
-        except OperationFailure as error:
-            if error.code not in _ABOUT_A_DOCUMENT:
+        except (PyMongoError, BSONError, OSError, OverflowError, UnicodeError, RecursionError) as error:
+            reason = _about_a_document(error, documents)
+            if reason is None:
                 raise self._later(error) from None
-            return self._insert_apart(collection, documents, _WORDS[error.code])
+            return self._insert_apart(collection, documents, reason)
         return []
 
     def _insert_apart(self, collection: str, documents: Sequence[Document], reason: str) -> list[Unwritten]:
@@ -222,6 +218,31 @@ class MongoConnection:
         details = getattr(error, "details", None) or {}
         code = f" ({details['codeName']})" if "codeName" in details else ""
         return TryAgainLaterError(f"MongoDB at {self.hosts}: {type(error).__name__}{code}")
+
+
+def _about_a_document(error: Exception, documents: Sequence[Document]) -> str | None:
+    """Why one of these documents can never be stored, where that is what an error of them all means."""
+    from bson.errors import BSONError
+    from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure
+
+    if isinstance(error, DocumentTooLarge):
+        return TOO_LARGE
+    if isinstance(error, (BSONError, OverflowError, UnicodeError, RecursionError)):
+        return NOT_STORABLE
+    if isinstance(error, OperationFailure) and error.code in _ABOUT_A_DOCUMENT:
+        return _WORDS[error.code]
+    # A server may hang up on what is too large.
+    return TOO_LARGE if isinstance(error, AutoReconnect) and _one_is_too_large(documents) else None
+
+
+def _one_is_too_large(documents: Sequence[Document]) -> bool:
+    import bson
+    from bson.errors import BSONError
+
+    try:
+        return any(len(bson.encode(document)) > _MAX_DOCUMENT_BYTES for document in documents)
+    except (BSONError, OverflowError, UnicodeError, RecursionError):
+        return False  # found out when there is a connection
 
 
 def _word(code: int) -> str:
