@@ -101,7 +101,7 @@ def replay(
     A line of a JSONL file is {"record": {...}, "label"?, "record_id"?, "at"?, "labelled_at"?}. The source is only read.
     Records reach Kafka in their order. Over HTTP they are sent in their order, and several are in flight; two of the
     same id never are. Labels follow their records after --label-delay; from Kafka, where --since and --until mean the
-    times of the messages, they come when they came.
+    times of the messages, they keep their place among the records.
 
     A replay that ended early goes on with --resume: a few records may be sent twice, with the same ids.
 

@@ -60,8 +60,9 @@ Spans = dict[Partition, Span]
 class KafkaRecording:
     """``topics`` of a case; labels of a label topic are items of their own.
 
-    A prediction's time is its ``predicted_at``, any other message's is Kafka's; ``period`` is about Kafka's. A message
-    that holds no record, and an erasure, is left out. A cursor holds the place in every partition and where they end.
+    A prediction's time is its ``predicted_at``, any other message's is Kafka's; ``period`` is about Kafka's. A label
+    has its place in the order and no time of its own: its clock is not the predictions'. A message that holds no
+    record, and an erasure, is left out. A cursor holds the place in every partition and where they end.
     Memory: a page of messages and a consumer for each partition.
     """
 
@@ -80,7 +81,8 @@ class KafkaRecording:
         readers = [self._recorded(partition, span) for partition, span in spans.items() if span.next < span.end]
         for at, received, recorded in heapq.merge(*readers, key=lambda found: found[0]):
             spans[received.partition] = Span(received.offset + 1, spans[received.partition].end)
-            yield msgspec.structs.replace(recorded, cursor=_cursor(spans), at=recorded.at or _text(at))
+            when = None if recorded.record is None else recorded.at or _text(at)
+            yield msgspec.structs.replace(recorded, cursor=_cursor(spans), at=when)
 
     def close(self) -> None:
         for stream in self._streams:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from typing import Protocol
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import Label, event_id, utc_now
@@ -16,6 +18,12 @@ from stream_generator.targets import LabelOut, Sent, encode_json
 _UNKNOWN = Sent("broker", is_final=False)
 
 
+class Outlet(MessageOutlet, Protocol):
+    """One that can be told beforehand what it will be used for; it may raise as ``publish`` does."""
+
+    def look_up(self, topics: Sequence[str]) -> None: ...
+
+
 class KafkaTarget:
     """Acknowledged by all in-sync replicas when a method returns.
 
@@ -23,12 +31,16 @@ class KafkaTarget:
     to the case's own services, as any producer's are: labels are stored and joined, never published again.
     """
 
-    def __init__(self, outlet: MessageOutlet, topics: Topics, persistence: Persistence, most_at_once: int) -> None:
+    def __init__(self, outlet: Outlet, topics: Topics, persistence: Persistence, most_at_once: int) -> None:
         self.most_at_once = most_at_once
         self._outlet = outlet
         self._topics = topics
         self._persistence = persistence
         self._source = f"/stream-generator/{topics.case}".encode()
+
+    def open(self) -> None:
+        with contextlib.suppress(TryAgainLaterError):
+            self._outlet.look_up([self._topics.records])
 
     def send_records(self, items: Sequence[Outgoing]) -> list[Sent]:
         now = utc_now()

@@ -26,6 +26,10 @@ class Worker:
         self._labeller = labeller
         self._marks = marks
 
+    def open(self) -> None:
+        """Connect before the stream's time begins."""
+        self._target.open()
+
     def run(self, schedule: Schedule) -> None:
         """Until there are no more items or the run is stopped."""
         try:
@@ -70,6 +74,8 @@ class OpenLoop:
 
         Returns: seconds from the start to the last record's outcome; waiting for delayed labels is not sending.
         """
+        for worker in self._workers:
+            worker.open()
         started_at, schedule = self._clock.now(), Schedule(items, self._clock, self._marks)
         with ThreadPoolExecutor(len(self._workers) + 1, thread_name_prefix="send") as pool:
             labelling = pool.submit(self._labeller.run)

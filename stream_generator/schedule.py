@@ -32,7 +32,7 @@ class Schedule:
         self._items = iter(items)
         self._clock = clock
         self._marks = marks
-        self._started_at = clock.now()
+        self._started_at: float | None = None
         self._ahead: Outgoing | None = None
         self._turn = threading.Lock()
         self._in_flight: set[str] = set()
@@ -90,7 +90,11 @@ class Schedule:
     def _peek(self) -> Outgoing | None:
         if self._ahead is None:
             self._ahead = next(self._items, None)
+            if self._started_at is None:
+                # A source that is slow to open makes no record late.
+                self._started_at = self._clock.now()
         return self._ahead
 
     def _due_at(self, item: Outgoing) -> float:
-        return self._clock.now() if item.due_s is None else self._started_at + item.due_s
+        now = self._clock.now()
+        return now if item.due_s is None or self._started_at is None else self._started_at + item.due_s

@@ -41,10 +41,13 @@ class Target(Protocol):
 
     Both methods return an outcome for each item, in the order of the items, after at most the patience of the adapter;
     they raise nothing. The other side meets the items of a call in their order. ``most_at_once`` bounds the records of
-    a call. One caller at a time.
+    a call. :meth:`open` connects, so that the first item is not late; what fails there is met again when sending. One
+    caller at a time.
     """
 
     most_at_once: int
+
+    def open(self) -> None: ...
 
     def send_records(self, items: Sequence[Outgoing]) -> Sequence[Sent]: ...
 
@@ -73,6 +76,9 @@ class HttpTarget:
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
+
+    def open(self) -> None:
+        """A connection is made within a request's time."""
 
     def send_records(self, items: Sequence[Outgoing]) -> list[Sent]:
         return [self._send_record(item) for item in items]
