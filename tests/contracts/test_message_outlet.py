@@ -7,11 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from real_parts import KafkaBroker
 
 from event_backbone.errors import SettingsError, StopError, TryAgainLaterError
 from event_backbone.kafka_access import faults_in_kafka_url, kafka_access
-from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics, end_offsets
+from event_backbone.kafka_transport import (
+    KafkaAssignedStream,
+    KafkaOutlet,
+    TopicSpec,
+    create_topics,
+    end_offsets,
+    murmur2,
+)
 from event_backbone.memory_stream import MemoryBroker, MemoryOutlet
 from event_backbone.ports import Message, MessageOutlet, Partition, Received
 from event_backbone.settings import ConnectionSettings
@@ -313,6 +322,13 @@ def places_by_the_library() -> list[int]:
     from kafka.partitioner.default import murmur2
 
     return [(murmur2(b"k%d" % number) & 0x7FFFFFFF) % 3 for number in range(6)]
+
+
+@given(st.binary(max_size=300))
+def test_keys_are_hashed_as_the_library_does(key: bytes) -> None:
+    from kafka.partitioner.default import murmur2 as the_librarys
+
+    assert murmur2(key) == the_librarys(key)
 
 
 # Addresses ------------------------------------------------------------------------------------------------------------
