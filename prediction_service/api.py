@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import prometheus_client
 from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_swagger_ui import get_swaggerui_blueprint
@@ -22,6 +21,7 @@ from prediction_service.form import CaseForm, Field, FormKey
 from prediction_service.front import failed, retry_after_header, unavailable
 from prediction_service.journal import Journal
 from prediction_service.openapi import openapi_document
+from prediction_service.probes import add_probes, json_response
 from prediction_service.status import ReplicaStatus
 from prediction_service.stored import StoredPredictions
 
@@ -48,7 +48,7 @@ def build_api(
     app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes  # what is larger never comes here
     _add_predictions(app, handlers)
     _add_stored_predictions(app, case, journal, stored)
-    _add_probes(app, status, registry)
+    add_probes(app, status, registry)
     _add_pages(app, case, handlers, max_body_bytes, form_key or FormKey())
     _add_errors(app)
     return app
@@ -57,10 +57,6 @@ def build_api(
 def _render(reply: Reply) -> Response:
     code, body = reply
     return Response(body, code, content_type="application/json" if code < 300 else CONTENT_TYPE)
-
-
-def _json(document: Any, code: int = 200) -> Response:
-    return Response(json.encode(document), code, content_type="application/json")
 
 
 def _add_predictions(app: Flask, handlers: PredictionHandlers) -> None:
@@ -84,42 +80,23 @@ def _add_stored_predictions(app: Flask, case: Case, journal: Journal, stored: St
         found = stored.one(record_id)
         if found is None:
             return _render((404, problem(404, f"{stored.where} holds no prediction {record_id!r}.")))
-        return _json(found)
+        return json_response(found)
 
     @app.get("/predictions")
     def stored_predictions() -> ResponseReturnValue:
         page = stored.page(request.args.to_dict())
-        return _json({"predictions": page.predictions, "next": page.next})
+        return json_response({"predictions": page.predictions, "next": page.next})
 
     @app.delete("/predictions/<record_id>")
     def erase_prediction(record_id: str) -> ResponseReturnValue:
         _check_record_id(record_id)
-        return _json({"record_id": record_id, "rows_erased": journal.erase(record_id, case.name)})
+        return json_response({"record_id": record_id, "rows_erased": journal.erase(record_id, case.name)})
 
 
 def _check_record_id(record_id: str) -> None:
     fault = fault_in_record_id(record_id)
     if fault is not None:
         raise RejectedError([fault])
-
-
-def _add_probes(app: Flask, status: ReplicaStatus, registry: CollectorRegistry) -> None:
-    @app.get("/livez")
-    def live() -> ResponseReturnValue:
-        return _json({"live": True})
-
-    @app.get("/readyz")
-    def ready() -> ResponseReturnValue:
-        faults = status.faults()
-        return _json({"ready": not faults, "faults": faults}, 503 if faults else 200)
-
-    @app.get("/status")
-    def replica_status() -> ResponseReturnValue:
-        return _json(status.document())
-
-    @app.get("/metrics")
-    def exposition() -> ResponseReturnValue:
-        return Response(prometheus_client.generate_latest(registry), content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
 def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_bytes: int, form_key: FormKey) -> None:

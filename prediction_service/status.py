@@ -32,6 +32,10 @@ class ReplicaStatus:
         self._champion = champion
         self._draining = draining
 
+    def hangs(self) -> bool:
+        """Never: a probe that is answered proves that requests are."""
+        return False
+
     def faults(self) -> dict[str, str]:
         """Why this replica should get no requests, by what is wrong; a sink that is away is no reason."""
         checks = {

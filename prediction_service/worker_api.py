@@ -5,10 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import prometheus_client
-from flask import Flask, Response
-from flask.typing import ResponseReturnValue
-from msgspec import json
+from flask import Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -16,6 +13,7 @@ from event_backbone.case import Case
 from event_backbone.wsgi_server import Access, check_port_is_free
 from prediction_service.champion import ServingChampion
 from prediction_service.metrics import PredictingMetrics
+from prediction_service.probes import add_probes
 from prediction_service.worker import Worker
 
 #: A loop that has not come round for so long hangs: one turn waits for a few seconds at most.
@@ -51,28 +49,7 @@ class WorkerStatus:
 
 def build_worker_api(status: WorkerStatus, registry: CollectorRegistry) -> Flask:
     app = Flask("prediction_service.worker")
-
-    def reply(document: Any, code: int = 200) -> Response:
-        return Response(json.encode(document), code, content_type="application/json")
-
-    @app.get("/livez")
-    def live() -> ResponseReturnValue:
-        hangs = status.hangs()
-        return reply({"live": not hangs}, 503 if hangs else 200)
-
-    @app.get("/readyz")
-    def ready() -> ResponseReturnValue:
-        faults = status.faults()
-        return reply({"ready": not faults, "faults": faults}, 503 if faults else 200)
-
-    @app.get("/status")
-    def state() -> ResponseReturnValue:
-        return reply(status.document())
-
-    @app.get("/metrics")
-    def exposition() -> ResponseReturnValue:
-        return Response(prometheus_client.generate_latest(registry), content_type=prometheus_client.CONTENT_TYPE_LATEST)
-
+    add_probes(app, status, registry)
     return app
 
 
