@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,8 +21,6 @@ import requests
 from monitoring_process import free_port, poll_until
 from monitoring_world import made_class, made_record, made_score
 from real_parts import die_with_the_parent
-
-from prediction_service.journal import JournalReader
 
 #: Kind of process → what is started. ``worker-2`` is another process of the kind ``worker``.
 COMMANDS = {
@@ -211,8 +210,9 @@ def check_books(client: Client, replica: Replica) -> None:
     """Every answer ever given equals what is stored; stored once; counted once by monitoring."""
     sent = set(client.records)
     assert sent == set(client.answers), "some records were never answered"
-    with contextlib.closing(JournalReader(replica.journal_path)) as journal:
-        stored = [json.loads(body) for _, body in journal.predictions(after_seq=0, since="", limit=1_000_000)]
+    with contextlib.closing(sqlite3.connect(f"file:{replica.journal_path}?mode=ro", uri=True)) as journal:
+        query = "SELECT body FROM entries WHERE kind = 'prediction'"
+        stored = [json.loads(body) for (body,) in journal.execute(query)]
     by_id = {prediction["record_id"]: prediction for prediction in stored}
     assert len(by_id) == len(stored), "a prediction is stored twice"
     assert set(by_id) == sent, f"lost {sent - set(by_id)}, never sent {set(by_id) - sent}"
