@@ -200,6 +200,12 @@ def test_lines_are_replayed_in_order_with_their_ids_gaps_and_labels(stub: Predic
         ("send", ["--case", "lottery"], "there are: census"),
         ("replay", ["--from", "README.md", "--since", "yesterday"], "'yesterday'"),
         ("replay", [], "Missing option '--from'"),
+        ("replay", ["--from", "no-such.jsonl"], "no such file"),
+        ("replay", ["--from", "redis://there"], "is no path and none of sqlite://, mongodb://, kafka://"),
+        ("replay", ["--from", "kafka://a@b"], "must not hold a login"),
+        ("replay", ["--from", "kafka://b", "--new-ids"], "give --no-labels as well"),
+        ("replay", ["--from", "x", "--keep", "mongodb://b"], "--keep goes with --model"),
+        ("replay", ["--from", "x", "--model", "7", "--resume", "--to", "http://b"], "leave out --to and --resume"),
     ],
 )
 def test_wrong_usage_is_one_clear_line_and_code_2(command: str, options: list[str], said: str) -> None:
