@@ -14,12 +14,14 @@ API_VERSION = (4, 1)
 
 
 @contextlib.contextmanager
-def translated(access: KafkaAccess) -> Iterator[None]:
-    """The library's errors as ours. They are about the broker or the network: later, it may go."""
+def translated(access: KafkaAccess, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """The library's errors as ours, ``but`` as it is. They are about the broker or the network: later, it may go."""
     from kafka.errors import KafkaError
 
     try:
         yield
+    except but:
+        raise
     except (KafkaError, OSError) as error:
         # Only the error's name is told: its text may hold what was sent.
         raise TryAgainLaterError(f"{access.shown}: {type(error).__name__}") from None

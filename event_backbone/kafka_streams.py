@@ -43,10 +43,16 @@ class _KafkaStream:
         self._connected_at = time.monotonic()
         self._lag_clocks: dict[Any, _LagClock] = {}
         self._paused = False
+        self._suspect: tuple[Any, int] | None = None
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
-        with translated(self._access):
-            found = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_messages)
+        from kafka.errors import CorruptRecordError
+
+        try:
+            with translated(self._access, but=CorruptRecordError):
+                found = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_messages)
+        except CorruptRecordError:
+            return self._past_the_corrupt()
         if not found:
             self._raise_if_away()
             return []
@@ -59,6 +65,25 @@ class _KafkaStream:
             ]
             self._clock(place).got(batch[-1].timestamp)
         return messages
+
+    def _past_the_corrupt(self) -> Sequence[Received]:
+        """A message that the client can't take apart is fetched once more, then handed out empty.
+
+        Its readers find nothing in it and make it a dead letter with its place. Left alone, the client would never
+        come past it. What its producer sent with it, in one batch, shares its fate.
+        """
+        fetcher = self._consumer._fetcher
+        records, fetcher._next_partition_records = fetcher._next_partition_records, None
+        place = records.topic_partition
+        position = self._consumer._subscription.assignment[place].position.offset
+        offset = max(records.next_fetch_offset, position)  # a batch is always taken apart from its beginning
+        records.drain()
+        if self._suspect != (place, offset):
+            self._suspect = (place, offset)
+            self._consumer.seek(place, offset)
+            return []
+        self._consumer.seek(place, offset + 1)
+        return [Received(self._named(place), offset, int(time.time() * 1000), None, None)]
 
     def _named(self, place: Any) -> Partition:
         partition = self._partitions.get(place)

@@ -527,6 +527,27 @@ def test_a_topic_that_is_missing_is_try_again_later_until_it_is_there(kafka_side
     stream.close()
 
 
+class NoText(str):
+    """A header's name that is no UTF-8, as another producer may send it."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe"
+
+
+def test_a_message_that_can_not_be_taken_apart_comes_empty_and_holds_up_nothing(kafka_side: KafkaSide) -> None:
+    stream, poison = kafka_side.join(), Message(kafka_side.topic, b"poison", b"v", [(NoText("x"), b"y")])
+    kafka_side.publish(20)
+    outlet = KafkaOutlet(kafka_side.access)
+    outlet.publish([poison, Message(kafka_side.topic, b"poison", b"sent in the same batch")])
+    outlet.close()
+    kafka_side.publish(20, first=20)
+    found = read(stream, 42)
+    assert [(one.key, one.value) for one in found if one.key is None] == [(None, None)] * 2
+    assert len({(one.partition, one.offset) for one in found}) == len(found) == 42
+
+
 def test_offsets_can_be_found_by_time(kafka_side: KafkaSide) -> None:
     kafka_side.publish(30)
     now_ms = int(time.time() * 1000)
