@@ -6,7 +6,7 @@ The log comes first and what it holds is what is published, so that ``.predictio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from event_backbone.errors import Fault
 from event_backbone.events import Envelope, Label, Prediction
@@ -37,9 +37,15 @@ class Keeping:
             batch.dead_letters.append(self._maker.dead_letter(batch.origins[refusal.seq], "sink", [fault]))
 
     def _standing(self, envelopes: Sequence[Envelope], delivered: Delivered) -> list[Envelope]:
-        """What goes on: without the refused, and what the log holds instead of what came later."""
+        """What goes on: without the refused and the erased, and what the log holds instead of what came later."""
         refused = {refusal.seq for refusal in delivered.refused}
-        return [_as_held(one, delivered.held) for one in envelopes if one.seq not in refused]
+        going_on = [one for one in envelopes if one.seq not in refused and not _is_of(one, delivered.erased)]
+        return [_as_held(one, delivered.held) for one in going_on]
+
+
+def _is_of(envelope: Envelope, record_ids: Collection[str]) -> bool:
+    event = envelope.event
+    return isinstance(event, (Prediction, Label)) and event.record_id in record_ids
 
 
 def _as_held(envelope: Envelope, held: Mapping[str, Prediction]) -> Envelope:

@@ -45,13 +45,16 @@ class Outlet:
 
 
 class Log(MemorySink):
-    """A sink that says what it held already, as a database does."""
+    """A sink that says what it held already and what was erased, as a database does."""
+
+    erased: frozenset[str] = frozenset()
 
     def deliver(self, batch: Sequence[Envelope]) -> Delivered:
         known = {one.event.record_id: one.event for one in self.kept.values() if isinstance(one.event, Prediction)}
         delivered = super().deliver(batch)
         ids = {one.event.record_id for one in batch if isinstance(one.event, Prediction)}
-        return Delivered(delivered.refused, 0, {record_id: known[record_id] for record_id in ids & known.keys()})
+        held = {record_id: known[record_id] for record_id in ids & known.keys()}
+        return Delivered(delivered.refused, held=held, erased=self.erased)
 
 
 class World:
@@ -192,6 +195,14 @@ def test_what_a_sink_refuses_for_good_is_dead_lettered_and_not_published(world: 
     assert [one.record_id for one in world.published(TOPICS.predictions)] == ["r0", "r2"]
     (letter,) = world.dead_letters()
     assert (letter.reason, letter.offset, letter.value) == ("sink", 1, record(1).value)
+
+
+def test_a_record_whose_id_was_erased_is_neither_published_nor_a_dead_letter(world: World) -> None:
+    world.log.erased = frozenset({"r1"})
+    batch = world.work(record(0), record(1))
+    assert [one.record_id for one in world.published(TOPICS.predictions)] == ["r0"]
+    assert world.dead_letters() == []
+    assert batch.next_offsets == {RECORDS: 2}
 
 
 def test_a_prediction_too_large_to_publish_is_dead_lettered_with_its_record(world: World) -> None:
