@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ class RealPart:
                 stderr=subprocess.STDOUT,
                 preexec_fn=die_with_the_parent,  # noqa: PLW1509  # one system call, no lock
             )
-        poll_until(self._is_up, 90, f"{type(self).__name__} answers; see {self.folder / 'output.log'}")
+        poll_until(self._is_up, 120, f"{type(self).__name__} answers; see {self.folder / 'output.log'}")
 
     def _is_up(self) -> bool:
         if self.process.poll() is not None:
@@ -190,6 +191,24 @@ class MongoServer(RealPart):
     def command(self) -> Sequence[str]:
         source, data = PARTS_DIR / "MongoWireServer.java", self.folder / "data.mv"
         return (*JAVA, "-Xmx512m", "-cp", self._classpath, str(source), str(self.port), str(data))
+
+
+class MlflowServer(RealPart):
+    """Runs, registry and artifacts over HTTP; what it keeps lies in its folder."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def command(self) -> Sequence[str]:
+        stores = {"backend-store-uri": f"sqlite:///{self.folder / 'mlflow.db'}", "artifacts-destination": self.folder}
+        options = [f"--{name}={value}" for name, value in {**stores, "workers": 1, "port": self.port}.items()]
+        # Its queue of background jobs would be three more processes.
+        alone = ("env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true")
+        return (*alone, sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", *options)
+
+    def is_ready(self) -> bool:
+        return super().is_ready() and requests.get(f"{self.url}/health", timeout=5).ok
 
 
 class Proxy:

@@ -24,7 +24,7 @@ TOXICS: dict[str, dict[str, int]] = {
     "timeout": {"timeout": 700},
     "reset_peer": {"timeout": 300},
 }
-EACH_FOR_S = 10.0 if LONG else 3.0
+EACH_FOR_S = 10.0 if LONG else 2.0
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from replica import Replica
 from steady_client import SteadyClient, percentile_s
 
 RATE_PER_S = 300
-CALM_S, AWAY_S = (60, 180) if LONG else (8, 16)
+CALM_S, AWAY_S = (60, 180) if LONG else (6, 15)
 DRAINED_WITHIN_S = 60
 MEMORY_MAY_GROW_BYTES = 32 * 1024 * 1024
 #: Below it, a difference says more about the machine than about us.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,13 @@ import requests
 from full_stack import EVERYTHING, Urls, make_topics, settings_for
 from kept_books import check_kept
 from monitoring_process import poll_until
-from real_parts import KafkaBroker, MongoServer, remove_folder
-from replica import Client, Replica
-from serving_world import install_champion
+from monitoring_world import made_case
+from real_parts import KafkaBroker, MlflowServer, MongoServer, remove_folder
+from replica import Client, Replica, running_replica
+from serving_world import install_champion, servable_parts
+
+from event_backbone.bundle import CHAMPION_ALIAS, registered_name, write_bundle
+from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client
 
 READY_WITHIN_S = 5.0
 
@@ -75,3 +80,38 @@ def who_is_away(replica: Replica) -> dict[str, Any]:
     status = replica.status()
     sinks = {name: sink["fault"] for name, sink in status["sinks"].items()}
     return {**sinks, "registry": status["registry"]["fault"]}
+
+
+@pytest.fixture
+def mlflow(tmp_path: Path) -> Iterator[MlflowServer]:
+    part = MlflowServer(tmp_path / "mlflow")
+    yield part
+    remove_folder(part)
+
+
+@pytest.mark.timeout(240)
+def test_the_champion_of_a_registry_that_comes_later_is_fetched_and_serves(
+    mlflow: MlflowServer, tmp_path: Path
+) -> None:
+    install_champion(tmp_path / "state", tmp_path / "cases")
+    with running_replica(
+        tmp_path / "state", tmp_path / "cases", names=("serving", "sidecar"), MLFLOW_TRACKING_URI=mlflow.url
+    ) as replica:
+        poll_until(lambda: mlflow.url in (replica.status()["registry"]["fault"] or ""), 60, "/status names MLflow")
+        mlflow.start()
+        for _ in range(2):
+            version = release(mlflow.url, tmp_path / "bundle")
+        assert version == "2"
+        poll_until(lambda: replica.status()["model"]["version"] == version, 60, "the registry's champion serves")
+        assert replica.status()["registry"]["fault"] is None
+
+
+def release(tracking_uri: str, folder: Path) -> str:
+    """Register a bundle as the champion; its version."""
+    case = made_case()
+    sha256 = write_bundle(folder, case, servable_parts(case))
+    run_id = mlflow_client(tracking_uri).create_run("0").info.run_id
+    registry = MlflowRegistry(tracking_uri)
+    model = registry.register(folder, sha256, name=registered_name(case), alias=CHAMPION_ALIAS, run_id=run_id)
+    shutil.rmtree(folder)
+    return model.version
