@@ -32,7 +32,8 @@ def collection(mongo_url: str, kind: str, case: str = "shop") -> Iterator[Any]:
 
 def stored_predictions(mongo_url: str) -> dict[str, dict[str, Any]]:
     with collection(mongo_url, "predictions") as predictions:
-        return {document["_id"]: document for document in predictions.find()}
+        # The wire server does not bound an answer by its bytes, as MongoDB does.
+        return {document["_id"]: document for document in predictions.find(batch_size=1000)}
 
 
 class TopicReader:
