@@ -40,16 +40,16 @@ class Parts:
 def real_parts(folder: Path, kafka_url: str | None, mongo_url: str | None) -> Iterator[Parts]:
     """Start what is not given."""
     sys.path.insert(0, str(_TESTS))
-    from real_parts import KafkaBroker, MongoServer
+    from real_parts import OPTIMIZING_JAVA, KafkaBroker, MongoServer
 
     with ExitStack() as stack:
         if kafka_url is None:
-            broker = KafkaBroker(folder / "kafka")
+            broker = KafkaBroker(folder / "kafka", OPTIMIZING_JAVA)
             stack.callback(broker.stop)
             broker.start()
             kafka_url = broker.url
         if mongo_url is None:
-            server = MongoServer(folder / "mongo")
+            server = MongoServer(folder / "mongo", OPTIMIZING_JAVA)
             stack.callback(server.stop)
             server.start()
             mongo_url = server.url
