@@ -23,9 +23,9 @@ from real_parts_cache import PARTS_DIR, java_classpath, toxiproxy_binary
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 #: A small, quiet JVM that starts fast.
-JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 #: One that is slow at first and twice as fast later: for what is measured.
-OPTIMIZING_JAVA = ("java", "-XX:+UseParallelGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+OPTIMIZING_JAVA = ("java", "-XX:+UseParallelGC", "-Xmx2g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 STOP_TIMEOUT_S = 20
 
 
@@ -128,7 +128,7 @@ class KafkaBroker(RealPart):
         return self._java("kafka.Kafka", str(settings))
 
     def _java(self, *arguments: str) -> Sequence[str]:
-        return (*self._jvm, "-Xms128m", "-Xmx512m", "-cp", self._classpath, *arguments)
+        return (*self._jvm, "-Xms128m", "-cp", self._classpath, *arguments)
 
     def _format(self, settings: Path) -> None:
         cluster_id = uuid.uuid4().hex[:22]
@@ -194,7 +194,7 @@ class MongoServer(RealPart):
 
     def command(self) -> Sequence[str]:
         source, data = PARTS_DIR / "MongoWireServer.java", self.folder / "data.mv"
-        return (*self._java, "-Xmx512m", "-cp", self._classpath, str(source), str(self.port), str(data))
+        return (*self._java, "-cp", self._classpath, str(source), str(self.port), str(data))
 
 
 class MlflowServer(RealPart):
