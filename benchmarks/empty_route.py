@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, request
 
-from event_backbone.wsgi_server import serve
+from event_backbone.wsgi_server import Access, serve
 from prediction_service.settings import ServingSettings
 
 if TYPE_CHECKING:
@@ -29,10 +29,13 @@ class EmptyRoute:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._app(environ, start_response)
 
+    def count_unauthorized(self) -> None:
+        """Never asked: there are no keys."""
+
     def close(self) -> None:
         """Nothing is held."""
 
 
 if __name__ == "__main__":
     threads = ServingSettings().server_threads
-    serve(lambda _draining: EmptyRoute(), host="127.0.0.1", port=int(sys.argv[1]), threads=threads)
+    serve(lambda _draining: EmptyRoute(), host="127.0.0.1", port=int(sys.argv[1]), threads=threads, access=Access())

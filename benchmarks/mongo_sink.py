@@ -22,6 +22,7 @@ from typing import Any
 
 import click
 
+from benchmarks.parts import mongo_server
 from event_backbone.case import Case, find_case
 from event_backbone.events import ModelRef, Prediction, content_hash, utc_now
 from event_backbone.mongo_access import mongo_access
@@ -34,7 +35,6 @@ from prediction_service.relay_state import RelayState
 from training.synthetic import load_sample
 
 LEAST_RATIO = 0.5
-_TESTS = Path(__file__).parents[1] / "tests"
 
 
 def made_predictions(case: Case, count: int) -> list[Prediction]:
@@ -45,7 +45,7 @@ def made_predictions(case: Case, count: int) -> list[Prediction]:
             case=case.name,
             case_sha256=case.sha256,
             record=dict(record),
-            prediction=case.target.positive,
+            prediction=str(case.target.positive),
             score=0.75,
             model=ModelRef(f"streamgauge-{case.name}", "1"),
             bundle_sha256="b" * 64,
@@ -117,23 +117,6 @@ class Bench:
 
     def close(self) -> None:
         self._client.close()
-
-
-@contextmanager
-def mongo_server(folder: Path, url: str | None) -> Iterator[str]:
-    """The one that is given, or the one that the tests start."""
-    if url is not None:
-        yield url
-        return
-    sys.path.insert(0, str(_TESTS))
-    from real_parts import MongoServer
-
-    server = MongoServer(folder / "mongo")
-    try:
-        server.start()
-        yield server.url
-    finally:
-        server.stop()
 
 
 def shown(name: str, rates: Sequence[float]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -39,18 +40,37 @@ class Parts:
 @contextmanager
 def real_parts(folder: Path, kafka_url: str | None, mongo_url: str | None) -> Iterator[Parts]:
     """Start what is not given."""
-    sys.path.insert(0, str(_TESTS))
-    from real_parts import OPTIMIZING_JAVA, KafkaBroker, MongoServer
+    with kafka_broker(folder / "kafka", kafka_url) as kafka, mongo_server(folder / "mongo", mongo_url) as mongo:
+        yield Parts(kafka, mongo)
 
-    with ExitStack() as stack:
-        if kafka_url is None:
-            broker = KafkaBroker(folder / "kafka", OPTIMIZING_JAVA)
-            stack.callback(broker.stop)
-            broker.start()
-            kafka_url = broker.url
-        if mongo_url is None:
-            server = MongoServer(folder / "mongo", OPTIMIZING_JAVA)
-            stack.callback(server.stop)
-            server.start()
-            mongo_url = server.url
-        yield Parts(kafka_url, mongo_url)
+
+@contextmanager
+def kafka_broker(folder: Path, url: str | None) -> Iterator[str]:
+    """Its URL: the one that is given, or that of one the tests know how to start."""
+    if url is not None:
+        yield url
+        return
+    with _started("KafkaBroker", folder) as started:
+        yield started
+
+
+@contextmanager
+def mongo_server(folder: Path, url: str | None) -> Iterator[str]:
+    """The same for MongoDB."""
+    if url is not None:
+        yield url
+        return
+    with _started("MongoServer", folder) as started:
+        yield started
+
+
+@contextmanager
+def _started(kind: str, folder: Path) -> Iterator[str]:
+    sys.path.insert(0, str(_TESTS))
+    parts = importlib.import_module("real_parts")
+    part = getattr(parts, kind)(folder, parts.OPTIMIZING_JAVA)
+    try:
+        part.start()
+        yield part.url
+    finally:
+        part.stop()

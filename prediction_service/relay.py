@@ -38,9 +38,7 @@ class Relay:
         delivered = self._sink.deliver(batch)
         refused = delivered.refused
         erased = {row.event.record_id for row in rows if isinstance(row.event, Erasure)} | delivered.erased
-        self._state.advance(
-            self._sink.name, rows[-1].seq, _with_bodies(refused, rows), erased, delivered.conflicts
-        )
+        self._state.advance(self._sink.name, rows[-1].seq, _with_bodies(refused, rows), erased, delivered.conflicts)
         for refusal in refused:
             log.error("row_parked", sink=self._sink.name, seq=refusal.seq, reason=refusal.reason)
         if delivered.conflicts:

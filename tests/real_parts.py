@@ -23,7 +23,13 @@ from real_parts_cache import PARTS_DIR, java_classpath, toxiproxy_binary
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 #: A small, quiet JVM that starts fast.
-JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+JAVA = (
+    "java",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xmx512m",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+)
 #: One that is slow at first and twice as fast later: for what is measured.
 OPTIMIZING_JAVA = ("java", "-XX:+UseParallelGC", "-Xmx2g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 STOP_TIMEOUT_S = 20

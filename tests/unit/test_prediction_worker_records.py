@@ -89,7 +89,9 @@ def test_every_fault_is_named() -> None:
     }
 
 
-@given(st.dictionaries(st.sampled_from([*CASE.column_names, "case_sha256", "x"]), st.none() | st.integers() | st.text()))
+@given(
+    st.dictionaries(st.sampled_from([*CASE.column_names, "case_sha256", "x"]), st.none() | st.integers() | st.text())
+)
 def test_it_takes_what_the_http_door_takes_and_nothing_else(payload: dict[str, Any]) -> None:
     plain = {name: value for name, value in payload.items() if name != "case_sha256"}
     try:
