@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
@@ -107,6 +108,23 @@ def die_with_parent(parent_pid: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Respawns:
+    """Ends this process when workers die so often that the next one will, too."""
+
+    def __init__(self, *, most: int = 30, within_s: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._within_s = within_s
+        self._clock = clock
+        self._at: deque[float] = deque(maxlen=most)
+
+    def note(self) -> None:
+        """A worker is replaced. Raises :class:`SystemExit` when it is one too many."""
+        now = self._clock()
+        if len(self._at) == self._at.maxlen and now - self._at[0] < self._within_s:
+            log.critical("workers_keep_dying", respawns=len(self._at), within_s=self._within_s)
+            sys.exit(1)
+        self._at.append(now)
+
+
 def serve(
     build: Callable[[Draining], Application],
     *,
@@ -130,6 +148,7 @@ def serve(
     draining = multiprocessing.get_context("fork").Event()
     failed_to_build = multiprocessing.get_context("fork").Event()
     parent_pid = os.getpid()
+    respawns = Respawns()
 
     def load() -> WSGIApplication:
         die_with_parent(parent_pid)
@@ -154,7 +173,10 @@ def serve(
         def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
             if failed_to_build.is_set():
                 sys.exit(1)  # the next worker would fail in the same way
+            respawns.note()
             super()._respawn_workers(*args, **kwargs)
+            # granian gives up when a worker dies within seconds of its start, as one that is killed twice does.
+            self.respawned_wrks.clear()
 
     server = DrainingServer(
         "application",

@@ -145,3 +145,12 @@ def test_sigterm_lets_readiness_fall_first_and_loses_nothing(replica: Replica) -
     finally:
         client.finish()
     check_books(client, replica)
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_that_is_killed_again_and_again_is_replaced_each_time(replica: Replica) -> None:
+    for _ in range(4):
+        for name in ("serving", "monitoring"):
+            replica.kill_worker(name)
+        replica.wait_until_ready()
+    assert all(process.poll() is None for process in replica.processes.values())
