@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import subprocess
@@ -57,8 +56,7 @@ class Load:
 
 def stored_ids(journal: Path) -> set[str]:
     with closing(JournalReader(journal)) as reader:
-        rows = reader.predictions(after_seq=0, since="", limit=1_000_000)
-    return {json.loads(body)["record_id"] for _, body in rows}
+        return {logged.prediction.record_id for logged in reader.predictions(limit=1_000_000)}
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
