@@ -139,7 +139,8 @@ class MessageOutlet(Protocol):
 
 
 class RebalanceListener(Protocol):
-    """Told by :meth:`MessageStream.poll`, in its thread, that partitions come or go.
+    """Told that partitions come or go, while :meth:`MessageStream.poll` is called and never beside other calls of its
+    caller, though perhaps from another thread.
 
     :meth:`revoked` may still commit; after :meth:`lost` somebody else has them already, and what is in hand from them
     must not be committed.

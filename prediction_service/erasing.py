@@ -108,8 +108,6 @@ class ReplicaPlace:
 
     def _erase_one(self, record_id: str) -> int:
         response = self._delete(record_id)
-        if response.status_code == 404:
-            return 0
         if response.status_code == 401:
             raise StreamgaugeError("wants a good API key; give it as API_KEY")
         if response.status_code != 200:

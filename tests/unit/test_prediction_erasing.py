@@ -155,7 +155,8 @@ class Stub:
     [
         (200, {"record_id": "r1", "rows_erased": 2}, True, "2 rows removed"),
         (200, {"record_id": "r1", "rows_erased": 1}, True, "1 row removed"),
-        (404, {}, True, "0 rows removed"),
+        (200, {"record_id": "r1", "rows_erased": 0}, True, "0 rows removed"),
+        (404, {}, False, "answered 404"),  # no replica says that: something else listens there
         (401, {}, False, "wants a good API key; give it as API_KEY"),
         (503, {}, False, "answered 503"),
         (302, {}, False, "answered 302"),
