@@ -162,15 +162,43 @@ class DataSource(_Part):
     split: Split
 
 
+class DataLimits(_Part):
+    """From which share of rows on a column counts as broken; shares of rows, 0 to 1."""
+
+    missing_increase: float = Field(default=0.05, gt=0, le=1, description="missing values above the reference's share")
+    unseen: float = Field(default=0.02, gt=0, le=1, description="categories that are not expected")
+    out_of_range: float = Field(default=0.02, gt=0, le=1, description="numbers outside the expected range")
+    rejected: float = Field(default=0.05, gt=0, le=1, description="records refused for this column, of all that came")
+
+
+class QualityLimits(_Part):
+    """From where on predictions count as worse than on the reference, and the labels as late."""
+
+    loss: float = Field(
+        default=0.05, gt=0, lt=1, description="drop of accuracy, or growth of the mean error as a share of it"
+    )
+    gap: float = Field(default=0.05, gt=0, lt=1, description="estimated above realised, in the same unit as loss")
+    minimum_labelled_rows: int = Field(default=200, ge=30)
+    label_delay_s: float = Field(default=86_400, gt=0, description="the median label comes at most this late")
+
+
 class MonitoringSettings(_Part):
-    """The verdict's settings; rows and checks, never seconds, so that a slow stream is judged like a fast one."""
+    """The verdict's settings; rows and checks, never seconds, so that a slow stream is judged like a fast one.
+
+    ``window_s`` also leaves out rows that came longer ago than this before the window's newest.
+    """
 
     window_rows: int = Field(default=1000, ge=100, le=100_000)
+    window_s: float | None = Field(default=None, gt=0)
     minimum_rows: int = Field(default=200, ge=50)
     check_every_rows: int = Field(default=50, ge=1)
     consecutive_checks: int = Field(default=3, ge=1, le=100)
     significance: float = Field(default=0.001, gt=0, lt=1, description="family-wise, over all watched columns")
     minimum_effect: float = Field(default=0.05, gt=0, lt=1, description="share of rows that moved, 0 to 1")
+    detector_delta: float = Field(default=0.002, gt=0, lt=1, description="ADWIN's confidence, for each watched series")
+    data: DataLimits = DataLimits()
+    quality: QualityLimits = QualityLimits()
+    segments: list[Identifier] = Field(default=[], max_length=8, description="category columns to split quality by")
 
     @model_validator(mode="after")
     def _minimum_fits_window(self) -> Self:
@@ -241,6 +269,11 @@ def _faults_across(case: Case) -> list[Fault]:
         faults.append(Fault("target", "classes", "a binary case needs two different classes, positive and negative"))
     if not case.is_binary and classes != (None, None):
         faults.append(Fault("target", "classes", "positive and negative belong to binary cases"))
+    categories = {column.name for column in case.columns if column.is_category}
+    for index, name in enumerate(case.monitoring.segments):
+        if name not in categories:
+            message = f"{name!r} is no category column"
+            faults.append(Fault(f"monitoring.segments[{index}]", "segment", message))
     return faults + _faults_of_data(case, seen)
 
 

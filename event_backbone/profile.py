@@ -1,0 +1,95 @@
+"""The reference profile: what a window is compared with, counted once at training and part of the bundle.
+
+One sample a column in the form the tests need it (numbers in rising order, categories as counts), so that nobody sorts or
+counts the reference again, and nothing in it joins two values of one record.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from event_backbone.case import Case, Column
+
+PROFILE_FILE = "reference_profile.json"
+
+
+class NumberProfile(Struct, frozen=True, tag="numbers"):
+    """The finite values in rising order, and how many rows had none."""
+
+    rising: list[float]
+    missing: int
+
+    @property
+    def rows(self) -> int:
+        return len(self.rising) + self.missing
+
+
+class CategoryProfile(Struct, frozen=True, tag="categories"):
+    """Rows by category, and how many rows had none."""
+
+    counts: dict[str, int]
+    missing: int
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts.values()) + self.missing
+
+
+class Expectation(Struct, frozen=True):
+    """What can be expected of a prediction, as a function of its score: values at rising ``scores``, linear between.
+
+    ``values`` is the share of positives (``binary``: calibration), or the mean absolute and mean squared error
+    (``regression``: ``values`` and ``squares``).
+    """
+
+    scores: list[float]
+    values: list[float]
+    squares: list[float] = []
+
+
+class Profile(Struct, frozen=True):
+    """The reference of one model version.
+
+    ``predictions`` and ``labels`` are categories in a binary case and numbers otherwise. ``performance`` holds the figures
+    on the reference's own rows, ``expectation`` what estimates are made from. The last three are empty where no labels
+    are known, as in an accepted window.
+    """
+
+    rows: int
+    columns: dict[str, NumberProfile | CategoryProfile]
+    scores: NumberProfile
+    predictions: NumberProfile | CategoryProfile
+    labels: NumberProfile | CategoryProfile | None = None
+    performance: dict[str, float] = {}
+    expectation: Expectation | None = None
+
+
+def number_profile(values: Sequence[Any]) -> NumberProfile:
+    """``None``, NaN and infinities count as missing."""
+    present = sorted(float(value) for value in values if value is not None and math.isfinite(value))
+    return NumberProfile(present, len(values) - len(present))
+
+
+def category_profile(values: Sequence[Any]) -> CategoryProfile:
+    counts = Counter(value for value in values if value is not None)
+    return CategoryProfile(dict(sorted(counts.items())), len(values) - counts.total())
+
+
+def column_profiles(case: Case, columns: Mapping[str, Sequence[Any]]) -> dict[str, NumberProfile | CategoryProfile]:
+    """Profiles of the case's columns; ``columns`` holds one list of values each."""
+    return {column.name: _profile_of(column, columns[column.name]) for column in case.columns}
+
+
+def _profile_of(column: Column, values: Sequence[Any]) -> NumberProfile | CategoryProfile:
+    return category_profile(values) if column.is_category else number_profile(values)
+
+
+encode_profile = msgspec.json.Encoder().encode
+#: Raises :class:`msgspec.DecodeError` when the bytes are no profile.
+decode_profile = msgspec.json.Decoder(Profile).decode
