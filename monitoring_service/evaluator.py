@@ -26,6 +26,7 @@ from monitoring_service.messages import (
     Evaluate,
     Evaluated,
     Failed,
+    Figure,
     Labelled,
     MakeReport,
     MeasureQuality,
@@ -124,7 +125,9 @@ class Evaluator:
 
     def _quality(self, labelled: Labelled) -> Quality:
         figures = performance(self._case, labelled.scores, labelled.predictions, labelled.labels)
-        return Quality(figures, len(labelled.labels))
+        return Quality(
+            labelled_rows=len(labelled.labels), figures={name: Figure(value) for name, value in figures.items()}
+        )
 
     def _make_report(self, request: MakeReport) -> ReportState | Failed:
         lookup = self._references.find(request.window.bundle_sha256)

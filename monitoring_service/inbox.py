@@ -106,6 +106,8 @@ WHERE number > ? AND received_at >= ? GROUP BY second ORDER BY second
 """
 #: At 500 records a second these are a quarter of an hour.
 _MOST_ARRIVALS = 450_000
+#: Documents stand apart from what the inbox itself keeps.
+_DOCUMENT = "document:"
 _FORGET_CHECKS = "DELETE FROM checks WHERE row <= (SELECT row FROM checks ORDER BY row DESC LIMIT 1 OFFSET ?)"
 
 
@@ -306,8 +308,20 @@ class Inbox:
 
     def standing(self) -> bytes | None:
         """What :meth:`keep_check` was last given."""
+        return self._kept("standing")
+
+    def keep_document(self, name: str, body: bytes) -> None:
+        """Keep a small document (kilobytes) under this name, in place of the one before."""
+        with self._exclusive() as db, _transaction(db):
+            db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (_DOCUMENT + name, body))
+
+    def document(self, name: str) -> bytes | None:
+        """What :meth:`keep_document` was last given for this name."""
+        return self._kept(_DOCUMENT + name)
+
+    def _kept(self, name: str) -> bytes | None:
         with self._exclusive() as db:
-            found = db.execute("SELECT body FROM kept WHERE name = 'standing'").fetchone()
+            found = db.execute("SELECT body FROM kept WHERE name = ?", (name,)).fetchone()
         return found[0] if found else None
 
     def points(self) -> list[bytes]:

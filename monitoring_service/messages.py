@@ -124,11 +124,42 @@ class ReportState(Struct, frozen=True, tag=True):
     failed: int = 0
 
 
-class Quality(Struct, frozen=True, tag=True):
-    """Quality figures by name, without those that are not defined, and the rows they were computed from."""
+class Figure(Struct, frozen=True):
+    """A figure and its 95 % interval; no interval where none can be told."""
 
-    performance: dict[str, float]
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class SegmentQuality(Struct, frozen=True):
+    """Realised figures of the rows with one value in a segment's column."""
+
+    column: str
+    value: str
     labelled_rows: int
+    figures: dict[str, Figure]
+
+
+class Quality(Struct, frozen=True, tag=True):
+    """How good the predictions of one model version are. A figure that is not defined, or has too few rows, is left out.
+
+    ``figures`` are realised, over the ``labelled_rows`` newest labelled rows; ``estimated`` needs no label and is about the
+    ``rows`` of this version in the window; ``reference`` is what the bundle's own reference rows gave. ``gap`` is by how
+    much the realised headline figure is worse than what was estimated for the same labelled rows (in the unit of the
+    limits of a case file), ``target`` how their labels differ from the reference's. ``labelled_share`` is the share of
+    the window's rows whose label is known.
+    """
+
+    rows: int = 0
+    labelled_rows: int = 0
+    labelled_share: float | None = None
+    figures: dict[str, Figure] = {}
+    estimated: dict[str, Figure] = {}
+    gap: dict[str, Figure] = {}
+    reference: dict[str, float] = {}
+    segments: list[SegmentQuality] = []
+    target: ColumnMeasure | None = None
 
 
 class Evaluated(Struct, frozen=True, tag=True):

@@ -193,13 +193,13 @@ class MonitoringMetrics:
             (self.prediction_score, prediction.measure.score),
             (self.prediction_effect, prediction.measure.effect),
             (self.prediction_p_value, prediction.adjusted_p),
-            (self.labelled_rows, evaluation.labelled_rows),
+            (self.labelled_rows, evaluation.quality.labelled_rows),
         ):
             gauge.clear()
             _show(gauge, value, version)
         self.performance.clear()
-        for figure, value in evaluation.performance.items():
-            self.performance.labels(figure, version).set(value)
+        for name, figure in evaluation.quality.figures.items():
+            self.performance.labels(name, version).set(figure.value)
 
     def _show_column(self, judged: Judged) -> None:
         measure: ColumnMeasure = judged.measure

@@ -16,7 +16,7 @@ from monitoring_service.verdict import Episode, Judged, Moment, Rule, Streak, ad
 
 
 class Evaluation(Struct, frozen=True):
-    """The newest check that was answered. ``labelled_rows`` is what ``performance`` was computed from."""
+    """The newest check that was answered; ``quality`` is restated as labels come."""
 
     row: int
     at: str
@@ -31,8 +31,7 @@ class Evaluation(Struct, frozen=True):
     columns: list[Judged]
     prediction: Judged
     mix: Mix
-    performance: dict[str, float]
-    labelled_rows: int
+    quality: Quality = Quality()
 
 
 class Failure(Struct, frozen=True):
@@ -89,8 +88,7 @@ def after_evaluation(case: Case, before: Standing, examined: Examined, evaluated
         columns=_judged_columns(case, before, evaluated, moment),
         prediction=_judged_prediction(case, before, evaluated, examined.model, moment),
         mix=evaluated.mix,
-        performance=evaluated.quality.performance,
-        labelled_rows=evaluated.quality.labelled_rows,
+        quality=evaluated.quality,
     )
     missing_since = None if evaluated.reference == "ok" else before.reference_missing_since or moment.at
     standing = Standing(moment.row, evaluation, None, missing_since)
@@ -145,8 +143,7 @@ def with_quality(before: Standing, quality: Quality) -> Standing:
     """The same check with the quality as it is known now: labels come late, and restate what they belong to."""
     if before.evaluation is None:
         return before
-    performance, labelled_rows = quality.performance, quality.labelled_rows
-    return replace(before, evaluation=replace(before.evaluation, performance=performance, labelled_rows=labelled_rows))
+    return replace(before, evaluation=replace(before.evaluation, quality=quality))
 
 
 def _unjudged(judged: Judged, moment: Moment, rule: Rule) -> Judged:
@@ -193,6 +190,7 @@ class Point(Struct, frozen=True):
     performance: dict[str, float]
     labelled_rows: int
     version: str
+    estimated: dict[str, float] = {}
 
 
 def point_of(evaluation: Evaluation, received_at: float) -> Point:
@@ -207,8 +205,9 @@ def point_of(evaluation: Evaluation, received_at: float) -> Point:
         prediction_effect=evaluation.prediction.measure.effect,
         prediction_drifted=evaluation.prediction.streak.drifted,
         mix=evaluation.mix.window,
-        performance=evaluation.performance,
-        labelled_rows=evaluation.labelled_rows,
+        performance={name: figure.value for name, figure in evaluation.quality.figures.items()},
+        estimated={name: figure.value for name, figure in evaluation.quality.estimated.items()},
+        labelled_rows=evaluation.quality.labelled_rows,
         version=evaluation.model.version,
     )
 

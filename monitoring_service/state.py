@@ -143,9 +143,10 @@ def _episode(episode: Episode) -> dict[str, Any]:
 
 def _quality(evaluation: Evaluation | None) -> dict[str, Any] | None:
     """Figures over the newest labelled rows of the model version in use; ``None`` before the first label."""
-    if evaluation is None or not evaluation.labelled_rows:
+    if evaluation is None or not evaluation.quality.labelled_rows:
         return None
-    return {**evaluation.performance, "labelled_rows": evaluation.labelled_rows, "model": _model(evaluation.model)}
+    figures = {name: figure.value for name, figure in evaluation.quality.figures.items()}
+    return {**figures, "labelled_rows": evaluation.quality.labelled_rows, "model": _model(evaluation.model)}
 
 
 def _report(snapshot: Snapshot) -> dict[str, Any]:

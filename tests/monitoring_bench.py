@@ -67,7 +67,7 @@ class ObedientEvaluator:
         return Evaluated(row, "ok", None, measures, calm, Mix({}, {}), self.measure_quality(request))
 
     def measure_quality(self, request: Evaluate | MeasureQuality) -> Quality:
-        return Quality({}, len(request.labelled.labels))
+        return Quality(labelled_rows=len(request.labelled.labels))
 
     def make_report(self, request: MakeReport) -> ReportState:
         self.reported.append(request.window.row)

@@ -107,14 +107,16 @@ def test_labels_that_come_after_the_last_row_still_count(bench: Bench, tmp_path:
     bench.checks.step(bench.stopping, 0)
     evaluation = bench.board.standing.evaluation
     assert evaluation is not None
-    assert (evaluation.labelled_rows, evaluation.row) == (1, 50), "the second belongs to a row that is not checked yet"
+    assert (evaluation.quality.labelled_rows, evaluation.row) == (1, 50), (
+        "the second belongs to a row that is not checked yet"
+    )
     bench.close()
     again = Bench(tmp_path)
     assert again.board.standing == bench.board.standing
     again.inbox.store(enveloped([label("r2")]))
     again.checks.step(again.stopping, 0)
     assert again.board.standing.evaluation is not None
-    assert again.board.standing.evaluation.labelled_rows == 2
+    assert again.board.standing.evaluation.quality.labelled_rows == 2
     again.close()
 
 

@@ -57,7 +57,7 @@ def test_a_window_is_measured_against_the_reference_of_its_bundle(evaluator: Eva
     assert isinstance(answer, Evaluated)
     assert (answer.reference, answer.row, answer.quality.labelled_rows) == ("ok", 200, 50)
     assert [measure.state for measure in (*answer.columns, answer.prediction)] == ["ok"] * 4
-    assert answer.quality.performance.keys() == {"accuracy", "f1", "auc"}
+    assert answer.quality.figures.keys() == {"accuracy", "f1", "auc"}
     assert answer.mix.window["yes"] + answer.mix.window["no"] == pytest.approx(1)
     assert answer.mix.reference.keys() == {"yes", "no"}
 

@@ -363,3 +363,11 @@ def test_a_file_that_is_no_inbox_is_refused(tmp_path: Path) -> None:
     (tmp_path / "inbox.sqlite").write_bytes(b"something else entirely, and long enough" * 100)
     with pytest.raises(SettingsError, match="can't be used"):
         Inbox(tmp_path / "inbox.sqlite", made_case())
+
+
+def test_a_document_is_kept_apart_from_what_the_inbox_keeps_itself(opened: Callable[[], Inbox]) -> None:
+    inbox = opened()
+    inbox.keep_document("standing", b"first")
+    inbox.keep_document("standing", b"second")
+    assert (inbox.document("standing"), inbox.standing(), inbox.document("other")) == (b"second", None, None)
+    assert opened().document("standing") == b"second"

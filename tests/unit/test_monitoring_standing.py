@@ -8,7 +8,7 @@ from monitoring_world import made_case
 from msgspec.structs import replace
 
 from event_backbone.events import ModelRef
-from monitoring_service.messages import ColumnMeasure, Evaluated, Mix, Quality, ReferenceState
+from monitoring_service.messages import ColumnMeasure, Evaluated, Figure, Mix, Quality, ReferenceState
 from monitoring_service.standing import (
     Checked,
     Examined,
@@ -38,7 +38,7 @@ def evaluated(row: int, *, drifting: tuple[str, ...] = (), reference: ReferenceS
         columns=[measure(name) for name in CASE.column_names],
         prediction=measure("score"),
         mix=Mix({"yes": 0.25, "no": 0.75}, {}),
-        quality=Quality({"accuracy": 0.9}, 10),
+        quality=Quality(labelled_rows=10, figures={"accuracy": Figure(0.9)}),
     )
 
 
