@@ -1,7 +1,7 @@
 """The reference profile: what a window is compared with, counted once at training and part of the bundle.
 
-One sample a column in the form the tests need it (numbers in rising order, categories as counts), so that nobody sorts or
-counts the reference again, and nothing in it joins two values of one record.
+One sample a column in the form the tests need it (numbers in rising order, categories as counts), so that nobody sorts
+or counts the reference again, and nothing in it joins two values of one record.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Expectation(Struct, frozen=True):
 class Profile(Struct, frozen=True):
     """The reference of one model version.
 
-    ``predictions`` and ``labels`` are categories in a binary case and numbers otherwise. ``performance`` holds the figures
-    on the reference's own rows, ``expectation`` what estimates are made from. The last three are empty where no labels
-    are known, as in an accepted window.
+    ``predictions`` and ``labels`` are categories in a binary case and numbers otherwise. ``performance`` holds the
+    figures on the reference's own rows, ``expectation`` what estimates are made from. The last three are empty where
+    too few labels are known, as in many an accepted window.
     """
 
     rows: int
@@ -84,6 +84,11 @@ def category_profile(values: Sequence[Any]) -> CategoryProfile:
 def column_profiles(case: Case, columns: Mapping[str, Sequence[Any]]) -> dict[str, NumberProfile | CategoryProfile]:
     """Profiles of the case's columns; ``columns`` holds one list of values each."""
     return {column.name: _profile_of(column, columns[column.name]) for column in case.columns}
+
+
+def answer_profile(case: Case, values: Sequence[Any]) -> NumberProfile | CategoryProfile:
+    """Profile of predictions or labels."""
+    return category_profile(values) if case.is_binary else number_profile(values)
 
 
 def _profile_of(column: Column, values: Sequence[Any]) -> NumberProfile | CategoryProfile:

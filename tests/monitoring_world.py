@@ -16,6 +16,14 @@ from pyarrow import parquet
 from event_backbone.bundle import write_bundle
 from event_backbone.case import Case, case_from_dict
 from event_backbone.events import Envelope, Event, Label, ModelRef, Prediction, content_hash, encode_ndjson
+from event_backbone.profile import (
+    PROFILE_FILE,
+    Profile,
+    answer_profile,
+    column_profiles,
+    encode_profile,
+    number_profile,
+)
 
 MODEL = ModelRef("streamgauge-shop", "1")
 CATEGORIES = ["card", "cash", "transfer"]
@@ -92,12 +100,28 @@ def made_reference(rows: int = 1000, seed: int = 1) -> dict[str, list[Any]]:
     return columns
 
 
+def made_profile(case: Case, reference: Mapping[str, Sequence[Any]] | None = None) -> Profile:
+    """The profile of reference rows, without figures."""
+    columns = reference or made_reference()
+    return Profile(
+        rows=len(columns["score"]),
+        columns=column_profiles(case, columns),
+        scores=number_profile(columns["score"]),
+        predictions=answer_profile(case, columns["prediction"]),
+        labels=answer_profile(case, columns[case.target.name]),
+    )
+
+
 def install_bundle(bundles_dir: Path, case: Case, reference: Mapping[str, Sequence[Any]] | None = None) -> str:
     """Write a bundle that holds a reference and nothing else; return its sha256."""
     buffer = io.BytesIO()
     parquet.write_table(pa.table(dict(reference or made_reference())), buffer)
     temporary = bundles_dir / "new"
-    sha256 = write_bundle(temporary, case, {"reference.parquet": buffer.getvalue()})
+    parts = {
+        "reference.parquet": buffer.getvalue(),
+        PROFILE_FILE: encode_profile(made_profile(case, reference)),
+    }
+    sha256 = write_bundle(temporary, case, parts)
     if (bundles_dir / sha256).exists():
         shutil.rmtree(temporary)
     else:

@@ -9,14 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from event_backbone.case import Case, Column
+from event_backbone.case import Case
+from event_backbone.profile import (
+    PROFILE_FILE,
+    Profile,
+    answer_profile,
+    column_profiles,
+    encode_profile,
+    number_profile,
+)
 from training.conversion import onnx_scores
+from training.evaluation import evaluate
 from training.fitting import FittedModel
 from training.rows import Floats, LabelledRows
 
 GOLDEN_ROWS = 60
 UNSEEN_CATEGORY = "(unseen)"
-_QUANTILES = np.linspace(0, 1, 21)
+#: What monitoring measures too, by the same names.
+FIGURES = {"accuracy", "precision", "recall", "f1", "auc", "log_loss", "mae", "rmse", "r2"}
 
 
 def bundle_parts(
@@ -25,13 +35,14 @@ def bundle_parts(
     """Everything a bundle holds beside its case file; ``reports`` are further JSON files by name."""
     scores = onnx_scores(onnx, model.encoder.encode_rows(reference.records))
     predictions = decide(case, scores, model.threshold)
+    measured = evaluate(case, reference.targets(case), scores, model.threshold)
     return {
         "model.onnx": onnx,
         "model.ubj": bytes(model.booster.save_raw("ubj")),
         "encoder.json": model.encoder.to_json(),
         "decision.json": _json({} if model.threshold is None else {"threshold": model.threshold}),
         "reference.parquet": _parquet(case, reference, scores, predictions),
-        "reference_profile.json": _json(profile(case, reference, scores)),
+        PROFILE_FILE: encode_profile(reference_profile(case, reference, scores.tolist(), predictions, measured)),
         "golden.json": _json(_golden(case, model, onnx, reference, scores)),
         **{name: _json(report) for name, report in reports.items()},
     }
@@ -67,30 +78,22 @@ def _parquet(case: Case, rows: LabelledRows, scores: Floats, predictions: Sequen
     return written.getvalue()
 
 
-def profile(case: Case, rows: LabelledRows, scores: Floats) -> dict[str, Any]:
-    """What the reference looks like, in a few numbers a column: shares of categories, quantiles of numbers."""
-    columns = {column.name: _column_profile(column, [r[column.name] for r in rows.records]) for column in case.columns}
-    target = (
-        {"positive_share": float(rows.targets(case).mean())}
-        if case.is_binary
-        else {"quantiles": _quantiles(rows.targets(case))}
+def reference_profile(
+    case: Case,
+    rows: LabelledRows,
+    scores: Sequence[float],
+    predictions: Sequence[str | float],
+    performance: Mapping[str, float],
+) -> Profile:
+    """What monitoring compares windows with; nothing in it joins two values of one record."""
+    return Profile(
+        rows=len(rows),
+        columns=column_profiles(case, {name: [record[name] for record in rows.records] for name in case.column_names}),
+        scores=number_profile(scores),
+        predictions=answer_profile(case, predictions),
+        labels=answer_profile(case, rows.labels),
+        performance={name: value for name, value in performance.items() if name in FIGURES},
     )
-    return {"rows": len(rows), "columns": columns, "target": target, "score": {"quantiles": _quantiles(scores)}}
-
-
-def _column_profile(column: Column, values: Sequence[Any]) -> dict[str, Any]:
-    present = [value for value in values if value is not None]
-    missing_share = 1 - len(present) / len(values)
-    if not column.is_category:
-        return {"missing_share": missing_share, "quantiles": _quantiles(np.array(present, dtype=np.float64))}
-    names, counts = np.unique(np.array(present, dtype=object).astype(str), return_counts=True)
-    shares = sorted(zip((counts / len(values)).tolist(), names.tolist(), strict=True), reverse=True)
-    return {"missing_share": missing_share, "shares": {name: share for share, name in shares}}
-
-
-def _quantiles(values: Floats) -> list[float]:
-    """21 quantiles, from the smallest value to the largest."""
-    return [float(value) for value in np.quantile(values, _QUANTILES)] if len(values) else []
 
 
 def _golden(case: Case, model: FittedModel, onnx: bytes, rows: LabelledRows, scores: Floats) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from training_world import COLOURS, made_case, made_rows
 
+from event_backbone.profile import PROFILE_FILE, CategoryProfile, NumberProfile, decode_profile
 from event_backbone.validation import faults_in
 from training.artifacts import bundle_parts, decide
 from training.conversion import onnx_scores, to_onnx
@@ -76,15 +77,30 @@ def test_golden_rows_cover_the_range_of_scores(parts: dict[str, bytes]) -> None:
     assert max(golden["scores"][:60]) == max(scores)
 
 
-def test_the_profile_counts_missing_values_and_categories(parts: dict[str, bytes]) -> None:
-    profile = json.loads(parts["reference_profile.json"])
+def test_the_profile_holds_every_column_as_it_was(parts: dict[str, bytes]) -> None:
+    profile = decode_profile(parts[PROFILE_FILE])
     colours = [record["colour"] for record in REFERENCE.records]
-    assert profile["rows"] == 100
-    assert profile["columns"]["colour"]["missing_share"] == pytest.approx(colours.count(None) / 100)
-    assert profile["columns"]["colour"]["shares"]["red"] == pytest.approx(colours.count("red") / 100)
-    weights = [record["weight"] for record in REFERENCE.records]
-    assert profile["columns"]["weight"]["quantiles"][0] == min(weights)
-    assert profile["columns"]["weight"]["quantiles"][-1] == max(weights)
+    assert profile.rows == 100
+    assert profile.columns["colour"] == CategoryProfile(
+        {"green": colours.count("green"), "red": colours.count("red"), "yellow": colours.count("yellow")},
+        colours.count(None),
+    )
+    assert profile.columns["weight"] == NumberProfile(sorted(record["weight"] for record in REFERENCE.records), 0)
+    sugars = [record["sugar"] for record in REFERENCE.records if record["sugar"] is not None]
+    assert profile.columns["sugar"] == NumberProfile(sorted(sugars), 100 - len(sugars))
+
+
+def test_the_profile_holds_scores_predictions_labels_and_how_good_they_were(parts: dict[str, bytes]) -> None:
+    profile = decode_profile(parts[PROFILE_FILE])
+    rows = pq.read_table(io.BytesIO(parts["reference.parquet"])).to_pylist()
+    assert profile.scores == NumberProfile(sorted(row["score"] for row in rows), 0)
+    predicted = [row["prediction"] for row in rows]
+    assert profile.predictions == CategoryProfile({"no": predicted.count("no"), "yes": predicted.count("yes")}, 0)
+    labels = list(REFERENCE.labels)
+    assert profile.labels == CategoryProfile({"no": labels.count("no"), "yes": labels.count("yes")}, 0)
+    right = sum(row["prediction"] == row["ripe"] for row in rows)
+    assert profile.performance["accuracy"] == pytest.approx(right / 100)
+    assert {"precision", "recall", "f1", "auc", "log_loss"} <= profile.performance.keys()
 
 
 def test_the_decision_is_the_threshold(parts: dict[str, bytes], model: FittedModel) -> None:
