@@ -12,8 +12,8 @@ from pathlib import Path
 
 from event_backbone.kafka_access import kafka_access
 from event_backbone.kafka_admin import TopicSpec, create_topics
+from event_backbone.kafka_topics import Topics
 from event_backbone.kafka_transport import KafkaOutlet
-from event_backbone.kafka_wire import Topics
 from event_backbone.ports import Message
 from event_backbone.settings import ConnectionSettings
 

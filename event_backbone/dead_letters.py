@@ -11,17 +11,10 @@ from typing import Any
 
 import msgspec
 
-from event_backbone.errors import Fault, RejectedError
+from event_backbone.cloud_events import EVENT_TYPE, SPECVERSION, header, source_uri, text_header
+from event_backbone.errors import Fault, RejectedError, UnreadableMessageError
 from event_backbone.events import encode_json
-from event_backbone.kafka_topics import (
-    EVENT_TYPE,
-    SPECVERSION,
-    UnreadableMessageError,
-    header,
-    place_id,
-    source_uri,
-    text_header,
-)
+from event_backbone.kafka_topics import place_id
 from event_backbone.ports import Message, Received
 
 _ORIGIN_HEADER = "dl_header_"

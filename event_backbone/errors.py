@@ -41,6 +41,21 @@ class RejectedError(StreamgaugeError):
         super().__init__("; ".join(f"{fault.place}: {fault.message}" for fault in faults))
 
 
+#: Why a message can't be read; a closed set, fit for a metric label.
+UNREADABLE_REASONS = (
+    *("schema_version", "case", "json", "key", "type"),
+    *("prediction", "label", "rejections", "record_id", "erasure"),
+)
+
+
+class UnreadableMessageError(RejectedError):
+    """This message is none of ours and never will be: dead-letter it; ``reason`` is of :data:`UNREADABLE_REASONS`."""
+
+    def __init__(self, reason: str, faults: Sequence[Fault]) -> None:
+        self.reason = reason
+        super().__init__(faults)
+
+
 class TryAgainLaterError(StreamgaugeError):
     """Nothing is wrong with the event; the other side, or our own bounds, can't take it now."""
 

@@ -1,34 +1,10 @@
-"""What Kafka messages of this project have in common: topics, headers, and the error of those that can't be read."""
+"""Where things lie in Kafka: the topics of a case, and the place of a message in one."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
-from event_backbone.errors import Fault, RejectedError
 from event_backbone.ports import Partition, Received
-
-Headers = Sequence[tuple[str, bytes]]
-
-EVENT_TYPE = "io.streamgauge."
-#: Why a message can't be read; a closed set, fit for a metric label.
-UNREADABLE_REASONS = (
-    *("schema_version", "case", "json", "key", "type"),
-    *("prediction", "label", "rejections", "record_id", "erasure"),
-)
-
-SPECVERSION = ("ce_specversion", b"1.0")
-JSON_CONTENT = ("content-type", b"application/json")
-
-
-class UnreadableMessageError(RejectedError):
-    """This message is none of ours and never will be: dead-letter it; ``reason`` is of :data:`UNREADABLE_REASONS`."""
-
-    def __init__(self, reason: str, faults: Sequence[Fault]) -> None:
-        self.reason = reason
-        super().__init__(faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +47,6 @@ class Topics:
         return f"{self.namespace}.{name}-{self.case}" if self.namespace else f"{name}-{self.case}"
 
 
-def header(headers: Headers, name: str) -> bytes | None:
-    """The first header of this name."""
-    for found, value in headers:
-        if found == name:
-            return value
-    return None
-
-
-def text_header(headers: Headers, name: str) -> str | None:
-    """The same as text; what is no UTF-8 is shown as well as it can be."""
-    value = header(headers, name)
-    return None if value is None else value.decode(errors="replace")
-
-
-def is_ours(headers: Headers, case: str) -> bool:
-    """Whether one of this case's own services published the message."""
-    source = header(headers, "ce_source")
-    return source is not None and source.startswith(source_prefix(case))
-
-
 def place_source(partition: Partition) -> str:
     """An envelope's source where the place in Kafka is what counts; its ``seq`` is then the offset."""
     return f"kafka:{partition.topic}:{partition.number}"
@@ -99,14 +55,3 @@ def place_source(partition: Partition) -> str:
 def place_id(received: Received) -> str:
     """``<topic>-<partition>-<offset>``: the id of a record that came without one, and of a dead letter."""
     return f"{received.partition.topic}-{received.partition.number}-{received.offset}"
-
-
-@functools.lru_cache(maxsize=64)
-def source_prefix(case: str) -> bytes:
-    return f"/streamgauge/{case}/".encode()
-
-
-@functools.lru_cache(maxsize=1024)
-def source_uri(case: str, source: str) -> bytes:
-    """``ce_source`` of what came from ``source``; any text is a part of the path."""
-    return source_prefix(case) + quote(source, safe=":~").encode()

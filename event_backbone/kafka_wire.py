@@ -14,8 +14,8 @@ from urllib.parse import unquote
 import msgspec
 
 from event_backbone.case import Case
-from event_backbone.dead_letters import DeadLetter, dead_letter_in, dead_letter_of, replay_of, without_value
-from event_backbone.errors import Fault
+from event_backbone.cloud_events import EVENT_TYPE, JSON_CONTENT, SPECVERSION, header, is_ours, source_uri, text_header
+from event_backbone.errors import Fault, UnreadableMessageError
 from event_backbone.events import (
     SCHEMA_VERSION,
     Envelope,
@@ -29,42 +29,9 @@ from event_backbone.events import (
     format_utc,
     parse_utc,
 )
-from event_backbone.kafka_topics import (
-    EVENT_TYPE,
-    JSON_CONTENT,
-    SPECVERSION,
-    UNREADABLE_REASONS,
-    Topics,
-    UnreadableMessageError,
-    header,
-    is_ours,
-    place_id,
-    place_source,
-    source_uri,
-    text_header,
-)
+from event_backbone.kafka_topics import Topics, place_source
 from event_backbone.ports import Message, Received
 from event_backbone.validation import decode_lenient, fault_in_record_id
-
-__all__ = [
-    "UNREADABLE_REASONS",
-    "DeadLetter",
-    "Topics",
-    "UnreadableMessageError",
-    "dead_letter_in",
-    "dead_letter_of",
-    "envelope_of",
-    "event_of",
-    "header",
-    "is_ours",
-    "messages_of",
-    "place_id",
-    "place_source",
-    "replay_of",
-    "source_uri",
-    "text_header",
-    "without_value",
-]
 
 # Events into messages -------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from event_backbone.case import Case
 from event_backbone.dead_letters import dead_letter_of
-from event_backbone.errors import Fault
+from event_backbone.errors import Fault, UnreadableMessageError
 from event_backbone.events import Envelope, utc_now
-from event_backbone.kafka_topics import UnreadableMessageError, place_source
+from event_backbone.kafka_topics import place_source
 from event_backbone.kafka_wire import event_of
 from event_backbone.ports import Message, Partition, Received
 from monitoring_service.batch import Progress

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from event_backbone.api_keys import KeyCheck
 from event_backbone.bundle import BundleShelf, registered_name
 from event_backbone.case import Case
-from event_backbone.kafka_wire import Topics
+from event_backbone.kafka_topics import Topics
 from event_backbone.ports import MessageOutlet, ModelRegistry, Sink
 from event_backbone.prediction_logs import open_prediction_log
 from event_backbone.wsgi_server import Draining

@@ -10,10 +10,9 @@ from pathlib import Path
 import msgspec
 
 from event_backbone.dead_letters import DeadLetter, dead_letter_in, replay_of
-from event_backbone.errors import Fault, RejectedError
+from event_backbone.errors import Fault, RejectedError, UnreadableMessageError
 from event_backbone.events import Envelope, decode_event
 from event_backbone.kafka_access import KafkaAccess
-from event_backbone.kafka_wire import UnreadableMessageError
 from event_backbone.ports import Message, MessageOutlet, Received, Sink
 from prediction_service.parked_rows import parked_rows
 

@@ -13,7 +13,7 @@ import click
 from event_backbone.errors import Fault, RejectedError, SettingsError
 from event_backbone.events import encode_json, format_utc, parse_utc
 from event_backbone.kafka_access import KafkaAccess
-from event_backbone.kafka_wire import Topics
+from event_backbone.kafka_topics import Topics
 from event_backbone.ports import MessageOutlet, Received, Sink
 from event_backbone.settings import read_settings
 from prediction_service.dead_letters import Filter, Found, find, messages_until_now, replay, the_one

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from event_backbone.dead_letters import DeadLetter, dead_letter_of_row, row_id
+from event_backbone.dead_letters import DeadLetter, dead_letter_of_row, row_id, without_value
 from event_backbone.events import decode_event
-from event_backbone.kafka_wire import without_value
 from event_backbone.ports import MessageOutlet
 from prediction_service.slots import JOURNAL_FILE, RELAY_FILE, slots_with_a_journal
 

@@ -12,7 +12,8 @@ import msgspec
 from event_backbone.case import Case
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events import Envelope, Prediction, encode_ndjson, event_id
-from event_backbone.kafka_wire import Topics, messages_of
+from event_backbone.kafka_topics import Topics
+from event_backbone.kafka_wire import messages_of
 from event_backbone.ports import Delivered, MessageOutlet, Refusal, Sink
 from event_backbone.settings import ConnectionSettings
 

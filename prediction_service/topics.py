@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.kafka_access import KafkaAccess, kafka_access
 from event_backbone.kafka_admin import TopicSpec, create_topics, list_topics
-from event_backbone.kafka_wire import Topics
+from event_backbone.kafka_topics import Topics
 from prediction_service.settings import ReplicaSettings
 
 _DAY_MS = 86_400_000

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from event_backbone.kafka_admin import TopicSpec, list_topics
-from event_backbone.kafka_wire import Topics
+from event_backbone.kafka_topics import Topics
 from event_backbone.settings import read_settings
 from prediction_service.settings import ReplicaSettings
 from prediction_service.topics import Difference, create, differences, kafka_of_sinks, wanted_topics

@@ -10,17 +10,12 @@ from dataclasses import dataclass, field
 import uuid_utils
 
 from event_backbone.case import Case
-from event_backbone.errors import Fault, RejectedError, StopError
+from event_backbone.cloud_events import is_ours, text_header
+from event_backbone.dead_letters import dead_letter_of
+from event_backbone.errors import Fault, RejectedError, StopError, UnreadableMessageError
 from event_backbone.events import Envelope, Event, FaultCount, Rejections, utc_now
-from event_backbone.kafka_wire import (
-    Topics,
-    UnreadableMessageError,
-    dead_letter_of,
-    event_of,
-    is_ours,
-    place_id,
-    text_header,
-)
+from event_backbone.kafka_topics import Topics, place_id
+from event_backbone.kafka_wire import event_of
 from event_backbone.ports import Message, Partition, Received
 from event_backbone.validation import Record
 from prediction_service.metrics import WorkerMetrics

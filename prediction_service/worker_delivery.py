@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from event_backbone.dead_letters import without_value
 from event_backbone.errors import Fault
 from event_backbone.events import Envelope, Label, Prediction
-from event_backbone.kafka_wire import Topics, messages_of, without_value
+from event_backbone.kafka_topics import Topics
+from event_backbone.kafka_wire import messages_of
 from event_backbone.ports import Delivered, Message, MessageOutlet, Refusal, Sink
 from prediction_service.metrics import WorkerMetrics
 from prediction_service.worker_batches import BatchMaker, WorkBatch

@@ -8,9 +8,10 @@ from typing import Any, cast
 import msgspec
 
 from event_backbone.case import Case
+from event_backbone.cloud_events import header
 from event_backbone.errors import Fault, RejectedError
 from event_backbone.events import SCHEMA_VERSION
-from event_backbone.kafka_wire import header, place_id
+from event_backbone.kafka_topics import place_id
 from event_backbone.ports import Received
 from event_backbone.validation import Record, decode_lenient, fault_in_record_id, faults_in, record_type
 

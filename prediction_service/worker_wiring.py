@@ -9,7 +9,7 @@ from event_backbone.bundle import BundleShelf
 from event_backbone.case import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.kafka_access import kafka_access
-from event_backbone.kafka_wire import Topics
+from event_backbone.kafka_topics import Topics
 from event_backbone.wsgi_server import Access
 from prediction_service.champion import ServingChampion
 from prediction_service.metrics import WorkerMetrics
@@ -103,7 +103,7 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
     )
     upkeep = Upkeep(metrics)
     upkeep.every(0.5, "champion", champion.refresh)
-    app = build_worker_api(WorkerStatus(case, worker, champion), metrics.registry)
+    app = build_worker_api(case, WorkerStatus(case, worker, champion), metrics.registry)
     probes = serve_beside(app, metrics, Access.of(settings), host=settings.worker_host, port=settings.worker_port)
     return RunningWorker(worker, upkeep, probes)
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import msgspec
 
 from event_backbone.case import Case
-from event_backbone.errors import Fault, SettingsError
+from event_backbone.errors import Fault, SettingsError, UnreadableMessageError
 from event_backbone.events import Label, Prediction, format_utc
-from event_backbone.kafka_topics import UnreadableMessageError, place_id
+from event_backbone.kafka_topics import place_id
 from event_backbone.kafka_wire import event_of
 from event_backbone.ports import MessageStream, Partition, Received
 from stream_generator.recording import Period, Recorded, answered_of

@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Sequence
 from typing import Protocol
 
+from event_backbone.cloud_events import EVENT_TYPE, JSON_CONTENT, SPECVERSION
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import Label, event_id, utc_now
-from event_backbone.kafka_topics import EVENT_TYPE, JSON_CONTENT, SPECVERSION, Topics
+from event_backbone.kafka_topics import Topics
 from event_backbone.ports import Message, MessageOutlet
 from stream_generator.planning import Outgoing
 from stream_generator.sending import NoAnswerError, Persistence

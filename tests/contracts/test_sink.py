@@ -15,11 +15,13 @@ from monitoring_process import MonitoringProcess, free_port
 from monitoring_world import enveloped, label, made_case, prediction
 from real_parts import KafkaBroker, MongoServer
 
+from event_backbone.cloud_events import header
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import Envelope, Erasure, Event, FaultCount, Rejections, encode_json, event_id
 from event_backbone.kafka_access import kafka_access
+from event_backbone.kafka_topics import Topics
 from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics, end_offsets
-from event_backbone.kafka_wire import Topics, envelope_of, header
+from event_backbone.kafka_wire import envelope_of
 from event_backbone.memory_stream import MemoryBroker, MemoryOutlet
 from event_backbone.mongo_access import mongo_access
 from event_backbone.mongo_connection import MongoConnection

@@ -12,11 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 from prediction_world import prediction, write_case
 
+from event_backbone.cloud_events import header
+from event_backbone.dead_letters import dead_letter_of
 from event_backbone.errors import Fault
 from event_backbone.events import Event, encode_json
 from event_backbone.kafka_access import KafkaAccess, kafka_access
+from event_backbone.kafka_topics import Topics
 from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet, end_offsets
-from event_backbone.kafka_wire import Topics, dead_letter_of, header
 from event_backbone.ports import Message, Partition, Received, Refusal
 from event_backbone.settings import ConnectionSettings
 from prediction_service import __main__ as command

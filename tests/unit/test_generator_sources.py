@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from generator_world import FakeClock, toy_case
 
+from event_backbone.cloud_events import header, is_ours
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events import Envelope, Erasure, Event, Label, ModelRef, Prediction, format_utc
-from event_backbone.kafka_topics import Topics, header, is_ours
+from event_backbone.kafka_topics import Topics
 from event_backbone.kafka_wire import event_of, messages_of
 from event_backbone.memory_log import MemoryLog
 from event_backbone.memory_stream import MemoryBroker, MemoryOutlet

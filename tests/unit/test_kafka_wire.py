@@ -10,21 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monitoring_world import made_case, prediction
 
-from event_backbone.errors import Fault, RejectedError
+from event_backbone.cloud_events import header, is_ours
+from event_backbone.dead_letters import DeadLetter, dead_letter_in, dead_letter_of, replay_of, without_value
+from event_backbone.errors import Fault, RejectedError, UnreadableMessageError
 from event_backbone.events import Envelope, Erasure, Event, FaultCount, Label, ModelRef, Prediction, Rejections
-from event_backbone.kafka_wire import (
-    DeadLetter,
-    Topics,
-    UnreadableMessageError,
-    dead_letter_in,
-    dead_letter_of,
-    envelope_of,
-    header,
-    is_ours,
-    messages_of,
-    replay_of,
-    without_value,
-)
+from event_backbone.kafka_topics import Topics
+from event_backbone.kafka_wire import envelope_of, messages_of
 from event_backbone.ports import Message, Partition, Received
 
 CASE = made_case()

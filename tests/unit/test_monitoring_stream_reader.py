@@ -192,7 +192,7 @@ def test_an_unreadable_message_becomes_a_dead_letter_and_its_neighbours_are_kept
     assert again.bench.inbox.unreadable == {reason: 1}
     assert len(again.letters()) == 1, "its place was passed"
     text = again.bench.client.get("/metrics").get_data(as_text=True)
-    assert f'monitoring_dead_letters_total{{reason="{reason}"}} 1.0' in text
+    assert f'monitoring_dead_letters_total{{case="shop",reason="{reason}"}} 1.0' in text
     again.bench.close()
 
 
@@ -289,7 +289,7 @@ def test_a_broker_that_is_away_is_told_and_asked_again(reading: Reading, broker:
     assert state["stream"]["lags"] == {}
     assert {one["name"] for one in state["conditions"] if one["active"]} == {"stream_away"}
     text = reading.bench.client.get("/metrics").get_data(as_text=True)
-    assert "monitoring_read_errors_total 3.0" in text
+    assert 'monitoring_read_errors_total{case="shop"} 3.0' in text
     assert "monitoring_lag_records{" not in text
     broker.away = None
     again = reading.restart()
@@ -298,8 +298,8 @@ def test_a_broker_that_is_away_is_told_and_asked_again(reading: Reading, broker:
     assert state["stream"]["reachable"] is True
     assert state["stream"]["messages"] == {"predictions": 5, "labels": 0, "rejections": 0}
     text = again.bench.client.get("/metrics").get_data(as_text=True)
-    assert 'monitoring_lag_records{topic="predictions"} 0.0' in text
-    assert 'monitoring_lag_seconds{topic="labels"} 0.0' in text
+    assert 'monitoring_lag_records{case="shop",topic="predictions"} 0.0' in text
+    assert 'monitoring_lag_seconds{case="shop",topic="labels"} 0.0' in text
     again.bench.close()
 
 

@@ -12,7 +12,7 @@ from monitoring_process import poll_until
 from prediction_world import FakeScorer, made_case, made_record
 from prometheus_client import CollectorRegistry
 
-from event_backbone.kafka_wire import Topics
+from event_backbone.kafka_topics import Topics
 from event_backbone.memory_stream import MemoryBroker, MemoryOutlet, MemoryStream
 from event_backbone.ports import Message, Partition
 from prediction_service.metrics import WorkerMetrics

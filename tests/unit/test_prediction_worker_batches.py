@@ -10,9 +10,11 @@ import pytest
 from prediction_world import FakeScorer, made_case, made_class, made_record, made_score
 from prometheus_client import CollectorRegistry
 
+from event_backbone.dead_letters import dead_letter_in
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import Envelope, Label, Prediction, Rejections
-from event_backbone.kafka_wire import Topics, dead_letter_in, event_of
+from event_backbone.kafka_topics import Topics
+from event_backbone.kafka_wire import event_of
 from event_backbone.ports import Delivered, Message, Partition, Received
 from prediction_service.metrics import WorkerMetrics
 from prediction_service.predicting import NoModelError, Predictor
