@@ -16,6 +16,7 @@ import msgspec
 from event_backbone.case import Case
 from event_backbone.cloud_events import EVENT_TYPE, JSON_CONTENT, SPECVERSION, header, is_ours, source_uri, text_header
 from event_backbone.errors import Fault, UnreadableMessageError
+from event_backbone.event_check import check_event, is_time
 from event_backbone.events import (
     SCHEMA_VERSION,
     Envelope,
@@ -186,24 +187,24 @@ def _key(received: Received, in_body: str | None) -> str:
 def _prediction(received: Received, case: Case) -> Prediction:
     event: Prediction = _decode(received.value or b"", _prediction_decoder, "prediction")
     _key(received, event.record_id)
-    if not case.is_label(event.prediction) or not _is_time(event.predicted_at):
-        raise _unreadable("prediction", "prediction", "is no prediction of this case")
+    check_event(case, event)
     return event
 
 
 def _rejections(received: Received, case: Case) -> Rejections:
     event: Rejections = _decode(received.value or b"", _rejections_decoder, "rejections")
-    if min([event.records, *(fault.count for fault in event.faults)]) < 0:
-        raise _unreadable("rejections", "records", "is below 0", "range")
+    check_event(case, event)
     return event
 
 
 def _label(received: Received, case: Case) -> Label:
     value: _LabelValue = _decode(received.value or b"", _label_decoder, "label")
     record_id = _key(received, value.record_id)
-    if value.type != "label" or not case.is_label(value.label):
-        raise _unreadable("label", "label", "is no label of this case", "type")
-    return Label(record_id, case.name, value.label, _labelled_at(received, value.labelled_at))
+    if value.type != "label":
+        raise _unreadable("label", "type", "must be label")
+    label = Label(record_id, case.name, value.label, _labelled_at(received, value.labelled_at))
+    check_event(case, label)
+    return label
 
 
 def _labelled_at(received: Received, text: str | None) -> str:
@@ -216,14 +217,6 @@ def _labelled_at(received: Received, text: str | None) -> str:
         raise _unreadable("label", "labelled_at", "must be an RFC 3339 time with an offset", "format") from None
 
 
-def _is_time(text: str) -> bool:
-    try:
-        parse_utc(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _erasure(received: Received, case: Case) -> Erasure:
     """A tombstone says nothing of itself, so only one of ours is taken."""
     headers = received.headers
@@ -232,6 +225,6 @@ def _erasure(received: Received, case: Case) -> Erasure:
     if not is_ours(headers, case.name):
         raise _unreadable("case", "ce_source", f"must be one of {case.name}")
     erased_at = text_header(headers, "ce_time") or ""
-    if not _is_time(erased_at):
+    if not is_time(erased_at):
         raise _unreadable("erasure", "ce_time", "must be an RFC 3339 time with an offset", "format")
     return Erasure(_key(received, None), case.name, erased_at)

@@ -13,19 +13,9 @@ import structlog
 from msgspec import Struct
 
 from event_backbone.case import Case
-from event_backbone.errors import TryAgainLaterError
-from event_backbone.events import (
-    SCHEMA_VERSION,
-    Envelope,
-    Erasure,
-    Event,
-    Label,
-    Prediction,
-    Rejections,
-    decode_envelope,
-    parse_utc,
-)
-from event_backbone.validation import fault_in_record_id
+from event_backbone.errors import TryAgainLaterError, UnreadableMessageError
+from event_backbone.event_check import LARGEST_INTEGER, check_event
+from event_backbone.events import SCHEMA_VERSION, Envelope, decode_envelope
 from monitoring_service.batch import NO_PROGRESS, Progress, Stored
 from monitoring_service.inbox import Inbox
 from monitoring_service.metrics import MonitoringMetrics
@@ -34,9 +24,6 @@ from monitoring_service.windows import Windows
 
 ARRIVALS_SHOWN_S = 300
 log = structlog.get_logger()
-
-#: What the inbox can count, with room to add.
-LARGEST_INTEGER = 2**62
 
 
 class Refused(Struct, frozen=True):
@@ -173,45 +160,17 @@ class Intake:
             envelope = decode_envelope(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None, "malformed"
-        return envelope, reason_to_refuse(self._case, envelope)
+        return envelope, _reason_to_refuse(self._case, envelope)
 
 
-def reason_to_refuse(case: Case, envelope: Envelope) -> str | None:
+def _reason_to_refuse(case: Case, envelope: Envelope) -> str | None:
     """Why this event can never be taken, one of :data:`~monitoring_service.metrics.REFUSAL_REASONS`, or ``None``."""
     if envelope.schema_version != SCHEMA_VERSION:
         return "schema_version"
-    if envelope.event.case != case.name:
-        return "case"
     if not 0 <= envelope.seq <= LARGEST_INTEGER:
         return "malformed"
-    return _reason_in_event(case, envelope.event)
-
-
-def _reason_in_event(case: Case, event: Event) -> str | None:
-    match event:
-        case Prediction():
-            return _fault_in_id(event) or (None if _is_prediction(case, event) else "prediction")
-        case Label():
-            is_label = case.is_label(event.label) and _is_time(event.labelled_at)
-            return _fault_in_id(event) or (None if is_label else "label")
-        case Rejections():
-            counts = [event.records, *(fault.count for fault in event.faults)]
-            return None if all(0 <= count <= LARGEST_INTEGER for count in counts) else "rejections"
-        case Erasure():
-            return _fault_in_id(event)
-
-
-def _is_prediction(case: Case, event: Prediction) -> bool:
-    return case.is_label(event.prediction) and _is_time(event.predicted_at)
-
-
-def _fault_in_id(event: Prediction | Label | Erasure) -> str | None:
-    return None if fault_in_record_id(event.record_id) is None else "record_id"
-
-
-def _is_time(text: str) -> bool:
     try:
-        parse_utc(text)
-    except ValueError:
-        return False
-    return True
+        check_event(case, envelope.event)
+    except UnreadableMessageError as error:
+        return error.reason
+    return None

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from event_backbone.case import Case
 from event_backbone.dead_letters import dead_letter_of
-from event_backbone.errors import Fault, UnreadableMessageError
+from event_backbone.errors import UnreadableMessageError
 from event_backbone.events import Envelope, utc_now
 from event_backbone.kafka_topics import place_source
 from event_backbone.kafka_wire import event_of
 from event_backbone.ports import Message, Partition, Received
 from monitoring_service.batch import Progress
-from monitoring_service.intake import reason_to_refuse
 
 SERVICE = "monitoring"
 
@@ -73,11 +72,7 @@ class StreamDecoder:
         return StreamBatch(envelopes, Progress(positions, unreadable), letters, following, stop)
 
     def _envelope(self, message: Received) -> Envelope:
-        envelope = Envelope(place_source(message.partition), message.offset, event_of(message, self._case))
-        reason = reason_to_refuse(self._case, envelope)
-        if reason is not None:
-            raise UnreadableMessageError(reason, [Fault("(body)", "invalid", f"has a fault in its {reason}")])
-        return envelope
+        return Envelope(place_source(message.partition), message.offset, event_of(message, self._case))
 
     def _letter(self, message: Received, error: UnreadableMessageError) -> Message:
         return dead_letter_of(message, error.reason, error.faults, self._now(), SERVICE, self._dead_letters)
