@@ -28,7 +28,7 @@ from benchmarks.parts import Parts, real_parts
 from benchmarks.pinned_model import install_pinned_model, read_census
 from benchmarks.processes import free_port, running
 from event_backbone.case import Case, find_case
-from event_backbone.kafka_wire import Topics
+from event_backbone.kafka_topics import Topics
 from event_backbone.ports import Message
 
 LEAST_BOTH, LEAST_KAFKA, LEAST_POISONED_RATIO = 5000, 8000, 0.85
@@ -95,7 +95,7 @@ def _rate(looks: Sequence[tuple[float, float]]) -> float:
 
 def _answered(session: requests.Session, url: str) -> float:
     for line in session.get(f"{url}/metrics", timeout=5).text.splitlines():
-        if line.startswith("prediction_answered_total "):
+        if line.startswith("prediction_answered_total{"):
             return float(line.split()[1])
     return 0.0
 

@@ -266,7 +266,7 @@ def check_worker(docker: Docker) -> None:
 
     def missing() -> str | None:
         metrics = docker.compose("exec", "-T", "worker", "python", "-c", ask).splitlines()
-        answered = next(line for line in metrics if line.startswith("prediction_answered_total "))
+        answered = next(line for line in metrics if line.startswith("prediction_answered_total{"))
         return None if float(answered.split()[1]) >= 100 else answered
 
     poll_until("the worker predicted 100 records", missing, 60)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import prometheus_client
 from flask import Flask, Response, render_template, request, send_file
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
@@ -15,6 +14,7 @@ from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 from event_backbone.api_keys import KeyCheck
 from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
+from event_backbone.exposition import TEXT_FORMAT
 from event_backbone.key_guard import CHALLENGE, DETAIL, KEY_FIELD
 from event_backbone.problems import CONTENT_TYPE, problem
 from monitoring_service.intake import ARRIVALS_SHOWN_S, Intake
@@ -98,9 +98,8 @@ def _add_probes(app: Flask, parts: Parts) -> None:
         return _json({"ready": not faults, "faults": faults}, 503 if faults else 200)
 
     @app.get("/metrics")
-    def exposition() -> ResponseReturnValue:
-        text = parts.metrics.exposition(parts.lookout.look())
-        return Response(text, content_type=prometheus_client.CONTENT_TYPE_LATEST)
+    def metrics() -> ResponseReturnValue:
+        return Response(parts.metrics.exposition(parts.lookout.look()), content_type=TEXT_FORMAT)
 
 
 def _add_pages(app: Flask, parts: Parts) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-import prometheus_client
 from prometheus_client import CollectorRegistry
 
 from event_backbone.api_keys import KeyCheck
@@ -70,8 +69,6 @@ def build_application(
     keys: KeyCheck | None = None,
 ) -> MonitoringApplication:
     """Open the inbox, restore everything from it and start the threads; ``keys`` open forms."""
-    # Totals go on after a restart: a series that says when its counter began would be wrong.
-    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
     case = settings.load_case()
     metrics = MonitoringMetrics(case, CollectorRegistry())
     restored = restore(case, settings)

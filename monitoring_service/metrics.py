@@ -10,13 +10,13 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import prometheus_client
 from msgspec.structs import asdict
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from event_backbone.case import Case
+from event_backbone.errors import UNREADABLE_REASONS
 from event_backbone.events import parse_utc
-from event_backbone.kafka_topics import UNREADABLE_REASONS
+from event_backbone.exposition import exposition
 from monitoring_service.messages import ColumnMeasure
 from monitoring_service.stream_status import TOPIC_KINDS, StreamView
 
@@ -133,7 +133,7 @@ class MonitoringMetrics:
                 self._show_stream(snapshot.stream)
             self._show_window(snapshot)
             self._show_checks(snapshot)
-            return prometheus_client.generate_latest(self._registry)
+            return exposition(self._registry, self._case.name)
 
     def _show_intake(self, snapshot: Snapshot) -> None:
         for name, total in asdict(snapshot.totals).items():

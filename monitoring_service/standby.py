@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-import prometheus_client
 import structlog
 from flask import Flask, Response, jsonify, render_template
 from flask.typing import ResponseReturnValue
@@ -19,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from event_backbone.case import Case
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError
+from event_backbone.exposition import TEXT_FORMAT, exposition
 from event_backbone.problems import CONTENT_TYPE, problem
 from event_backbone.wsgi_server import Application
 from monitoring_service.instance_lock import InstanceLock
@@ -120,8 +120,8 @@ def build_standby(case: Case) -> Flask:
         return jsonify(ready=False, faults=["standby"]), 503
 
     @app.get("/metrics")
-    def exposition() -> ResponseReturnValue:
-        return Response(prometheus_client.generate_latest(registry), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+    def metrics() -> ResponseReturnValue:
+        return Response(exposition(registry, case.name), content_type=TEXT_FORMAT)
 
     @app.get("/")
     def page() -> ResponseReturnValue:

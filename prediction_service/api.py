@@ -48,7 +48,7 @@ def build_api(
     app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes  # what is larger never comes here
     _add_predictions(app, handlers)
     _add_stored_predictions(app, case, journal, stored)
-    add_probes(app, status, registry)
+    add_probes(app, status, registry, case.name)
     _add_pages(app, case, handlers, max_body_bytes, form_key or FormKey())
     _add_errors(app)
     return app

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import prometheus_client
 from flask import Flask, Response
 from flask.typing import ResponseReturnValue
 from msgspec import json
 from prometheus_client import CollectorRegistry
+
+from event_backbone.exposition import TEXT_FORMAT, exposition
 
 
 class ProcessStatus(Protocol):
@@ -31,7 +32,7 @@ def json_response(document: Any, code: int = 200) -> Response:
     return Response(json.encode(document), code, content_type="application/json")
 
 
-def add_probes(app: Flask, status: ProcessStatus, registry: CollectorRegistry) -> None:
+def add_probes(app: Flask, status: ProcessStatus, registry: CollectorRegistry, case_name: str) -> None:
     @app.get("/livez")
     def live() -> ResponseReturnValue:
         hangs = status.hangs()
@@ -47,5 +48,5 @@ def add_probes(app: Flask, status: ProcessStatus, registry: CollectorRegistry) -
         return json_response(status.document())
 
     @app.get("/metrics")
-    def exposition() -> ResponseReturnValue:
-        return Response(prometheus_client.generate_latest(registry), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+    def metrics() -> ResponseReturnValue:
+        return Response(exposition(registry, case_name), content_type=TEXT_FORMAT)

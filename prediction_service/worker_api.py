@@ -47,9 +47,9 @@ class WorkerStatus:
         return {**state, "model_fault": self._champion.fault, **self._worker.status()}
 
 
-def build_worker_api(status: WorkerStatus, registry: CollectorRegistry) -> Flask:
+def build_worker_api(case: Case, status: WorkerStatus, registry: CollectorRegistry) -> Flask:
     app = Flask("prediction_service.worker")
-    add_probes(app, status, registry)
+    add_probes(app, status, registry, case.name)
     return app
 
 

@@ -218,7 +218,7 @@ def test_monitoring_gives_figures_and_takes_events_only_with_a_key(tmp_path: Pat
         for path in ("/", "/livez", "/readyz", "/metrics", "/static/live.js"):
             assert requests.get(process.url + path, timeout=10).status_code in (200, 503)
         metrics = requests.get(f"{process.url}/metrics", timeout=10).text
-        assert "monitoring_unauthorized_total 5.0" in metrics
+        assert 'monitoring_unauthorized_total{case="shop"} 5.0' in metrics
     finally:
         process.stop()
 

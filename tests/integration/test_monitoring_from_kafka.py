@@ -18,9 +18,10 @@ from monitoring_stream import foreign, published
 from monitoring_world import START, label, prediction, predictions
 from real_parts import KafkaBroker
 
+from event_backbone.cloud_events import header
 from event_backbone.events import Erasure, Event, FaultCount, Rejections
 from event_backbone.kafka_access import KafkaAccess, kafka_access
-from event_backbone.kafka_topics import Topics, header
+from event_backbone.kafka_topics import Topics
 from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics
 from event_backbone.ports import Message, Received
 from event_backbone.settings import ConnectionSettings
@@ -191,7 +192,8 @@ def test_the_group_shows_how_far_monitoring_is(stream: Stream, monitoring: Monit
 
     poll_until(lambda: committed() == 30, 30)
     assert (
-        'monitoring_lag_records{topic="predictions"} 0.0' in requests.get(f"{monitoring.url}/metrics", timeout=5).text
+        'monitoring_lag_records{case="shop",topic="predictions"} 0.0'
+        in requests.get(f"{monitoring.url}/metrics", timeout=5).text
     )
 
 

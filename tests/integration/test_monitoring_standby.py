@@ -51,8 +51,8 @@ def test_the_second_process_stands_by(pair: tuple[MonitoringProcess, MonitoringP
     assert faults_of(second) == ["standby"]
     refused = second.post(body_of(predictions(1)))
     assert (refused.status_code, int(refused.headers["Retry-After"]) >= 1) == (503, True)
-    assert "monitoring_active 0.0" in requests.get(f"{second.url}/metrics", timeout=5).text
-    assert "monitoring_active 1.0" in requests.get(f"{first.url}/metrics", timeout=5).text
+    assert 'monitoring_active{case="shop"} 0.0' in requests.get(f"{second.url}/metrics", timeout=5).text
+    assert 'monitoring_active{case="shop"} 1.0' in requests.get(f"{first.url}/metrics", timeout=5).text
     page = requests.get(second.url, timeout=5)
     assert "stands by" in page.text
     assert requests.get(f"{second.url}/api/state", timeout=5).status_code == 503

@@ -51,9 +51,9 @@ def test_conflicts_and_lag_of_each_sink_are_said(service: ServingApplication, si
     assert (said["mongodb"]["conflicts"], said["monitoring"]["conflicts"]) == (3, 0)
     assert (said["mongodb"]["lag"], said["monitoring"]["lag"], said["monitoring"]["lag_s"]) == (1, 0, 0.0)
     exposed = metrics_of(service)
-    assert exposed['prediction_sink_conflicts_total{sink="mongodb"}'] == 3
-    assert exposed['prediction_sink_lag_seconds{sink="monitoring"}'] == 0
-    assert exposed['prediction_sink_lag_seconds{sink="mongodb"}'] >= 0
+    assert exposed['prediction_sink_conflicts_total{case="garden",sink="mongodb"}'] == 3
+    assert exposed['prediction_sink_lag_seconds{case="garden",sink="monitoring"}'] == 0
+    assert exposed['prediction_sink_lag_seconds{case="garden",sink="mongodb"}'] >= 0
 
 
 class Later(datetime):
