@@ -28,6 +28,8 @@ def set_up_logging(service: str, level: str) -> None:
         structlog.stdlib.ProcessorFormatter(processors=[_drop_stdlib_fields, renderer], foreign_pre_chain=shared)
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # A line for each attempt to reach what is away; whoever asked reports that itself.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 def _drop_stdlib_fields(

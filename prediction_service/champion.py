@@ -28,6 +28,7 @@ class ChampionFollower:
         self._name = registered_name
         self._refused: RegisteredBundle | None = None
         self._checked: RegisteredBundle | None = None
+        self._is_away = False
 
     def follow(self) -> None:
         """Look at the alias once."""
@@ -36,10 +37,18 @@ class ChampionFollower:
             if wanted is not None and wanted not in (self._refused, self._in_place()):
                 self._change_to(wanted)
         except TryAgainLaterError as error:
-            log.warning("registry_away", error=str(error))
-            self._shelf.note_registry_fault(str(error))
+            self._note(str(error))
         else:
-            self._shelf.note_registry_fault(None)
+            self._note(None)
+
+    def _note(self, fault: str | None) -> None:
+        """Every look into what ``/status`` shows, every change into the log: an outage is not a line a look."""
+        if fault is not None and not self._is_away:
+            log.warning("registry_away", error=fault)
+        elif fault is None and self._is_away:
+            log.info("registry_back")
+        self._is_away = fault is not None
+        self._shelf.note_registry_fault(fault)
 
     def _in_place(self) -> RegisteredBundle | None:
         """The current bundle, if this follower has checked it: a start fetches a damaged one anew."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
 from prediction_world import COLUMNS, MODEL, made_case, made_record, made_score, servable_parts, shelve
 from prometheus_client import CollectorRegistry
 
@@ -108,6 +109,19 @@ def test_a_champion_that_is_here_already_is_not_fetched_again(
     for _ in range(3):
         follower.follow()
     assert registry.fetched == ["1"]
+
+
+def test_an_outage_of_the_registry_is_one_line_at_its_beginning_and_one_at_its_end(
+    registry: Registry, follower: ChampionFollower
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        registry.away = True
+        for _ in range(3):
+            follower.follow()
+        registry.away = False
+        for _ in range(2):
+            follower.follow()
+    assert [line["event"] for line in logs] == ["registry_away", "registry_back"]
 
 
 def test_a_registry_that_is_away_leaves_the_last_champion_in_place(
