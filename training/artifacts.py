@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from event_backbone.case import Case
+from event_backbone.expectation import fit_expectation
 from event_backbone.profile import (
     PROFILE_FILE,
     Profile,
@@ -26,7 +27,7 @@ from training.rows import Floats, LabelledRows
 GOLDEN_ROWS = 60
 UNSEEN_CATEGORY = "(unseen)"
 #: What monitoring measures too, by the same names.
-FIGURES = {"accuracy", "precision", "recall", "f1", "auc", "log_loss", "mae", "rmse", "r2"}
+FIGURES = {"accuracy", "precision", "recall", "f1", "auc", "log_loss", "calibration_error", "mae", "rmse", "r2"}
 
 
 def bundle_parts(
@@ -42,7 +43,7 @@ def bundle_parts(
         "encoder.json": model.encoder.to_json(),
         "decision.json": _json({} if model.threshold is None else {"threshold": model.threshold}),
         "reference.parquet": _parquet(case, reference, scores, predictions),
-        PROFILE_FILE: encode_profile(reference_profile(case, reference, scores.tolist(), predictions, measured)),
+        PROFILE_FILE: encode_profile(reference_profile(case, reference, scores, predictions, measured)),
         "golden.json": _json(_golden(case, model, onnx, reference, scores)),
         **{name: _json(report) for name, report in reports.items()},
     }
@@ -81,7 +82,7 @@ def _parquet(case: Case, rows: LabelledRows, scores: Floats, predictions: Sequen
 def reference_profile(
     case: Case,
     rows: LabelledRows,
-    scores: Sequence[float],
+    scores: Floats,
     predictions: Sequence[str | float],
     performance: Mapping[str, float],
 ) -> Profile:
@@ -89,10 +90,11 @@ def reference_profile(
     return Profile(
         rows=len(rows),
         columns=column_profiles(case, {name: [record[name] for record in rows.records] for name in case.column_names}),
-        scores=number_profile(scores),
+        scores=number_profile(scores.tolist()),
         predictions=answer_profile(case, predictions),
         labels=answer_profile(case, rows.labels),
         performance={name: value for name, value in performance.items() if name in FIGURES},
+        expectation=fit_expectation(case, scores, rows.targets(case)),
     )
 
 

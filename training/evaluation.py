@@ -7,14 +7,16 @@ from typing import cast
 import numpy as np
 
 from event_backbone.case import Case
+from event_backbone.expectation import calibration_error
 from training.rows import Floats
 
 
 def evaluate(case: Case, targets: Floats, scores: Floats, threshold: float | None) -> dict[str, float]:
     """Measures of ``scores`` against ``targets``, both of shape (rows,).
 
-    A binary case has ``auc``, ``log_loss`` and ``brier`` of the scores, and ``accuracy``, ``f1``, ``precision`` and
-    ``recall`` of the classes at ``threshold``; a regression has ``mae``, ``mse``, ``rmse`` and ``r2``.
+    A binary case has ``auc``, ``log_loss``, ``calibration_error`` and ``brier`` of the scores, and ``accuracy``,
+    ``f1``, ``precision`` and ``recall`` of the classes at ``threshold``; a regression has ``mae``, ``mse``, ``rmse``
+    and ``r2``.
     """
     measured = _of_classes(targets, scores, cast(float, threshold)) if case.is_binary else _of_values(targets, scores)
     return {name: float(value) for name, value in measured.items()}
@@ -31,6 +33,7 @@ def _of_classes(targets: Floats, scores: Floats, threshold: float) -> dict[str, 
         "precision": metrics.precision_score(targets, classes, zero_division=0.0),
         "recall": metrics.recall_score(targets, classes),
         "log_loss": metrics.log_loss(targets, scores),
+        "calibration_error": calibration_error(scores, targets > 0.5),
         "brier": metrics.brier_score_loss(targets, scores),
         "mean_score": scores.mean(),
         "positive_share": targets.mean(),

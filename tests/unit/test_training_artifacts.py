@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from training_world import COLOURS, made_case, made_rows
 
+from event_backbone.expectation import expected_at
 from event_backbone.profile import PROFILE_FILE, CategoryProfile, NumberProfile, decode_profile
 from event_backbone.validation import faults_in
 from training.artifacts import bundle_parts, decide
@@ -100,7 +101,10 @@ def test_the_profile_holds_scores_predictions_labels_and_how_good_they_were(part
     assert profile.labels == CategoryProfile({"no": labels.count("no"), "yes": labels.count("yes")}, 0)
     right = sum(row["prediction"] == row["ripe"] for row in rows)
     assert profile.performance["accuracy"] == pytest.approx(right / 100)
-    assert {"precision", "recall", "f1", "auc", "log_loss"} <= profile.performance.keys()
+    assert {"precision", "recall", "f1", "auc", "log_loss", "calibration_error"} <= profile.performance.keys()
+    assert profile.expectation is not None
+    expected = expected_at(profile.expectation, np.array([row["score"] for row in rows]))
+    assert expected.sum() == pytest.approx(labels.count("yes")), "calibrated on these rows"
 
 
 def test_the_decision_is_the_threshold(parts: dict[str, bytes], model: FittedModel) -> None:
