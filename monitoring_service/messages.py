@@ -142,12 +142,12 @@ class SegmentQuality(Struct, frozen=True):
 
 
 class Quality(Struct, frozen=True, tag=True):
-    """How good the predictions of one model version are. A figure that is not defined, or has too few rows, is left out.
+    """How good one model version's predictions are; a figure that is not defined, or has too few rows, is left out.
 
-    ``figures`` are realised, over the ``labelled_rows`` newest labelled rows; ``estimated`` needs no label and is about the
-    ``rows`` of this version in the window; ``reference`` is what the bundle's own reference rows gave. ``gap`` is by how
-    much the realised headline figure is worse than what was estimated for the same labelled rows (in the unit of the
-    limits of a case file), ``target`` how their labels differ from the reference's. ``labelled_share`` is the share of
+    ``figures`` are realised, over the ``labelled_rows`` newest labelled rows; ``estimated`` needs no label and is about
+    the ``rows`` of this version in the window; ``reference`` is what the bundle's own reference rows gave. ``gap`` is
+    by how much the realised headline figure is worse than what was estimated for the same labelled rows (in the unit of
+    a case file's limits), ``target`` how their labels differ from the reference's. ``labelled_share`` is the share of
     the window's rows whose label is known.
     """
 
