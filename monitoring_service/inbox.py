@@ -82,7 +82,8 @@ CREATE TABLE erasures (
 CREATE TABLE checks (row INTEGER PRIMARY KEY, point BLOB NOT NULL);
 CREATE TABLE episodes (
     family TEXT NOT NULL, name TEXT NOT NULL, suspected_at_row INTEGER NOT NULL, confirmed_at_row INTEGER NOT NULL,
-    confirmed_at TEXT NOT NULL, ended_at_row INTEGER, ended_at TEXT, PRIMARY KEY (family, name, confirmed_at_row)
+    confirmed_at TEXT NOT NULL, ended_at_row INTEGER, ended_at TEXT, cause TEXT NOT NULL,
+    PRIMARY KEY (family, name, confirmed_at_row)
 );
 """
 
@@ -302,7 +303,7 @@ class Inbox:
                 db.execute(_FORGET_CHECKS, (self._points_kept,))
             db.execute("INSERT OR REPLACE INTO kept VALUES ('standing', ?)", (check.standing,))
             db.executemany(
-                "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [msgspec.structs.astuple(episode) for episode in check.episodes],
             )
 

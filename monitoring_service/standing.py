@@ -72,8 +72,18 @@ class Examined:
     duration_s: float
 
 
-def after_evaluation(case: Case, before: Standing, examined: Examined, evaluated: Evaluated, moment: Moment) -> Checked:
-    """Judge what was measured; the same events give the same standing however often the service was restarted."""
+def after_evaluation(
+    case: Case,
+    before: Standing,
+    examined: Examined,
+    evaluated: Evaluated,
+    moment: Moment,
+    alarms: frozenset[str] = frozenset(),
+) -> Checked:
+    """Judge what was measured; the same events give the same standing however often the service was restarted.
+
+    ``alarms`` names the columns, and ``score``, whose stream detector speaks.
+    """
     evaluation = Evaluation(
         row=moment.row,
         at=moment.at,
@@ -85,8 +95,8 @@ def after_evaluation(case: Case, before: Standing, examined: Examined, evaluated
         bundle_sha256=examined.bundle_sha256,
         reference=evaluated.reference,
         reference_fault=evaluated.reference_fault,
-        columns=_judged_columns(case, before, evaluated, moment),
-        prediction=_judged_prediction(case, before, evaluated, examined.model, moment),
+        columns=_judged_columns(case, before, evaluated, moment, alarms),
+        prediction=_judged_prediction(case, before, evaluated, examined.model, moment, alarms),
         mix=evaluated.mix,
         quality=evaluated.quality,
     )
@@ -96,21 +106,27 @@ def after_evaluation(case: Case, before: Standing, examined: Examined, evaluated
 
 
 def _rule(case: Case) -> Rule:
-    return Rule(case.monitoring.significance, case.monitoring.consecutive_checks)
+    monitoring = case.monitoring
+    return Rule(monitoring.significance, monitoring.consecutive_checks, monitoring.window_rows)
 
 
-def _judged_columns(case: Case, before: Standing, evaluated: Evaluated, moment: Moment) -> list[Judged]:
+def _judged_columns(
+    case: Case, before: Standing, evaluated: Evaluated, moment: Moment, alarms: frozenset[str]
+) -> list[Judged]:
     effects = {column.name: case.minimum_effect(column) for column in case.columns}
     measures = _with_last_scores(before.evaluation.columns if before.evaluation else [], evaluated.columns)
-    return judge(measures, effects, _column_streaks(before), moment, _rule(case))
+    return judge(measures, effects, _column_streaks(before), moment, _rule(case), alarms)
 
 
-def _judged_prediction(case: Case, before: Standing, evaluated: Evaluated, model: ModelRef, moment: Moment) -> Judged:
+def _judged_prediction(
+    case: Case, before: Standing, evaluated: Evaluated, model: ModelRef, moment: Moment, alarms: frozenset[str]
+) -> Judged:
     """Scores of two model versions are not one sample: what was known of another version does not count."""
     last = before.evaluation if before.evaluation and before.evaluation.model == model else None
     (measure,) = _with_last_scores([last.prediction] if last else [], [evaluated.prediction])
     streaks = {measure.name: last.prediction.streak} if last else {}
-    (judged,) = judge([measure], {measure.name: case.monitoring.minimum_effect}, streaks, moment, _rule(case))
+    effects = {measure.name: case.monitoring.minimum_effect}
+    (judged,) = judge([measure], effects, streaks, moment, _rule(case), alarms)
     return judged
 
 
@@ -147,7 +163,7 @@ def with_quality(before: Standing, quality: Quality) -> Standing:
 
 
 def _unjudged(judged: Judged, moment: Moment, rule: Rule) -> Judged:
-    return replace(judged, suspicious=None, streak=advance(judged.streak, None, moment, rule))
+    return replace(judged, suspicious=None, alarm=False, streak=advance(judged.streak, None, False, moment, rule))
 
 
 def _episodes(before: Standing, after: Standing, moment: Moment) -> list[Episode]:

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 from monitoring_service.messages import ColumnMeasure
 from monitoring_service.verdict import Episode, Moment, Rule, Streak, advance, episode_between, holm, judge
 
-RULE = Rule(significance=0.01, consecutive_checks=3)
+RULE = Rule(significance=0.01, consecutive_checks=3, window_rows=200)
 
 
 def run(checks: str) -> list[Streak]:
-    """Streaks after each check, 50 rows apart: ``x`` suspicious, ``.`` clean, ``?`` could not judge."""
-    streaks, meaning = [Streak()], {"x": True, ".": False, "?": None}
+    """Streaks after each check, 50 rows apart: ``x`` suspicious, ``.`` clean, ``?`` could not judge.
+
+    ``A`` is a clean check in which the stream detector speaks.
+    """
+    streaks, meaning = [Streak()], {"x": True, ".": False, "?": None, "A": False}
     for number, check in enumerate(checks, start=1):
-        streaks.append(advance(streaks[-1], meaning[check], Moment(50 * number, f"t{number}"), RULE))
+        moment = Moment(50 * number, f"t{number}")
+        streaks.append(advance(streaks[-1], meaning[check], check == "A", moment, RULE))
     return streaks
 
 
@@ -75,6 +79,28 @@ def test_a_verdict_ends_after_as_many_clean_checks_in_a_row() -> None:
 def test_checks_that_could_not_judge_neither_end_a_verdict_nor_count_as_clean() -> None:
     assert run("xxx????")[-1].drifted
     assert run("xxx..?.")[-1].drifted
+
+
+def test_the_stream_detector_alone_makes_a_verdict_at_once() -> None:
+    streak = run(".A")[-1]
+    assert (streak.drifted, streak.cause, streak.confirmed_at_row) == (True, "stream", 100)
+
+
+def test_a_verdict_knows_whether_window_or_stream_made_it() -> None:
+    assert run("xxx")[-1].cause == "window"
+    assert run("xxA")[-1].cause == "stream"
+    assert run("xxxA")[-1].cause == "window"
+
+
+def test_a_verdict_by_stream_knows_the_suspicious_checks_before_it() -> None:
+    assert run(".xA")[-1].suspected_at_row == 100
+
+
+def test_no_clean_check_counts_before_the_window_holds_only_rows_after_the_detector_spoke() -> None:
+    # The window of 200 rows is filled four checks after the detector spoke; three clean checks from then on end it.
+    assert run("A.....")[-1].drifted
+    assert not run("A......")[-1].drifted
+    assert run("A....A.....")[-1].drifted
 
 
 def test_an_episode_is_told_at_its_begin_and_at_its_end() -> None:
