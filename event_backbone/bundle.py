@@ -94,15 +94,23 @@ def open_bundle(path: Path, expected_sha256: str | None = None) -> Bundle:
     Raises:
         BrokenBundleError: naming the file that is missing, unreadable or not what its digest says.
     """
-    body = _read(path / MANIFEST)
-    sha256 = _digest(body)
-    if expected_sha256 is not None and sha256 != expected_sha256:
-        raise _wrong_digest(path / MANIFEST, sha256, expected_sha256)
-    manifest = _decode_manifest(path, body)
+    sha256, manifest = _checked_manifest(path, expected_sha256)
     for name, digest in manifest.files.items():
         _check_file_name(path, name)
         _read_checked(path / name, digest)
     return Bundle(path, sha256, _load_case(path, manifest), manifest.files)
+
+
+def read_part(path: Path, sha256: str, name: str) -> bytes:
+    """One file of the bundle ``sha256`` in ``path``, checked by the manifest; the other files are not looked at.
+
+    Raises:
+        BrokenBundleError: naming the file that is missing, unreadable or not what its digest says.
+    """
+    _, manifest = _checked_manifest(path, sha256)
+    if name not in manifest.files:
+        raise BrokenBundleError(f"bundle {path}: {name} is not in the manifest")
+    return _read_checked(path / name, manifest.files[name])
 
 
 class BundleShelf:
@@ -211,6 +219,14 @@ def _load_case(path: Path, manifest: _Manifest) -> Case:
     if case.sha256 != manifest.case_sha256:
         raise _wrong_digest(path / CASE_FILE, case.sha256, manifest.case_sha256)
     return case
+
+
+def _checked_manifest(path: Path, expected_sha256: str | None) -> tuple[str, _Manifest]:
+    body = _read(path / MANIFEST)
+    sha256 = _digest(body)
+    if expected_sha256 is not None and sha256 != expected_sha256:
+        raise _wrong_digest(path / MANIFEST, sha256, expected_sha256)
+    return sha256, _decode_manifest(path, body)
 
 
 def _decode_manifest(path: Path, body: bytes) -> _Manifest:
