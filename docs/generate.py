@@ -173,7 +173,7 @@ def worker_registry() -> ListingRegistry:
 
 def monitoring_registry() -> ListingRegistry:
     registry = ListingRegistry()
-    MonitoringMetrics(find_case("census", ROOT / "cases"), registry)
+    MonitoringMetrics(find_case("census", ROOT / "cases"), registry, stale_after_s=15)
     return registry
 
 

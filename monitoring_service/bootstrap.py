@@ -70,7 +70,7 @@ def build_application(
 ) -> MonitoringApplication:
     """Open the inbox, restore everything from it and start the threads; ``keys`` open forms."""
     case = settings.load_case()
-    metrics = MonitoringMetrics(case, CollectorRegistry())
+    metrics = MonitoringMetrics(case, CollectorRegistry(), stale_after_s=settings.monitoring_stale_after_s)
     restored = restore(case, settings)
     intake = _intake(case, settings, restored, metrics)
     access = settings.kafka

@@ -111,7 +111,7 @@ class Bench:
         self.windows = restored_windows(self.case, self.inbox, standing)
         points, episodes = map(decode_point, self.inbox.points()), self.inbox.episodes(limit=10)
         self.board = PublishedBoard(standing, points, episodes, points_kept=100, episodes_kept=10)
-        self.metrics = MonitoringMetrics(self.case, self.registry)
+        self.metrics = MonitoringMetrics(self.case, self.registry, stale_after_s=15)
         timer = ReportTimer(every_rows=100, every_s=60, clock=self.clock)
         self.checks = Checks(
             self.case, self.windows, self.inbox, self.evaluator, self.board, self.metrics, timer, clock=self.clock

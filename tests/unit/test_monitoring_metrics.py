@@ -49,7 +49,8 @@ def test_before_the_first_record_there_is_no_figure_that_would_be_a_false_zero(b
 
 def test_series_whose_zero_is_true_are_there_from_the_start(bench: Bench) -> None:
     assert value(bench, "monitoring_predictions_total") == 0
-    assert value(bench, "monitoring_column_drifted", "price") == 0
+    assert value(bench, "monitoring_detector_alarms_total", "score") == 0
+    assert value(bench, "monitoring_drift_episodes_total", "column") == 0
     assert value(bench, "monitoring_condition", "stale") == 0
     assert value(bench, "monitoring_refused_events_total", "malformed") == 0
     assert value(bench, "monitoring_reports_total", "failed") == 0
@@ -61,7 +62,6 @@ def test_a_check_sets_the_figures_of_every_column(bench: Bench) -> None:
     bench.run_all()
     assert value(bench, "monitoring_column_drift_effect_ratio", "price") == 0.5
     assert value(bench, "monitoring_column_drift_p_value_ratio", "price") == pytest.approx(3e-9)
-    assert value(bench, "monitoring_column_drifted", "price") == 1
     assert value(bench, "monitoring_column_state", "price", "ok") == 1
     assert value(bench, "monitoring_column_rejected_ratio", "price") == 0.25
     assert value(bench, "monitoring_drifted_columns_ratio") == 1
@@ -120,3 +120,12 @@ def test_a_replaced_evaluators_reports_are_added(bench: Bench) -> None:
         bench.board.publish_reports(reports)
         scrape(bench)
     assert value(bench, "monitoring_reports_total", "made") == 4
+
+
+def test_the_limits_of_the_case_are_shown(bench: Bench) -> None:
+    limits = bench.case.monitoring
+    assert value(bench, "monitoring_threshold_ratio", "significance") == limits.significance
+    assert value(bench, "monitoring_threshold_ratio", "unseen") == limits.data.unseen
+    assert value(bench, "monitoring_threshold_ratio", "gap") == limits.quality.gap
+    assert value(bench, "monitoring_threshold_seconds", "label_delay") == limits.quality.label_delay_s
+    assert value(bench, "monitoring_threshold_seconds", "stale") == 15

@@ -1,0 +1,75 @@
+"""How the service's metrics are made and shown: one prefix, one registry, and no series that is not true any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+PREFIX = "monitoring_"
+
+
+class SeriesMaker:
+    """Makes metrics on one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}{name}", text, labels, registry=self._registry)
+
+    def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}{name}", text, labels, registry=self._registry)
+
+    def histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(f"{PREFIX}{name}", text, buckets=buckets, registry=self._registry)
+
+    def late_gauge(self, name: str, text: str) -> LateGauge:
+        gauge = LateGauge(f"{PREFIX}{name}", text)
+        self._registry.register(gauge)
+        return gauge
+
+
+class LateGauge(Collector):
+    """A gauge without labels that has no series until its value is known."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
+        self._text = text
+        self.value: float | None = None
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        return [GaugeMetricFamily(self._name, self._text, self.value)]
+
+
+class KeptTotals:
+    """Counters whose totals somebody else keeps, such as the inbox: they go on after a restart where they were.
+
+    Totals of a process that was replaced begin again, and are added.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[Counter, int] = {}
+
+    def raise_to(self, counter: Counter, total: int) -> None:
+        seen = self._seen.get(counter, 0)
+        counter.inc(total - seen if total >= seen else total)
+        self._seen[counter] = total
+
+
+def show(gauge: Gauge, value: float | None, *labels: str) -> None:
+    """Set one labelled series, or take it away: a gap is not a zero."""
+    if value is not None:
+        gauge.labels(*labels).set(value)
+    else:
+        gauge.remove(*labels)
+
+
+def show_only(gauge: Gauge, values: Mapping[tuple[str, ...], float | None]) -> None:
+    """These series and no others, by their labels' values; what is ``None`` has none."""
+    gauge.clear()
+    for labels, value in values.items():
+        if value is not None:
+            gauge.labels(*labels).set(value)
