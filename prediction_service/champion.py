@@ -27,6 +27,7 @@ class ChampionFollower:
         self._shelf = shelf
         self._name = registered_name
         self._refused: RegisteredBundle | None = None
+        self._refusal = ""
         self._checked: RegisteredBundle | None = None
         self._is_away = False
 
@@ -37,18 +38,20 @@ class ChampionFollower:
             if wanted is not None and wanted not in (self._refused, self._in_place()):
                 self._change_to(wanted)
         except TryAgainLaterError as error:
-            self._note(str(error))
+            self._log_change(is_away=True, error=str(error))
+            self._shelf.note_registry_fault(str(error))
         else:
-            self._note(None)
+            self._log_change(is_away=False)
+            is_refused = wanted is not None and wanted == self._refused
+            self._shelf.note_registry_fault(self._refusal if is_refused else None)
 
-    def _note(self, fault: str | None) -> None:
-        """Every look into what ``/status`` shows, every change into the log: an outage is not a line a look."""
-        if fault is not None and not self._is_away:
-            log.warning("registry_away", error=fault)
-        elif fault is None and self._is_away:
+    def _log_change(self, *, is_away: bool, error: str = "") -> None:
+        """Every look goes into what ``/status`` shows, only a change into the log."""
+        if is_away and not self._is_away:
+            log.warning("registry_away", error=error)
+        elif self._is_away and not is_away:
             log.info("registry_back")
-        self._is_away = fault is not None
-        self._shelf.note_registry_fault(fault)
+        self._is_away = is_away
 
     def _in_place(self) -> RegisteredBundle | None:
         """The current bundle, if this follower has checked it: a start fetches a damaged one anew."""
@@ -64,7 +67,7 @@ class ChampionFollower:
             self._shelf.install(wanted, self._registry)
         except BrokenBundleError as error:
             # Said once: the registry's content for a version does not mend itself.
-            self._refused = wanted
+            self._refused, self._refusal = wanted, f"version {wanted.model.version} was refused: {error}"
             log.error("bundle_refused", version=wanted.model.version, error=str(error))
             return
         self._checked = wanted
@@ -90,6 +93,7 @@ class ServingChampion:
         With no scorer at all, a bundle that failed is tried again: the sidecar may have fetched it anew.
         """
         with self._loading:
+            self._metrics.reload_failed.labels("fetch").set(self.registry_fault is not None)
             try:
                 wanted = self._shelf.current()
                 if wanted is None or (wanted == self._seen and self.scorer is not None):
@@ -102,7 +106,7 @@ class ServingChampion:
 
     @property
     def registry_fault(self) -> str | None:
-        """Why the sidecar can't look for a newer champion."""
+        """Why the sidecar can't fetch the registry's champion."""
         return self._shelf.registry_fault()
 
     def _report(self, fault: str) -> None:
@@ -110,9 +114,11 @@ class ServingChampion:
             self._metrics.model_load_failures.inc()
             log.error("model_refused", error=fault)
         self.fault = fault
+        self._metrics.reload_failed.labels("load").set(1)
 
     def _use(self, scorer: Scorer) -> None:
         self.scorer, self.fault = scorer, None
+        self._metrics.reload_failed.labels("load").set(0)
         self._metrics.model_info.clear()
         self._metrics.model_info.labels(scorer.model.name, scorer.model.version).set(1)
         log.info("model_serving", version=scorer.model.version, bundle=scorer.bundle_sha256[:12])

@@ -25,6 +25,10 @@ REASONS = ("missing", "null", "type", "not_finite", "range", "length", "unknown"
 NO_COLUMN = ("(body)", "(unknown)", "record_id")
 
 
+#: The sidecar fetches a champion, who predicts loads it.
+RELOAD_STEPS = ("fetch", "load")
+
+
 class PredictingMetrics:
     """What every process that makes predictions counts. Made once per process, on an injected registry."""
 
@@ -51,12 +55,18 @@ class PredictingMetrics:
         self.model_load_failures = Counter(
             "prediction_model_load_failures_total", "Bundles that were refused.", registry=registry
         )
+        self.reload_failed = Gauge(
+            "prediction_model_reload_failed", "1 while the registry's champion can't be had: an older one answers.",
+            ["step"], registry=registry,
+        )  # fmt: skip
         self.background_failures = Counter(
             "prediction_background_failures_total", "Failures of background work.", ["task"], registry=registry
         )
         self.unauthorized = Counter(
             "prediction_unauthorized_total", "Requests refused because they showed no good API key.", registry=registry
         )
+        for step in RELOAD_STEPS:
+            self.reload_failed.labels(step)
         for column in case.column_names:
             for reason in ("missing", "type", "range"):
                 self.rejected.labels(column, reason)

@@ -150,9 +150,11 @@ def test_a_bundle_that_is_not_what_was_registered_is_refused_once(
         follower.follow()
     assert current_version(shelf) == "1"
     assert registry.fetched == ["1", "2"]
+    assert (shelf.registry_fault() or "").startswith("version 2 was refused")
     registry.release(tmp_path / "3", made_case())
     follower.follow()
     assert current_version(shelf) == "3"
+    assert shelf.registry_fault() is None
 
 
 # The server's side ----------------------------------------------------------------------------------------------------
@@ -185,6 +187,10 @@ def score(champion: ServingChampion, record: dict[str, object]) -> float:
 
 def failures(metrics: ServingMetrics) -> float:
     return metrics.registry.get_sample_value("prediction_model_load_failures_total") or 0.0
+
+
+def reload_failed(metrics: ServingMetrics, step: str) -> float | None:
+    return metrics.registry.get_sample_value("prediction_model_reload_failed", {"step": step})
 
 
 def test_without_a_champion_there_is_no_scorer_and_a_reason(champion: ServingChampion) -> None:
@@ -277,6 +283,7 @@ def test_a_broken_bundle_is_refused_once_and_the_old_one_keeps_serving(
     assert score(champion, made_record(leaves=30)) == pytest.approx(0.3, abs=1e-6)
     assert champion.fault is not None
     assert failures(metrics) == 1
+    assert reload_failed(metrics, "load") == 1
 
 
 @pytest.mark.parametrize("parts", BROKEN.values(), ids=BROKEN.keys())
@@ -289,12 +296,25 @@ def test_a_broken_bundle_does_not_stop_a_start(
     assert champion.fault is not None
 
 
-def test_after_a_broken_one_the_next_good_one_is_taken(champion: ServingChampion, bundles_dir: Path) -> None:
+def test_after_a_broken_one_the_next_good_one_is_taken(
+    champion: ServingChampion, bundles_dir: Path, metrics: ServingMetrics
+) -> None:
     point_at(bundles_dir, shelve(bundles_dir, made_case(), version="1", model_onnx=b"not a model"))
     champion.refresh()
     point_at(bundles_dir, shelve(bundles_dir, made_case(), version="2"))
     champion.refresh()
     assert (champion.scorer.model.version, champion.fault) == ("2", None)
+    assert reload_failed(metrics, "load") == 0
+
+
+def test_a_champion_that_the_sidecar_cant_fetch_is_said_by_the_server(
+    champion: ServingChampion, bundles_dir: Path, metrics: ServingMetrics
+) -> None:
+    assert reload_failed(metrics, "fetch") == 0
+    for fault, failed in (("version 2 was refused", 1), (None, 0)):
+        BundleShelf(bundles_dir).note_registry_fault(fault)
+        champion.refresh()
+        assert reload_failed(metrics, "fetch") == failed
 
 
 def test_a_bundle_for_another_case_file_is_refused(champion: ServingChampion, bundles_dir: Path) -> None:
