@@ -45,7 +45,7 @@ test-fast: install  ## the tests that need no network and take seconds
 	$(BIN)/python -m pytest tests/unit tests/contracts $(PYTEST_ARGS)
 
 faults: install  ## the long form of the fault suite: many kills, outages of minutes; FAULTS=short for that of `make test`
-	FAULTS=$(or $(FAULTS),long) $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+	FAULTS=$(or $(FAULTS),long) $(BIN)/python -m pytest tests/faults -rP $(PYTEST_ARGS)
 
 lint: install  ## formatter, linter and type checker, without changing anything
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -33,11 +34,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path, *, but_bytes: int) -> Path:
-    """A file that leaves so much room."""
+    """A file that leaves so much room, taken in one step: others write meanwhile."""
     ballast = disk / "ballast"
-    room = os.statvfs(disk)
-    ballast.write_bytes(bytes(room.f_bavail * room.f_frsize - but_bytes))
-    return ballast
+    with ballast.open("wb") as file:
+        while True:
+            room = os.statvfs(disk)
+            try:
+                os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize - but_bytes)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+            else:
+                return ballast
 
 
 def wait_for_refusals(client: Client) -> None:
