@@ -29,7 +29,7 @@ class ColumnMetrics:
 
     def __init__(self, case: Case, make: SeriesMaker) -> None:
         self._case = case
-        values: dict[str, tuple[str, ColumnValue]] = {
+        shown: dict[str, tuple[str, ColumnValue]] = {
             "drift_score": ("Evidently's drift score.", _measured("score")),
             "drift_effect_ratio": ("Share of rows that moved.", _measured("effect")),
             "drift_p_value_ratio": ("Two-sample p-value, family-wise adjusted.", lambda judged: judged.adjusted_p),
@@ -41,7 +41,7 @@ class ColumnMetrics:
                 _measured("reference_missing_share"),
             ),
         }
-        self._values = [(make.gauge(f"column_{name}", text, "column"), of) for name, (text, of) in values.items()]
+        self._values = [(make.gauge(f"column_{name}", text, "column"), of) for name, (text, of) in shown.items()]
         self._state = make.gauge("column_state", "1 for the state its last measurement has.", "column", "state")
         minimum_effect = make.gauge("column_minimum_effect_ratio", "Effect from which on it is drift.", "column")
         for column in case.columns:
@@ -56,10 +56,9 @@ class ColumnMetrics:
         self._prediction_p_value = make.gauge(
             "prediction_drift_p_value_ratio", "Their two-sample p-value, adjusted.", "version"
         )
-        if case.is_binary:
-            self._mix = make.gauge("prediction_mix_ratio", "Share of predictions of a class.", "class", "of")
-        else:
-            self._mix = make.gauge("prediction_value", "Mean and quartiles of what is predicted.", "statistic", "of")
+        shares = make.gauge("prediction_mix_ratio", "Share of predictions of a class.", "class", "of")
+        values = make.gauge("prediction_value", "Mean and quartiles of what is predicted.", "statistic", "of")
+        self._mix = shares if case.is_binary else values
 
     def show(self, evaluation: Evaluation | None) -> None:
         """The newest check, or nothing before the first."""
