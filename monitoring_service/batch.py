@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from event_backbone.events import Envelope, Erasure, Label, Prediction, Rejections, format_utc, parse_utc
-from monitoring_service.windows import Absent, RejectedRecords, Row
+from monitoring_service.row_buffer import Row
+from monitoring_service.windows import RejectedRecords
 
 _encode = msgspec.json.Encoder().encode
 
@@ -75,9 +76,8 @@ class Batch:
     label by ``record_id``, time and value, rejections by their id. A record is erased once, whenever that is said.
     """
 
-    def __init__(self, db: sqlite3.Connection, columns: Sequence[str], received_at: float) -> None:
+    def __init__(self, db: sqlite3.Connection, received_at: float) -> None:
         self._db = db
-        self._columns = columns
         self._received_at = received_at
         self._totals = Counter(dict(db.execute("SELECT name, value FROM totals")))
         self._outcomes = Counter[str]()
@@ -173,8 +173,7 @@ class Batch:
         self._db.execute("INSERT INTO records VALUES (?, ?)", (number, _encode(event.record)))
         self._rows[number] = Row(
             number,
-            event.record_id,
-            values_of(event.record, self._columns),
+            event.record,
             event.score,
             event.prediction,
             event.model,
@@ -257,8 +256,3 @@ class Batch:
         if not self._may_be_erased:
             return False
         return self._db.execute("SELECT 1 FROM erasures WHERE record_id = ?", (record_id,)).fetchone() is not None
-
-
-def values_of(record: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:
-    """A record's values in the order of the case's columns."""
-    return tuple([record.get(name, Absent.ABSENT) for name in columns])

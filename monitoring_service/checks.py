@@ -18,7 +18,7 @@ from event_backbone.events import ModelRef, utc_now
 from monitoring_service.board import PublishedBoard
 from monitoring_service.evaluator_client import EvaluatorFailedError, EvaluatorPort
 from monitoring_service.inbox import Inbox, KeptCheck
-from monitoring_service.messages import Evaluate, Evaluated, Labelled, MakeReport, MeasureQuality
+from monitoring_service.messages import Evaluate, Evaluated, Labelled, MakeReport, MeasureQuality, Window
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.standing import (
     Checked,
@@ -32,7 +32,7 @@ from monitoring_service.standing import (
     with_quality,
 )
 from monitoring_service.verdict import Moment
-from monitoring_service.windows import Row, Windows, WindowView
+from monitoring_service.windows import NewestRow, Windows, WindowView
 
 log = structlog.get_logger()
 
@@ -40,6 +40,8 @@ log = structlog.get_logger()
 ATTEMPTS = 3
 LONGEST_PAUSE_S = 15.0
 _IDLE_WAIT_S = 0.5
+#: Quality is measured again at most this often.
+QUALITY_EVERY_S = 1.0
 
 
 class ReportTimer:
@@ -72,6 +74,8 @@ class Checks:
         board: PublishedBoard,
         metrics: MonitoringMetrics,
         report_timer: ReportTimer,
+        *,
+        scores_every_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._case = case
@@ -83,8 +87,10 @@ class Checks:
         self._report_timer = report_timer
         self._clock = clock
         self._failures_in_a_row = 0
-        self._newest_answered: Evaluate | None = None
-        self._labels_seen: int | None = None
+        self._newest_answered: Window | None = None
+        self._scores_every_s = scores_every_s
+        self._scores_due_at = self._quality_due_at = clock()
+        self._quality_of: tuple[int, int] | None = None
 
     def run(self, stopping: threading.Event, between: Callable[[], None]) -> None:
         """Until ``stopping`` is set; ``between`` is called after each check or idle wait and may take its time."""
@@ -110,8 +116,7 @@ class Checks:
         view = self._windows.wait_for_due(wait_s)
         if view is not None:
             self._check(view, stopping)
-        else:
-            self._follow_labels()
+        self._follow_quality()
         self._report_if_due()
         if self._board.reports.running:
             self._board.publish_reports(self._evaluator.reports())
@@ -122,11 +127,7 @@ class Checks:
             self._fail("empty_window", view.row)
             return
         started = self._clock()
-        request = Evaluate(
-            view.as_message(self._case.column_names),
-            self._labelled(newest.model, view.row),
-            with_scores=view.row == self._windows.last_due_row,
-        )
+        request = Evaluate(view.as_message(), with_scores=self._scores_are_due(view.row))
         try:
             evaluated = self._ask(request, stopping)
         except EvaluatorFailedError as error:
@@ -135,20 +136,32 @@ class Checks:
         duration_s = self._clock() - started
         self._metrics.observe_evaluation(duration_s)
         self._judge(view, newest, evaluated, duration_s)
-        self._newest_answered = request
+        self._newest_answered = request.window
 
-    def _labelled(self, model: ModelRef, until_row: int) -> Labelled:
-        self._labels_seen = self._inbox.totals.labels
-        return self._inbox.labelled_rows(model, until_row=until_row, limit=self._case.monitoring.window_rows)
+    def _scores_are_due(self, row: int) -> bool:
+        """Only for the newest window that is due, and only every so often."""
+        now = self._clock()
+        if now < self._scores_due_at or row != self._windows.last_due_row:
+            return False
+        self._scores_due_at = now + self._scores_every_s
+        return True
 
-    def _follow_labels(self) -> None:
+    def _follow_quality(self) -> None:
         """Labels come without rows too: a slow stream, or one that ended, is still judged by all of them."""
         evaluation = self._board.standing.evaluation
-        if evaluation is None or self._inbox.totals.labels == self._labels_seen:
+        now = self._clock()
+        if evaluation is None or now < self._quality_due_at:
             return
+        quality_of = evaluation.row, self._inbox.totals.labels
+        if quality_of == self._quality_of:
+            return
+        self._quality_due_at, self._quality_of = now + QUALITY_EVERY_S, quality_of
         labelled = self._labelled(evaluation.model, evaluation.row)
         quality = self._evaluator.measure_quality(MeasureQuality(labelled))
         self._keep(Checked(with_quality(self._board.standing, quality), ()), None)
+
+    def _labelled(self, model: ModelRef, until_row: int) -> Labelled:
+        return self._inbox.labelled_rows(model, until_row=until_row, limit=self._case.monitoring.window_rows)
 
     def _ask(self, request: Evaluate, stopping: threading.Event) -> Evaluated:
         """Ask again while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""
@@ -166,10 +179,10 @@ class Checks:
                 self._failures_in_a_row = 0
                 return evaluated
 
-    def _judge(self, view: WindowView, newest: Row, evaluated: Evaluated, duration_s: float) -> None:
+    def _judge(self, view: WindowView, newest: NewestRow, evaluated: Evaluated, duration_s: float) -> None:
         examined = Examined(
             rows=len(view.rows),
-            oldest_at=view.rows[0].predicted_at,
+            oldest_at=view.oldest_at or newest.predicted_at,
             newest_at=newest.predicted_at,
             model=newest.model,
             bundle_sha256=newest.bundle_sha256,
@@ -206,14 +219,17 @@ class Checks:
 
     def _report_if_due(self) -> None:
         """Evaluations first: while windows wait, a report does not even start."""
-        request = self._newest_answered
-        if request is None or self._windows.backlog_rows or not self._report_timer.is_due(request.window.row):
+        window, evaluation = self._newest_answered, self._board.standing.evaluation
+        if window is None or evaluation is None or self._windows.backlog_rows:
             return
-        if request.window.row <= self._inbox.reports_void_until:
+        if not self._report_timer.is_due(window.row):
+            return
+        if window.row <= self._inbox.reports_void_until:
             self._newest_answered = None  # it may hold what was erased since
             return
-        self._report_timer.restart(request.window.row)
+        self._report_timer.restart(window.row)
+        labelled = self._labelled(evaluation.model, window.row)
         try:
-            self._board.publish_reports(self._evaluator.make_report(MakeReport(request.window, request.labelled)))
+            self._board.publish_reports(self._evaluator.make_report(MakeReport(window, labelled)))
         except EvaluatorFailedError as error:
-            log.warning("report_not_made", row=request.window.row, reason=str(error))
+            log.warning("report_not_made", row=window.row, reason=str(error))

@@ -11,12 +11,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import structlog
 
 from event_backbone.case import Case
+from event_backbone.profile import CategoryProfile, NumberProfile
 from event_backbone.telemetry import set_up_logging
 from event_backbone.wsgi_server import die_with_parent
 from monitoring_service.drift import measure_columns, measure_scores
@@ -26,9 +29,9 @@ from monitoring_service.messages import (
     Evaluate,
     Evaluated,
     Failed,
-    Figure,
-    Labelled,
+    Figures,
     MakeReport,
+    MeasureFigures,
     MeasureQuality,
     Mix,
     Quality,
@@ -36,14 +39,16 @@ from monitoring_service.messages import (
     ReportState,
     Request,
     Start,
+    Window,
     decode_request,
     decode_start,
     frame,
     read_frame,
 )
-from monitoring_service.performance import performance
-from monitoring_service.references import Reference, References
+from monitoring_service.quality import measure_quality, realised
+from monitoring_service.references import Reference, References, columns_of
 from monitoring_service.reports import ReportFolder, render_report
+from monitoring_service.window_columns import Floats, as_list, unpacked, unpacked_floats
 
 log = structlog.get_logger()
 
@@ -85,8 +90,10 @@ class ReportMaker:
     def _make(self, parent_pid: int, request: MakeReport, reference: Reference) -> None:
         die_with_parent(parent_pid)
         os.nice(10)
-        html = render_report(self._case, reference.columns, request.window.columns, request.labelled)
-        self._folder.add(request.window.row, html)
+        # An accepted window is known column by column only; how good the model was, its own rows say.
+        compared = reference.rows if request.window.accepted_sha256 is None else columns_of(reference.profile)
+        html = render_report(self._case, compared, reference.rows, columns_in(request.window), request.labelled)
+        self._folder.add(request.window.row, request.kind, html)
 
 
 class Evaluator:
@@ -102,7 +109,9 @@ class Evaluator:
             case Evaluate():
                 return self._evaluate(request)
             case MeasureQuality():
-                return self._quality(request.labelled)
+                return self._quality(request)
+            case MeasureFigures():
+                return Figures([realised(self._case, labelled) for labelled in request.windows])
             case MakeReport():
                 return self._make_report(request)
             case AskReports():
@@ -110,45 +119,56 @@ class Evaluator:
 
     def _evaluate(self, request: Evaluate) -> Evaluated:
         window = request.window
-        lookup = self._references.find(window.bundle_sha256)
-        drift = lookup.reference.drift if lookup.reference else None
-        known = lookup.reference.columns.get("prediction", ()) if lookup.reference else ()
+        lookup = self._references.find(window.bundle_sha256, window.accepted_sha256)
+        drift, profile = (lookup.reference.drift, lookup.reference.profile) if lookup.reference else (None, None)
+        columns = {name: unpacked(column) for name, column in window.columns.items()}
+        with_scores = request.with_scores
+        mix = prediction_mix(self._case, unpacked_floats(window.predictions))
         return Evaluated(
             row=window.row,
             reference=lookup.state,
             reference_fault=lookup.fault,
-            columns=measure_columns(self._case, drift, window.columns, with_scores=request.with_scores),
-            prediction=measure_scores(self._case, drift, window.scores, with_score=request.with_scores),
-            mix=Mix(prediction_mix(self._case, window.predictions), prediction_mix(self._case, known)),
-            quality=self._quality(request.labelled),
+            columns=measure_columns(self._case, drift, columns, with_scores=with_scores),
+            prediction=measure_scores(self._case, drift, unpacked_floats(window.scores), with_score=with_scores),
+            mix=Mix(mix, profile_mix(self._case, profile.predictions) if profile else {}),
+            reference_id=lookup.reference.id if lookup.reference else None,
         )
 
-    def _quality(self, labelled: Labelled) -> Quality:
-        figures = performance(self._case, labelled.scores, labelled.predictions, labelled.labels)
-        return Quality(
-            labelled_rows=len(labelled.labels), figures={name: Figure(value) for name, value in figures.items()}
-        )
+    def _quality(self, request: MeasureQuality) -> Quality:
+        lookup = self._references.find(request.bundle_sha256, request.accepted_sha256)
+        return measure_quality(self._case, lookup.reference.profile if lookup.reference else None, request)
 
     def _make_report(self, request: MakeReport) -> ReportState | Failed:
-        lookup = self._references.find(request.window.bundle_sha256)
+        lookup = self._references.find(request.window.bundle_sha256, request.window.accepted_sha256)
         if lookup.reference is None:
             return Failed(lookup.fault or "no reference")
         self._reports.start(request, lookup.reference)
         return self._reports.state()
 
 
-def prediction_mix(case: Case, predictions: Sequence[str | float]) -> dict[str, float]:
-    """The share of each class, or mean and quartiles of the predicted value; empty when there is no prediction."""
-    import numpy as np
+def columns_in(window: Window) -> dict[str, list[Any]]:
+    """A list of values for each column that can be one."""
+    columns = {name: unpacked(column) for name, column in window.columns.items()}
+    return {name: as_list(values) for name, values in columns.items() if values.fault is None}
 
-    if not predictions:
+
+def prediction_mix(case: Case, predictions: Floats) -> dict[str, float]:
+    """The share of each class, or mean and quartiles of the predicted value; empty when there is no prediction."""
+    if not predictions.size:
         return {}
+    mean = float(predictions.mean())
     if case.is_binary:
-        positive = sum(prediction == case.target.positive for prediction in predictions) / len(predictions)
-        return {str(case.target.positive): positive, str(case.target.negative): 1 - positive}
-    low, middle, high = np.quantile(np.asarray(predictions, dtype=np.float64), [0.25, 0.5, 0.75])
-    mean = float(np.mean(np.asarray(predictions, dtype=np.float64)))
+        return {str(case.target.positive): mean, str(case.target.negative): 1 - mean}
+    low, middle, high = np.quantile(predictions, [0.25, 0.5, 0.75])
     return {"mean": mean, "p25": float(low), "p50": float(middle), "p75": float(high)}
+
+
+def profile_mix(case: Case, predictions: NumberProfile | CategoryProfile) -> dict[str, float]:
+    """The same of the reference."""
+    if isinstance(predictions, NumberProfile):
+        return prediction_mix(case, np.array(predictions.rising))
+    of_class = [predictions.counts.get(str(name), 0) for name in (case.target.negative, case.target.positive)]
+    return prediction_mix(case, np.repeat([0.0, 1.0], of_class))
 
 
 def _load_libraries() -> None:
@@ -180,8 +200,8 @@ def serve(read_exactly: Callable[[int], bytes], write: Callable[[bytes], object]
 
 def _build(start: Start) -> Evaluator:
     case = Case.model_validate_json(start.case)
-    folder = ReportFolder(Path(start.reports_dir), kept=start.reports_kept)
-    references = References(case, Path(start.bundles_dir))
+    folder = ReportFolder(Path(start.reports_dir), kept=start.reports_kept, kept_s=start.reports_kept_s)
+    references = References(case, Path(start.bundles_dir), Path(start.accepted_dir))
     return Evaluator(case, references, ReportMaker(case, folder, start.report_within_s))
 
 

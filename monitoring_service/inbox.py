@@ -30,11 +30,11 @@ from monitoring_service.batch import (
     Batch,
     Progress,
     Stored,
-    values_of,
 )
 from monitoring_service.messages import Labelled
+from monitoring_service.row_buffer import Row
 from monitoring_service.verdict import Episode
-from monitoring_service.windows import RejectedRecords, Row
+from monitoring_service.windows import RejectedRecords
 
 FORMAT = 1
 
@@ -88,7 +88,7 @@ CREATE TABLE episodes (
 """
 
 _WINDOW_ROWS = """
-SELECT p.number, p.record_id, r.body, p.score, p.prediction, m.name, m.version, m.bundle_sha256, p.predicted_at,
+SELECT p.number, r.body, p.score, p.prediction, m.name, m.version, m.bundle_sha256, p.predicted_at,
        p.received_at
 FROM records r JOIN predictions p USING (number) JOIN models m ON m.id = p.model
 WHERE r.number >= ? ORDER BY r.number
@@ -157,7 +157,6 @@ class Inbox:
         patience_s: float = 5.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._columns = case.column_names
         self._clock = clock
         self._points_kept = points_kept
         self._patience_s = patience_s
@@ -180,7 +179,7 @@ class Inbox:
         """Keep what is new among the envelopes and note the progress; afterwards all of them are kept, once each."""
         with self._exclusive() as db:
             with _transaction(db):
-                batch = Batch(db, self._columns, self._clock())
+                batch = Batch(db, self._clock())
                 for envelope in envelopes:
                     batch.take(envelope)
                 batch.note(progress)
@@ -260,7 +259,7 @@ class Inbox:
     def rows_from(self, number: int) -> list[Row]:
         """Rows with this number and later ones, in order of arrival; erased ones are not there."""
         with self._exclusive() as db:
-            return [_as_row(found, self._columns) for found in db.execute(_WINDOW_ROWS, (number,))]
+            return [_as_row(found) for found in db.execute(_WINDOW_ROWS, (number,))]
 
     def rejected_from(self, number: int) -> list[RejectedRecords]:
         """Refused records that came with or after this row."""
@@ -384,11 +383,10 @@ def _read_totals(db: sqlite3.Connection) -> dict[str, int]:
     return dict(db.execute("SELECT name, value FROM totals"))
 
 
-def _as_row(found: tuple[Any, ...], columns: Sequence[str]) -> Row:
-    number, record_id, body, score, prediction, name, version, bundle_sha256, predicted_at, received_at = found
-    values = values_of(msgspec.json.decode(body), columns)
-    model = ModelRef(name, version)
-    return Row(number, record_id, values, score, prediction, model, bundle_sha256, predicted_at, received_at)
+def _as_row(found: tuple[Any, ...]) -> Row:
+    number, body, score, prediction, name, version, bundle_sha256, predicted_at, received_at = found
+    model, record = ModelRef(name, version), msgspec.json.decode(body)
+    return Row(number, record, score, prediction, model, bundle_sha256, predicted_at, received_at)
 
 
 def _delete_oldest(

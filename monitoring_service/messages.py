@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
+
+from monitoring_service.window_columns import PackedColumn
 
 #: A window of 100,000 rows of 40 columns stays below this.
 LARGEST_FRAME_BYTES = 256 * 1024 * 1024
@@ -18,28 +20,37 @@ _LENGTH = struct.Struct(">I")
 
 ColumnState = Literal["ok", "insufficient", "invalid"]
 ReferenceState = Literal["ok", "missing", "broken"]
+#: Why a report is made: a person asked, a condition began to hold, or it was time.
+ReportKind = Literal["demand", "alert", "schedule"]
 
 
 class Labelled(Struct, frozen=True):
-    """Rows whose label is known, of one model version; the three lists have one length."""
+    """Rows whose label is known, of one model version; all lists have one length.
+
+    ``segments`` holds the values of each column that quality is split by; ``None`` belongs to no segment.
+    """
 
     scores: list[float] = []
     predictions: list[str | float] = []
     labels: list[str | float] = []
+    segments: dict[str, list[str | None]] = {}
 
 
 class Window(Struct, frozen=True):
-    """The rows to judge. ``columns`` holds a list of values each, without the columns that some row lacks.
+    """The rows to judge, by column.
 
-    ``scores`` and ``predictions`` belong to the newest model version only, so they may be shorter.
+    ``scores`` and ``predictions`` are the bytes of 64-bit floats; a prediction is 1 for the positive class and 0 for
+    the other, or the predicted value. They are those of the newest model version only, so perhaps fewer than ``rows``.
+    The reference is the bundle's own, or the accepted one that ``accepted_sha256`` names.
     """
 
     row: int
     rows: int
     bundle_sha256: str
-    columns: dict[str, list[Any]]
-    scores: list[float]
-    predictions: list[str | float]
+    columns: dict[str, PackedColumn]
+    scores: bytes
+    predictions: bytes
+    accepted_sha256: str | None = None
 
 
 class Start(Struct, frozen=True):
@@ -48,8 +59,10 @@ class Start(Struct, frozen=True):
     parent_pid: int
     case: bytes
     bundles_dir: str
+    accepted_dir: str
     reports_dir: str
     reports_kept: int
+    reports_kept_s: float
     report_within_s: float
 
 
@@ -62,12 +75,11 @@ class Ready(Struct, frozen=True):
 class Evaluate(Struct, frozen=True, tag=True):
     """Measure this window; answered with :class:`Evaluated`.
 
-    Evidently's scores cost more than everything else together and no verdict depends on them: a window that others
-    have overtaken can do without.
+    Evidently's scores cost more than everything else together and no verdict depends on them: most windows can do
+    without.
     """
 
     window: Window
-    labelled: Labelled
     with_scores: bool = True
 
 
@@ -79,12 +91,28 @@ class MakeReport(Struct, frozen=True, tag=True):
 
     window: Window
     labelled: Labelled
+    kind: ReportKind = "schedule"
 
 
 class MeasureQuality(Struct, frozen=True, tag=True):
-    """Only the quality, when labels came and no row did; answered with :class:`Quality`."""
+    """How good one model version is, by its newest labelled rows and by its rows in the window.
 
+    ``scores`` and ``predictions`` of the window are as in :class:`Window`, ``labelled_in_window`` says how many of them
+    have a label. Answered with :class:`Quality`.
+    """
+
+    bundle_sha256: str
     labelled: Labelled
+    scores: bytes = b""
+    predictions: bytes = b""
+    labelled_in_window: int = 0
+    accepted_sha256: str | None = None
+
+
+class MeasureFigures(Struct, frozen=True, tag=True):
+    """Only the realised figures, of several windows; answered with :class:`Figures`, in the same order."""
+
+    windows: list[Labelled]
 
 
 class AskReports(Struct, frozen=True, tag=True):
@@ -95,7 +123,8 @@ class ColumnMeasure(Struct, frozen=True):
     """What was measured in one column of one window.
 
     ``score`` is Evidently's, by ``method``. ``p_value`` and ``effect`` are those of :mod:`.two_sample`, not yet
-    adjusted for the number of columns. ``None`` is "not measured"; ``reason`` says why ``state`` is not ``ok``.
+    adjusted for the number of columns; ``moved`` says what they are about: the values themselves, or whether there are
+    any. Shares are of all rows. ``None`` is "not measured"; ``reason`` says why ``state`` is not ``ok``.
     """
 
     name: str
@@ -107,6 +136,9 @@ class ColumnMeasure(Struct, frozen=True):
     p_value: float | None = None
     missing_share: float | None = None
     unseen_share: float | None = None
+    out_of_range_share: float | None = None
+    reference_missing_share: float | None = None
+    moved: Literal["values", "missing"] | None = None
 
 
 class Mix(Struct, frozen=True):
@@ -162,8 +194,14 @@ class Quality(Struct, frozen=True, tag=True):
     target: ColumnMeasure | None = None
 
 
+class Figures(Struct, frozen=True, tag=True):
+    """Realised figures of each window that was asked for."""
+
+    windows: list[dict[str, Figure]]
+
+
 class Evaluated(Struct, frozen=True, tag=True):
-    """The measures of one window."""
+    """The measures of one window; ``reference_id`` says what the columns were compared with, ``None`` with nothing."""
 
     row: int
     reference: ReferenceState
@@ -171,7 +209,7 @@ class Evaluated(Struct, frozen=True, tag=True):
     columns: list[ColumnMeasure]
     prediction: ColumnMeasure
     mix: Mix
-    quality: Quality
+    reference_id: str | None = None
 
 
 class Failed(Struct, frozen=True, tag=True):
@@ -180,8 +218,8 @@ class Failed(Struct, frozen=True, tag=True):
     reason: str
 
 
-Request = Evaluate | MeasureQuality | MakeReport | AskReports
-Answer = Evaluated | Quality | ReportState | Failed
+Request = Evaluate | MeasureQuality | MeasureFigures | MakeReport | AskReports
+Answer = Evaluated | Quality | Figures | ReportState | Failed
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_start = msgspec.msgpack.Decoder(Start).decode

@@ -97,9 +97,7 @@ class Lookout:
             stream=stream,
             waiting_labels=self._inbox.waiting_labels(),
             positions=self._inbox.positions(),
-            window=WindowSpan(
-                len(view.rows), view.rows[0].predicted_at if newest else None, newest.predicted_at if newest else None
-            ),
+            window=WindowSpan(len(view.rows), view.oldest_at, newest.predicted_at if newest else None),
             model=newest.model if newest else evaluation.model if evaluation else None,
             rejections=self._windows.rejections(),
             backlog_rows=self._windows.backlog_rows,

@@ -11,34 +11,15 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Any
+
+import numpy as np
 
 from event_backbone.case import Case
 from event_backbone.case import MonitoringSettings as Schedule
 from event_backbone.events import FaultCount, ModelRef
 from monitoring_service import messages
-
-
-class Absent(Enum):
-    """The value of a column that a record did not even name, unlike one that is null."""
-
-    ABSENT = "absent"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One counted prediction: ``number`` is its place in the order of arrival, ``values`` follow the case's columns."""
-
-    number: int
-    record_id: str
-    values: tuple[Any, ...]
-    score: float
-    prediction: str | float
-    model: ModelRef
-    bundle_sha256: str
-    predicted_at: str
-    received_at: float
+from monitoring_service.row_buffer import Row, RowBuffer, Rows
+from monitoring_service.window_columns import packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +32,49 @@ class RejectedRecords:
 
 
 @dataclass(frozen=True, slots=True)
+class NewestRow:
+    """The last row of a window; ``received_at`` is in seconds since 1970."""
+
+    model: ModelRef
+    bundle_sha256: str
+    predicted_at: str
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class WindowView:
     """The rows of one window in order of arrival, and the row counter at its end."""
 
     row: int
-    rows: Sequence[Row]
+    rows: Rows
 
     @property
-    def newest(self) -> Row | None:
-        return self.rows[-1] if self.rows else None
+    def newest(self) -> NewestRow | None:
+        if not len(self.rows):
+            return None
+        source = self.rows.sources[self.rows.source_codes[-1]]
+        last_at = float(self.rows.received_at[-1])
+        return NewestRow(source.model, source.bundle_sha256, self.rows.predicted_at[-1], last_at)
 
-    def as_message(self, column_names: Sequence[str]) -> messages.Window:
+    @property
+    def oldest_at(self) -> str | None:
+        """When the first row was predicted."""
+        return self.rows.predicted_at[0] if len(self.rows) else None
+
+    def as_message(self) -> messages.Window:
         """What the evaluator gets: inputs of all rows, scores and predictions of the newest row's model version."""
-        newest = self.rows[-1]
-        same_model = [row for row in self.rows if row.model == newest.model]
-        columns = zip(column_names, zip(*(row.values for row in self.rows), strict=True), strict=True)
+        rows, newest = self.rows, self.newest
+        if newest is None:
+            raise ValueError("a window without rows is no question")
+        of_version = [code for code, source in enumerate(rows.sources) if source.model == newest.model]
+        same_model = np.isin(rows.source_codes, of_version)
         return messages.Window(
             row=self.row,
-            rows=len(self.rows),
+            rows=len(rows),
             bundle_sha256=newest.bundle_sha256,
-            columns={name: list(values) for name, values in columns if Absent.ABSENT not in values},
-            scores=[row.score for row in same_model],
-            predictions=[row.prediction for row in same_model],
+            columns={name: packed(values) for name, values in rows.columns.items()},
+            scores=rows.scores[same_model].tobytes(),
+            predictions=rows.predictions[same_model].tobytes(),
         )
 
 
@@ -116,26 +118,25 @@ class Windows:
         self._schedule = case.monitoring
         self._clock = clock
         self._changed = threading.Condition()
-        self._rows: dict[int, Row] = {}
+        self._rows = RowBuffer(case)
         self._rejected: deque[RejectedRecords] = deque()
         self._counted = rows_counted
         self._checked = checked_row
         self._waiting_since: float | None = None
 
-    def add(self, rows: Iterable[Row], rejected: Iterable[RejectedRecords], rows_counted: int) -> None:
+    def add(self, rows: Sequence[Row], rejected: Iterable[RejectedRecords], rows_counted: int) -> None:
         """Rows and refusals in order of arrival; ``rows_counted`` also counts rows that are not there (erased)."""
         with self._changed:
-            self._rows.update((row.number, row) for row in rows)
+            self._rows.add(rows)
             self._rejected.extend(rejected)
             self._counted = rows_counted
             self._forget_before_window()
             self._note_waiting()
             self._changed.notify_all()
 
-    def remove(self, numbers: Iterable[int]) -> None:
+    def remove(self, numbers: Sequence[int]) -> None:
         with self._changed:
-            for number in numbers:
-                self._rows.pop(number, None)
+            self._rows.remove(numbers)
 
     def wait_for_due(self, timeout_s: float) -> WindowView | None:
         """The oldest window that is due, or ``None`` after ``timeout_s``."""
@@ -145,6 +146,8 @@ class Windows:
 
     def mark_checked(self, row: int) -> None:
         with self._changed:
+            if row == self._checked:
+                return  # what waits goes on waiting
             self._checked = row
             self._waiting_since = None
             self._forget_before_window()
@@ -157,14 +160,14 @@ class Windows:
 
     def rejections(self) -> Rejections:
         with self._changed:
-            oldest = self._counted - self._schedule.window_rows + 1
+            oldest = self._oldest(self._view(self._counted))
+            accepted = self._counted - max(oldest, 1) + 1
             # Before the window has filled for the first time, every refusal belongs to it.
             recent = [rejected for rejected in self._rejected if rejected.at_row >= oldest or oldest <= 1]
         by_column = Counter[str]()
         for rejected in recent:
             for fault in rejected.faults:
                 by_column[fault.column] += fault.count
-        accepted = min(self._counted, self._schedule.window_rows)
         return Rejections(accepted, sum(rejected.records for rejected in recent), by_column)
 
     @property
@@ -209,8 +212,14 @@ class Windows:
         return next_check(self._checked, self._schedule)
 
     def _view(self, end: int) -> WindowView:
-        start = max(1, end - self._schedule.window_rows + 1)
-        return WindowView(end, [row for number in range(start, end + 1) if (row := self._rows.get(number)) is not None])
+        schedule = self._schedule
+        return WindowView(end, self._rows.between(end - schedule.window_rows + 1, end, within_s=schedule.window_s))
+
+    def _oldest(self, view: WindowView) -> int:
+        """The number of the window's first place: what it would be without erased rows, unless a time limit is set."""
+        if self._schedule.window_s is not None and len(view.rows):
+            return int(view.rows.numbers[0])
+        return view.row - self._schedule.window_rows + 1
 
     def _note_waiting(self) -> None:
         if self._waiting_since is None and self._next() <= self._counted:
@@ -218,7 +227,6 @@ class Windows:
 
     def _forget_before_window(self) -> None:
         needed = self._first_needed()
-        while self._rows and (oldest := next(iter(self._rows))) < needed:
-            del self._rows[oldest]
+        self._rows.forget_before(needed)
         while self._rejected and self._rejected[0].at_row < needed:
             self._rejected.popleft()

@@ -57,16 +57,16 @@ class ObedientEvaluator:
         row = request.window.row
         self.asked.append(row)
         self.scored += [row] if request.with_scores else []
-        self.labelled.append(len(request.labelled.labels))
         if self.failures or row in self.poison:
             self.failures = max(0, self.failures - 1)
             raise EvaluatorFailedError("told to")
         p_value = 1e-9 if self.drifting else 0.8
         measures = [ColumnMeasure(name, "ok", effect=0.5, p_value=p_value) for name in fast_case().column_names]
         calm = ColumnMeasure("score", "ok", effect=0.0, p_value=1.0)
-        return Evaluated(row, "ok", None, measures, calm, Mix({}, {}), self.measure_quality(request))
+        return Evaluated(row, "ok", None, measures, calm, Mix({}, {}))
 
-    def measure_quality(self, request: Evaluate | MeasureQuality) -> Quality:
+    def measure_quality(self, request: MeasureQuality) -> Quality:
+        self.labelled.append(len(request.labelled.labels))
         return Quality(labelled_rows=len(request.labelled.labels))
 
     def make_report(self, request: MakeReport) -> ReportState:
@@ -114,7 +114,15 @@ class Bench:
         self.metrics = MonitoringMetrics(self.case, self.registry, stale_after_s=15)
         timer = ReportTimer(every_rows=100, every_s=60, clock=self.clock)
         self.checks = Checks(
-            self.case, self.windows, self.inbox, self.evaluator, self.board, self.metrics, timer, clock=self.clock
+            self.case,
+            self.windows,
+            self.inbox,
+            self.evaluator,
+            self.board,
+            self.metrics,
+            timer,
+            scores_every_s=5,
+            clock=self.clock,
         )
         self.arrivals = Arrivals(self.inbox.arrivals_by_second(since=0), kept_s=300, clock=self.clock)
         self.reports_dir = folder / "reports"

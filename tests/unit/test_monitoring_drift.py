@@ -6,20 +6,38 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from monitoring_world import made_case, made_record, made_reference
 from msgspec.structs import replace
 
 from event_backbone.case import Case
+from event_backbone.profile import Profile, category_profile, number_profile
 from monitoring_service.drift import DriftReference, measure_columns, measure_scores
 from monitoring_service.messages import ColumnMeasure
+from monitoring_service.window_columns import column_values
 
 CASE = made_case()
 
 
+def made_profile(columns: Mapping[str, Sequence[Any]], case: Case = CASE) -> Profile:
+    """A profile of the columns that are there."""
+    kinds = {column.name: category_profile if column.is_category else number_profile for column in case.columns}
+    return Profile(
+        rows=len(columns["score"]),
+        columns={name: kinds[name](columns[name]) for name in kinds if name in columns},
+        scores=number_profile(columns["score"]),
+        predictions=category_profile(columns["prediction"]),
+    )
+
+
+def drift_reference(columns: Mapping[str, Sequence[Any]]) -> DriftReference:
+    return DriftReference(CASE, made_profile(columns))
+
+
 @pytest.fixture(scope="module")
 def reference() -> DriftReference:
-    return DriftReference(CASE, made_reference(2000))
+    return drift_reference(made_reference(2000))
 
 
 def made_window(rows: int = 200, seed: int = 5, **changes: Sequence[Any]) -> dict[str, Sequence[Any]]:
@@ -28,14 +46,23 @@ def made_window(rows: int = 200, seed: int = 5, **changes: Sequence[Any]) -> dic
     return {**{name: [record[name] for record in records] for name in records[0]}, **changes}
 
 
+def measures_of(
+    reference: DriftReference | None, window: Mapping[str, Sequence[Any]], case: Case = CASE, **how: bool
+) -> list[ColumnMeasure]:
+    columns = {
+        column.name: column_values(column, window[column.name]) for column in case.columns if column.name in window
+    }
+    return measure_columns(case, reference, columns, **how)
+
+
 def measured(
     reference: DriftReference | None, window: Mapping[str, Sequence[Any]], case: Case = CASE
 ) -> dict[str, ColumnMeasure]:
-    return {measure.name: measure for measure in measure_columns(case, reference, window)}
+    return {measure.name: measure for measure in measures_of(reference, window, case)}
 
 
 def test_a_good_window_is_measured_in_every_column_in_the_order_of_the_case(reference: DriftReference) -> None:
-    measures = measure_columns(CASE, reference, made_window())
+    measures = measures_of(reference, made_window())
     assert [measure.name for measure in measures] == list(CASE.column_names)
     for measure in measures:
         assert measure.state == "ok"
@@ -63,7 +90,7 @@ def test_scores_are_those_of_a_full_evidently_report(rows: int) -> None:
         for metric in snapshot.dict()["metrics"]
         if metric["config"]["type"].endswith("ValueDrift")
     }
-    found = measured(DriftReference(CASE, known), window)
+    found = measured(drift_reference(known), window)
     for name in CASE.column_names:
         assert found[name].score == pytest.approx(expected[name][0], abs=1e-12)
         assert found[name].method == expected[name][1]
@@ -72,8 +99,8 @@ def test_scores_are_those_of_a_full_evidently_report(rows: int) -> None:
 def test_without_scores_everything_else_is_the_same(reference: DriftReference) -> None:
     window = made_window()
     scored, unscored = (
-        measure_columns(CASE, reference, window, with_scores=True),
-        measure_columns(CASE, reference, window, with_scores=False),
+        measures_of(reference, window, with_scores=True),
+        measures_of(reference, window, with_scores=False),
     )
     assert [replace(measure, score=None, method=None) for measure in scored] == unscored
 
@@ -125,9 +152,7 @@ def test_a_bad_category_column_is_named_and_the_others_are_reported(
 
 @pytest.mark.parametrize("rows", [0, 1, 99])
 def test_a_window_with_too_few_rows_is_insufficient_in_every_column(reference: DriftReference, rows: int) -> None:
-    for measure in measure_columns(CASE, reference, made_window()) and measure_columns(
-        CASE, reference, {name: values[:rows] for name, values in made_window().items()}
-    ):
+    for measure in measures_of(reference, {name: values[:rows] for name, values in made_window().items()}):
         assert (measure.state, measure.reason, measure.p_value) == ("insufficient", "too_few_rows", None)
 
 
@@ -150,13 +175,13 @@ def test_more_missing_values_are_drift_when_the_present_ones_have_not_moved(refe
 
 
 def test_a_column_that_was_always_empty_does_not_drift_while_it_stays_so() -> None:
-    empty = DriftReference(CASE, {**made_reference(), "price": [None] * 1000})
+    empty = drift_reference({**made_reference(), "price": [None] * 1000})
     price = measured(empty, made_window(price=[None] * 200))["price"]
     assert (price.state, price.p_value, price.effect) == ("insufficient", 1.0, 0.0)
 
 
 def test_a_constant_reference_and_a_window_beside_it_are_measured() -> None:
-    constant = DriftReference(CASE, {**made_reference(2000), "price": [10.0] * 2000})
+    constant = drift_reference({**made_reference(2000), "price": [10.0] * 2000})
     price = measured(constant, made_window(price=[10.01] * 200))["price"]
     assert (price.state, price.effect) == ("ok", 1.0)
 
@@ -170,12 +195,13 @@ def test_the_share_of_unseen_categories_is_what_the_case_does_not_expect(referen
 
 @pytest.mark.parametrize(
     "columns",
-    [{"price": None}, {"price": ["12"] * 1000}],
+    [{"price": None}, {"price": category_profile(["12"] * 1000)}],
     ids=["column not in the reference", "text in the reference"],
 )
 def test_a_bad_reference_column_costs_only_itself(columns: dict[str, Any]) -> None:
-    known = {name: values for name, values in {**made_reference(), **columns}.items() if values is not None}
-    found = measured(DriftReference(CASE, known), made_window())
+    profile = made_profile(made_reference())
+    known = {name: column for name, column in {**profile.columns, **columns}.items() if column is not None}
+    found = measured(DriftReference(CASE, replace(profile, columns=known)), made_window())
     assert (found["price"].state, found["price"].reason) == ("invalid", "not_in_reference")
     assert found["price"].missing_share == 0.0
     assert found["items"].state == found["payment"].state == "ok"
@@ -199,9 +225,9 @@ def test_a_library_that_raises_costs_one_column(reference: DriftReference, monke
 
 
 def test_scores_drift_against_the_scores_of_the_reference(reference: DriftReference) -> None:
-    same = made_reference(300, seed=9)["score"]
+    same = np.array(made_reference(300, seed=9)["score"])
     assert measure_scores(CASE, reference, same).p_value == pytest.approx(0.5, abs=0.49)
-    moved = measure_scores(CASE, reference, [score + 0.2 for score in same])
+    moved = measure_scores(CASE, reference, same + 0.2)
     assert moved.effect is not None
     assert moved.effect > 0.5
     assert measure_scores(CASE, None, same).reason == "no_reference"

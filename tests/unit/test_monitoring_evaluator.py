@@ -6,11 +6,13 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from monitoring_world import install_bundle, made_case, made_class, made_record, made_reference, made_score
 
 from event_backbone.case import case_from_dict
-from monitoring_service.evaluator import Evaluator, ReportMaker, prediction_mix
+from event_backbone.profile import PROFILE_FILE
+from monitoring_service.evaluator import Evaluator, ReportMaker, columns_in, prediction_mix
 from monitoring_service.messages import (
     AskReports,
     Evaluate,
@@ -26,6 +28,7 @@ from monitoring_service.messages import (
 )
 from monitoring_service.references import RETRY_S, References
 from monitoring_service.reports import ReportFolder, render_report
+from monitoring_service.window_columns import column_values, packed, unpacked_floats
 
 CASE = made_case()
 
@@ -34,36 +37,40 @@ def made_window(bundle_sha256: str, rows: int = 200) -> Window:
     rng = random.Random(3)
     records = [made_record(rng) for _ in range(rows)]
     scores = [made_score(record) for record in records]
-    columns = {name: [record[name] for record in records] for name in records[0]}
-    return Window(rows, rows, bundle_sha256, columns, scores, [made_class(score) for score in scores])
+    columns = {
+        column.name: packed(column_values(column, [record[column.name] for record in records]))
+        for column in CASE.columns
+    }
+    positive = [float(made_class(score) == "yes") for score in scores]
+    return Window(rows, rows, bundle_sha256, columns, np.array(scores).tobytes(), np.array(positive).tobytes())
 
 
 def made_labelled(window: Window, rows: int) -> Labelled:
     rng = random.Random(5)
-    labels = [made_class(score + rng.gauss(0, 0.1)) for score in window.scores[:rows]]
-    return Labelled(window.scores[:rows], window.predictions[:rows], list(labels))
+    scores = unpacked_floats(window.scores)[:rows].tolist()
+    labels = [made_class(score + rng.gauss(0, 0.1)) for score in scores]
+    return Labelled(scores, [made_class(score) for score in scores], list(labels))
 
 
 @pytest.fixture
 def evaluator(tmp_path: Path) -> Evaluator:
-    references = References(CASE, tmp_path / "bundles")
+    references = References(CASE, tmp_path / "bundles", tmp_path / "accepted")
     return Evaluator(CASE, references, ReportMaker(CASE, ReportFolder(tmp_path / "reports", kept=2), 60))
 
 
 def test_a_window_is_measured_against_the_reference_of_its_bundle(evaluator: Evaluator, tmp_path: Path) -> None:
     sha256 = install_bundle(tmp_path / "bundles", CASE)
     window = made_window(sha256)
-    answer = evaluator.answer(Evaluate(window, made_labelled(window, 50)))
+    answer = evaluator.answer(Evaluate(window))
     assert isinstance(answer, Evaluated)
-    assert (answer.reference, answer.row, answer.quality.labelled_rows) == ("ok", 200, 50)
+    assert (answer.reference, answer.row) == ("ok", 200)
     assert [measure.state for measure in (*answer.columns, answer.prediction)] == ["ok"] * 4
-    assert answer.quality.figures.keys() == {"accuracy", "f1", "auc"}
     assert answer.mix.window["yes"] + answer.mix.window["no"] == pytest.approx(1)
     assert answer.mix.reference.keys() == {"yes", "no"}
 
 
 def test_a_bundle_that_is_not_here_is_said_and_shares_are_still_measured(evaluator: Evaluator) -> None:
-    answer = evaluator.answer(Evaluate(made_window("e" * 64), Labelled()))
+    answer = evaluator.answer(Evaluate(made_window("e" * 64)))
     assert isinstance(answer, Evaluated)
     assert answer.reference == "missing"
     assert "eeeeeeeeeeee" in (answer.reference_fault or "")
@@ -71,19 +78,19 @@ def test_a_bundle_that_is_not_here_is_said_and_shares_are_still_measured(evaluat
     assert answer.prediction.reason == "no_reference"
 
 
-@pytest.mark.parametrize("damage", ["other bytes", "no digest", "no parquet", "no reference in it"])
+@pytest.mark.parametrize("damage", ["other bytes", "no digest", "no profile", "no reference in it"])
 def test_a_broken_bundle_is_said_and_nothing_is_raised(evaluator: Evaluator, tmp_path: Path, damage: str) -> None:
     from event_backbone.bundle import write_bundle
 
     shelf = tmp_path / "bundles"
-    if damage in ("no parquet", "no reference in it"):
-        name = "reference.parquet" if damage == "no parquet" else "other.json"
+    if damage in ("no profile", "no reference in it"):
+        name = PROFILE_FILE if damage == "no profile" else "other.json"
         sha256 = write_bundle(shelf / "new", CASE, {name: b"none"})
         (shelf / "new").rename(shelf / sha256)
     else:
         sha256 = install_bundle(shelf, CASE)
-        (shelf / sha256 / "reference.parquet").write_bytes(b"others")
-    answer = evaluator.answer(Evaluate(made_window("../../etc" if damage == "no digest" else sha256), Labelled()))
+        (shelf / sha256 / PROFILE_FILE).write_bytes(b"others")
+    answer = evaluator.answer(Evaluate(made_window("../../etc" if damage == "no digest" else sha256)))
     assert isinstance(answer, Evaluated)
     assert answer.reference == "broken"
     assert answer.reference_fault
@@ -91,7 +98,7 @@ def test_a_broken_bundle_is_said_and_nothing_is_raised(evaluator: Evaluator, tmp
 
 def test_a_bundle_that_arrives_later_is_found_after_a_while(tmp_path: Path) -> None:
     now = [0.0]
-    references = References(CASE, tmp_path / "elsewhere", clock=lambda: now[0])
+    references = References(CASE, tmp_path / "elsewhere", tmp_path, clock=lambda: now[0])
     sha256 = install_bundle(tmp_path / "bundles", CASE)
     assert references.find(sha256).state == "missing"
     (tmp_path / "bundles").rename(tmp_path / "elsewhere")
@@ -102,7 +109,7 @@ def test_a_bundle_that_arrives_later_is_found_after_a_while(tmp_path: Path) -> N
 
 def test_a_reference_is_read_once(tmp_path: Path) -> None:
     sha256 = install_bundle(tmp_path / "bundles", CASE)
-    references = References(CASE, tmp_path / "bundles")
+    references = References(CASE, tmp_path / "bundles", tmp_path)
     assert references.find(sha256) is references.find(sha256)
 
 
@@ -111,8 +118,13 @@ def test_the_mix_of_a_regression_is_mean_and_quartiles() -> None:
 
     content = {**case_content(), "task": "regression", "target": {"name": "returned", "title": "Value"}}
     case = case_from_dict(content, subject="regression")
-    assert prediction_mix(case, [1.0, 2.0, 3.0, 4.0, 10.0]) == {"mean": 4.0, "p25": 2.0, "p50": 3.0, "p75": 4.0}
-    assert prediction_mix(case, []) == {}
+    assert prediction_mix(case, np.array([1.0, 2.0, 3.0, 4.0, 10.0])) == {
+        "mean": 4.0,
+        "p25": 2.0,
+        "p50": 3.0,
+        "p75": 4.0,
+    }
+    assert prediction_mix(case, np.array([])) == {}
 
 
 def test_a_report_without_a_reference_is_refused(evaluator: Evaluator) -> None:
@@ -123,7 +135,9 @@ def test_a_report_without_a_reference_is_refused(evaluator: Evaluator) -> None:
 @pytest.mark.parametrize("labelled_rows", [0, 100])
 def test_a_report_is_one_page_about_the_columns_and_the_quality_where_labels_are(labelled_rows: int) -> None:
     window = made_window("b" * 64)
-    html = render_report(CASE, made_reference(), window.columns, made_labelled(window, labelled_rows))
+    html = render_report(
+        CASE, made_reference(), made_reference(), columns_in(window), made_labelled(window, labelled_rows)
+    )
     assert "<html" in html
     assert "payment" in html
     assert ("Confusion Matrix" in html) == (labelled_rows > 0)
@@ -132,7 +146,8 @@ def test_a_report_is_one_page_about_the_columns_and_the_quality_where_labels_are
 @pytest.mark.parametrize("columns", [{"price": [None] * 200}, {"price": [1.0] * 100 + [None] * 100}])
 def test_a_report_is_made_of_a_window_with_an_empty_column(columns: dict[str, list[float | None]]) -> None:
     window = made_window("b" * 64)
-    assert "payment" in render_report(CASE, made_reference(), {**window.columns, **columns}, Labelled())
+    known = made_reference()
+    assert "payment" in render_report(CASE, known, known, {**columns_in(window), **columns}, Labelled())
 
 
 def test_reports_are_replaced_whole_and_the_last_few_are_kept(tmp_path: Path) -> None:
