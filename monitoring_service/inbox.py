@@ -95,7 +95,11 @@ WHERE r.number >= ? ORDER BY r.number
 """
 _LABELLED_ROWS = """
 SELECT number, score, prediction, label FROM predictions
-WHERE model = ? AND label IS NOT NULL AND number <= ? ORDER BY number DESC LIMIT ?
+WHERE model = ? AND label IS NOT NULL AND number BETWEEN ? AND ? ORDER BY number DESC LIMIT ?
+"""
+_LABELLED_BETWEEN = """
+SELECT count(*) FROM models m JOIN predictions p ON p.model = m.id
+WHERE m.name = ? AND m.version = ? AND p.label IS NOT NULL AND p.number BETWEEN ? AND ?
 """
 _NOTE_UNMATCHED = """
 UPDATE labels SET waiting = 0 WHERE id IN (SELECT id FROM labels WHERE waiting AND received_at < ? LIMIT ?)
@@ -270,16 +274,22 @@ class Inbox:
                 for at_row, records, faults in db.execute(query, (number,))
             ]
 
-    def labelled_rows(self, model: ModelRef, *, until_row: int, limit: int) -> Labelled:
+    def labelled_rows(self, model: ModelRef, *, until_row: int, limit: int, from_row: int = 0) -> Labelled:
         """The newest rows of a model version that have a label, newest first, each with its latest label."""
         query = "SELECT id FROM models WHERE name = ? AND version = ?"
         found: list[tuple[Any, ...]] = []
         with self._exclusive() as db:
             # One query for each id: over several of them SQLite would sort every labelled row of the version.
             for (model_id,) in db.execute(query, (model.name, model.version)).fetchall():
-                found += db.execute(_LABELLED_ROWS, (model_id, until_row, limit))
+                found += db.execute(_LABELLED_ROWS, (model_id, from_row, until_row, limit))
         newest = sorted(found, reverse=True)[:limit]
         return Labelled([row[1] for row in newest], [row[2] for row in newest], [row[3] for row in newest])
+
+    def labelled_between(self, model: ModelRef, first_row: int, last_row: int) -> int:
+        """How many rows of a model version have a label, of those with these numbers and between."""
+        with self._exclusive() as db:
+            (labelled,) = db.execute(_LABELLED_BETWEEN, (model.name, model.version, first_row, last_row)).fetchone()
+        return int(labelled)
 
     def waiting_labels(self) -> int:
         """Labels whose prediction may still come."""

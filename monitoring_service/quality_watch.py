@@ -1,0 +1,69 @@
+"""Asks for the quality of the model version in use when rows or labels changed, and no more often than it is worth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from event_backbone.case import Case
+from monitoring_service.accepted_references import AcceptedReferences
+from monitoring_service.evaluator_client import EvaluatorPort
+from monitoring_service.inbox import Inbox
+from monitoring_service.messages import MeasureQuality, Quality
+from monitoring_service.standing import Evaluation
+from monitoring_service.windows import Windows
+
+#: Quality is measured again at most this often.
+QUALITY_EVERY_S = 1.0
+
+
+class QualityWatch:
+    """Not thread-safe; what it asks is about the newest rows, checked or not, so labels count as soon as they come."""
+
+    def __init__(
+        self,
+        case: Case,
+        windows: Windows,
+        inbox: Inbox,
+        evaluator: EvaluatorPort,
+        accepted: AcceptedReferences,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limit = case.monitoring.window_rows
+        self._windows = windows
+        self._inbox = inbox
+        self._evaluator = evaluator
+        self._accepted = accepted
+        self._clock = clock
+        self._due_at = clock()
+        self._measured: object = None
+
+    def look(self, evaluation: Evaluation) -> Quality | None:
+        """The quality of the version that was evaluated last; ``None`` while nothing changed, or it is too early.
+
+        Raises :class:`.EvaluatorFailedError`, and :class:`.InboxUnavailableError`; the next look tries again.
+        """
+        if self._clock() < self._due_at:
+            return None
+        totals = self._inbox.totals
+        accepted_sha256 = self._accepted.in_force(evaluation.bundle_sha256).sha256
+        known = evaluation.bundle_sha256, accepted_sha256, totals.predictions, totals.labels, totals.erasures
+        if known == self._measured:
+            return None
+        self._due_at = self._clock() + QUALITY_EVERY_S
+        quality = self._evaluator.measure_quality(self._request(evaluation, accepted_sha256))
+        self._measured = known
+        return quality
+
+    def _request(self, evaluation: Evaluation, accepted_sha256: str | None) -> MeasureQuality:
+        view, model = self._windows.newest(), evaluation.model
+        chosen = view.rows.of_model(model)
+        first_row = int(view.rows.numbers[0]) if len(view.rows) else view.row
+        return MeasureQuality(
+            bundle_sha256=evaluation.bundle_sha256,
+            labelled=self._inbox.labelled_rows(model, until_row=view.row, limit=self._limit),
+            scores=view.rows.scores[chosen].tobytes(),
+            predictions=view.rows.predictions[chosen].tobytes(),
+            labelled_in_window=self._inbox.labelled_between(model, first_row, view.row),
+            accepted_sha256=accepted_sha256,
+        )
