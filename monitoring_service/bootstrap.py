@@ -24,7 +24,7 @@ from monitoring_service.messages import Start
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.restoring import Restored, restore
 from monitoring_service.settings import MonitoringServiceSettings
-from monitoring_service.snapshot import Lookout
+from monitoring_service.snapshot import Lookout, Shown
 from monitoring_service.standby import OneActive, build_standby
 from monitoring_service.stop_notice import StopNotice
 from monitoring_service.stream_batch import StreamDecoder
@@ -81,7 +81,7 @@ def build_application(
     parts = Parts(
         case=case,
         intake=intake,
-        lookout=_lookout(settings, restored, status),
+        lookout=_lookout(case, settings, restored, status),
         metrics=metrics,
         reports=restored.reports,
         faults=lambda: _readiness_faults(draining, checks, stream),
@@ -149,16 +149,11 @@ def _stream_reader(
     return StreamReader(open_stream, outlet, decoder, intake, status, stop.tell)
 
 
-def _lookout(settings: MonitoringServiceSettings, restored: Restored, status: StreamStatus | None) -> Lookout:
-    return Lookout(
-        restored.inbox,
-        restored.windows,
-        restored.board,
-        restored.arrivals,
-        restored.reports,
-        status,
-        stale_after_s=settings.monitoring_stale_after_s,
-    )
+def _lookout(
+    case: Case, settings: MonitoringServiceSettings, restored: Restored, status: StreamStatus | None
+) -> Lookout:
+    shown = Shown(restored.inbox, restored.windows, restored.board, restored.arrivals, restored.reports, status)
+    return Lookout(case, shown, stale_after_s=settings.monitoring_stale_after_s)
 
 
 def _readiness_faults(draining: Draining, checks: CheckThread, stream: StreamThread) -> list[str]:

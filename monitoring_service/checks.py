@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 
 import structlog
+from msgspec.structs import replace
 
 from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import ModelRef, utc_now
 from monitoring_service.board import PublishedBoard
+from monitoring_service.conditions import Condition, conditions_after, conditions_unjudged
 from monitoring_service.evaluator_client import EvaluatorFailedError, EvaluatorPort
 from monitoring_service.inbox import Inbox, KeptCheck
 from monitoring_service.messages import Evaluate, Evaluated, Labelled, MakeReport, MeasureQuality, Window
@@ -158,7 +160,10 @@ class Checks:
         self._quality_due_at, self._quality_of = now + QUALITY_EVERY_S, quality_of
         labelled = self._labelled(evaluation.model, evaluation.row)
         quality = self._evaluator.measure_quality(MeasureQuality(labelled))
-        self._keep(Checked(with_quality(self._board.standing, quality), ()), None)
+        before = self._board.standing
+        moment = Moment(evaluation.row, utc_now())
+        conditions = conditions_after(self._case, before, None, None, quality, moment)
+        self._keep(Checked(with_quality(before, quality), ()), None, conditions)
 
     def _labelled(self, model: ModelRef, until_row: int) -> Labelled:
         return self._inbox.labelled_rows(model, until_row=until_row, limit=self._case.monitoring.window_rows)
@@ -193,11 +198,14 @@ class Checks:
         for episode in checked.episodes:
             name = "drift_ended" if episode.ended_at_row is not None else "drift_confirmed"
             log.info(name, family=episode.family, name=episode.name, row=view.row)
-        if checked.standing.evaluation is not None:
-            self._keep(checked, point_of(checked.standing.evaluation, newest.received_at))
+        evaluation = checked.standing.evaluation
+        if evaluation is not None:
+            rejections, quality = self._windows.rejections(view), evaluation.quality
+            conditions = conditions_after(self._case, self._board.standing, evaluation, rejections, quality, moment)
+            self._keep(checked, point_of(evaluation, newest.received_at), conditions)
 
-    def _keep(self, checked: Checked, point: Point | None) -> None:
-        standing = checked.standing
+    def _keep(self, checked: Checked, point: Point | None, conditions: list[Condition]) -> None:
+        standing = replace(checked.standing, conditions=conditions)
         encoded = encode_point(point) if point is not None else None
         kept = KeptCheck(standing.checked_row, encoded, encode_standing(standing), checked.episodes)
         self._inbox.keep_check(kept)
@@ -215,7 +223,8 @@ class Checks:
     def _fail(self, reason: str, row: int) -> None:
         moment = Moment(row, utc_now())
         self._board.count_failed(self._windows.due_until(row))
-        self._keep(after_failure(self._case, self._board.standing, reason, moment), None)
+        before = self._board.standing
+        self._keep(after_failure(self._case, before, reason, moment), None, conditions_unjudged(before.conditions))
 
     def _report_if_due(self) -> None:
         """Evaluations first: while windows wait, a report does not even start."""

@@ -24,7 +24,8 @@ from monitoring_service.series import KeptTotals, SeriesMaker, show, show_only
 from monitoring_service.stream_status import TOPIC_KINDS, StreamView
 
 if TYPE_CHECKING:
-    from monitoring_service.snapshot import Condition, Snapshot
+    from monitoring_service.conditions import Condition
+    from monitoring_service.snapshot import Snapshot
     from monitoring_service.standing import Evaluation
     from monitoring_service.verdict import Episode
 

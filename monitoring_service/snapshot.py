@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from event_backbone.case import Case
 from event_backbone.events import ModelRef, format_utc
 from monitoring_service.board import Board, PublishedBoard
+from monitoring_service.conditions import Condition, all_conditions
 from monitoring_service.inbox import Inbox, Totals
 from monitoring_service.intake import Arrivals
 from monitoring_service.reports import Report, ReportFolder
+from monitoring_service.standing import Standing
 from monitoring_service.stream_status import StreamStatus, StreamView
 from monitoring_service.windows import Rejections, Windows
 
@@ -23,21 +26,6 @@ class WindowSpan:
     rows: int
     oldest_at: str | None
     newest_at: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Something people should know while it lasts; ``since`` is a time, or ``None`` while it does not hold."""
-
-    name: str
-    since: str | None
-
-    @property
-    def active(self) -> bool:
-        return self.since is not None
-
-
-CONDITIONS = ("column_drift", "prediction_drift", "reference_missing", "evaluator_failed", "stale", "stream_away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,82 +48,84 @@ class Snapshot:
     conditions: tuple[Condition, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Where everything that is shown is looked up."""
+
+    inbox: Inbox
+    windows: Windows
+    board: PublishedBoard
+    arrivals: Arrivals
+    reports: ReportFolder
+    stream: StreamStatus | None = None
+
+
 class Lookout:
     """Takes snapshots; thread-safe."""
 
     def __init__(
-        self,
-        inbox: Inbox,
-        windows: Windows,
-        board: PublishedBoard,
-        arrivals: Arrivals,
-        reports: ReportFolder,
-        stream: StreamStatus | None = None,
-        *,
-        stale_after_s: float,
-        clock: Callable[[], float] = time.time,
+        self, case: Case, shown: Shown, *, stale_after_s: float, clock: Callable[[], float] = time.time
     ) -> None:
-        self._inbox = inbox
-        self._windows = windows
-        self._board = board
-        self._arrivals = arrivals
-        self._reports = reports
-        self._stream = stream
+        self._case = case
+        self._shown = shown
         self._stale_after_s = stale_after_s
         self._clock = clock
 
     def look(self) -> Snapshot:
-        now = self._clock()
-        view, board, waiting_s = self._windows.newest(), self._board.read(), self._windows.waiting_s
-        newest = view.newest
-        evaluation = board.standing.evaluation
-        stream = self._stream.view() if self._stream else None
+        now, shown = self._clock(), self._shown
+        view, board, waiting_s = shown.windows.newest(), shown.board.read(), shown.windows.waiting_s
+        newest, evaluation = view.newest, board.standing.evaluation
+        stream = shown.stream.view() if shown.stream else None
         return Snapshot(
             at=now,
-            totals=self._inbox.totals,
-            unreadable=self._inbox.unreadable,
+            totals=shown.inbox.totals,
+            unreadable=shown.inbox.unreadable,
             stream=stream,
-            waiting_labels=self._inbox.waiting_labels(),
-            positions=self._inbox.positions(),
+            waiting_labels=shown.inbox.waiting_labels(),
+            positions=shown.inbox.positions(),
             window=WindowSpan(len(view.rows), view.oldest_at, newest.predicted_at if newest else None),
             model=newest.model if newest else evaluation.model if evaluation else None,
-            rejections=self._windows.rejections(),
-            backlog_rows=self._windows.backlog_rows,
+            rejections=shown.windows.rejections(),
+            backlog_rows=shown.windows.backlog_rows,
             waiting_s=waiting_s,
-            next_check_row=self._windows.next_check_row,
+            next_check_row=shown.windows.next_check_row,
             board=board,
             records_per_s=self._rate(now),
-            report=self._reports.latest(),
-            conditions=self._conditions(board, stream, now, waiting_s),
+            report=shown.reports.latest(),
+            conditions=self._conditions(board.standing, stream, now, waiting_s),
         )
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Only the conditions, as they are now."""
+        stream = self._shown.stream.view() if self._shown.stream else None
+        standing, waiting_s = self._shown.board.standing, self._shown.windows.waiting_s
+        return self._conditions(standing, stream, self._clock(), waiting_s)
 
     def arrivals(self, seconds: int) -> dict[int, int]:
         """Records received in each of the last whole seconds; a second without any is not there."""
         now = int(self._clock())
         return {
-            second: records for second, records in self._arrivals.by_second(since=now - seconds).items() if second < now
+            second: records
+            for second, records in self._shown.arrivals.by_second(since=now - seconds).items()
+            if second < now
         }
 
     def _rate(self, now: float, over_s: int = 5) -> float:
         """Records a second over the last whole seconds."""
-        whole = self._arrivals.by_second(since=int(now) - over_s)
+        whole = self._shown.arrivals.by_second(since=int(now) - over_s)
         return sum(records for second, records in whole.items() if second < int(now)) / over_s
 
     def _conditions(
-        self, board: Board, stream: StreamView | None, now: float, waiting_s: float
+        self, standing: Standing, stream: StreamView | None, now: float, waiting_s: float
     ) -> tuple[Condition, ...]:
-        standing, evaluation = board.standing, board.standing.evaluation
-        columns = evaluation.columns if evaluation else []
-        drifted = [judged.streak.confirmed_at for judged in columns if judged.streak.confirmed_at is not None]
-        since = {
-            "column_drift": min(drifted, default=None),
-            "prediction_drift": evaluation.prediction.streak.confirmed_at if evaluation else None,
-            "reference_missing": standing.reference_missing_since,
-            "evaluator_failed": standing.failure.since if standing.failure else None,
-            "stale": _text(now - waiting_s) if waiting_s > self._stale_after_s else None,
-            "stream_away": stream.away_since if stream else None,
-        }
-        return tuple(Condition(name, since[name]) for name in CONDITIONS)
+        stale_since = _text(now - waiting_s) if waiting_s > self._stale_after_s else None
+        present = [
+            Condition("reference_missing", since=standing.reference_missing_since),
+            Condition("evaluator_failed", since=standing.failure.since if standing.failure else None),
+            Condition("stale", None, stale_since, round(waiting_s, 3), self._stale_after_s),
+            Condition("stream_away", since=stream.away_since if stream else None),
+        ]
+        return all_conditions(self._case, [*standing.conditions, *present])
 
 
 def _text(seconds: float) -> str:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from event_backbone.case import Case
 from event_backbone.events import ModelRef
+from monitoring_service.conditions import Condition
 from monitoring_service.messages import ColumnMeasure, Evaluated, Mix, Quality, ReferenceState
 from monitoring_service.verdict import Episode, Judged, Moment, Rule, Streak, advance, episode_between, judge
 
@@ -50,6 +51,7 @@ class Standing(Struct, frozen=True):
     evaluation: Evaluation | None = None
     failure: Failure | None = None
     reference_missing_since: str | None = None
+    conditions: list[Condition] = []
 
 
 @dataclass(frozen=True, slots=True)

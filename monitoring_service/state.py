@@ -47,7 +47,14 @@ def state_document(case: Case, snapshot: Snapshot) -> dict[str, Any]:
         "prediction_mix": asdict(evaluation.mix) if evaluation else None,
         "quality": _quality(evaluation),
         "conditions": [
-            {"name": condition.name, "active": condition.active, "since": condition.since}
+            {
+                "name": condition.name,
+                "column": condition.column,
+                "active": condition.active,
+                "since": condition.since,
+                "value": condition.value,
+                "threshold": condition.threshold,
+            }
             for condition in snapshot.conditions
         ],
         "report": _report(snapshot),

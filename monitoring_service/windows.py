@@ -158,16 +158,20 @@ class Windows:
         with self._changed:
             return self._view(self._counted)
 
-    def rejections(self) -> Rejections:
+    def rejections(self, view: WindowView | None = None) -> Rejections:
+        """Refusals up to now; those of ``view`` end before its last row, so they are the same whenever one asks."""
         with self._changed:
-            oldest = self._oldest(self._view(self._counted))
-            accepted = self._counted - max(oldest, 1) + 1
+            window = view or self._view(self._counted)
+            oldest = self._oldest(window)
             # Before the window has filled for the first time, every refusal belongs to it.
             recent = [rejected for rejected in self._rejected if rejected.at_row >= oldest or oldest <= 1]
+        if view is not None:
+            recent = [rejected for rejected in recent if rejected.at_row < view.row]
         by_column = Counter[str]()
         for rejected in recent:
             for fault in rejected.faults:
                 by_column[fault.column] += fault.count
+        accepted = window.row - max(oldest, 1) + 1
         return Rejections(accepted, sum(rejected.records for rejected in recent), by_column)
 
     @property

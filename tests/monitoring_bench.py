@@ -29,7 +29,7 @@ from monitoring_service.messages import (
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.reports import ReportFolder
 from monitoring_service.restoring import restored_standing, restored_windows
-from monitoring_service.snapshot import Lookout
+from monitoring_service.snapshot import Lookout, Shown
 from monitoring_service.standing import decode_point
 from monitoring_service.stream_status import StreamStatus
 
@@ -136,16 +136,8 @@ class Bench:
             self.metrics,
             max_backlog_rows=max_backlog_rows,
         )
-        self.lookout = Lookout(
-            self.inbox,
-            self.windows,
-            self.board,
-            self.arrivals,
-            self.reports,
-            stream,
-            stale_after_s=15,
-            clock=self.clock,
-        )
+        shown = Shown(self.inbox, self.windows, self.board, self.arrivals, self.reports, stream)
+        self.lookout = Lookout(self.case, shown, stale_after_s=15, clock=self.clock)
         parts = Parts(
             self.case,
             self.intake,

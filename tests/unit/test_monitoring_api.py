@@ -155,7 +155,7 @@ def test_the_state_tells_a_verdict_with_its_row_and_time(bench: Bench) -> None:
     assert (price["title"], price["kind"], price["minimum_effect"]) == ("Price", "number", 0.05)
     (episode,) = [one for one in found["episodes"] if one["column"] == "price"]
     assert (episode["confirmed_at_row"], episode["ended_at_row"]) == (70, None)
-    assert {one["name"] for one in found["conditions"] if one["active"]} == {"column_drift"}
+    assert {one["name"] for one in found["conditions"] if one["active"]} == {"drift"}
 
 
 def test_rejections_show_in_the_share_of_their_column(bench: Bench) -> None:

@@ -65,7 +65,6 @@ def test_a_check_sets_the_figures_of_every_column(bench: Bench) -> None:
     assert value(bench, "monitoring_column_state", "price", "ok") == 1
     assert value(bench, "monitoring_column_rejected_ratio", "price") == 0.25
     assert value(bench, "monitoring_drifted_columns_ratio") == 1
-    assert value(bench, "monitoring_condition", "column_drift") == 1
     assert value(bench, "monitoring_window_rows") == 75
     assert value(bench, "monitoring_evaluation_seconds_count") == 3
     assert value(bench, "monitoring_model_info", "streamgauge-shop", "1") == 1

@@ -1,0 +1,207 @@
+"""What people should know while it lasts: the one place that turns measures into conditions.
+
+Conditions that follow from checks begin when several checks in a row say so and end when as many say the opposite,
+like the drift verdict; they are kept in the standing, so a restart changes none. The others are as they are now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from event_backbone.case import Case, Column
+from monitoring_service.messages import Figure, Quality
+
+if TYPE_CHECKING:
+    from monitoring_service.standing import Evaluation, Standing
+    from monitoring_service.verdict import Judged, Moment
+    from monitoring_service.windows import Rejections
+
+#: Those that say a column's data is broken.
+BROKEN_DATA = ("missing", "unseen", "out_of_range", "rejected")
+#: Those that say something about predictions and labels.
+QUALITY_CONDITIONS = ("target_drift", "concept_drift", "estimated_loss", "realised_loss")
+#: Those that are looked up and follow from no check.
+PRESENT_CONDITIONS = ("label_delay", "reference_missing", "evaluator_failed", "stale", "stream_away")
+CASE_CONDITIONS = ("prediction_drift", *QUALITY_CONDITIONS, *PRESENT_CONDITIONS)
+
+
+class Condition(Struct, frozen=True, omit_defaults=True):
+    """``since`` is a time while the condition holds; ``column`` is ``None`` for what is about the whole case.
+
+    ``value`` is what was measured last and ``threshold`` from where on it counts, ``None`` where there is no such
+    figure. ``against`` is how many checks in a row spoke against where the condition stands.
+    """
+
+    name: str
+    column: str | None = None
+    since: str | None = None
+    value: float | None = None
+    threshold: float | None = None
+    against: int = 0
+
+    @property
+    def active(self) -> bool:
+        return self.since is not None
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        return self.name, self.column
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one check says: ``holds`` is ``None`` when it could not judge."""
+
+    name: str
+    column: str | None
+    value: float | None
+    threshold: float | None
+    holds: bool | None
+
+
+def kinds_of(column: Column) -> tuple[str, ...]:
+    """The conditions that a column can have."""
+    return ("drift", "missing", "unseen" if column.is_category else "out_of_range", "rejected")
+
+
+def all_conditions(case: Case, kept: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Every condition of the case, column by column; those not in ``kept`` do not hold."""
+    known = {condition.key: condition for condition in kept}
+    keys = [(name, column.name) for column in case.columns for name in kinds_of(column)]
+    return tuple(known.get(key) or Condition(*key) for key in [*keys, *((name, None) for name in CASE_CONDITIONS)])
+
+
+def conditions_after(
+    case: Case,
+    before: Standing,
+    evaluation: Evaluation | None,
+    rejections: Rejections | None,
+    quality: Quality | None,
+    moment: Moment,
+) -> list[Condition]:
+    """The kept conditions after a check, a measurement of quality, or both; what is not given changes nothing.
+
+    ``before`` is the standing before it, ``rejections`` are those of the check's window. Quality belongs to one model
+    version: what was known of another does not count.
+    """
+    kept = {condition.key: condition for condition in before.conditions}
+    if evaluation is not None:
+        if before.evaluation is not None and before.evaluation.model != evaluation.model:
+            kept = {key: condition for key, condition in kept.items() if condition.name not in QUALITY_CONDITIONS}
+        columns = {column.name for column in case.columns}
+        kept = {key: condition for key, condition in kept.items() if key[1] is None or key[1] in columns}
+        kept |= {condition.key: condition for condition in _verdicts(evaluation)}
+    for reading in _readings(case, evaluation, rejections, quality):
+        key = reading.name, reading.column
+        kept[key] = _advanced(kept.get(key) or Condition(*key), reading, moment, case.monitoring.consecutive_checks)
+    return list(kept.values())
+
+
+def conditions_unjudged(before: Iterable[Condition]) -> list[Condition]:
+    """After a check that got no answer: runs of checks in a row are broken, nothing else changes."""
+    return [replace(condition, against=0) for condition in before]
+
+
+def _verdicts(evaluation: Evaluation) -> Iterator[Condition]:
+    """Drift has been through its checks in a row already."""
+    for judged in evaluation.columns:
+        yield _verdict("drift", judged.measure.name, judged)
+    yield _verdict("prediction_drift", None, evaluation.prediction)
+
+
+def _verdict(name: str, column: str | None, judged: Judged) -> Condition:
+    return Condition(name, column, judged.streak.confirmed_at, judged.measure.effect, judged.minimum_effect)
+
+
+def _advanced(condition: Condition, reading: Reading, moment: Moment, checks: int) -> Condition:
+    """Add one check to what is known of a condition."""
+    shown = replace(condition, value=reading.value, threshold=reading.threshold, against=0)
+    if reading.holds is None or reading.holds == condition.active:
+        return shown
+    if condition.against + 1 < checks:
+        return replace(shown, against=condition.against + 1)
+    return replace(shown, since=moment.at if reading.holds else None)
+
+
+def _readings(
+    case: Case, evaluation: Evaluation | None, rejections: Rejections | None, quality: Quality | None
+) -> Iterator[Reading]:
+    by_name = {column.name: column for column in case.columns}
+    for judged in evaluation.columns if evaluation else []:
+        yield from _of_values(case, by_name[judged.measure.name], judged)
+    if rejections is not None:
+        limit = case.monitoring.data.rejected
+        for column in case.columns:
+            yield _reaching("rejected", column.name, rejections.share_of(column.name), limit)
+    if quality is not None:
+        yield from _of_quality(case, quality)
+
+
+def _of_values(case: Case, column: Column, judged: Judged) -> Iterator[Reading]:
+    limits, measure = case.monitoring.data, judged.measure
+    usual = measure.reference_missing_share
+    missing_limit = None if usual is None else usual + limits.missing_increase
+    yield _reaching("missing", column.name, measure.missing_share, missing_limit)
+    if column.is_category:
+        yield _reaching("unseen", column.name, measure.unseen_share, limits.unseen)
+    else:
+        yield _reaching("out_of_range", column.name, measure.out_of_range_share, limits.out_of_range)
+
+
+def _reaching(name: str, column: str | None, value: float | None, threshold: float | None) -> Reading:
+    holds = None if value is None or threshold is None else value >= threshold
+    return Reading(name, column, value, threshold, holds)
+
+
+def _of_quality(case: Case, quality: Quality) -> Sequence[Reading]:
+    limits = case.monitoring.quality
+    realised = quality.figures if quality.labelled_rows >= limits.minimum_labelled_rows else {}
+    return (
+        _target_drift(case, quality),
+        _worse("concept_drift", quality.gap.get(headline(case)), limits.gap),
+        _worse("estimated_loss", loss(case, quality, quality.estimated), limits.loss),
+        _worse("realised_loss", loss(case, quality, realised), limits.loss),
+    )
+
+
+def _target_drift(case: Case, quality: Quality) -> Reading:
+    measure, least = quality.target, case.monitoring.minimum_effect
+    if measure is None or measure.p_value is None or measure.effect is None:
+        return Reading("target_drift", None, None, least, None)
+    holds = measure.p_value < case.monitoring.significance and measure.effect >= least
+    return Reading("target_drift", None, measure.effect, least, holds)
+
+
+def _worse(name: str, figure: Figure | None, limit: float) -> Reading:
+    """At least ``limit`` worse, and worse at all beyond what the 95 % interval leaves to chance."""
+    if figure is None or figure.low is None:
+        return Reading(name, None, figure.value if figure else None, limit, None)
+    return Reading(name, None, figure.value, limit, figure.value >= limit and figure.low > 0)
+
+
+def headline(case: Case) -> str:
+    """The figure that losses are told in."""
+    return "accuracy" if case.is_binary else "mae"
+
+
+def loss(case: Case, quality: Quality, figures: dict[str, Figure]) -> Figure | None:
+    """How much worse than on the reference: the drop of accuracy, or by what share the mean absolute error grew."""
+    name = headline(case)
+    figure, reference = figures.get(name), quality.reference.get(name)
+    if figure is None or reference is None:
+        return None
+    if case.is_binary:
+        return _mapped(figure, lambda accuracy: reference - accuracy)
+    return _mapped(figure, lambda error: error / reference - 1) if reference else None
+
+
+def _mapped(figure: Figure, loss_of: Callable[[float], float]) -> Figure:
+    """The loss at the figure and at both ends of its interval."""
+    ends = sorted(loss_of(end) for end in (figure.low, figure.high) if end is not None)
+    low, high = ends if len(ends) == 2 else (None, None)
+    return Figure(loss_of(figure.value), low, high)
