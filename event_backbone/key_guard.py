@@ -32,7 +32,8 @@ class KeyGuard:
     """A WSGI application in front of another: 401 without a good key.
 
     ``forms``: paths whose POST the application behind checks itself, because a browser's form carries its key in a
-    field; it answers 401 as well and counts what it refuses.
+    field; it answers 401 as well and counts what it refuses. One that ends with a slash, beside ``/`` alone, stands for
+    everything below it.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class KeyGuard:
         self._keys = keys
         self._count_refusal = count_refusal
         self._forms = frozenset(forms)
+        self._form_folders = tuple(path for path in self._forms if path.endswith("/") and path != "/")
         self._strangers = threading.BoundedSemaphore(STRANGERS_AT_ONCE)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -56,7 +58,7 @@ class KeyGuard:
         if not self._strangers.acquire(blocking=False):
             return self._turn_away(method, path, start_response)
         try:
-            if method == "POST" and path in self._forms:
+            if self._is_form(method, path):
                 return self._application(environ, start_response)
             _drain(environ)
             return self._refuse(start_response)
@@ -65,9 +67,12 @@ class KeyGuard:
 
     def _turn_away(self, method: str, path: str, start_response: StartResponse) -> list[bytes]:
         """Answer without reading a byte; whoever is still sending may miss it."""
-        if method == "POST" and path in self._forms:
+        if self._is_form(method, path):
             return _answer(start_response, "503 Service Unavailable", _LATER, ("Retry-After", "1"))
         return self._refuse(start_response)
+
+    def _is_form(self, method: str, path: str) -> bool:
+        return method == "POST" and (path in self._forms or path.startswith(self._form_folders))
 
     def _refuse(self, start_response: StartResponse) -> list[bytes]:
         self._count_refusal()

@@ -52,7 +52,8 @@ class Application(Protocol):
 class Access:
     """Who may ask: by which host names, and with which keys (``None``: anybody on this machine).
 
-    ``forms``: paths where the application checks the key of a posted form itself, with the same ``keys``.
+    ``forms``: paths (or folders, with a slash at the end) where the application checks the key of a posted form itself,
+    with the same ``keys``.
     """
 
     hosts: frozenset[str] = LOOPBACK_HOSTS

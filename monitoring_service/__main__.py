@@ -8,8 +8,8 @@ from event_backbone.commands import run_command
 from event_backbone.settings import read_settings
 from event_backbone.telemetry import set_up_logging
 from event_backbone.wsgi_server import Access, serve
-from monitoring_service.api import REPORT_PATH
 from monitoring_service.bootstrap import build_service
+from monitoring_service.report_api import REPORTS_PATH
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.stop_notice import StopNotice
 
@@ -33,7 +33,7 @@ def cli() -> None:
     set_up_logging("monitoring-service", settings.log_level)
     settings.load_case()
     _ = settings.kafka  # what its login lacks is told now
-    access = Access.of(settings, forms={REPORT_PATH})
+    access = Access.of(settings, forms={REPORTS_PATH})
     stop = StopNotice()
     click.echo(f"monitoring {settings.case}: http://{settings.monitoring_host}:{settings.monitoring_port}/", err=True)
     serve(

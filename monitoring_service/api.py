@@ -7,32 +7,28 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, render_template, request, send_file
+from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from event_backbone.api_keys import KeyCheck
 from event_backbone.case import Case
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import ConflictError, TryAgainLaterError
 from event_backbone.exposition import TEXT_FORMAT
-from event_backbone.key_guard import CHALLENGE, DETAIL, KEY_FIELD
 from event_backbone.problems import CONTENT_TYPE, problem
 from monitoring_service.intake import ARRIVALS_SHOWN_S, Intake
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.page import page_content
+from monitoring_service.reference_api import add_reference_routes
+from monitoring_service.reference_desk import ReferenceDesk
+from monitoring_service.report_api import add_report_routes
+from monitoring_service.report_desk import ReportDesk
 from monitoring_service.reports import ReportFolder
 from monitoring_service.snapshot import Lookout
 from monitoring_service.state import history_document, state_document
 
-REPORT_PATH = "/reports/latest"
 #: The page runs nothing but what this service serves.
 _PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
-#: A report is one file with scripts and styles inside, made by a library from records that strangers sent: it gets an
-#: origin of its own and reaches no network.
-_REPORT_POLICY = (
-    "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
-)
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,8 @@ class Parts:
     reports: ReportFolder
     faults: Callable[[], list[str]]
     max_body_bytes: int
+    report_desk: ReportDesk
+    reference_desk: ReferenceDesk
     keys: KeyCheck | None = None
 
 
@@ -57,6 +55,8 @@ def build_api(parts: Parts) -> Flask:
     _add_state(app, parts)
     _add_probes(app, parts)
     _add_pages(app, parts)
+    add_report_routes(app, parts.reports, parts.report_desk, parts.keys, parts.metrics.unauthorized.inc)
+    add_reference_routes(app, parts.reference_desk)
     _add_errors(app, parts)
     return app
 
@@ -111,26 +111,6 @@ def _add_pages(app: Flask, parts: Parts) -> None:
         response.headers["Content-Security-Policy"] = _PAGE_POLICY
         return response
 
-    @app.post(REPORT_PATH)
-    def latest_report_by_form() -> ResponseReturnValue:
-        """A link can't carry a key, so the page sends it in a form."""
-        if parts.keys is not None and not parts.keys.accepts(request.form.get(KEY_FIELD, "")):
-            parts.metrics.unauthorized.inc()
-            return _problem(401, DETAIL), [CHALLENGE]
-        return latest_report()
-
-    @app.get(REPORT_PATH)
-    def latest_report() -> ResponseReturnValue:
-        report = parts.reports.latest()
-        if report is None:
-            raise NotFound("There is no report yet: the first is made after the first check of a window.")
-        try:
-            response = send_file(report.path.resolve(), mimetype="text/html", max_age=0)
-        except FileNotFoundError:
-            raise NotFound("This report was just replaced; ask again.") from None
-        response.headers["Content-Security-Policy"] = _REPORT_POLICY
-        return response
-
 
 def _add_errors(app: Flask, parts: Parts) -> None:
     @app.errorhandler(TryAgainLaterError)
@@ -138,6 +118,10 @@ def _add_errors(app: Flask, parts: Parts) -> None:
         response = _problem(503, f"{error}; try again in {error.retry_after_s:g} s.")
         response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
         return response
+
+    @app.errorhandler(ConflictError)
+    def conflict(error: ConflictError) -> ResponseReturnValue:
+        return _problem(409, str(error))
 
     @app.errorhandler(RequestEntityTooLarge)
     def larger(_error: RequestEntityTooLarge) -> ResponseReturnValue:

@@ -13,15 +13,19 @@ from event_backbone.kafka_topics import Topics, place_source
 from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet
 from event_backbone.ports import MessageStream, Partition
 from event_backbone.wsgi_server import Draining
+from monitoring_service.accepted_references import AcceptedReferences
 from monitoring_service.api import Parts, build_api
 from monitoring_service.application import CheckThread, MonitoringApplication, StreamThread
-from monitoring_service.checks import Checks, ReportTimer
+from monitoring_service.checks import Checks
 from monitoring_service.evaluator_client import EvaluatorPort, EvaluatorProcess
 from monitoring_service.housekeeping import Housekeeping
 from monitoring_service.instance_lock import InstanceLock
 from monitoring_service.intake import Intake
 from monitoring_service.messages import Start
 from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.reference_desk import ReferenceDesk
+from monitoring_service.references import References
+from monitoring_service.report_desk import ReportDesk, ReportTimer
 from monitoring_service.restoring import Restored, restore
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.snapshot import Lookout, Shown
@@ -54,8 +58,10 @@ def evaluator_process(case: Case, settings: MonitoringServiceSettings) -> Evalua
         parent_pid=os.getpid(),
         case=case.model_dump_json().encode(),
         bundles_dir=str(settings.bundles_dir.resolve()),
+        accepted_dir=str(settings.accepted_references_dir.resolve()),
         reports_dir=str(settings.reports_dir.resolve()),
         reports_kept=settings.monitoring_reports_kept,
+        reports_kept_s=settings.monitoring_report_retention_s,
         report_within_s=REPORT_WITHIN_S,
     )
     return EvaluatorProcess(start, within_s=settings.monitoring_evaluation_timeout_s)
@@ -76,7 +82,11 @@ def build_application(
     access = settings.kafka
     status = StreamStatus() if access else None
     reader = _stream_reader(access, settings, restored, intake, status, stop) if access and status else None
-    checks = _check_thread(case, settings, restored, evaluator or evaluator_process(case, settings), metrics)
+    evaluator = evaluator or evaluator_process(case, settings)
+    report_desk = _report_desk(case, settings, restored, evaluator)
+    accepted = AcceptedReferences(restored.inbox, settings.accepted_references_dir)
+    references = References(case, settings.bundles_dir, settings.accepted_references_dir)
+    checks = _check_thread(case, settings, restored, evaluator, metrics, report_desk, accepted)
     stream = StreamThread(reader)
     parts = Parts(
         case=case,
@@ -86,6 +96,8 @@ def build_application(
         reports=restored.reports,
         faults=lambda: _readiness_faults(draining, checks, stream),
         max_body_bytes=settings.monitoring_max_body_bytes,
+        report_desk=report_desk,
+        reference_desk=ReferenceDesk(case, restored.windows, restored.inbox, references, accepted),
         keys=keys,
     )
     application = MonitoringApplication(build_api(parts), checks, stream, restored.inbox, metrics)
@@ -99,9 +111,10 @@ def _check_thread(
     restored: Restored,
     evaluator: EvaluatorPort,
     metrics: MonitoringMetrics,
+    report_desk: ReportDesk,
+    accepted: AcceptedReferences,
 ) -> CheckThread:
     inbox, windows, board = restored.inbox, restored.windows, restored.board
-    timer = ReportTimer(every_rows=settings.monitoring_report_every_rows, every_s=settings.monitoring_report_every_s)
     housekeeping = Housekeeping(
         inbox,
         windows,
@@ -109,7 +122,25 @@ def _check_thread(
         retention_s=settings.monitoring_retention_s,
         unmatched_after_s=settings.monitoring_unmatched_after_s,
     )
-    return CheckThread(Checks(case, windows, inbox, evaluator, board, metrics, timer), housekeeping, evaluator)
+    checks = Checks(
+        case,
+        windows,
+        inbox,
+        evaluator,
+        board,
+        metrics,
+        report_desk,
+        accepted,
+        scores_every_s=settings.monitoring_scores_every_s,
+    )
+    return CheckThread(checks, housekeeping, evaluator)
+
+
+def _report_desk(
+    case: Case, settings: MonitoringServiceSettings, restored: Restored, evaluator: EvaluatorPort
+) -> ReportDesk:
+    timer = ReportTimer(every_rows=settings.monitoring_report_every_rows, every_s=settings.monitoring_report_every_s)
+    return ReportDesk(restored.inbox, evaluator, restored.board, timer, labelled_rows=case.monitoring.window_rows)
 
 
 def _intake(case: Case, settings: MonitoringServiceSettings, restored: Restored, metrics: MonitoringMetrics) -> Intake:

@@ -16,12 +16,15 @@ from msgspec.structs import replace
 from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import ModelRef, utc_now
+from monitoring_service.accepted_references import AcceptedReferences
 from monitoring_service.board import PublishedBoard
 from monitoring_service.conditions import Condition, conditions_after, conditions_unjudged
 from monitoring_service.evaluator_client import EvaluatorFailedError, EvaluatorPort
 from monitoring_service.inbox import Inbox, KeptCheck
-from monitoring_service.messages import Evaluate, Evaluated, Labelled, MakeReport, MeasureQuality, Window
+from monitoring_service.messages import Evaluate, Evaluated, Labelled
 from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.quality_watch import QualityWatch
+from monitoring_service.report_desk import ReportDesk
 from monitoring_service.standing import (
     Checked,
     Examined,
@@ -42,26 +45,6 @@ log = structlog.get_logger()
 ATTEMPTS = 3
 LONGEST_PAUSE_S = 15.0
 _IDLE_WAIT_S = 0.5
-#: Quality is measured again at most this often.
-QUALITY_EVERY_S = 1.0
-
-
-class ReportTimer:
-    """Says when a report is due: the last one is this old, and there are this many new rows."""
-
-    def __init__(self, *, every_rows: int, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._every_rows = every_rows
-        self._every_s = every_s
-        self._clock = clock
-        self._row = 0
-        self._at: float | None = None
-
-    def is_due(self, row: int) -> bool:
-        is_old = self._at is None or self._clock() - self._at >= self._every_s
-        return is_old and (self._at is None or row - self._row >= self._every_rows)
-
-    def restart(self, row: int) -> None:
-        self._row, self._at = row, self._clock()
 
 
 class Checks:
@@ -75,7 +58,8 @@ class Checks:
         evaluator: EvaluatorPort,
         board: PublishedBoard,
         metrics: MonitoringMetrics,
-        report_timer: ReportTimer,
+        reports: ReportDesk,
+        accepted: AcceptedReferences,
         *,
         scores_every_s: float,
         clock: Callable[[], float] = time.monotonic,
@@ -86,13 +70,13 @@ class Checks:
         self._evaluator = evaluator
         self._board = board
         self._metrics = metrics
-        self._report_timer = report_timer
+        self._reports = reports
+        self._accepted = accepted
         self._clock = clock
         self._failures_in_a_row = 0
-        self._newest_answered: Window | None = None
         self._scores_every_s = scores_every_s
-        self._scores_due_at = self._quality_due_at = clock()
-        self._quality_of: tuple[int, int] | None = None
+        self._scores_due_at = clock()
+        self._quality_watch = QualityWatch(case, windows, inbox, evaluator, accepted, clock)
 
     def run(self, stopping: threading.Event, between: Callable[[], None]) -> None:
         """Until ``stopping`` is set; ``between`` is called after each check or idle wait and may take its time."""
@@ -119,9 +103,7 @@ class Checks:
         if view is not None:
             self._check(view, stopping)
         self._follow_quality()
-        self._report_if_due()
-        if self._board.reports.running:
-            self._board.publish_reports(self._evaluator.reports())
+        self._reports.step(busy=self._windows.backlog_rows > 0)
 
     def _check(self, view: WindowView, stopping: threading.Event) -> None:
         newest = view.newest
@@ -129,7 +111,8 @@ class Checks:
             self._fail("empty_window", view.row)
             return
         started = self._clock()
-        request = Evaluate(view.as_message(), with_scores=self._scores_are_due(view.row))
+        accepted_sha256 = self._accepted.in_force(newest.bundle_sha256).sha256
+        request = Evaluate(view.as_message(accepted_sha256), with_scores=self._scores_are_due(view.row))
         try:
             evaluated = self._ask(request, stopping)
         except EvaluatorFailedError as error:
@@ -138,7 +121,7 @@ class Checks:
         duration_s = self._clock() - started
         self._metrics.observe_evaluation(duration_s)
         self._judge(view, newest, evaluated, duration_s)
-        self._newest_answered = request.window
+        self._reports.answered(request.window)
 
     def _scores_are_due(self, row: int) -> bool:
         """Only for the newest window that is due, and only every so often."""
@@ -151,15 +134,9 @@ class Checks:
     def _follow_quality(self) -> None:
         """Labels come without rows too: a slow stream, or one that ended, is still judged by all of them."""
         evaluation = self._board.standing.evaluation
-        now = self._clock()
-        if evaluation is None or now < self._quality_due_at:
+        quality = self._quality_watch.look(evaluation) if evaluation is not None else None
+        if evaluation is None or quality is None:
             return
-        quality_of = evaluation.row, self._inbox.totals.labels
-        if quality_of == self._quality_of:
-            return
-        self._quality_due_at, self._quality_of = now + QUALITY_EVERY_S, quality_of
-        labelled = self._labelled(evaluation.model, evaluation.row)
-        quality = self._evaluator.measure_quality(MeasureQuality(labelled))
         before = self._board.standing
         moment = Moment(evaluation.row, utc_now())
         conditions = conditions_after(self._case, before, None, None, quality, moment)
@@ -225,20 +202,3 @@ class Checks:
         self._board.count_failed(self._windows.due_until(row))
         before = self._board.standing
         self._keep(after_failure(self._case, before, reason, moment), None, conditions_unjudged(before.conditions))
-
-    def _report_if_due(self) -> None:
-        """Evaluations first: while windows wait, a report does not even start."""
-        window, evaluation = self._newest_answered, self._board.standing.evaluation
-        if window is None or evaluation is None or self._windows.backlog_rows:
-            return
-        if not self._report_timer.is_due(window.row):
-            return
-        if window.row <= self._inbox.reports_void_until:
-            self._newest_answered = None  # it may hold what was erased since
-            return
-        self._report_timer.restart(window.row)
-        labelled = self._labelled(evaluation.model, window.row)
-        try:
-            self._board.publish_reports(self._evaluator.make_report(MakeReport(window, labelled)))
-        except EvaluatorFailedError as error:
-            log.warning("report_not_made", row=window.row, reason=str(error))

@@ -58,6 +58,7 @@ class Housekeeping:
         if now >= self._scrub_at and self._inbox.scrub_due:
             self._scrub(now)
         self._void_reports()
+        self._reports.remove_old()
 
     def _void_reports(self) -> None:
         """Once more what the intake did, in case that it could not."""

@@ -1,4 +1,4 @@
-"""Evidently's HTML reports: made from a window and its reference, kept in a folder, the last few of them."""
+"""Evidently's HTML reports: made from a window and its reference, kept in a folder, the last few of each kind."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from event_backbone.case import Case
-from monitoring_service.messages import Labelled
+from monitoring_service.messages import Labelled, ReportKind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NAME = re.compile(r"report-(\d{12})\.html")
+_NAME = re.compile(r"report-(\d{12})-(demand|alert|schedule)\.html")
 _VOID_UNTIL = "void-until-row"
 #: A report on labelled rows is worth reading from here on; Evidently also fails on a handful of rows.
 FEWEST_LABELLED_ROWS = 30
@@ -25,26 +26,36 @@ FEWEST_LABELLED_ROWS = 30
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished report: the row of its window's end, and when it was made (seconds since 1970)."""
+    """A finished report: the row of its window's end, why and when it was made (seconds since 1970), and its bytes."""
 
     path: Path
     row: int
+    kind: ReportKind
     made_at: float
+    size: int
+
+    @property
+    def name(self) -> str:
+        return self.path.name
 
 
 class ReportFolder:
-    """Finished reports, named by row. A reader sees a whole report or none.
+    """Finished reports, named by row and kind. A reader sees a whole report or none.
 
-    One process makes reports and another declares them void: whichever of the two comes last takes a report away.
+    One process makes reports and another declares them void: whichever of the two comes last takes a report away. The
+    last ``kept`` of each kind stay, so that those on schedule push none out that an alert or a person asked for; none
+    stays for longer than ``kept_s``.
     """
 
-    def __init__(self, directory: Path, *, kept: int) -> None:
+    def __init__(self, directory: Path, *, kept: int, kept_s: float, clock: Callable[[], float] = time.time) -> None:
         self._dir = directory
         self._kept = kept
+        self._kept_s = kept_s
+        self._clock = clock
 
-    def add(self, row: int, html: str) -> Report:
+    def add(self, row: int, kind: ReportKind, html: str) -> None:
         self._dir.mkdir(parents=True, exist_ok=True)
-        path = self._dir / f"report-{row:012d}.html"
+        path = self._dir / f"report-{row:012d}-{kind}.html"
         beside = self._dir / f".{path.name}-{os.getpid()}"
         beside.write_text(html, encoding="utf-8")
         with contextlib.suppress(FileNotFoundError):  # declared void just now
@@ -52,8 +63,7 @@ class ReportFolder:
         if row <= self._void_until():
             beside.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-        self._remove_old()
-        return Report(path, row, time.time())
+        self.remove_old()
 
     def void(self, until_row: int) -> None:
         """Remove reports about windows that end at this row or before it, those included that are still being made.
@@ -76,33 +86,50 @@ class ReportFolder:
             return 0
 
     def latest(self) -> Report | None:
-        reports = self._all()
+        reports = self.all()
         return reports[-1] if reports else None
 
-    def _all(self) -> list[Report]:
-        """Oldest first; the folder may not exist yet, and files may go while we look."""
-        found = []
-        for path in sorted(self._dir.glob("report-*.html")):
-            match = _NAME.fullmatch(path.name)
-            if match:
-                try:
-                    found.append(Report(path, int(match[1]), path.stat().st_mtime))
-                except FileNotFoundError:
-                    continue
-        return found
+    def find(self, name: str) -> Report | None:
+        """The report of this name, if it is one and still there."""
+        return self._report(self._dir / name) if _NAME.fullmatch(name) else None
 
-    def _remove_old(self) -> None:
-        for report in self._all()[: -self._kept]:
-            report.path.unlink(missing_ok=True)
+    def all(self) -> list[Report]:
+        """By the row of the window, oldest first; the folder may not exist yet, and files may go while we look."""
+        found = (self._report(path) for path in self._dir.glob("report-*.html"))
+        return sorted((one for one in found if one is not None), key=lambda one: (one.row, one.made_at))
+
+    def remove_old(self) -> None:
+        """Remove what is over the number or the age to keep."""
+        oldest_kept = self._clock() - self._kept_s
+        left = Counter[ReportKind]()
+        for report in reversed(self.all()):
+            left[report.kind] += 1
+            if left[report.kind] > self._kept or report.made_at < oldest_kept:
+                report.path.unlink(missing_ok=True)
+
+    def _report(self, path: Path) -> Report | None:
+        match = _NAME.fullmatch(path.name)
+        try:
+            found = path.stat() if match else None
+        except FileNotFoundError:
+            return None
+        if match is None or found is None:
+            return None
+        return Report(path, int(match[1]), cast(ReportKind, match[2]), found.st_mtime, found.st_size)
 
 
 def render_report(
-    case: Case, reference: Mapping[str, Sequence[Any]], window: Mapping[str, Sequence[Any]], labelled: Labelled
+    case: Case,
+    reference: Mapping[str, Sequence[Any]],
+    known: Mapping[str, Sequence[Any]],
+    window: Mapping[str, Sequence[Any]],
+    labelled: Labelled,
 ) -> str:
     """One HTML page: drift and summary of the columns, and quality where enough labels are joined.
 
-    ``reference`` and ``window`` hold one list a column. Columns without any value on either side are left out, since
-    Evidently refuses the whole report for one of them.
+    ``reference`` and ``window`` hold one list a column, ``known`` the score, prediction and target of rows that are
+    labelled throughout. Columns without any value on either side are left out, since Evidently refuses the whole report
+    for one of them.
     """
     from evidently import Report as EvidentlyReport
     from evidently.presets import DataDriftPreset, DataSummaryPreset
@@ -114,7 +141,7 @@ def render_report(
     )
     if len(labelled.labels) >= FEWEST_LABELLED_ROWS:
         # Evidently has no report over two tables, and labels are there for a part of the rows only: two runs, one page.
-        snapshot._widgets = snapshot._widgets + _quality(case, reference, labelled)._widgets
+        snapshot._widgets = snapshot._widgets + _quality(case, known, labelled)._widgets
     html: str = snapshot.get_html_str(as_iframe=False)
     return html
 
@@ -147,8 +174,8 @@ def _definition_of_columns(case: Case, names: Sequence[str]) -> Any:
     )
 
 
-def _quality(case: Case, reference: Mapping[str, Sequence[Any]], labelled: Labelled) -> Any:
-    """A run of Evidently's quality preset over the labelled rows and the reference, which is labelled throughout."""
+def _quality(case: Case, known_rows: Mapping[str, Sequence[Any]], labelled: Labelled) -> Any:
+    """A run of Evidently's quality preset over the labelled rows and those that were known at training."""
     import pandas as pd
     from evidently import BinaryClassification, DataDefinition, Regression
     from evidently import Report as EvidentlyReport
@@ -156,7 +183,7 @@ def _quality(case: Case, reference: Mapping[str, Sequence[Any]], labelled: Label
 
     target = case.target.name
     window = pd.DataFrame({target: labelled.labels, "prediction": labelled.predictions, "score": labelled.scores})
-    known = pd.DataFrame({name: list(reference[name]) for name in (target, "prediction", "score")})
+    known = pd.DataFrame({name: list(known_rows[name]) for name in (target, "prediction", "score")})
     if case.is_binary:
         task = BinaryClassification(
             target=target, prediction_labels="prediction", prediction_probas="score", pos_label=case.target.positive

@@ -51,7 +51,9 @@ def restore(case: Case, settings: MonitoringServiceSettings) -> Restored:
         episodes_kept=EPISODES_KEPT,
     )
     arrivals = Arrivals(inbox.arrivals_by_second(since=time.time() - ARRIVALS_SHOWN_S), kept_s=ARRIVALS_SHOWN_S)
-    reports = ReportFolder(settings.reports_dir, kept=settings.monitoring_reports_kept)
+    reports = ReportFolder(
+        settings.reports_dir, kept=settings.monitoring_reports_kept, kept_s=settings.monitoring_report_retention_s
+    )
     reports.void(inbox.reports_void_until)
     log.info("restored", rows=inbox.totals.predictions, checked_row=standing.checked_row, backlog=windows.backlog_rows)
     return Restored(inbox, windows, board, arrivals, reports)

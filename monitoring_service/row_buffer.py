@@ -97,6 +97,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def of_model(self, model: ModelRef) -> NDArray[np.bool_]:
+        """Which of the rows one model version predicted."""
+        return np.isin(self.source_codes, [code for code, one in enumerate(self.sources) if one.model == model])
+
 
 class RowBuffer:
     """Rows with rising numbers. Not thread-safe; what :meth:`between` returned may be read by any thread."""

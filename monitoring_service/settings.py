@@ -42,13 +42,21 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
     monitoring_evaluation_timeout_s: float = Field(
         default=30, gt=0, description="seconds until an evaluator that doesn't answer is replaced"
     )
+    monitoring_scores_every_s: float = Field(
+        default=5, ge=0, description="seconds between two computations of Evidently's scores; no verdict needs them"
+    )
     monitoring_stale_after_s: float = Field(
         default=15, gt=0, description="the condition stale holds when a due check has waited this long"
     )
     monitoring_history_checks: int = Field(default=2000, ge=10, le=100_000, description="checks kept for the charts")
     monitoring_report_every_rows: int = Field(default=1000, ge=1, description="rows between two Evidently reports")
     monitoring_report_every_s: float = Field(default=60, ge=0, description="seconds between two Evidently reports")
-    monitoring_reports_kept: int = Field(default=5, ge=1, le=1000, description="Evidently reports kept")
+    monitoring_reports_kept: int = Field(
+        default=5, ge=1, le=1000, description="Evidently reports kept of each kind: on schedule, on alerts, on demand"
+    )
+    monitoring_report_retention_s: float = Field(
+        default=30 * 86400, ge=60, description="no Evidently report is kept for longer"
+    )
 
     _listening_host = field_validator("monitoring_host")(listening_host)
 
@@ -69,6 +77,10 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
         if self.monitoring_events == HTTP_ONLY:
             return None
         return kafka_access(self.monitoring_events, self, place="MONITORING_EVENTS")
+
+    @property
+    def accepted_references_dir(self) -> Path:
+        return self.monitoring_dir / "references"
 
     @property
     def reports_dir(self) -> Path:

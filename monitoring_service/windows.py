@@ -12,8 +12,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from event_backbone.case import Case
 from event_backbone.case import MonitoringSettings as Schedule
 from event_backbone.events import FaultCount, ModelRef
@@ -61,13 +59,15 @@ class WindowView:
         """When the first row was predicted."""
         return self.rows.predicted_at[0] if len(self.rows) else None
 
-    def as_message(self) -> messages.Window:
-        """What the evaluator gets: inputs of all rows, scores and predictions of the newest row's model version."""
+    def as_message(self, accepted_sha256: str | None = None) -> messages.Window:
+        """What the evaluator gets: inputs of all rows, scores and predictions of the newest row's model version.
+
+        ``accepted_sha256`` is the accepted reference to compare them with, if not the bundle's own.
+        """
         rows, newest = self.rows, self.newest
         if newest is None:
             raise ValueError("a window without rows is no question")
-        of_version = [code for code, source in enumerate(rows.sources) if source.model == newest.model]
-        same_model = np.isin(rows.source_codes, of_version)
+        same_model = rows.of_model(newest.model)
         return messages.Window(
             row=self.row,
             rows=len(rows),
@@ -75,6 +75,7 @@ class WindowView:
             columns={name: packed(values) for name, values in rows.columns.items()},
             scores=rows.scores[same_model].tobytes(),
             predictions=rows.predictions[same_model].tobytes(),
+            accepted_sha256=accepted_sha256,
         )
 
 

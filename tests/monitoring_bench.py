@@ -10,9 +10,10 @@ from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
 from event_backbone.case import Case
+from monitoring_service.accepted_references import AcceptedReferences
 from monitoring_service.api import Parts, build_api
 from monitoring_service.board import PublishedBoard
-from monitoring_service.checks import Checks, ReportTimer
+from monitoring_service.checks import Checks
 from monitoring_service.evaluator_client import EvaluatorFailedError
 from monitoring_service.inbox import Inbox
 from monitoring_service.intake import Arrivals, Intake
@@ -27,6 +28,9 @@ from monitoring_service.messages import (
     ReportState,
 )
 from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.reference_desk import ReferenceDesk
+from monitoring_service.references import References
+from monitoring_service.report_desk import ReportDesk, ReportTimer
 from monitoring_service.reports import ReportFolder
 from monitoring_service.restoring import restored_standing, restored_windows
 from monitoring_service.snapshot import Lookout, Shown
@@ -113,6 +117,10 @@ class Bench:
         self.board = PublishedBoard(standing, points, episodes, points_kept=100, episodes_kept=10)
         self.metrics = MonitoringMetrics(self.case, self.registry, stale_after_s=15)
         timer = ReportTimer(every_rows=100, every_s=60, clock=self.clock)
+        self.report_desk = ReportDesk(self.inbox, self.evaluator, self.board, timer, labelled_rows=100)
+        self.accepted = AcceptedReferences(self.inbox, folder / "references")
+        references = References(self.case, folder / "bundles", folder / "references")
+        self.reference_desk = ReferenceDesk(self.case, self.windows, self.inbox, references, self.accepted)
         self.checks = Checks(
             self.case,
             self.windows,
@@ -120,13 +128,14 @@ class Bench:
             self.evaluator,
             self.board,
             self.metrics,
-            timer,
+            self.report_desk,
+            self.accepted,
             scores_every_s=5,
             clock=self.clock,
         )
         self.arrivals = Arrivals(self.inbox.arrivals_by_second(since=0), kept_s=300, clock=self.clock)
         self.reports_dir = folder / "reports"
-        self.reports = ReportFolder(self.reports_dir, kept=2)
+        self.reports = ReportFolder(self.reports_dir, kept=2, kept_s=3600)
         self.intake = Intake(
             self.case,
             self.inbox,
@@ -146,6 +155,8 @@ class Bench:
             self.reports,
             lambda: self.faults,
             max_body_bytes,
+            self.report_desk,
+            self.reference_desk,
         )
         self.client = Client(build_api(parts))
 

