@@ -20,7 +20,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test test-fast lint format train faults bench stack lock clean
+.PHONY: help install run test test-fast lint format train faults bench dashboards stack lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,7 +50,7 @@ faults: install  ## the long form of the fault suite: many kills, outages of min
 lint: install  ## formatter, linter and type checker, without changing anything
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy event_backbone prediction_service monitoring_service stream_generator training local_stack benchmarks docs/generate.py
+	$(BIN)/mypy event_backbone prediction_service monitoring_service stream_generator training local_stack benchmarks grafana docs/generate.py
 	$(BIN)/mypy containers/*.py
 
 format: install  ## let the formatter and the linter mend what they can
@@ -67,6 +67,9 @@ bench: install  ## the numbers the README quotes, as ratios measured in one run
 	$(BIN)/python -m benchmarks.undrifted_windows
 	$(BIN)/python -m benchmarks.mongo_sink
 	$(BIN)/python -m benchmarks.kafka_worker --stream var/census/splits/stream.jsonl
+
+dashboards: install  ## write Grafana's dashboards, grafana/dashboards, from the code in grafana
+	$(BIN)/python -m grafana.generate
 
 stack: export DOCKER_BUILDKIT ?= 1
 stack: export COMPOSE_DOCKER_CLI_BUILD ?= 1
