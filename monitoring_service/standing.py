@@ -17,7 +17,10 @@ from monitoring_service.verdict import Episode, Judged, Moment, Rule, Streak, ad
 
 
 class Evaluation(Struct, frozen=True):
-    """The newest check that was answered; ``quality`` is restated as labels come."""
+    """The newest check that was answered; ``quality`` is restated as labels come.
+
+    ``reference_id`` says what the columns were compared with last.
+    """
 
     row: int
     at: str
@@ -33,6 +36,7 @@ class Evaluation(Struct, frozen=True):
     prediction: Judged
     mix: Mix
     quality: Quality = Quality()
+    reference_id: str | None = None
 
 
 class Failure(Struct, frozen=True):
@@ -86,6 +90,7 @@ def after_evaluation(
 
     ``alarms`` names the columns, and ``score``, whose stream detector speaks.
     """
+    last = _comparable(before, evaluated)
     evaluation = Evaluation(
         row=moment.row,
         at=moment.at,
@@ -97,14 +102,29 @@ def after_evaluation(
         bundle_sha256=examined.bundle_sha256,
         reference=evaluated.reference,
         reference_fault=evaluated.reference_fault,
-        columns=_judged_columns(case, before, evaluated, moment, alarms),
-        prediction=_judged_prediction(case, before, evaluated, examined.model, moment, alarms),
+        columns=_judged_columns(case, last, evaluated, moment, alarms),
+        prediction=_judged_prediction(case, last, evaluated, examined.model, moment, alarms),
         mix=evaluated.mix,
-        quality=evaluated.quality,
+        quality=_last_quality(before, examined.model),
+        reference_id=evaluated.reference_id or (last.reference_id if last else None),
     )
     missing_since = None if evaluated.reference == "ok" else before.reference_missing_since or moment.at
     standing = Standing(moment.row, evaluation, None, missing_since)
     return Checked(standing, _episodes(before, standing, moment))
+
+
+def _comparable(before: Standing, evaluated: Evaluated) -> Evaluation | None:
+    """The last evaluation, unless it was against another reference: what was found there says nothing here."""
+    last = before.evaluation
+    if last is None or None in (last.reference_id, evaluated.reference_id):
+        return last
+    return last if last.reference_id == evaluated.reference_id else None
+
+
+def _last_quality(before: Standing, model: ModelRef) -> Quality:
+    """Quality is measured beside the checks; that of another version is not this one's."""
+    last = before.evaluation
+    return last.quality if last is not None and last.model == model else Quality()
 
 
 def _rule(case: Case) -> Rule:
@@ -113,18 +133,18 @@ def _rule(case: Case) -> Rule:
 
 
 def _judged_columns(
-    case: Case, before: Standing, evaluated: Evaluated, moment: Moment, alarms: frozenset[str]
+    case: Case, last: Evaluation | None, evaluated: Evaluated, moment: Moment, alarms: frozenset[str]
 ) -> list[Judged]:
     effects = {column.name: case.minimum_effect(column) for column in case.columns}
-    measures = _with_last_scores(before.evaluation.columns if before.evaluation else [], evaluated.columns)
-    return judge(measures, effects, _column_streaks(before), moment, _rule(case), alarms)
+    measures = _with_last_scores(last.columns if last else [], evaluated.columns)
+    return judge(measures, effects, _column_streaks(last), moment, _rule(case), alarms)
 
 
 def _judged_prediction(
-    case: Case, before: Standing, evaluated: Evaluated, model: ModelRef, moment: Moment, alarms: frozenset[str]
+    case: Case, last: Evaluation | None, evaluated: Evaluated, model: ModelRef, moment: Moment, alarms: frozenset[str]
 ) -> Judged:
     """Scores of two model versions are not one sample: what was known of another version does not count."""
-    last = before.evaluation if before.evaluation and before.evaluation.model == model else None
+    last = last if last and last.model == model else None
     (measure,) = _with_last_scores([last.prediction] if last else [], [evaluated.prediction])
     streaks = {measure.name: last.prediction.streak} if last else {}
     effects = {measure.name: case.monitoring.minimum_effect}
@@ -169,22 +189,23 @@ def _unjudged(judged: Judged, moment: Moment, rule: Rule) -> Judged:
 
 
 def _episodes(before: Standing, after: Standing, moment: Moment) -> list[Episode]:
-    old, new = _column_streaks(before), _column_streaks(after)
+    old, new = _column_streaks(before.evaluation), _column_streaks(after.evaluation)
     # A column that left the case ends its episode with it.
-    steps = [("column", name, old.get(name, Streak()), new.get(name, Streak())) for name in {**old, **new}]
-    old_prediction, new_prediction = _prediction_streak(before), _prediction_streak(after)
-    if old_prediction.drifted and new_prediction.confirmed_at_row != old_prediction.confirmed_at_row:
-        steps.append(("prediction", "score", old_prediction, Streak()))
-        old_prediction = Streak()
-    steps.append(("prediction", "score", old_prediction, new_prediction))
-    found = (episode_between(*step, moment) for step in steps)
+    pairs = [("column", name, old.get(name, Streak()), new.get(name, Streak())) for name in {**old, **new}]
+    pairs.append(("prediction", "score", _prediction_streak(before), _prediction_streak(after)))
+    found = (episode_between(*step, moment) for pair in pairs for step in _steps(*pair))
     return [episode for episode in found if episode is not None]
 
 
-def _column_streaks(standing: Standing) -> Mapping[str, Streak]:
-    if standing.evaluation is None:
-        return {}
-    return {judged.measure.name: judged.streak for judged in standing.evaluation.columns}
+def _steps(family: str, name: str, old: Streak, new: Streak) -> list[tuple[str, str, Streak, Streak]]:
+    """One; or two, where another model or reference makes a verdict in the very check that ends the old one."""
+    if old.drifted and new.drifted and new.confirmed_at_row != old.confirmed_at_row:
+        return [(family, name, old, Streak()), (family, name, Streak(), new)]
+    return [(family, name, old, new)]
+
+
+def _column_streaks(evaluation: Evaluation | None) -> Mapping[str, Streak]:
+    return {judged.measure.name: judged.streak for judged in evaluation.columns} if evaluation else {}
 
 
 def _prediction_streak(standing: Standing) -> Streak:
