@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,7 @@ class RowBuffer:
 
     def __init__(self, case: Case) -> None:
         self._case = case
+        self._values_of = _getter(case.column_names)
         self._number_columns = [column for column in case.columns if not column.is_category]
         self._category_columns = [column for column in case.columns if column.is_category]
         self._vocabularies = [vocabulary_of(column) for column in self._category_columns]
@@ -188,15 +190,14 @@ class RowBuffer:
         self._arrays.sources[: self._end] = places
 
     def _read(self, rows: Sequence[Row]) -> _Arrays:
-        records = [row.record for row in rows]
+        given = self._by_column([row.record for row in rows])
         faults = {}
         floats = np.empty((len(self._number_columns), len(rows)), dtype=np.float64)
         codes = np.empty((len(self._category_columns), len(rows)), dtype=np.int32)
         for place, column in enumerate(self._number_columns):
-            floats[place], faults[column.name] = read_numbers(_values(records, column.name))
+            floats[place], faults[column.name] = read_numbers(given[column.name])
         for place, column in enumerate(self._category_columns):
-            vocabulary = self._vocabularies[place]
-            codes[place], faults[column.name] = read_categories(_values(records, column.name), vocabulary)
+            codes[place], faults[column.name] = read_categories(given[column.name], self._vocabularies[place])
         return _Arrays(
             floats=floats,
             codes=codes,
@@ -204,24 +205,46 @@ class RowBuffer:
             numbers=np.array([row.number for row in rows], dtype=np.int64),
             scores=np.array([row.score for row in rows], dtype=np.float64),
             predictions=np.array([self._as_number(row.prediction) for row in rows], dtype=np.float64),
-            sources=np.array([self._source_code(row) for row in rows], dtype=np.int32),
+            sources=np.array(self._codes_of_sources(rows), dtype=np.int32),
             received_at=np.array([row.received_at for row in rows], dtype=np.float64),
             predicted_at=np.array([row.predicted_at for row in rows], dtype=object),
         )
 
+    def _by_column(self, records: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
+        names = self._case.column_names
+        values: list[tuple[Any, ...]]
+        try:
+            values = list(map(self._values_of, records))
+        except KeyError:
+            values = [tuple([record.get(name, Absent.ABSENT) for name in names]) for record in records]
+        columns: list[Sequence[Any]] = list(zip(*values, strict=True)) if values else [()] * len(names)
+        return dict(zip(names, columns, strict=True))
+
     def _as_number(self, prediction: str | float) -> float:
         return float(prediction == self._case.target.positive) if self._case.is_binary else float(prediction)
 
-    def _source_code(self, row: Row) -> int:
-        source = Source(row.model, row.bundle_sha256)
+    def _codes_of_sources(self, rows: Sequence[Row]) -> list[int]:
+        """Most rows have the same source as the one before."""
+        codes, last, code = [], None, -1
+        for row in rows:
+            if last is None or row.bundle_sha256 != last.bundle_sha256 or row.model != last.model:
+                code = self._source_code(Source(row.model, row.bundle_sha256))
+            last = row
+            codes.append(code)
+        return codes
+
+    def _source_code(self, source: Source) -> int:
         code = self._source_codes.setdefault(source, len(self._sources))
         if code == len(self._sources):
             self._sources.append(source)
         return code
 
 
-def _values(records: Sequence[dict[str, Any]], name: str) -> list[Any]:
-    return [record.get(name, Absent.ABSENT) for record in records]
+def _getter(names: Sequence[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """Reads these values of a record, three times as fast as a loop; raises :class:`KeyError` when one is not there."""
+    if len(names) == 1:
+        return lambda record: (record[names[0]],)
+    return itemgetter(*names)
 
 
 def _with_capacity(array: NDArray[Any], capacity: int) -> NDArray[Any]:

@@ -95,21 +95,23 @@ def vocabulary_of(column: Column) -> Vocabulary:
 def read_numbers(values: Sequence[Any]) -> tuple[Floats, Faults]:
     """``None``, NaN and infinities become NaN; anything else that is no number becomes NaN with a fault."""
     faults = np.zeros(len(values), dtype=np.uint8)
-    if not set(map(type, values)) <= {int, float, type(None)} or not _fit_floats(values):
+    numbers = _as_floats(values)
+    if numbers is None:
         faults[:] = [_fault_of(value, _is_number(value)) for value in values]
-        values = [value if fault == FINE else None for value, fault in zip(values, faults, strict=True)]
-    numbers = np.array(values, dtype=np.float64)  # None becomes NaN here
+        fine = [value if fault == FINE else None for value, fault in zip(values, faults, strict=True)]
+        numbers = np.array(fine, dtype=np.float64)
     numbers[~np.isfinite(numbers)] = np.nan
     return numbers, faults
 
 
-def _fit_floats(values: Sequence[Any]) -> bool:
-    """Whether no whole number has more digits than a float can take."""
+def _as_floats(values: Sequence[Any]) -> Floats | None:
+    """``None`` when a value is no number, or a whole one with more digits than a float can take."""
+    if not set(map(type, values)) <= {int, float, type(None)}:
+        return None
     try:
-        np.array(values, dtype=np.float64)
+        return np.array(values, dtype=np.float64)  # None becomes NaN here
     except OverflowError:
-        return False
-    return True
+        return None
 
 
 def _is_number(value: Any) -> bool:
