@@ -47,6 +47,7 @@ class ObedientEvaluator:
 
     def __init__(self) -> None:
         self.asked: list[int] = []
+        self.compared: list[str | None] = []
         self.scored: list[int] = []
         self.labelled: list[int] = []
         self.reported: list[int] = []
@@ -60,6 +61,7 @@ class ObedientEvaluator:
     def evaluate(self, request: Evaluate) -> Evaluated:
         row = request.window.row
         self.asked.append(row)
+        self.compared.append(request.window.accepted_sha256)
         self.scored += [row] if request.with_scores else []
         if self.failures or row in self.poison:
             self.failures = max(0, self.failures - 1)
