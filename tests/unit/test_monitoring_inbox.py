@@ -97,7 +97,7 @@ def test_another_content_for_a_known_id_is_a_conflict_and_the_first_stands(inbox
     assert store(inbox, other) == (0, 1, 0), "the same conflict delivered again is a repetition"
     assert inbox.totals == Totals(predictions=1, duplicates=1, conflicts=1)
     (row,) = inbox.rows_from(1)
-    assert row.values[0] == 10.0
+    assert row.record["price"] == 10.0
 
 
 def test_a_batch_that_fails_in_the_middle_leaves_nothing_behind(inbox: Inbox) -> None:
@@ -244,7 +244,7 @@ def test_scrubbing_is_due_after_an_erasure_until_it_is_done(opened: Callable[[],
 
 def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
     windows = Windows(made_case(), rows_counted=0, checked_row=0)
-    reports = ReportFolder(tmp_path / "reports", kept=2)
+    reports = ReportFolder(tmp_path / "reports", kept=2, kept_s=1e9)
     housekeeping = Housekeeping(inbox, windows, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
     due = []
     for number in range(15):
@@ -256,7 +256,7 @@ def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock, tmp_path:
 
 
 def test_housekeeping_removes_reports_that_the_intake_could_not(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
-    reports = ReportFolder(tmp_path / "reports", kept=2)
+    reports = ReportFolder(tmp_path / "reports", kept=2, kept_s=1e9)
     windows = Windows(made_case(), rows_counted=0, checked_row=0)
     housekeeping = Housekeeping(inbox, windows, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
     store(inbox, *predictions(3))
