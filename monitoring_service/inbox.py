@@ -31,61 +31,13 @@ from monitoring_service.batch import (
     Progress,
     Stored,
 )
+from monitoring_service.inbox_file import prepare, transaction
+from monitoring_service.label_delay import LabelDelays, delays_in
 from monitoring_service.messages import Labelled
 from monitoring_service.row_buffer import Row
+from monitoring_service.segments import SegmentReader
 from monitoring_service.verdict import Episode
 from monitoring_service.windows import RejectedRecords
-
-FORMAT = 1
-
-_SCHEMA = """
-CREATE TABLE kept (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE positions (source TEXT PRIMARY KEY, seq INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE models (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, bundle_sha256 TEXT NOT NULL,
-    UNIQUE (name, version, bundle_sha256)
-);
--- One row for each prediction ever counted, until its id may be forgotten. An erased one keeps its number and id only.
-CREATE TABLE predictions (
-    number INTEGER PRIMARY KEY,
-    record_id TEXT NOT NULL UNIQUE,
-    content_hash TEXT,
-    model INTEGER REFERENCES models,
-    score REAL,
-    prediction,
-    predicted_at TEXT,
-    received_at REAL NOT NULL,
-    label,
-    labelled_at TEXT
-);
-CREATE INDEX labelled_predictions ON predictions (model, number) WHERE label IS NOT NULL;
--- Records are kept for as long as a window may need them.
-CREATE TABLE records (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE labels (
-    id INTEGER PRIMARY KEY, record_id TEXT NOT NULL, labelled_at TEXT NOT NULL, label, received_at REAL NOT NULL,
-    waiting INTEGER NOT NULL
-);
-CREATE INDEX labels_by_record ON labels (record_id, labelled_at);
-CREATE INDEX waiting_labels ON labels (received_at) WHERE waiting;
-CREATE TABLE conflicts (
-    record_id TEXT NOT NULL, content_hash TEXT NOT NULL, received_at REAL NOT NULL,
-    PRIMARY KEY (record_id, content_hash)
-);
-CREATE TABLE rejections (
-    id INTEGER PRIMARY KEY, rejections_id TEXT NOT NULL UNIQUE, at_row INTEGER NOT NULL, records INTEGER NOT NULL,
-    faults BLOB NOT NULL, received_at REAL NOT NULL
-);
-CREATE TABLE erasures (
-    record_id TEXT NOT NULL, erased_at TEXT NOT NULL, received_at REAL NOT NULL, PRIMARY KEY (record_id, erased_at)
-);
-CREATE TABLE checks (row INTEGER PRIMARY KEY, point BLOB NOT NULL);
-CREATE TABLE episodes (
-    family TEXT NOT NULL, name TEXT NOT NULL, suspected_at_row INTEGER NOT NULL, confirmed_at_row INTEGER NOT NULL,
-    confirmed_at TEXT NOT NULL, ended_at_row INTEGER, ended_at TEXT, cause TEXT NOT NULL,
-    PRIMARY KEY (family, name, confirmed_at_row)
-);
-"""
 
 _WINDOW_ROWS = """
 SELECT p.number, r.body, p.score, p.prediction, m.name, m.version, m.bundle_sha256, p.predicted_at,
@@ -94,7 +46,7 @@ FROM records r JOIN predictions p USING (number) JOIN models m ON m.id = p.model
 WHERE r.number >= ? ORDER BY r.number
 """
 _LABELLED_ROWS = """
-SELECT number, score, prediction, label FROM predictions
+SELECT number, score, prediction, label, segments FROM predictions
 WHERE model = ? AND label IS NOT NULL AND number BETWEEN ? AND ? ORDER BY number DESC LIMIT ?
 """
 _LABELLED_BETWEEN = """
@@ -161,6 +113,8 @@ class Inbox:
         patience_s: float = 5.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._segments = SegmentReader(case)
+        self._window_rows = case.monitoring.window_rows
         self._clock = clock
         self._points_kept = points_kept
         self._patience_s = patience_s
@@ -168,7 +122,7 @@ class Inbox:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
-            _prepare(self._db, durability, case.name)
+            prepare(self._db, durability, case)
         except (sqlite3.DatabaseError, ValueError) as error:
             raise SettingsError(str(path), [Fault("(file)", "inbox", f"this inbox can't be used: {error}")]) from None
         self._totals = _read_totals(self._db)
@@ -182,8 +136,8 @@ class Inbox:
     def store(self, envelopes: Sequence[Envelope], progress: Progress = NO_PROGRESS) -> Stored:
         """Keep what is new among the envelopes and note the progress; afterwards all of them are kept, once each."""
         with self._exclusive() as db:
-            with _transaction(db):
-                batch = Batch(db, self._clock())
+            with transaction(db):
+                batch = Batch(db, self._clock(), self._segments, self._window_rows)
                 for envelope in envelopes:
                     batch.take(envelope)
                 batch.note(progress)
@@ -199,7 +153,7 @@ class Inbox:
     def note_unmatched(self, *, received_before: float, limit: int) -> None:
         """Count labels that came before this time and whose prediction did not."""
         with self._exclusive() as db:
-            with _transaction(db):
+            with transaction(db):
                 unmatched = db.execute(_NOTE_UNMATCHED, (received_before, limit)).rowcount
                 db.execute(
                     "INSERT INTO totals VALUES ('unmatched_labels', ?) "
@@ -211,7 +165,7 @@ class Inbox:
     def trim(self, *, first_row_needed: int, received_before: float, limit: int) -> None:
         """Forget records no window needs, and ids older than this time that no window needs; at most ``limit`` each."""
         row, at = first_row_needed, received_before
-        with self._exclusive() as db, _transaction(db):
+        with self._exclusive() as db, transaction(db):
             _delete_oldest(db, "records", "number", "number < ?", (row,), limit)
             _delete_oldest(db, "predictions", "number", "number < ? AND received_at < ?", (row, at), limit)
             _delete_oldest(db, "rejections", "id", "at_row < ? AND received_at < ?", (row, at), limit)
@@ -249,6 +203,11 @@ class Inbox:
         }
 
     @property
+    def label_delays(self) -> LabelDelays:
+        """How late the labels came that were joined since the inbox began."""
+        return delays_in(self._totals)
+
+    @property
     def reports_void_until(self) -> int:
         """Reports about windows that end at this row or before it may hold what was erased since."""
         return self._totals.get(REPORTS_VOID_UNTIL, 0)
@@ -283,7 +242,12 @@ class Inbox:
             for (model_id,) in db.execute(query, (model.name, model.version)).fetchall():
                 found += db.execute(_LABELLED_ROWS, (model_id, from_row, until_row, limit))
         newest = sorted(found, reverse=True)[:limit]
-        return Labelled([row[1] for row in newest], [row[2] for row in newest], [row[3] for row in newest])
+        return self.as_labelled([row[1:] for row in newest])
+
+    def as_labelled(self, rows: Sequence[tuple[Any, ...]]) -> Labelled:
+        """Rows of score, prediction, label and kept segments, by column."""
+        scores, predictions, labels, segments = zip(*rows, strict=True) if rows else ((), (), (), ())
+        return Labelled(list(scores), list(predictions), list(labels), self._segments.columns_of(segments))
 
     def labelled_between(self, model: ModelRef, first_row: int, last_row: int) -> int:
         """How many rows of a model version have a label, of those with these numbers and between."""
@@ -306,7 +270,7 @@ class Inbox:
 
     def keep_check(self, check: KeptCheck) -> None:
         """Record a check, the state that follows from it and the episodes it touched, in one step."""
-        with self._exclusive() as db, _transaction(db):
+        with self._exclusive() as db, transaction(db):
             if check.point is not None:
                 db.execute("INSERT OR REPLACE INTO checks VALUES (?, ?)", (check.row, check.point))
                 db.execute(_FORGET_CHECKS, (self._points_kept,))
@@ -322,7 +286,7 @@ class Inbox:
 
     def keep_document(self, name: str, body: bytes) -> None:
         """Keep a small document (kilobytes) under this name, in place of the one before."""
-        with self._exclusive() as db, _transaction(db):
+        with self._exclusive() as db, transaction(db):
             db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (_DOCUMENT + name, body))
 
     def document(self, name: str) -> bytes | None:
@@ -355,38 +319,6 @@ class Inbox:
             raise InboxUnavailableError(f"the inbox can't be used: {error}") from error
         finally:
             self._lock.release()
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _prepare(db: sqlite3.Connection, durability: str, case_name: str) -> None:
-    """Set up a new inbox, or check that this one is ours; raises :class:`ValueError` with what is wrong."""
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
-    # What is erased is overwritten, not only unlinked.
-    db.execute("PRAGMA secure_delete = ON")
-    (found,) = db.execute("PRAGMA user_version").fetchone()
-    if found == 0:
-        with _transaction(db):
-            for statement in _SCHEMA.split(";"):
-                db.execute(statement)
-            db.execute("INSERT INTO kept VALUES ('case', ?)", (case_name,))
-            db.execute(f"PRAGMA user_version = {FORMAT}")
-    elif found != FORMAT:
-        raise ValueError(f"has format {found}, this version reads format {FORMAT}")
-    (kept_case,) = db.execute("SELECT body FROM kept WHERE name = 'case'").fetchone()
-    if kept_case != case_name:
-        raise ValueError(f"belongs to the case {kept_case!r}, not to {case_name!r}")
 
 
 def _read_totals(db: sqlite3.Connection) -> dict[str, int]:

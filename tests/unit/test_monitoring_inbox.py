@@ -16,6 +16,7 @@ from event_backbone.events import Erasure, Event, FaultCount, ModelRef, Rejectio
 from monitoring_service.batch import Progress
 from monitoring_service.housekeeping import Housekeeping
 from monitoring_service.inbox import Inbox, InboxUnavailableError, KeptCheck, Totals
+from monitoring_service.inbox_file import FORMAT
 from monitoring_service.reports import ReportFolder
 from monitoring_service.verdict import Episode
 from monitoring_service.windows import Windows
@@ -260,7 +261,7 @@ def test_housekeeping_removes_reports_that_the_intake_could_not(inbox: Inbox, cl
     windows = Windows(made_case(), rows_counted=0, checked_row=0)
     housekeeping = Housekeeping(inbox, windows, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
     store(inbox, *predictions(3))
-    reports.add(3, "<p>someone</p>")
+    reports.add(3, "schedule", "<p>someone</p>")
     store(inbox, erasure("r1"))
     housekeeping.step()
     assert reports.latest() is None
@@ -371,3 +372,69 @@ def test_a_document_is_kept_apart_from_what_the_inbox_keeps_itself(opened: Calla
     inbox.keep_document("standing", b"second")
     assert (inbox.document("standing"), inbox.standing(), inbox.document("other")) == (b"second", None, None)
     assert opened().document("standing") == b"second"
+
+
+def test_segments_stay_with_the_prediction_when_its_record_is_gone(tmp_path: Path, clock: Clock) -> None:
+    inbox = Inbox(tmp_path / "inbox.sqlite", made_case(segments=["payment"]), clock=clock)
+    for number, payment in enumerate(["card", "barter", None, "cash"]):
+        store(inbox, prediction(f"p{number}", {**RECORD, "payment": payment}), label(f"p{number}"))
+    inbox.trim(first_row_needed=100, received_before=0, limit=100)
+    assert inbox.rows_from(1) == []
+    found = inbox.labelled_rows(MODEL, until_row=4, limit=10)
+    assert found.segments == {"payment": ["cash", None, None, "card"]}, "nobody expects barter"
+    store(inbox, erasure("p0"))
+    assert inbox._db.execute("SELECT segments FROM predictions WHERE number = 1").fetchone() == (None,)
+    inbox.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_label_delays_are_counted_once_in_any_order_and_after_a_restart(opened: Callable[[], Inbox], seed: int) -> None:
+    events: list[Event] = [prediction("a", RECORD), prediction("b", RECORD), label("b", "yes", START)]
+    events += [label("a", "no", "2026-01-01T00:00:30Z"), label("a", "yes", "2026-01-01T02:00:00Z"), label("c")]
+    random.Random(seed).shuffle(events)
+    for event in events:
+        store(opened(), event)
+    store(opened(), *events)
+    delays = opened().label_delays
+    assert (delays.count, delays.sum_s) == (3, 7230.0)
+    assert [count for _, count in delays.cumulative()][:7] == [1, 1, 2, 2, 2, 2, 3]
+
+
+def test_labels_count_only_for_their_version_and_rows(inbox: Inbox) -> None:
+    for number in range(6):
+        model = MODEL if number < 4 else ModelRef("m", "2")
+        store(inbox, prediction(f"p{number}", RECORD, model=model), *([label(f"p{number}")] if number % 2 else []))
+    assert inbox.labelled_between(MODEL, 1, 6) == 2
+    assert inbox.labelled_between(MODEL, 3, 4) == 1
+    assert inbox.labelled_between(ModelRef("m", "3"), 1, 6) == 0
+
+
+def test_an_inbox_of_the_format_before_is_brought_up_to_date(opened: Callable[[], Inbox], tmp_path: Path) -> None:
+    store(opened(), *predictions(3), label("r1"))
+    opened().keep_check(KeptCheck(2, None, b"standing", [Episode("column", "price", 50, 150, START)]))
+    older = sqlite3.connect(tmp_path / "inbox.sqlite", isolation_level=None)
+    for statement in (
+        "ALTER TABLE predictions DROP COLUMN segments",
+        "ALTER TABLE episodes DROP COLUMN cause",
+        "DROP TABLE quality_windows",
+        "DROP TABLE unstated_windows",
+        "DELETE FROM kept WHERE name = 'quality_window_rows'",
+        "PRAGMA user_version = 1",
+    ):
+        older.execute(statement)
+    older.close()
+    inbox = opened()
+    assert labels_of(inbox) == ["yes"]
+    assert inbox.episodes(limit=5)[0].cause == "window"
+    assert store(inbox, *predictions(5)) == (2, 3, 0)
+    assert inbox._db.execute("PRAGMA user_version").fetchone() == (FORMAT,)
+
+
+@pytest.mark.parametrize("number", [FORMAT + 1, -1])
+def test_an_inbox_of_an_unknown_format_is_refused(opened: Callable[[], Inbox], tmp_path: Path, number: int) -> None:
+    opened().close()
+    newer = sqlite3.connect(tmp_path / "inbox.sqlite")
+    newer.execute(f"PRAGMA user_version = {number}")
+    newer.close()
+    with pytest.raises(SettingsError, match=f"has format {number}, this version reads format {FORMAT}"):
+        Inbox(tmp_path / "inbox.sqlite", made_case())
