@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import runpy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
-RULES_DIR, DASHBOARDS_DIR = ROOT / "prometheus" / "rules", ROOT / "grafana" / "dashboards"
+RULES_DIR = ROOT / "prometheus" / "rules"
 
 _STRING = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
 _COMMENT = re.compile(r"#[^\n]*")
@@ -62,25 +61,6 @@ def names_in_rules() -> set[str]:
 
 def recorded_names() -> set[str]:
     return {rule["record"] for rule in rules() if "record" in rule}
-
-
-def dashboard_expressions() -> Iterator[tuple[str, str]]:
-    """Dashboard and expression, of panels, variables and annotations alike."""
-    for path in sorted(DASHBOARDS_DIR.glob("*.json")):
-        for expression in _expressions(json.loads(path.read_text())):
-            yield path.stem, expression
-
-
-def _expressions(node: Any) -> Iterator[str]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _expressions(item)
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if key == "expr" and isinstance(value, str):
-                yield value
-            else:
-                yield from _expressions(value)
 
 
 @cache
