@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 
 def free_port() -> int:
@@ -44,3 +45,32 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, timeout_s: flo
             return
         time.sleep(0.1)
     raise TimeoutError(f"{url} was not ready within {timeout_s} s")
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids below ``pid``, all generations."""
+    found, todo = [], [pid]
+    while todo:
+        parent = todo.pop()
+        with contextlib.suppress(OSError):  # it has just ended
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                todo += [int(child) for child in (task / "children").read_text().split()]
+        found.append(parent)
+    return found[1:]
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
+def cpu_seconds(pid: int) -> tuple[float, float]:
+    """What a process has used so far, and what its children had used that it waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system, children_user, children_system = (int(field) / os.sysconf("SC_CLK_TCK") for field in fields[11:15])
+    return user + system, children_user + children_system
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process in MB (2^20 bytes), shared libraries included."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024

@@ -159,6 +159,11 @@ class Windows:
         with self._changed:
             return self._view(self._counted)
 
+    def rows(self, first: int, last: int) -> Rows:
+        """The rows with these numbers and those between, as far as a check to come may look at them."""
+        with self._changed:
+            return self._rows.between(first, last)
+
     def rejections(self, view: WindowView | None = None) -> Rejections:
         """Refusals up to now; those of ``view`` end before its last row, so they are the same whenever one asks."""
         with self._changed:
