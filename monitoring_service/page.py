@@ -5,35 +5,59 @@ from __future__ import annotations
 from typing import Any
 
 from event_backbone.case import Case
+from monitoring_service.conditions import headline
 
 _FIGURES = {
-    "binary": (("accuracy", "Accuracy"), ("f1", "F1"), ("auc", "AUC")),
-    "regression": (("r2", "R²"), ("mae", "Mean error"), ("rmse", "RMS error")),
+    "binary": {
+        "accuracy": "Accuracy",
+        "f1": "F1",
+        "auc": "AUC",
+        "precision": "Precision",
+        "recall": "Recall",
+        "log_loss": "Log loss",
+        "calibration_error": "Calibration error",
+    },
+    "regression": {"mae": "Mean error", "rmse": "RMS error", "r2": "R²"},
 }
-_STROKES = ("accent", "second", "third")
+#: The first so many have a tile each.
+_TILES = 3
 
 
 def page_content(case: Case) -> dict[str, Any]:
     """Everything the template and its scripts take from the case."""
-    figures = [{"name": name, "title": title} for name, title in _FIGURES[case.task]]
-    # R² has no unit and would be a flat line beside two errors in the target's unit.
-    charted = [figure for figure in figures if figure["name"] != "r2"]
+    figures = [{"name": name, "title": title} for name, title in _FIGURES[case.task].items()]
     return {
         "minimum_rows": case.monitoring.minimum_rows,
-        "minimum_effect": f"{100 * case.monitoring.minimum_effect:g} %",
+        "minimum_effect": _percent(case.monitoring.minimum_effect),
         "columns": [
-            {"name": column.name, "title": column.title, "minimum_effect": case.minimum_effect(column)}
+            {
+                "name": column.name,
+                "title": column.title,
+                "kind": column.kind,
+                "minimum_effect": case.minimum_effect(column),
+            }
             for column in case.columns
         ],
-        "figures": figures,
+        "figures": figures[:_TILES],
+        "quality_figures": figures,
+        "headline": next(figure for figure in figures if figure["name"] == headline(case)),
         "shares": case.is_binary,
         "mix_caption": _mix_caption(case),
         "mix_lines": _mix_lines(case),
-        "quality_lines": [
-            {"name": figure["name"], "label": figure["title"], "stroke": stroke}
-            for figure, stroke in zip(charted, _STROKES, strict=False)
-        ],
+        "data_limits": _data_limits(case),
     }
+
+
+def _data_limits(case: Case) -> str:
+    limits = case.monitoring.data
+    return (
+        f"missing {_percent(limits.missing_increase)} above the reference, unseen {_percent(limits.unseen)}, "
+        f"out of range {_percent(limits.out_of_range)}, refused {_percent(limits.rejected)}"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
 
 
 def _mix_caption(case: Case) -> str:

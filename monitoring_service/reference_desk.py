@@ -13,6 +13,7 @@ from event_backbone.errors import ConflictError
 from event_backbone.events import utc_now
 from event_backbone.profile import CategoryProfile, NumberProfile, Profile, answer_profile, category_profile
 from monitoring_service.accepted_references import AcceptedReference, AcceptedReferences, Decision, InForce
+from monitoring_service.distributions import Distribution, distribution
 from monitoring_service.inbox import Inbox
 from monitoring_service.messages import Labelled
 from monitoring_service.performance import answers_of, performance
@@ -87,9 +88,21 @@ class ReferenceDesk:
         newest = self._windows.newest().newest
         if newest is None:
             return None
+        profile = self._profile_in_force(newest)
+        in_force = self._accepted.in_force(newest.bundle_sha256)
+        return _current(newest.bundle_sha256, in_force, profile.rows if profile else None)
+
+    def distribution(self, column: str) -> Distribution:
+        """The column's values in what is in force, beside those in the newest window."""
+        view = self._windows.newest()
+        profile = self._profile_in_force(view.newest) if view.newest else None
+        reference = profile.columns.get(column) if profile else None
+        return distribution(self._case.column(column), reference, view.rows.columns[column])
+
+    def _profile_in_force(self, newest: NewestRow) -> Profile | None:
         in_force = self._accepted.in_force(newest.bundle_sha256)
         found = self._references.find(newest.bundle_sha256, in_force.sha256).reference
-        return _current(newest.bundle_sha256, in_force, found.profile.rows if found else None)
+        return found.profile if found else None
 
     def document(self) -> dict[str, Any]:
         """What is in force, and every decision, newest first; ``active`` are those that are in force."""

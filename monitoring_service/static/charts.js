@@ -61,6 +61,12 @@ class Chart {
     if (data[0].length === 0) return;
     if (this.plot) this.plot.setData(data);
     else this.rebuild();
+    this.readNewest();
+  }
+
+  // The legend tells the newest values while nobody points at others.
+  readNewest() {
+    if (this.plot && this.data[0].length && !this.place.matches(":hover")) this.plot.setLegend({ idx: this.data[0].length - 1 }, false);
   }
 
   rebuild() {

@@ -4,6 +4,8 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 export const NONE = "–";
 
+const isKnown = (value) => value !== null && value !== undefined;
+
 export function count(value) {
   return whole.format(value);
 }
@@ -13,27 +15,51 @@ export function rate(value) {
 }
 
 export function percent(share) {
-  if (share === null || share === undefined) return NONE;
+  if (!isKnown(share)) return NONE;
   if (share > 0 && share < 0.001) return "<0.1 %";
   return `${(100 * share).toFixed(share < 0.1 && share > 0 ? 1 : 0)} %`;
 }
 
 export function figure(value) {
-  if (value === null || value === undefined) return NONE;
+  if (!isKnown(value)) return NONE;
   if (Math.abs(value) >= 1000) return whole.format(value);
   return Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(3);
 }
 
+// The ends of an interval, or nothing where there is none.
+export function interval({ low, high }) {
+  return isKnown(low) && isKnown(high) ? `${figure(low)} to ${figure(high)}` : "";
+}
+
+export function signed(value) {
+  if (!isKnown(value)) return NONE;
+  return `${value > 0 ? "+" : value < 0 ? "−" : ""}${figure(Math.abs(value))}`;
+}
+
 export function pValue(value) {
-  if (value === null || value === undefined) return NONE;
+  if (!isKnown(value)) return NONE;
   return value < 0.001 ? "<0.001" : value.toFixed(3);
 }
 
+export function duration(seconds) {
+  if (!isKnown(seconds)) return NONE;
+  if (seconds < 1) return `${Math.round(1000 * seconds)} ms`;
+  if (seconds < 120) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+// In the viewer's zone.
 export function clock(at) {
   const moment = new Date(at);
   const time = moment.toLocaleTimeString("en-GB");
   const sameDay = moment.toDateString() === new Date().toDateString();
   return sameDay ? time : `${moment.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${time}`;
+}
+
+export function utc(at) {
+  return `${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
 export function ago(at, now) {
@@ -42,4 +68,8 @@ export function ago(at, now) {
   if (seconds < 120) return `${Math.round(seconds)} s ago`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
   return clock(at);
+}
+
+export function listed(titles) {
+  return titles.length < 2 ? titles.join("") : `${titles.slice(0, -1).join(", ")} and ${titles[titles.length - 1]}`;
 }

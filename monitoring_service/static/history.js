@@ -1,12 +1,17 @@
 // What the charts show: checks and arrivals, fetched once and then followed.
 
-const CHECKS_KEPT = 2000;
+const CHECKS_KEPT = 5000;
 
 export class History {
   constructor() {
     this.checks = [];
     this.arrivals = [];
+    this.forgotten = 0;
     this.now = 0;
+  }
+
+  get firstRow() {
+    return this.checks.length ? this.checks[0].row : 0;
   }
 
   get lastRow() {
@@ -16,12 +21,13 @@ export class History {
   // The service was emptied or replaced by one that knows less: begin again.
   forget() {
     this.checks = [];
+    this.forgotten = 0;
   }
 
   take(document) {
     const known = this.lastRow;
     this.checks.push(...document.checks.filter((check) => check.row > known));
-    this.checks.splice(0, Math.max(0, this.checks.length - CHECKS_KEPT));
+    this.forgotten += this.checks.splice(0, Math.max(0, this.checks.length - CHECKS_KEPT)).length;
     this.arrivals = document.arrivals;
     this.now = Math.floor(document.at);
   }

@@ -10,10 +10,9 @@ export class ApiKey {
     this.form = form;
     this.field = form.elements.namedItem(FIELD);
     this.fault = form.querySelector("[data-fault]");
-    this.reportLink = reportLink;
     this.stateLink = stateLink;
     form.addEventListener("submit", (event) => this.take(event));
-    reportLink.addEventListener("click", (event) => this.openReport(event));
+    reportLink.addEventListener("click", (event) => this.open(event));
     this.showLinks();
   }
 
@@ -48,10 +47,10 @@ export class ApiKey {
   }
 
   // A link can't carry a key, a form can.
-  openReport(event) {
+  open(event) {
     if (!this.kept) return;
     event.preventDefault();
-    const form = Object.assign(document.createElement("form"), { method: "post", action: this.reportLink.href });
+    const form = Object.assign(document.createElement("form"), { method: "post", action: event.currentTarget.href });
     form.append(Object.assign(document.createElement("input"), { type: "hidden", name: FIELD, value: this.kept }));
     document.body.append(form);
     form.submit();

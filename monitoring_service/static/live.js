@@ -1,53 +1,44 @@
 // Follows the service: asks for its state every second and shows it.
 
-import { RowChart, ThroughputChart } from "./charts.js";
+import { Alerts } from "./alerts.js";
+import { LineCharts } from "./line_charts.js";
 import { Columns } from "./columns.js";
+import { Conditions } from "./conditions.js";
+import { showDataQuality } from "./data_quality.js";
+import { showArrivalDelay, showLabelDelay } from "./delays.js";
+import { byId } from "./dom.js";
 import { History } from "./history.js";
 import { ApiKey, KeyNeeded } from "./key.js";
+import { Reference, Reports, showVersions } from "./operations.js";
+import { Performance } from "./performance.js";
+import { Question } from "./question.js";
+import { QualityWindows } from "./quality_windows.js";
+import { Service } from "./service.js";
 import { Status } from "./status.js";
 
 const EVERY_MS = 1000;
-const PATIENCE_MS = 5000;
-const THROUGHPUT_S = 180;
 
-const shown = JSON.parse(document.getElementById("case").textContent);
-const status = new Status(shown);
-const columns = new Columns(document.getElementById("columns"), shown.columns);
+const shown = JSON.parse(byId("case").textContent);
 const history = new History();
-const apiKey = new ApiKey(...["key", "report", "state"].map((name) => document.getElementById(name)));
-const place = (name) => document.getElementById(`chart-${name}`);
-const throughput = new ThroughputChart(place("throughput"), "No record in the last minutes");
-const mix = new RowChart(place("mix"), "Shown from the first check on", shown.mix_lines, { shares: shown.shares });
-const quality = new RowChart(place("quality"), "Shown once labels have come", shown.quality_lines, { shares: shown.shares });
+const apiKey = new ApiKey(byId("key"), byId("report"), byId("state"));
+const service = new Service(apiKey);
+const question = new Question(() => refresh(), () => apiKey.ask());
+const status = new Status(shown);
+const alerts = new Alerts(service, question);
+const conditions = new Conditions(shown.columns);
+const columns = new Columns(byId("columns"), shown.columns, service);
+const charts = new LineCharts(shown);
+const performance = new Performance(shown);
+const qualityWindows = new QualityWindows(shown, service);
+const reference = new Reference(service, question);
+const reports = new Reports(service, apiKey, () => refresh());
 
 let lastAnswerAt = 0;
 
-async function ask(path) {
-  const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store", headers: apiKey.headers() });
-  if (answer.status === 401) throw new KeyNeeded(path);
-  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  return answer.json();
-}
-
-function draw(state) {
-  const rows = history.rows();
-  const reference = state.prediction_mix?.reference ?? {};
-  throughput.show(history.arrivals.length || throughput.plot ? history.throughput(THROUGHPUT_S) : [[]]);
-  mix.show([
-    rows,
-    ...shown.mix_lines.map(({ name, of }) =>
-      history.series((check) => (of === "reference" ? reference[name] : check.mix[name]))),
-  ]);
-  const figures = shown.quality_lines.map(({ name }) => history.series((check) => check.performance[name]));
-  const labelled = figures.some((values) => values.some((value) => value !== null));
-  quality.show(labelled ? [rows, ...figures] : [[]]);
-  columns.draw(history.checks);
-}
-
 async function look() {
-  const state = await ask("/api/state");
+  const state = await service.get("/api/state");
   if ((state.evaluation?.at_row ?? 0) < history.lastRow) history.forget();
-  history.take(await ask(`/api/history?after_row=${history.lastRow}`));
+  history.take(await service.get(`/api/history?after_row=${history.lastRow}`));
   return state;
 }
 
@@ -72,15 +63,30 @@ async function reach() {
 
 function show(state) {
   status.show(state);
+  alerts.show(state.alerts);
+  conditions.show(state);
   columns.show(state.columns, state.episodes);
-  draw(state);
+  columns.draw(history);
+  charts.draw(history, state);
+  performance.show(state.quality);
+  qualityWindows.follow(state);
+  showDataQuality(state.columns);
+  showLabelDelay(state.label_delay);
+  showArrivalDelay(state.arrival_delay);
+  reference.show(state.reference, state.window.rows, shown.minimum_rows);
+  reports.show(state, new Date(state.at).getTime());
+  showVersions(history, state.model);
+}
+
+async function refresh() {
+  const state = await reach();
+  if (state !== null) show(state);
 }
 
 async function follow() {
   // A page nobody looks at needs no figures; it catches up when it is seen again.
-  const state = document.hidden ? null : await reach();
+  if (!document.hidden) await refresh();
   setTimeout(follow, EVERY_MS);
-  if (state !== null) show(state);
 }
 
 follow();

@@ -1,41 +1,7 @@
-// The words and figures around the charts: verdict, tiles, banners, conditions and episodes.
+// The words and figures above the charts: who predicts, the verdict, the tiles, and whether the service answers.
 
-import { NONE, ago, clock, count, figure, percent, rate } from "./format.js";
-
-const CONDITIONS = {
-  column_drift: ["Column drift", "at least one column has a drift verdict"],
-  prediction_drift: ["Prediction drift", "the predictions themselves have moved"],
-  reference_missing: ["Reference missing", "this model's bundle is not on this machine or is damaged, so nothing can be compared"],
-  evaluator_failed: ["Evaluator failed", "checks get no answer; verdicts stay as they were"],
-  stale: ["Checks are late", "records wait for their check for too long"],
-  stream_away: ["Kafka not read", "reading from Kafka fails; what is there waits for its return"],
-};
-// Those that make every figure below them doubtful.
-const WARNINGS = ["reference_missing", "evaluator_failed", "stale", "stream_away"];
-const EPISODES_SHOWN = 12;
-
-const byId = (id) => document.getElementById(id);
-
-// Text that did not change must not be announced again.
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function item(className, ...parts) {
-  const element = document.createElement("li");
-  element.className = className;
-  for (const [kind, text] of parts) {
-    const part = document.createElement("span");
-    part.className = kind;
-    part.textContent = text;
-    element.append(part);
-  }
-  return element;
-}
-
-function listed(titles) {
-  return titles.length < 2 ? titles.join("") : `${titles.slice(0, -1).join(", ")} and ${titles[titles.length - 1]}`;
-}
+import { byId, write } from "./dom.js";
+import { NONE, ago, clock, count, figure, interval, listed, percent, rate, utc } from "./format.js";
 
 export class Status {
   constructor(shown) {
@@ -43,26 +9,25 @@ export class Status {
   }
 
   show(state) {
-    const now = new Date(state.at).getTime();
-    this.showHeader(state, now);
+    this.showHeader(state, new Date(state.at).getTime());
     this.showVerdict(state);
     this.showTiles(state);
+    this.showFigures(state.quality);
     this.showStream(state.stream);
-    this.showConditions(state);
-    this.showEpisodes(state);
-    this.showReport(state, now);
   }
 
   showHeader(state, now) {
     write(byId("model"), state.model ? `${state.model.name} · version ${state.model.version}` : "none yet");
-    write(byId("last-record"), state.window.newest_at ? ago(state.window.newest_at, now) : "none yet");
+    const newest = state.window.newest_at;
+    write(byId("last-record"), newest ? ago(newest, now) : "none yet");
+    byId("last-record").title = newest ? utc(newest) : "";
   }
 
   showVerdict(state) {
     const drifted = state.columns.filter((column) => column.drifted);
-    const section = byId("verdict");
     const checked = state.evaluation !== null;
-    section.className = `verdict ${!checked ? "waiting" : drifted.length || state.prediction_drift?.drifted ? "drift" : "calm"}`;
+    const kind = !checked ? "waiting" : drifted.length || state.prediction_drift?.drifted ? "drift" : "calm";
+    byId("verdict").className = `verdict ${kind}`;
     write(byId("verdict-title"), this.title(state, drifted));
     write(byId("verdict-text"), this.explanation(state, drifted));
   }
@@ -97,12 +62,22 @@ export class Status {
     write(byId("window"), count(state.window.rows));
     write(byId("rejected"), percent(state.rejected_share));
     write(byId("rejected-note"), `${count(totals.rejected_records)} records in all`);
+  }
+
+  // What labels say, else what is estimated without them; the note tells which of the two.
+  showFigures(quality) {
     for (const tile of document.querySelectorAll("[data-figure]")) {
-      const value = state.quality?.[tile.dataset.figure];
-      write(tile, value === undefined ? NONE : figure(value));
-      const note = state.quality ? `${count(state.quality.labelled_rows)} labelled records` : "no labels yet";
-      write(tile.parentElement.querySelector("[data-figure-note]"), note);
+      const [realised, estimated] = [quality?.figures, quality?.estimated].map((figures) => figures?.[tile.dataset.figure]);
+      const known = realised ?? estimated;
+      write(tile, known ? figure(known.value) : NONE);
+      const ends = known ? interval(known) : "";
+      const source = realised ? `${count(quality.labelled_rows)} labelled records` : estimated ? "estimated without labels" : this.missing(quality);
+      write(tile.parentElement.querySelector("[data-figure-note]"), ends ? `${source}; ${ends}` : source);
     }
+  }
+
+  missing(quality) {
+    return quality?.labelled_rows ? "too few labels for it" : "no labels yet";
   }
 
   // One quiet line: where events come from, and how far behind that is.
@@ -117,54 +92,6 @@ export class Status {
     const behind = lags.filter(([, { records }]) => records > 0);
     if (behind.length === 0) return "everything there was read";
     return behind.map(([kind, { records, seconds }]) => `${count(records)} ${kind} behind (${seconds.toFixed(1)} s)`).join(", ");
-  }
-
-  showConditions(state) {
-    const signature = JSON.stringify(state.conditions);
-    if (signature === this.conditions) return;
-    this.conditions = signature;
-    byId("conditions").replaceChildren(
-      ...state.conditions.map(({ name, active, since }) => {
-        const title = CONDITIONS[name]?.[0] ?? name;
-        return active ? item("", ["active", `▲ ${title}`], ["when", `since ${clock(since)}`]) : item("", ["", title], ["when", "no"]);
-      }),
-    );
-    const warnings = state.conditions.filter(({ name, active }) => active && WARNINGS.includes(name));
-    byId("warnings").hidden = warnings.length === 0;
-    byId("warnings").replaceChildren(
-      ...warnings.map(({ name, since }) => {
-        const reason = name === "stream_away" ? state.stream?.fault : name !== "stale" ? state.evaluation?.fault : null;
-        const fault = reason ? ` (${reason})` : "";
-        return item("banner warn", ["", `${CONDITIONS[name][0]} since ${clock(since)}: ${CONDITIONS[name][1]}${fault}.`]);
-      }),
-    );
-  }
-
-  showEpisodes(state) {
-    const titles = new Map(state.columns.map((column) => [column.name, column.title]));
-    const all = [
-      ...state.episodes.map((episode) => ({ ...episode, title: titles.get(episode.column) ?? episode.column })),
-      ...state.prediction_episodes.map((episode) => ({ ...episode, title: "Predictions" })),
-    ];
-    const signature = JSON.stringify(all);
-    if (signature === this.episodes) return;
-    this.episodes = signature;
-    if (all.length === 0) return;
-    all.sort((one, other) => other.confirmed_at_row - one.confirmed_at_row);
-    byId("episodes").replaceChildren(...all.slice(0, EPISODES_SHOWN).map((episode) => this.episode(episode)));
-  }
-
-  episode(episode) {
-    const begin = `record ${count(episode.confirmed_at_row)}, ${clock(episode.confirmed_at)}`;
-    if (episode.ended_at_row === null) return item("", ["active", `▲ ${episode.title}`], ["when", `since ${begin}`]);
-    return item("", ["", episode.title], ["when", `${begin} to record ${count(episode.ended_at_row)}`]);
-  }
-
-  showReport(state, now) {
-    const latest = state.report.latest;
-    byId("report").hidden = latest === null;
-    byId("no-report").hidden = latest !== null;
-    if (latest) write(byId("report"), `Latest Evidently report (record ${count(latest.row)}, ${ago(latest.at, now)})`);
   }
 
   // `since` is when the last answer came, or null while the service answers.

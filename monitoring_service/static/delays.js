@@ -1,0 +1,40 @@
+// How late things come: labels after their prediction, predictions after they were made.
+
+import { bars } from "./bars.js";
+import { byId, empty, make, refill, tableRow, write } from "./dom.js";
+import { count, duration } from "./format.js";
+
+// `buckets` are [le_s, count], cumulative as in Prometheus; the last one may be open (null).
+function bins(buckets) {
+  let before = 0;
+  return buckets.map(([upTo, records], index) => {
+    const here = Math.max(0, records - before);
+    before = records;
+    const from = index ? buckets[index - 1][0] : 0;
+    const isOpen = upTo === null || !Number.isFinite(upTo);
+    return { label: isOpen ? `over ${duration(from)}` : `up to ${duration(upTo)}`, values: [here] };
+  });
+}
+
+export function showLabelDelay(delay) {
+  const place = byId("label-delay");
+  const known = delay && delay.count > 0;
+  write(byId("label-delay-note"), known
+    ? `Half of ${count(delay.count)} labels came within ${duration(delay.p50_s)} of their prediction, nine of ten within ${duration(delay.p90_s)}`
+    : "From the prediction to its label");
+  refill(place, known ? delay.buckets : null, (buckets) => {
+    if (!buckets) return [empty("No labels yet.")];
+    const shown = bins(buckets);
+    const ends = make("p", { class: "scale", "aria-hidden": true }, make("span", {}, shown[0].label), make("span", {}, shown[shown.length - 1].label));
+    const table = make("table", { class: "figures-table" }, make("tbody", {}, ...shown.map(({ label, values }) => tableRow(label, count(values[0])))));
+    const told = shown.filter(({ values }) => values[0]).map(({ label, values }) => `${label}: ${count(values[0])}`);
+    return [bars(shown, ["window"], { label: `Labels by delay. ${told.join(", ")}`, write: count }), ends,
+      make("details", {}, make("summary", {}, "As a table"), table)];
+  });
+}
+
+// What this service knows of latency: from the moment a prediction was made to its arrival here.
+export function showArrivalDelay(delay) {
+  write(byId("arrival-delay"), delay ? duration(delay.p50_s) : "–");
+  write(byId("arrival-note"), delay ? `from prediction to here, half of them; 95 % within ${duration(delay.p95_s)}` : "from prediction to here");
+}
