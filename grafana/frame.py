@@ -55,7 +55,7 @@ def _version() -> dashboard.QueryVariable:
 
 def make_dashboard(uid: str, title: str, text: str, sections: Sections, *, cases: str = ANY_CASE) -> models.Dashboard:
     """``sections``: headings and their panels, from top to bottom; ``cases``: a metric whose cases can be chosen."""
-    board = dashboard.Dashboard(f"Streamgauge / {title}").uid(uid).description(text).tags([TAG])
+    board = dashboard.Dashboard(title).uid(uid).description(text).tags([TAG])
     board.readonly().refresh("10s").time("now-1h", "now").timezone(TimeZoneBrowser)
     board.tooltip(models.DashboardCursorSync.CROSSHAIR)
     board.with_variable(_variable("case", "Case", f"label_values({cases}, case)"))

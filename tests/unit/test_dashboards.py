@@ -45,9 +45,12 @@ def test_the_code_writes_the_dashboards_that_are_committed(tmp_path: Path) -> No
 
 
 def test_every_dashboard_is_there_under_its_title() -> None:
-    assert {one["uid"]: one["title"] for one in dashboards()} == {
-        uid: f"Streamgauge / {title}" for uid, title in EXPECTED.items()
-    }
+    assert {one["uid"]: one["title"] for one in dashboards()} == EXPECTED
+
+
+def test_every_dashboard_is_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "dashboards.md").read_text()
+    assert re.findall(r"^\| ([A-Z][^|]+?) \|", page, re.MULTILINE) == list(EXPECTED.values())
 
 
 def test_every_panel_says_what_it_shows_in_which_unit_and_where_from() -> None:
@@ -122,6 +125,15 @@ def test_no_dashboard_can_be_changed_in_the_browser() -> None:
     [path] = (ROOT / "grafana" / "provisioning" / "dashboards").iterdir()
     [provider] = yaml.safe_load(path.read_text())["providers"]
     assert provider["allowUiUpdates"] is False
+
+
+def test_grafana_begins_with_the_overview() -> None:
+    grafana = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    [path] = (ROOT / "grafana" / "provisioning" / "dashboards").iterdir()
+    [provider] = yaml.safe_load(path.read_text())["providers"]
+    assert home == f"{provider['options']['path']}/streamgauge-overview.json"
+    assert (FOLDER / "streamgauge-overview.json").is_file()
 
 
 def test_panels_name_metrics_that_the_code_declares() -> None:
