@@ -21,7 +21,9 @@ from monitoring_service.messages import (
     Evaluate,
     Evaluated,
     Failed,
+    Figures,
     MakeReport,
+    MeasureFigures,
     MeasureQuality,
     Quality,
     ReportState,
@@ -34,7 +36,7 @@ from monitoring_service.messages import (
 
 log = structlog.get_logger()
 
-SomeAnswer = TypeVar("SomeAnswer", Evaluated, Quality, ReportState)
+SomeAnswer = TypeVar("SomeAnswer", Evaluated, Quality, Figures, ReportState)
 
 #: Importing Evidently takes 6 s on an idle core; a loaded machine needs many times that.
 START_WITHIN_S = 120.0
@@ -63,6 +65,8 @@ class EvaluatorPort(Protocol):
     def evaluate(self, request: Evaluate) -> Evaluated: ...
 
     def measure_quality(self, request: MeasureQuality) -> Quality: ...
+
+    def measure_figures(self, request: MeasureFigures) -> Figures: ...
 
     def make_report(self, request: MakeReport) -> ReportState:
         """Have a report made beside the evaluations that follow."""
@@ -147,6 +151,9 @@ class EvaluatorProcess:
 
     def measure_quality(self, request: MeasureQuality) -> Quality:
         return self._answer(request, Quality)
+
+    def measure_figures(self, request: MeasureFigures) -> Figures:
+        return self._answer(request, Figures)
 
     def make_report(self, request: MakeReport) -> ReportState:
         return self._answer(request, ReportState)

@@ -135,7 +135,7 @@ class Inbox:
 
     def store(self, envelopes: Sequence[Envelope], progress: Progress = NO_PROGRESS) -> Stored:
         """Keep what is new among the envelopes and note the progress; afterwards all of them are kept, once each."""
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             with transaction(db):
                 batch = Batch(db, self._clock(), self._segments, self._window_rows)
                 for envelope in envelopes:
@@ -152,7 +152,7 @@ class Inbox:
 
     def note_unmatched(self, *, received_before: float, limit: int) -> None:
         """Count labels that came before this time and whose prediction did not."""
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             with transaction(db):
                 unmatched = db.execute(_NOTE_UNMATCHED, (received_before, limit)).rowcount
                 db.execute(
@@ -165,7 +165,7 @@ class Inbox:
     def trim(self, *, first_row_needed: int, received_before: float, limit: int) -> None:
         """Forget records no window needs, and ids older than this time that no window needs; at most ``limit`` each."""
         row, at = first_row_needed, received_before
-        with self._exclusive() as db, transaction(db):
+        with self.writing() as db:
             _delete_oldest(db, "records", "number", "number < ?", (row,), limit)
             _delete_oldest(db, "predictions", "number", "number < ? AND received_at < ?", (row, at), limit)
             _delete_oldest(db, "rejections", "id", "at_row < ? AND received_at < ?", (row, at), limit)
@@ -184,7 +184,7 @@ class Inbox:
         SQLite overwrites what is deleted, but not the copies it leaves behind when it moved rows from page to page
         before that. Everybody waits meanwhile: about a second for each 75 MB.
         """
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             db.execute("VACUUM")
             db.execute("DELETE FROM totals WHERE name = ?", (SCRUB_DUE,))
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -214,20 +214,20 @@ class Inbox:
 
     def positions(self) -> dict[str, int]:
         """The highest ``seq`` that came from each source."""
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             return dict(db.execute("SELECT source, seq FROM positions"))
 
     # What windows are made of -------------------------------------------------------------------------------------
 
     def rows_from(self, number: int) -> list[Row]:
         """Rows with this number and later ones, in order of arrival; erased ones are not there."""
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             return [_as_row(found) for found in db.execute(_WINDOW_ROWS, (number,))]
 
     def rejected_from(self, number: int) -> list[RejectedRecords]:
         """Refused records that came with or after this row."""
         query = "SELECT at_row, records, faults FROM rejections WHERE at_row >= ? ORDER BY id"
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             return [
                 RejectedRecords(at_row, records, msgspec.json.decode(faults, type=list[FaultCount]))
                 for at_row, records, faults in db.execute(query, (number,))
@@ -237,7 +237,7 @@ class Inbox:
         """The newest rows of a model version that have a label, newest first, each with its latest label."""
         query = "SELECT id FROM models WHERE name = ? AND version = ?"
         found: list[tuple[Any, ...]] = []
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             # One query for each id: over several of them SQLite would sort every labelled row of the version.
             for (model_id,) in db.execute(query, (model.name, model.version)).fetchall():
                 found += db.execute(_LABELLED_ROWS, (model_id, from_row, until_row, limit))
@@ -251,26 +251,26 @@ class Inbox:
 
     def labelled_between(self, model: ModelRef, first_row: int, last_row: int) -> int:
         """How many rows of a model version have a label, of those with these numbers and between."""
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             (labelled,) = db.execute(_LABELLED_BETWEEN, (model.name, model.version, first_row, last_row)).fetchone()
         return int(labelled)
 
     def waiting_labels(self) -> int:
         """Labels whose prediction may still come."""
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             (waiting,) = db.execute("SELECT count(*) FROM labels WHERE waiting").fetchone()
         return int(waiting)
 
     def arrivals_by_second(self, *, since: float) -> dict[int, int]:
         """Predictions received in each second since this time, among the newest few hundred thousand."""
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             return dict(db.execute(_ARRIVALS, (self._totals.get("predictions", 0) - _MOST_ARRIVALS, since)))
 
     # Checks -------------------------------------------------------------------------------------------------------
 
     def keep_check(self, check: KeptCheck) -> None:
         """Record a check, the state that follows from it and the episodes it touched, in one step."""
-        with self._exclusive() as db, transaction(db):
+        with self.writing() as db:
             if check.point is not None:
                 db.execute("INSERT OR REPLACE INTO checks VALUES (?, ?)", (check.row, check.point))
                 db.execute(_FORGET_CHECKS, (self._points_kept,))
@@ -286,7 +286,7 @@ class Inbox:
 
     def keep_document(self, name: str, body: bytes) -> None:
         """Keep a small document (kilobytes) under this name, in place of the one before."""
-        with self._exclusive() as db, transaction(db):
+        with self.writing() as db:
             db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (_DOCUMENT + name, body))
 
     def document(self, name: str) -> bytes | None:
@@ -294,23 +294,24 @@ class Inbox:
         return self._kept(_DOCUMENT + name)
 
     def _kept(self, name: str) -> bytes | None:
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             found = db.execute("SELECT body FROM kept WHERE name = ?", (name,)).fetchone()
         return found[0] if found else None
 
     def points(self) -> list[bytes]:
         """The history, oldest first."""
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             return [body for (body,) in db.execute("SELECT point FROM checks ORDER BY row")]
 
     def episodes(self, *, limit: int) -> list[Episode]:
         """The newest episodes, oldest of them first."""
         query = "SELECT * FROM episodes ORDER BY confirmed_at_row DESC, rowid DESC LIMIT ?"
-        with self._exclusive() as db:
+        with self.exclusive() as db:
             return [Episode(*found) for found in reversed(db.execute(query, (limit,)).fetchall())]
 
     @contextmanager
-    def _exclusive(self) -> Iterator[sqlite3.Connection]:
+    def exclusive(self) -> Iterator[sqlite3.Connection]:
+        """The file for as long as nobody else has it, for reading; raises :class:`InboxUnavailableError`."""
         if not self._lock.acquire(timeout=self._patience_s):
             raise InboxUnavailableError("the inbox is busy")
         try:
@@ -319,6 +320,12 @@ class Inbox:
             raise InboxUnavailableError(f"the inbox can't be used: {error}") from error
         finally:
             self._lock.release()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Like :meth:`exclusive`, and all that is written is kept in one step, or nothing of it."""
+        with self.exclusive() as db, transaction(db):
+            yield db
 
 
 def _read_totals(db: sqlite3.Connection) -> dict[str, int]:
