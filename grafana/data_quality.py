@@ -20,50 +20,56 @@ from grafana.panels import (
     number,
     states,
 )
-from grafana.queries import Query, either, increase, limit, of_case, or_zero
+from grafana.queries import Query, either, increase, limit, numbered, of_case, or_zero
 
+MISSING, USUAL = of_case("monitoring_column_missing_ratio"), of_case("monitoring_column_reference_missing_ratio")
+MORE_MISSING = f"({MISSING} - {USUAL})"
 STATES = {0: ("ok", GREEN), 1: ("insufficient", YELLOW), 2: ("invalid", RED)}
-
-
-def _state_numbers() -> str:
-    """A state is a series that is 1 while it holds; here it becomes the state's number."""
-    series = {value: of_case("monitoring_column_state", f'state="{name}"') for value, (name, _) in STATES.items()}
-    return f"max by (column) ({either(*(f'{one} * {value}' for value, one in series.items()))})"
+FAULTS = {
+    0: ("fine", GREEN),
+    1: ("missing", YELLOW),
+    2: ("out_of_range", ORANGE),
+    3: ("unseen", "purple"),
+    4: ("rejected", RED),
+}
 
 
 def _columns() -> list[Panel]:
+    faults = {name: value for value, (name, _) in FAULTS.items() if value}
+    states_by_name = {name: value for value, (name, _) in STATES.items()}
     return [
         states(
             "Broken data",
-            "Columns and what is wrong with them: too many values missing, never seen, out of range, or refused.",
-            Query(of_case("monitoring_column_condition", 'condition!="drift"'), "{{column}}: {{condition}}"),
-            height=16,
+            "Columns and what is wrong with them: too many values missing, never seen, out of range, or refused. Of "
+            "several faults the gravest is shown.",
+            Query(numbered("monitoring_column_condition", "condition", faults, by="column"), "{{column}}"),
+            FAULTS,
+            height=10,
         ),
         states(
             "Can columns be measured?",
             "insufficient: too few values for a verdict; invalid: values that can't be compared.",
-            Query(_state_numbers(), "{{column}}"),
+            Query(numbered("monitoring_column_state", "state", states_by_name, by="column"), "{{column}}"),
             STATES,
             height=10,
         ),
         cells(
-            "Missing values",
-            "Share of the window's rows without a value.",
+            "Missing values as a share of what is allowed",
+            "Share of rows without a value above that of the reference, divided by the limit: broken at 100 %.",
             SHARE,
-            Query(of_case("monitoring_column_missing_ratio"), "{{column}}"),
-            steps=[(0.05, YELLOW), (0.2, ORANGE), (0.5, RED)],
+            Query(f"clamp_min({MORE_MISSING}, 0) / scalar(max({limit('missing_increase').expr}))", "{{column}}"),
+            steps=[(0.5, YELLOW), (1, RED)],
         ),
     ]
 
 
 def _shares() -> list[Panel]:
-    missing, usual = of_case("monitoring_column_missing_ratio"), of_case("monitoring_column_reference_missing_ratio")
     return [
         lines(
             "Missing, above the reference",
             "Share of rows without a value, minus that of the reference.",
             SHARE,
-            Query(f"{missing} - {usual}", "{{column}}"),
+            Query(MORE_MISSING, "{{column}}"),
             limit("missing_increase"),
         ),
         lines(

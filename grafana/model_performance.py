@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.frame import make_dashboard
-from grafana.panels import NUMBER, ROWS, SECONDS, SHARE, Panel, band, lines, number, rows, spread, states
+from grafana.panels import NUMBER, ROWS, SECONDS, SHARE, UNSAID, Panel, band, lines, number, rows, spread, states
 from grafana.queries import Query, increase, limit, limit_in_seconds, of_case, of_version, quantile
 
 CONDITIONS = 'condition=~"concept_drift|estimated_loss|realised_loss|label_delay"'
@@ -131,7 +131,7 @@ def _segments(figure: Figure) -> list[Panel]:
             "Labelled rows of each segment: few rows, wide intervals.",
             NUMBER,
             Query(of_version("monitoring_segment_labelled_rows")),
-            hidden=["version"],
+            hidden=[*UNSAID, "version"],
             names={"Value": "labelled rows"},
             width=12,
         ),

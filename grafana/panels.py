@@ -37,6 +37,8 @@ PER_SECOND, RECORDS_PER_SECOND, REQUESTS_PER_SECOND = "cps", "suffix: records/s"
 GREEN, YELLOW, ORANGE, RED, BLUE = "green", "yellow", "orange", "red", "blue"
 #: For what is 1 while something holds.
 HOLDS = {0: ("no", GREEN), 1: ("holds", RED)}
+#: What of a series says nothing about the case, for tables.
+UNSAID = ("Time", "__name__", "case", "instance", "job")
 #: A cell for each of so many parts of the chosen time.
 CELLS = 60
 
@@ -185,7 +187,7 @@ def rows(
     unit: str,
     *queries: Query,
     by: str | None = None,
-    hidden: Sequence[str] = (),
+    hidden: Sequence[str] = UNSAID,
     names: Mapping[str, str] | None = None,
     width: int = 24,
 ) -> Panel:
@@ -193,9 +195,9 @@ def rows(
     panel = _asking(_described(table.Panel(), title, text, unit, (width, 9)), queries, now=True, rows=True)
     if by:
         panel.with_transformation(models.DataTransformerConfig("joinByField", options={"byField": by, "mode": "outer"}))
-    left_out = ("Time", "__name__", "case", "instance", "job", *hidden)
-    numbered = [f"{name} {number}" for name in left_out for number in range(1, len(queries) + 1)]
-    options = {"excludeByName": dict.fromkeys((*left_out, *numbered), True), "renameByName": dict(names or {})}
+    # A join numbers what both sides have.
+    numbered = [f"{name} {number}" for name in hidden for number in range(1, len(queries) + 1)]
+    options = {"excludeByName": dict.fromkeys((*hidden, *numbered), True), "renameByName": dict(names or {})}
     return panel.with_transformation(models.DataTransformerConfig("organize", options=options))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 RATE_TIME = "$__rate_interval"
@@ -54,6 +55,12 @@ def either(*exprs: str) -> str:
 def or_zero(expr: str) -> str:
     """0 where there is nothing to sum up: a part that does not run has done nothing."""
     return f"{expr} or on() vector(0)"
+
+
+def numbered(metric: str, label: str, names: Mapping[str, int], by: str) -> str:
+    """Series of 0 or 1 by ``label`` become one for each ``by``: the highest number whose name holds, else 0."""
+    series = {of_case(metric, f'{label}="{name}"'): number for name, number in names.items()}
+    return f"max by ({by}) ({either(*(f'{one} * {number}' for one, number in series.items()))})"
 
 
 def limit(name: str) -> Query:

@@ -34,16 +34,15 @@ KAFKA_PANELS = (
     "Time of a batch",
     "Partitions and retries",
 )
+#: Drift begins at record 3,000 and ends at 9,000.
 RECORDS_PER_S = 70
-#: Drift begins in the middle.
-RECORDS = 5000
 
 
 @contextlib.contextmanager
 def streaming(case: str, state_dir: Path) -> Iterator[Replica]:
-    """A replica with monitoring and a stream that goes on for longer than the test."""
+    """A replica with monitoring, and a stream that goes on for as long as the test."""
     replica = Replica(state_dir, ROOT / "cases", CASE=case, STATE_DIR=str(state_dir))
-    options = {"rate": RECORDS_PER_S, "count": RECORDS, "scenario": "sudden-shift", "seed": 3, "label-delay": 1}
+    options = {"rate": RECORDS_PER_S, "scenario": "sudden-shift", "seed": 3, "label-delay": 1}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     environment = {
         **os.environ,

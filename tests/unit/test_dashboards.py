@@ -147,9 +147,10 @@ def test_panels_name_metrics_that_the_code_declares() -> None:
 
 def test_limits_come_from_metrics_and_are_dashed() -> None:
     limits = [
-        (panel, target) for _, panel in all_panels() for target in panel["targets"] if "threshold" in target["expr"]
+        (panel, target) for _, panel in all_panels() for target in panel["targets"] if target["legendFormat"] == "limit"
     ]
     assert len(limits) > 10
     for panel, target in limits:
+        assert re.match(r"\w+_(threshold_\w+|max_bytes)\{", target["expr"]), panel["title"]
         matchers = [(one["matcher"]["id"], one["matcher"]["options"]) for one in panel["fieldConfig"]["overrides"]]
         assert ("byFrameRefID", target["refId"]) in matchers, panel["title"]
