@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -135,6 +136,14 @@ class WorkerMetrics(PredictingMetrics):
             self.dead_letters.labels(reason)
         for kind in ("assigned", "revoked", "lost"):
             self.rebalances.labels(kind)
+
+    def expect(self, topics: Iterable[str], steps: Iterable[str]) -> None:
+        """Nothing was read from these topics and done in these steps yet, which is a zero and no gap."""
+        for topic in topics:
+            self.consumed.labels(topic)
+        for step in steps:
+            self.step_seconds.labels(step)
+            self.retries.labels(step)
 
 
 class ReplicaCollector(Collector):

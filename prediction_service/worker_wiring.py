@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry
 from werkzeug.serving import BaseWSGIServer
 
@@ -79,18 +81,17 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
         most_invalid_in_a_row=settings.worker_max_invalid_in_a_row,
     )
     outlet = KafkaOutlet(access, timeout_s=settings.sink_timeout_s)
-    pipeline: Pipeline[WorkBatch] = Pipeline(
-        [
-            *([("keep", Keeping(sinks, maker))] if sinks else []),
-            ("publish", Publishing(outlet, topics, case.sha256, maker, metrics)),
-        ],
-        StepMetrics(metrics),
-        depth=_BATCHES_IN_HAND,
-    )
+    steps: list[tuple[str, Callable[[WorkBatch], None]]] = [
+        *([("keep", Keeping(sinks, maker))] if sinks else []),
+        ("publish", Publishing(outlet, topics, case.sha256, maker, metrics)),
+    ]
+    taken = [topics.records, *([topics.labels] if sinks else [])]
+    metrics.expect(taken, [name for name, _ in steps])
+    pipeline: Pipeline[WorkBatch] = Pipeline(steps, StepMetrics(metrics), depth=_BATCHES_IN_HAND)
     worker = Worker(
         lambda listener: KafkaGroupStream(
             access,
-            topics=[topics.records, *([topics.labels] if sinks else [])],
+            topics=taken,
             group=topics.group("worker"),
             listener=listener,
             session_timeout_s=settings.worker_session_timeout_s,

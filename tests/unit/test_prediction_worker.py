@@ -211,3 +211,11 @@ def test_an_error_nobody_expected_ends_the_worker_and_commits_nothing_of_its_bat
     eventually(lambda: world.errors, "the worker stopped")
     assert world.committed == 0
     world.errors.clear()
+
+
+def test_what_has_not_happened_yet_is_a_zero_and_no_gap() -> None:
+    registry = CollectorRegistry()
+    WorkerMetrics(registry, CASE).expect([TOPICS.records], ["keep"])
+    assert registry.get_sample_value("prediction_worker_messages_total", {"topic": TOPICS.records}) == 0
+    assert registry.get_sample_value("prediction_worker_retries_total", {"step": "keep"}) == 0
+    assert registry.get_sample_value("prediction_worker_step_duration_seconds_count", {"step": "keep"}) == 0
