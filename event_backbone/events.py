@@ -183,3 +183,8 @@ def format_utc(moment: datetime) -> str:
     """RFC 3339 of a time in UTC."""
     # isoformat takes a third of strftime's time, and this stands in the hot path.
     return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def time_text(seconds: float) -> str:
+    """RFC 3339 in UTC of seconds since 1970."""
+    return format_utc(datetime.fromtimestamp(seconds, UTC))

@@ -9,16 +9,20 @@ from typing import Any
 import msgspec
 from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 
 from event_backbone.api_keys import KeyCheck
 from event_backbone.case import Case
 from event_backbone.errors import ConflictError, TryAgainLaterError
 from event_backbone.exposition import TEXT_FORMAT
 from event_backbone.problems import CONTENT_TYPE, problem
+from monitoring_service.alert_api import add_alert_routes
+from monitoring_service.alert_desk import AlertDesk
 from monitoring_service.intake import ARRIVALS_SHOWN_S, Intake
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.page import page_content
+from monitoring_service.quality_api import add_quality_routes
+from monitoring_service.quality_windows import QualityWindows
 from monitoring_service.reference_api import add_reference_routes
 from monitoring_service.reference_desk import ReferenceDesk
 from monitoring_service.report_api import add_report_routes
@@ -28,7 +32,7 @@ from monitoring_service.snapshot import Lookout
 from monitoring_service.state import history_document, state_document
 
 #: The page runs nothing but what this service serves.
-_PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Parts:
     max_body_bytes: int
     report_desk: ReportDesk
     reference_desk: ReferenceDesk
+    quality_windows: QualityWindows
+    alert_desk: AlertDesk
     keys: KeyCheck | None = None
 
 
@@ -57,6 +63,8 @@ def build_api(parts: Parts) -> Flask:
     _add_pages(app, parts)
     add_report_routes(app, parts.reports, parts.report_desk, parts.keys, parts.metrics.unauthorized.inc)
     add_reference_routes(app, parts.reference_desk)
+    add_quality_routes(app, parts.quality_windows)
+    add_alert_routes(app, parts.alert_desk)
     _add_errors(app, parts)
     return app
 
@@ -78,7 +86,14 @@ def _add_events(app: Flask, parts: Parts) -> None:
 def _add_state(app: Flask, parts: Parts) -> None:
     @app.get("/api/state")
     def state() -> ResponseReturnValue:
-        return _json(state_document(parts.case, parts.lookout.look()))
+        reports, reference = parts.reports.all(), parts.reference_desk.current()
+        return _json(state_document(parts.case, parts.lookout.look(), reports, reference))
+
+    @app.get("/api/columns/<name>/distribution")
+    def column_distribution(name: str) -> ResponseReturnValue:
+        if name not in parts.case.column_names:
+            raise NotFound("The case has no such column.")
+        return _json(parts.reference_desk.distribution(name))
 
     @app.get("/api/history")
     def history() -> ResponseReturnValue:
@@ -99,7 +114,8 @@ def _add_probes(app: Flask, parts: Parts) -> None:
 
     @app.get("/metrics")
     def metrics() -> ResponseReturnValue:
-        return Response(parts.metrics.exposition(parts.lookout.look()), content_type=TEXT_FORMAT)
+        text = parts.metrics.exposition(parts.lookout.look(), parts.reference_desk.current())
+        return Response(text, content_type=TEXT_FORMAT)
 
 
 def _add_pages(app: Flask, parts: Parts) -> None:
@@ -108,7 +124,7 @@ def _add_pages(app: Flask, parts: Parts) -> None:
     @app.get("/")
     def page() -> ResponseReturnValue:
         response = Response(render_template("live.html", case=parts.case, shown=shown))
-        response.headers["Content-Security-Policy"] = _PAGE_POLICY
+        response.headers["Content-Security-Policy"] = PAGE_POLICY
         return response
 
 

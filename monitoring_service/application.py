@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from monitoring_service.alert_threads import AlertThreads
 from monitoring_service.checks import Checks
 from monitoring_service.evaluator_client import EvaluatorPort
-from monitoring_service.housekeeping import Housekeeping
 from monitoring_service.inbox import Inbox
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.stream_reader import StreamReader
@@ -23,11 +23,11 @@ _READING_ENDS_WITHIN_S = 4.0
 class CheckThread:
     """The thread that makes the checks. It starts the evaluator, so it lives as long as the application does."""
 
-    def __init__(self, checks: Checks, housekeeping: Housekeeping, evaluator: EvaluatorPort) -> None:
+    def __init__(self, checks: Checks, between: Sequence[Callable[[], None]], evaluator: EvaluatorPort) -> None:
         self._evaluator = evaluator
         self._stopping = threading.Event()
         self._thread = threading.Thread(
-            target=checks.run, args=(self._stopping, housekeeping.step), name="checks", daemon=True
+            target=checks.run, args=(self._stopping, between), name="checks", daemon=True
         )
 
     def start(self) -> None:
@@ -75,6 +75,7 @@ class MonitoringApplication:
         wsgi: WSGIApplication,
         checks: CheckThread,
         stream: StreamThread,
+        alerts: AlertThreads,
         inbox: Inbox,
         metrics: MonitoringMetrics,
     ) -> None:
@@ -82,11 +83,13 @@ class MonitoringApplication:
         self._metrics = metrics
         self._checks = checks
         self._stream = stream
+        self._alerts = alerts
         self._inbox = inbox
 
     def start(self) -> None:
         self._checks.start()
         self._stream.start()
+        self._alerts.start()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._wsgi(environ, start_response)
@@ -97,4 +100,5 @@ class MonitoringApplication:
     def close(self) -> None:
         self._stream.stop()
         self._checks.stop()
+        self._alerts.stop()
         self._inbox.close()

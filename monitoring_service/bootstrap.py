@@ -14,6 +14,10 @@ from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet
 from event_backbone.ports import MessageStream, Partition
 from event_backbone.wsgi_server import Draining
 from monitoring_service.accepted_references import AcceptedReferences
+from monitoring_service.alert_desk import AlertDesk
+from monitoring_service.alert_threads import AlertThreads
+from monitoring_service.alert_views import AlertLinks
+from monitoring_service.alerts import Rules
 from monitoring_service.api import Parts, build_api
 from monitoring_service.application import CheckThread, MonitoringApplication, StreamThread
 from monitoring_service.checks import Checks
@@ -23,6 +27,8 @@ from monitoring_service.instance_lock import InstanceLock
 from monitoring_service.intake import Intake
 from monitoring_service.messages import Start
 from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.notifier import Notifier, Webhook
+from monitoring_service.quality_windows import QualityWindows
 from monitoring_service.reference_desk import ReferenceDesk
 from monitoring_service.references import References
 from monitoring_service.report_desk import ReportDesk, ReportTimer
@@ -86,21 +92,27 @@ def build_application(
     report_desk = _report_desk(case, settings, restored, evaluator)
     accepted = AcceptedReferences(restored.inbox, settings.accepted_references_dir)
     references = References(case, settings.bundles_dir, settings.accepted_references_dir)
-    checks = _check_thread(case, settings, restored, evaluator, metrics, report_desk, accepted)
+    quality_windows = QualityWindows(restored.inbox, evaluator, case.monitoring.window_rows)
+    checks = _check_thread(case, settings, restored, evaluator, metrics, report_desk, accepted, quality_windows)
     stream = StreamThread(reader)
+    alert_desk = _alert_desk(case, settings, restored)
+    lookout = _lookout(case, settings, restored, alert_desk, status)
+    alerts = AlertThreads(alert_desk, lookout, _notifier(settings, alert_desk, metrics))
     parts = Parts(
         case=case,
         intake=intake,
-        lookout=_lookout(case, settings, restored, status),
+        lookout=lookout,
         metrics=metrics,
         reports=restored.reports,
-        faults=lambda: _readiness_faults(draining, checks, stream),
+        faults=lambda: _readiness_faults(draining, checks, stream, alerts),
         max_body_bytes=settings.monitoring_max_body_bytes,
         report_desk=report_desk,
         reference_desk=ReferenceDesk(case, restored.windows, restored.inbox, references, accepted),
+        quality_windows=quality_windows,
+        alert_desk=alert_desk,
         keys=keys,
     )
-    application = MonitoringApplication(build_api(parts), checks, stream, restored.inbox, metrics)
+    application = MonitoringApplication(build_api(parts), checks, stream, alerts, restored.inbox, metrics)
     application.start()
     return application
 
@@ -113,6 +125,7 @@ def _check_thread(
     metrics: MonitoringMetrics,
     report_desk: ReportDesk,
     accepted: AcceptedReferences,
+    quality_windows: QualityWindows,
 ) -> CheckThread:
     inbox, windows, board = restored.inbox, restored.windows, restored.board
     housekeeping = Housekeeping(
@@ -133,7 +146,7 @@ def _check_thread(
         accepted,
         scores_every_s=settings.monitoring_scores_every_s,
     )
-    return CheckThread(checks, housekeeping, evaluator)
+    return CheckThread(checks, (housekeeping.step, quality_windows.step), evaluator)
 
 
 def _report_desk(
@@ -180,17 +193,35 @@ def _stream_reader(
     return StreamReader(open_stream, outlet, decoder, intake, status, stop.tell)
 
 
+def _alert_desk(case: Case, settings: MonitoringServiceSettings, restored: Restored) -> AlertDesk:
+    rules = Rules(
+        case.name, settings.monitoring_alert_time_scale, notifying=settings.monitoring_webhook_url is not None
+    )
+    return AlertDesk(rules, AlertLinks(settings.monitoring_runbook_url, settings.public_url), restored.inbox)
+
+
+def _notifier(settings: MonitoringServiceSettings, desk: AlertDesk, metrics: MonitoringMetrics) -> Notifier | None:
+    if settings.monitoring_webhook_url is None:
+        return None
+    return Notifier(desk, Webhook(settings.monitoring_webhook_url.get_secret_value()), count=metrics.count_notification)
+
+
 def _lookout(
-    case: Case, settings: MonitoringServiceSettings, restored: Restored, status: StreamStatus | None
+    case: Case,
+    settings: MonitoringServiceSettings,
+    restored: Restored,
+    alerts: AlertDesk,
+    status: StreamStatus | None,
 ) -> Lookout:
-    shown = Shown(restored.inbox, restored.windows, restored.board, restored.arrivals, restored.reports, status)
+    shown = Shown(restored.inbox, restored.windows, restored.board, restored.arrivals, restored.reports, alerts, status)
     return Lookout(case, shown, stale_after_s=settings.monitoring_stale_after_s)
 
 
-def _readiness_faults(draining: Draining, checks: CheckThread, stream: StreamThread) -> list[str]:
+def _readiness_faults(draining: Draining, checks: CheckThread, stream: StreamThread, alerts: AlertThreads) -> list[str]:
     faults = {
         "draining": draining.is_set(),
         "checks_stopped": not checks.is_alive(),
         "reading_stopped": not stream.is_alive(),
+        "alerts_stopped": not alerts.is_alive(),
     }
     return [name for name, holds in faults.items() if holds]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from msgspec.structs import replace
@@ -78,12 +78,13 @@ class Checks:
         self._scores_due_at = clock()
         self._quality_watch = QualityWatch(case, windows, inbox, evaluator, accepted, clock)
 
-    def run(self, stopping: threading.Event, between: Callable[[], None]) -> None:
-        """Until ``stopping`` is set; ``between`` is called after each check or idle wait and may take its time."""
+    def run(self, stopping: threading.Event, between: Sequence[Callable[[], None]]) -> None:
+        """Until ``stopping`` is set; ``between`` are called after each check or idle wait and may take their time."""
         self._guarded(self._evaluator.start, stopping)
         while not stopping.is_set():
             self._guarded(lambda: self.step(stopping, _IDLE_WAIT_S), stopping)
-            self._guarded(between, stopping)
+            for action in between:
+                self._guarded(action, stopping)
         self._evaluator.close()
 
     def _guarded(self, action: Callable[[], object], stopping: threading.Event) -> None:
@@ -119,7 +120,7 @@ class Checks:
             self._give_up(str(error), stopping)
             return
         duration_s = self._clock() - started
-        self._metrics.observe_evaluation(duration_s)
+        self._metrics.checks.evaluation_seconds.observe(duration_s)
         self._judge(view, newest, evaluated, duration_s)
         self._reports.answered(request.window)
 
@@ -153,7 +154,7 @@ class Checks:
                 evaluated = self._evaluator.evaluate(request)
             except EvaluatorFailedError as error:
                 attempts -= 1
-                self._metrics.evaluator_failures.inc()
+                self._metrics.checks.evaluator_failures.inc()
                 log.warning("evaluator_failed", row=request.window.row, reason=str(error), attempts_left=attempts)
                 if attempts == 0 or stopping.is_set():
                     raise
@@ -177,6 +178,7 @@ class Checks:
             log.info(name, family=episode.family, name=episode.name, row=view.row)
         evaluation = checked.standing.evaluation
         if evaluation is not None:
+            self._metrics.checks.count_check(evaluation, checked.episodes)
             rejections, quality = self._windows.rejections(view), evaluation.quality
             conditions = conditions_after(self._case, self._board.standing, evaluation, rejections, quality, moment)
             self._keep(checked, point_of(evaluation, newest.received_at), conditions)

@@ -21,7 +21,7 @@ ColumnValue = Callable[["Judged"], float | None]
 
 def _measured(name: str) -> ColumnValue:
     """A field of :class:`ColumnMeasure` that may be unknown."""
-    return lambda judged: getattr(judged.measure, name, None)
+    return lambda judged: getattr(judged.measure, name)
 
 
 class ColumnMetrics:

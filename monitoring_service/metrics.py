@@ -7,7 +7,7 @@ series: neither a restart nor an unlabelled window shows as a zero.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -18,22 +18,17 @@ from event_backbone.case import Case
 from event_backbone.errors import UNREADABLE_REASONS
 from event_backbone.events import parse_utc
 from event_backbone.exposition import exposition
+from monitoring_service.check_metrics import CheckMetrics
 from monitoring_service.column_metrics import ColumnMetrics
 from monitoring_service.quality_metrics import QualityMetrics
 from monitoring_service.series import KeptTotals, SeriesMaker, show, show_only
 from monitoring_service.stream_status import TOPIC_KINDS, StreamView
 
 if TYPE_CHECKING:
-    from monitoring_service.conditions import Condition
+    from monitoring_service.reference_desk import CurrentReference
     from monitoring_service.snapshot import Snapshot
-    from monitoring_service.standing import Evaluation
-    from monitoring_service.verdict import Episode
 
 REFUSAL_REASONS = ("malformed", "schema_version", "case", "record_id", "prediction", "label", "rejections")
-REPORT_OUTCOMES = ("made", "failed")
-EPISODE_FAMILIES = ("column", "prediction")
-#: Up to the time limit of one evaluation; most take a few hundredths of a second.
-EVALUATION_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 
 def active_gauge(registry: CollectorRegistry) -> Gauge:
@@ -58,9 +53,10 @@ class MonitoringMetrics:
         self._make_intake(make)
         self._make_stream(make)
         self._make_window(make)
-        self.columns = ColumnMetrics(case, make)
-        self.quality = QualityMetrics(case, make)
-        self._make_checks(make)
+        self._columns = ColumnMetrics(case, make)
+        self._quality = QualityMetrics(case, make)
+        self._label_delay = make.kept_histogram("label_delay_seconds", "Time from a prediction to its label.")
+        self.checks = CheckMetrics(case, make, self._kept)
         self._show_thresholds(make, stale_after_s)
         self._initialise()
 
@@ -98,24 +94,6 @@ class MonitoringMetrics:
         )
         self.model_info = make.gauge("model_info", "The model version of the newest predictions.", "name", "version")
 
-    def _make_checks(self, make: SeriesMaker) -> None:
-        self.evaluation_seconds = make.histogram(
-            "evaluation_seconds", "Time from a due window to its measures.", EVALUATION_BUCKETS_S
-        )
-        self.last_check = make.gauge("last_check_timestamp_seconds", "When a check last ended so.", "outcome")
-        self.evaluator_failures = make.counter(
-            "evaluator_failures", "Times the evaluator died, refused or took too long."
-        )
-        self.failed_checks = make.counter("failed_checks", "Checks that got no answer.")
-        self.detector_alarms = make.counter("detector_alarms", "Checks in which its stream detector spoke.", "column")
-        self.episodes = make.counter("drift_episodes", "Drift verdicts that began.", "family")
-        self.reports = make.counter("reports", "Evidently reports, by outcome.", "outcome")
-        self.last_report = make.late_gauge("last_report_timestamp_seconds", "When the newest report was made.")
-        self.condition = make.gauge("condition", "1 while the condition holds.", "condition")
-        self.column_condition = make.gauge(
-            "column_condition", "1 while the condition holds for the column.", "condition", "column"
-        )
-
     def _show_thresholds(self, make: SeriesMaker, stale_after_s: float) -> None:
         """What conditions are held against: from the case file, but for ``stale``."""
         shares = make.gauge("threshold_ratio", "Limit from which on a condition holds.", "threshold")
@@ -136,38 +114,27 @@ class MonitoringMetrics:
             self.refused_events.labels(reason)
         for reason in UNREADABLE_REASONS:
             self.dead_letters.labels(reason)
-        for outcome in REPORT_OUTCOMES:
-            self.reports.labels(outcome)
-        for family in EPISODE_FAMILIES:
-            self.episodes.labels(family)
-        for name in (*self._case.column_names, "score"):
-            self.detector_alarms.labels(name)
 
     def count_refused(self, by_reason: Mapping[str, int]) -> None:
         for reason, lines in by_reason.items():
             self.refused_events.labels(reason).inc(lines)
 
-    def observe_evaluation(self, duration_s: float) -> None:
-        self.evaluation_seconds.observe(duration_s)
+    def count_notification(self, outcome: str) -> None:
+        """``sent`` or ``failed``."""
+        self.checks.notifications.labels(outcome).inc()
 
-    def count_alarms(self, columns: Iterable[str]) -> None:
-        """One check's: columns whose stream detector spoke, ``score`` among them."""
-        for column in columns:
-            self.detector_alarms.labels(column).inc()
-
-    def count_begun(self, episodes: Iterable[Episode]) -> None:
-        for episode in episodes:
-            if episode.ended_at_row is None:
-                self.episodes.labels(episode.family).inc()
-
-    def exposition(self, snapshot: Snapshot) -> bytes:
+    def exposition(self, snapshot: Snapshot, reference: CurrentReference | None) -> bytes:
         """The text of a scrape."""
         with self._scraping:
             self._show_intake(snapshot)
             if snapshot.stream is not None:
                 self._show_stream(snapshot.stream)
             self._show_window(snapshot)
-            self._show_checks(snapshot)
+            self._show_quality(snapshot)
+            report = snapshot.report
+            self.checks.show(snapshot.board, snapshot.conditions, report.made_at if report else None)
+            self.checks.show_alerts(snapshot.alerts)
+            self.checks.show_reference(reference)
             return exposition(self._registry, self._case.name)
 
     def _show_intake(self, snapshot: Snapshot) -> None:
@@ -196,32 +163,10 @@ class MonitoringMetrics:
         model = snapshot.model
         show_only(self.model_info, {(model.name, model.version): 1} if model else {})
 
-    def _show_checks(self, snapshot: Snapshot) -> None:
-        board = snapshot.board
-        self._kept.raise_to(self.failed_checks, board.checks_failed)
-        self._kept.raise_to(self.reports.labels("made"), board.reports.made)
-        self._kept.raise_to(self.reports.labels("failed"), board.reports.failed)
-        if snapshot.report is not None:
-            self.last_report.value = snapshot.report.made_at
-        self._show_conditions(snapshot.conditions)
-        if board.standing.failure is not None:
-            self.last_check.labels("failed").set(parse_utc(board.standing.failure.at).timestamp())
-        evaluation = board.standing.evaluation
-        self.columns.show(evaluation)
+    def _show_quality(self, snapshot: Snapshot) -> None:
+        evaluation = snapshot.board.standing.evaluation
+        self._columns.show(evaluation)
         if evaluation is not None:
-            self._show_evaluation(evaluation)
-
-    def _show_conditions(self, conditions: Iterable[Condition]) -> None:
-        of_case, of_columns = {}, {}
-        for one in conditions:
-            column = getattr(one, "column", None)
-            if column is None:
-                of_case[one.name,] = float(one.active)
-            else:
-                of_columns[one.name, column] = float(one.active)
-        show_only(self.condition, of_case)
-        show_only(self.column_condition, of_columns)
-
-    def _show_evaluation(self, evaluation: Evaluation) -> None:
-        self.last_check.labels("answered").set(parse_utc(evaluation.at).timestamp())
-        self.quality.show(evaluation.model.version, evaluation.quality)
+            self._quality.show(evaluation.model.version, evaluation.quality)
+        delays = snapshot.label_delays
+        self._label_delay.show(delays.cumulative(), delays.count, delays.sum_s)

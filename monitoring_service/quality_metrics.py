@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from event_backbone.case import Case
+from monitoring_service.conditions import headline
 from monitoring_service.messages import Figure, Quality, SegmentQuality
 from monitoring_service.series import SeriesMaker, show_only
 
@@ -15,7 +16,7 @@ class QualityMetrics:
     """Gauges by model version; those of the version before go away."""
 
     def __init__(self, case: Case, make: SeriesMaker) -> None:
-        self._headline = "accuracy" if case.is_binary else "mae"
+        self._headline = headline(case)
         by_figure, by_segment = ("figure", "version"), ("segment", "value", "version")
         self._realised = make.gauge("performance", "Quality over the newest labelled rows.", *by_figure)
         self._low = make.gauge("performance_low", "Lower end of its 95 % interval.", *by_figure)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 PREFIX = "monitoring_"
+Labels = TypeVar("Labels", bound=tuple[str, ...])
 
 
 class SeriesMaker:
@@ -26,6 +28,11 @@ class SeriesMaker:
     def histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
         return Histogram(f"{PREFIX}{name}", text, buckets=buckets, registry=self._registry)
 
+    def kept_histogram(self, name: str, text: str) -> KeptHistogram:
+        histogram = KeptHistogram(f"{PREFIX}{name}", text)
+        self._registry.register(histogram)
+        return histogram
+
     def late_gauge(self, name: str, text: str) -> LateGauge:
         gauge = LateGauge(f"{PREFIX}{name}", text)
         self._registry.register(gauge)
@@ -42,6 +49,24 @@ class LateGauge(Collector):
 
     def collect(self) -> list[GaugeMetricFamily]:
         return [GaugeMetricFamily(self._name, self._text, self.value)]
+
+
+class KeptHistogram(Collector):
+    """A histogram whose counts somebody else keeps."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
+        self._text = text
+        self._buckets: list[tuple[str, float]] | None = None
+        self._sum: float | None = None
+
+    def show(self, cumulative: Sequence[tuple[float, int]], count: int, total: float) -> None:
+        """``cumulative`` says for each upper bound how many there are up to it."""
+        bounds = [(str(float(bound)), float(below)) for bound, below in cumulative]
+        self._buckets, self._sum = [*bounds, ("+Inf", float(count))], total
+
+    def collect(self) -> list[HistogramMetricFamily]:
+        return [HistogramMetricFamily(self._name, self._text, self._buckets, self._sum)]
 
 
 class KeptTotals:
@@ -67,7 +92,7 @@ def show(gauge: Gauge, value: float | None, *labels: str) -> None:
         gauge.remove(*labels)
 
 
-def show_only(gauge: Gauge, values: Mapping[tuple[str, ...], float | None]) -> None:
+def show_only(gauge: Gauge, values: Mapping[Labels, float | None]) -> None:
     """These series and no others, by their labels' values; what is ``None`` has none."""
     gauge.clear()
     for labels, value in values.items():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from event_backbone.kafka_access import KafkaAccess, faults_in_kafka_url, kafka_access
 from event_backbone.settings import ConnectionSettings, ListeningSettings, listening_host
+from monitoring_service.alert_catalogue import RUNBOOK
 
 HTTP_ONLY = "http"
 
@@ -58,7 +60,27 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
         default=30 * 86400, ge=60, description="no Evidently report is kept for longer"
     )
 
+    monitoring_webhook_url: SecretStr | None = Field(
+        default=None, description="where alerts are posted as Alertmanager does; nobody is told if not given"
+    )
+    monitoring_alert_time_scale: float = Field(
+        default=1, gt=0, le=1, description="shortens every time of the alerts, for tests and demonstrations"
+    )
+    monitoring_runbook_url: str = Field(default=RUNBOOK, description="where alerts say the runbook is")
+    monitoring_public_url: str | None = Field(
+        default=None, description="where people reach this service, for links in alerts; host and port if not given"
+    )
+
     _listening_host = field_validator("monitoring_host")(listening_host)
+
+    @field_validator("monitoring_webhook_url")
+    @classmethod
+    def _http_webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if urlsplit(value.get_secret_value()).scheme not in ("http", "https"):
+            raise ValueError("must be a URL that begins with http:// or https://")
+        return value
 
     @field_validator("monitoring_events")
     @classmethod
@@ -77,6 +99,10 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
         if self.monitoring_events == HTTP_ONLY:
             return None
         return kafka_access(self.monitoring_events, self, place="MONITORING_EVENTS")
+
+    @property
+    def public_url(self) -> str:
+        return self.monitoring_public_url or f"http://{self.monitoring_host}:{self.monitoring_port}/"
 
     @property
     def accepted_references_dir(self) -> Path:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from event_backbone.case import Case
-from event_backbone.events import ModelRef, format_utc
+from event_backbone.events import ModelRef, time_text
+from monitoring_service.alert_desk import AlertDesk
+from monitoring_service.alert_views import AlertView
+from monitoring_service.arrival_delay import ArrivalDelay, arrival_delay
 from monitoring_service.board import Board, PublishedBoard
 from monitoring_service.conditions import Condition, all_conditions
 from monitoring_service.inbox import Inbox, Totals
 from monitoring_service.intake import Arrivals
+from monitoring_service.label_delay import LabelDelays
 from monitoring_service.reports import Report, ReportFolder
 from monitoring_service.standing import Standing
 from monitoring_service.stream_status import StreamStatus, StreamView
@@ -44,8 +47,11 @@ class Snapshot:
     next_check_row: int
     board: Board
     records_per_s: float
+    arrival_delay: ArrivalDelay | None
     report: Report | None
     conditions: tuple[Condition, ...]
+    alerts: Sequence[AlertView]
+    label_delays: LabelDelays
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class Shown:
     board: PublishedBoard
     arrivals: Arrivals
     reports: ReportFolder
+    alerts: AlertDesk
     stream: StreamStatus | None = None
 
 
@@ -91,8 +98,11 @@ class Lookout:
             next_check_row=shown.windows.next_check_row,
             board=board,
             records_per_s=self._rate(now),
+            arrival_delay=arrival_delay(view.rows),
             report=shown.reports.latest(),
             conditions=self._conditions(board.standing, stream, now, waiting_s),
+            alerts=shown.alerts.views(),
+            label_delays=shown.inbox.label_delays,
         )
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -118,7 +128,7 @@ class Lookout:
     def _conditions(
         self, standing: Standing, stream: StreamView | None, now: float, waiting_s: float
     ) -> tuple[Condition, ...]:
-        stale_since = _text(now - waiting_s) if waiting_s > self._stale_after_s else None
+        stale_since = time_text(now - waiting_s) if waiting_s > self._stale_after_s else None
         present = [
             Condition("reference_missing", since=standing.reference_missing_since),
             Condition("evaluator_failed", since=standing.failure.since if standing.failure else None),
@@ -126,7 +136,3 @@ class Lookout:
             Condition("stream_away", since=stream.away_since if stream else None),
         ]
         return all_conditions(self._case, [*standing.conditions, *present])
-
-
-def _text(seconds: float) -> str:
-    return format_utc(datetime.fromtimestamp(seconds, UTC))

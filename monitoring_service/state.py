@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import asdict
 
-from event_backbone.case import Case, Column
+from event_backbone.case import Case
 from event_backbone.events import ModelRef, format_utc
-from monitoring_service.messages import ColumnMeasure
+from monitoring_service.column_state import column_states, episode_states, judged_state
+from monitoring_service.quality_state import label_delay_state, quality_state
+from monitoring_service.reference_desk import CurrentReference, document_of
+from monitoring_service.report_api import document_of as report_document
+from monitoring_service.reports import Report
 from monitoring_service.snapshot import Snapshot
-from monitoring_service.standing import Evaluation
-from monitoring_service.verdict import Episode, Judged, Streak
-
-#: Older ones are in the inbox.
-EPISODES_SHOWN = 100
 
 
-def state_document(case: Case, snapshot: Snapshot) -> dict[str, Any]:
-    """Everything as it stands. Rows count predictions in order of arrival since the inbox began."""
+def state_document(
+    case: Case, snapshot: Snapshot, reports: Sequence[Report], reference: CurrentReference | None
+) -> dict[str, Any]:
+    """Everything as it stands; ``reports`` oldest first.
+
+    Rows count predictions in order of arrival since the inbox began.
+    """
     standing = snapshot.board.standing
     evaluation = standing.evaluation
     return {
@@ -30,6 +35,7 @@ def state_document(case: Case, snapshot: Snapshot) -> dict[str, Any]:
         "sources": dict(snapshot.positions),
         "stream": _stream(snapshot),
         "records_per_s": round(snapshot.records_per_s, 1),
+        "arrival_delay": asdict(snapshot.arrival_delay) if snapshot.arrival_delay else None,
         "window": {
             "rows": snapshot.window.rows,
             "oldest_at": snapshot.window.oldest_at,
@@ -40,12 +46,13 @@ def state_document(case: Case, snapshot: Snapshot) -> dict[str, Any]:
         "next_check_row": snapshot.next_check_row,
         "model": _model(snapshot.model),
         "evaluation": _evaluation(snapshot),
-        "columns": _columns(case, snapshot),
-        "episodes": _episodes(snapshot, "column"),
-        "prediction_drift": _judged(evaluation.prediction) if evaluation else None,
-        "prediction_episodes": _episodes(snapshot, "prediction"),
+        "columns": column_states(case, snapshot),
+        "episodes": episode_states(snapshot, "column"),
+        "prediction_drift": judged_state(evaluation.prediction) if evaluation else None,
+        "prediction_episodes": episode_states(snapshot, "prediction"),
         "prediction_mix": asdict(evaluation.mix) if evaluation else None,
-        "quality": _quality(evaluation),
+        "quality": quality_state(evaluation),
+        "label_delay": label_delay_state(snapshot.label_delays),
         "conditions": [
             {
                 "name": condition.name,
@@ -58,6 +65,9 @@ def state_document(case: Case, snapshot: Snapshot) -> dict[str, Any]:
             for condition in snapshot.conditions
         ],
         "report": _report(snapshot),
+        "alerts": snapshot.alerts,
+        "reports": [report_document(report) for report in reversed(reports)],
+        "reference": document_of(reference) if reference else None,
     }
 
 
@@ -89,71 +99,6 @@ def _evaluation(snapshot: Snapshot) -> dict[str, Any] | None:
         "model": _model(evaluation.model) if evaluation else None,
         "bundle_sha256": evaluation.bundle_sha256 if evaluation else None,
     }
-
-
-def _columns(case: Case, snapshot: Snapshot) -> list[dict[str, Any]]:
-    evaluation = snapshot.board.standing.evaluation
-    by_name = {judged.measure.name: judged for judged in evaluation.columns} if evaluation else {}
-    return [
-        {
-            **_described(column),
-            **_judged(by_name.get(column.name) or _not_yet(case, column)),
-            "rejected_share": snapshot.rejections.share_of(column.name),
-        }
-        for column in case.columns
-    ]
-
-
-def _described(column: Column) -> dict[str, Any]:
-    return {"name": column.name, "title": column.title, "kind": column.kind, "feature": column.feature}
-
-
-def _not_yet(case: Case, column: Column) -> Judged:
-    """A column before its first check."""
-    nothing = ColumnMeasure(column.name, "insufficient", "too_few_rows")
-    return Judged(nothing, case.minimum_effect(column), None, None, Streak())
-
-
-def _judged(judged: Judged) -> dict[str, Any]:
-    measure, streak = judged.measure, judged.streak
-    return {
-        "state": measure.state,
-        "reason": measure.reason,
-        "score": measure.score,
-        "method": measure.method,
-        "effect": measure.effect,
-        "minimum_effect": judged.minimum_effect,
-        "p_value": judged.adjusted_p,
-        "drifted": streak.drifted,
-        "since_row": streak.confirmed_at_row,
-        "suspected_at_row": streak.suspected_at_row,
-        "missing_share": measure.missing_share,
-        "unseen_share": measure.unseen_share,
-    }
-
-
-def _episodes(snapshot: Snapshot, family: str) -> list[dict[str, Any]]:
-    shown = [episode for episode in snapshot.board.episodes if episode.family == family][-EPISODES_SHOWN:]
-    return [_episode(episode) for episode in shown]
-
-
-def _episode(episode: Episode) -> dict[str, Any]:
-    return {
-        "column": episode.name,
-        "suspected_at_row": episode.suspected_at_row,
-        "confirmed_at_row": episode.confirmed_at_row,
-        "confirmed_at": episode.confirmed_at,
-        "ended_at_row": episode.ended_at_row,
-        "ended_at": episode.ended_at,
-    }
-
-
-def _quality(evaluation: Evaluation | None) -> dict[str, Any] | None:
-    """Figures over the newest labelled rows of the model version in use; ``None`` before the first label."""
-    if evaluation is None or not evaluation.quality.labelled_rows:
-        return None
-    figures = {name: figure.value for name, figure in evaluation.quality.figures.items()}
-    return {**figures, "labelled_rows": evaluation.quality.labelled_rows, "model": _model(evaluation.model)}
 
 
 def _report(snapshot: Snapshot) -> dict[str, Any]:

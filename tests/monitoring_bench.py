@@ -11,6 +11,9 @@ from werkzeug.test import Client
 
 from event_backbone.case import Case
 from monitoring_service.accepted_references import AcceptedReferences
+from monitoring_service.alert_desk import AlertDesk
+from monitoring_service.alert_views import AlertLinks
+from monitoring_service.alerts import Rules
 from monitoring_service.api import Parts, build_api
 from monitoring_service.board import PublishedBoard
 from monitoring_service.checks import Checks
@@ -21,13 +24,17 @@ from monitoring_service.messages import (
     ColumnMeasure,
     Evaluate,
     Evaluated,
+    Figure,
+    Figures,
     MakeReport,
+    MeasureFigures,
     MeasureQuality,
     Mix,
     Quality,
     ReportState,
 )
 from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.quality_windows import QualityWindows
 from monitoring_service.reference_desk import ReferenceDesk
 from monitoring_service.references import References
 from monitoring_service.report_desk import ReportDesk, ReportTimer
@@ -50,6 +57,7 @@ class ObedientEvaluator:
         self.compared: list[str | None] = []
         self.scored: list[int] = []
         self.labelled: list[int] = []
+        self.measured: list[MeasureQuality] = []
         self.reported: list[int] = []
         self.failures = 0
         self.poison: set[int] = set()
@@ -72,8 +80,12 @@ class ObedientEvaluator:
         return Evaluated(row, "ok", None, measures, calm, Mix({}, {}))
 
     def measure_quality(self, request: MeasureQuality) -> Quality:
+        self.measured.append(request)
         self.labelled.append(len(request.labelled.labels))
         return Quality(labelled_rows=len(request.labelled.labels))
+
+    def measure_figures(self, request: MeasureFigures) -> Figures:
+        return Figures([{"accuracy": Figure(0.5, 0.4, 0.6)} for _ in request.windows])
 
     def make_report(self, request: MakeReport) -> ReportState:
         self.reported.append(request.window.row)
@@ -135,6 +147,7 @@ class Bench:
             scores_every_s=5,
             clock=self.clock,
         )
+        self.quality_windows = QualityWindows(self.inbox, self.evaluator, 100, clock=self.clock)
         self.arrivals = Arrivals(self.inbox.arrivals_by_second(since=0), kept_s=300, clock=self.clock)
         self.reports_dir = folder / "reports"
         self.reports = ReportFolder(self.reports_dir, kept=2, kept_s=3600)
@@ -147,7 +160,8 @@ class Bench:
             self.metrics,
             max_backlog_rows=max_backlog_rows,
         )
-        shown = Shown(self.inbox, self.windows, self.board, self.arrivals, self.reports, stream)
+        self.desk = AlertDesk(Rules(self.case.name), AlertLinks(), self.inbox, clock=self.clock)
+        shown = Shown(self.inbox, self.windows, self.board, self.arrivals, self.reports, self.desk, stream)
         self.lookout = Lookout(self.case, shown, stale_after_s=15, clock=self.clock)
         parts = Parts(
             self.case,
@@ -159,6 +173,8 @@ class Bench:
             max_body_bytes,
             self.report_desk,
             self.reference_desk,
+            self.quality_windows,
+            self.desk,
         )
         self.client = Client(build_api(parts))
 
