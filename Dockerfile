@@ -31,10 +31,12 @@ RUN groupadd --gid 10001 streamgauge && \
     for name in master replica monitoring generator kafka mongo grafana alertmanager; do \
         install -d -o 10001 -g 10001 -m 0750 /secrets/$name; \
     done && \
-    install -d -o 10001 -g 10001 -m 0750 /var/lib/streamgauge /var/lib/streamgauge-run /var/lib/mlflow
+    install -d -o 10001 -g 10001 -m 0750 /var/lib/streamgauge /var/lib/streamgauge-run /var/lib/streamgauge-alerting \
+        /var/lib/mlflow
 COPY --from=build /opt/streamgauge /opt/streamgauge
 WORKDIR /app
 COPY cases cases
+COPY prometheus/__init__.py prometheus/render.py prometheus/routing.py prometheus/
 COPY containers/healthcheck.py containers/make_secrets.py containers/
 ENV PATH=/opt/streamgauge/bin:$PATH \
     CASES_DIR=/app/cases \

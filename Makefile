@@ -50,7 +50,7 @@ faults: install  ## the long form of the fault suite: many kills, outages of min
 lint: install  ## formatter, linter and type checker, without changing anything
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy event_backbone prediction_service monitoring_service stream_generator training local_stack benchmarks grafana docs/generate.py
+	$(BIN)/mypy event_backbone prediction_service monitoring_service stream_generator training local_stack benchmarks grafana prometheus docs/generate.py
 	$(BIN)/mypy containers/*.py
 
 format: install  ## let the formatter and the linter mend what they can

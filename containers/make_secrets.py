@@ -45,6 +45,8 @@ MADE: Mapping[str, Callable[[], str]] = {
     "mongo_keyfile": _keyfile,
     "grafana_admin_password": _key,
     "alert_webhook_url": str,
+    "alert_slack_url": str,
+    "alert_smtp_password": str,
 }
 
 
@@ -71,7 +73,7 @@ def files_for(known: Mapping[str, str]) -> dict[str, dict[str, str]]:
         "kafka": {"kafka_password": known["kafka_password"]},
         "mongo": {name: known[name] for name in ("mongo_keyfile", "mongo_root_password", "mongo_password")},
         "grafana": {"grafana_admin_password": known["grafana_admin_password"]},
-        "alertmanager": {"alert_webhook_url": known["alert_webhook_url"]},
+        "alertmanager": {name: known[name] for name in ("alert_webhook_url", "alert_slack_url", "alert_smtp_password")},
     }
 
 

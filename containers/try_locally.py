@@ -44,7 +44,7 @@ PORTS = {
     "ALERTMANAGER_PORT": "29093",
     "MLFLOW_PORT": "25000",
 }
-ONE_SHOTS = ("secrets", "topics", "mongo-setup", "trainer")
+ONE_SHOTS = ("secrets", "topics", "mongo-setup", "trainer", "alert-routes")
 OUR_SERVICES = ("mlflow", "prediction", "sidecar", "worker", "monitoring", "generator")
 SERVICES = (*OUR_SERVICES, *PARTS)
 

@@ -6,6 +6,7 @@ Run it as ``.venv/bin/python docs/generate.py`` after changing one of them.
 from __future__ import annotations
 
 import re
+import runpy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ from training.settings import TrainingSettings
 ROOT = Path(__file__).parents[1]
 MADE_BY = "made by docs/generate.py; change the code, not this"
 
+#: No package that is installed.
+ALERTING = runpy.run_path(str(ROOT / "prometheus" / "routing.py"))
+
 #: Who reads what a class adds to the class it extends.
 READERS: Mapping[str, type[Settings]] = {
     "Everything": Settings,
@@ -45,6 +49,7 @@ READERS: Mapping[str, type[Settings]] = {
     "`stream-generator`": GeneratorSettings,
     "`train-model`": TrainingSettings,
     "`make run`": StackSettings,
+    "Alertmanager's receivers (`python -m prometheus.render`)": ALERTING["AlertingSettings"],
 }
 
 SETTINGS_INTRO = """\

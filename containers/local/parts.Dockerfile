@@ -26,6 +26,7 @@ RUN apt-get update -qq && \
 USER 65534:65534
 
 FROM debian AS alertmanager
+ENTRYPOINT ["alertmanager"]
 
 FROM debian AS prometheus
 ENTRYPOINT ["prometheus"]

@@ -116,7 +116,15 @@ def test_after_a_restart_everything_shown_is_back_before_the_first_evaluation(mo
 
 def gauges_of(monitoring: MonitoringProcess) -> dict[str, str]:
     """Every series of a scrape but those that count what this process did."""
-    own = ("#", "monitoring_evaluation_seconds", "monitoring_reports", "monitoring_evaluator_failures")
+    counters = (
+        "evaluation_seconds",
+        "reports",
+        "evaluator_failures",
+        "drift_episodes",
+        "detector_alarms",
+        "notifications",
+    )
+    own = ("#", *(f"monitoring_{name}" for name in counters))
     lines = requests.get(f"{monitoring.url}/metrics", timeout=10).text.splitlines()
     return dict(line.rsplit(" ", 1) for line in lines if not line.startswith(own))
 

@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
 RULE_TESTS = sorted((ROOT / "prometheus" / "tests").glob("*.yml"))
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
-WEBHOOK = "https://alerts.example/hook?token=a&b=c"
 
 
 def _check(*command: str, **environment: str) -> str:
@@ -50,21 +49,6 @@ def test_promtool_takes_the_rules(path: Path) -> None:
 @pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.name)
 def test_rules_fire_when_they_should_and_not_before(path: Path) -> None:
     _check("promtool", "test", "rules", str(path))
-
-
-@pytest.mark.parametrize("url", ["", WEBHOOK])
-def test_amtool_takes_what_alertmanager_is_started_with(url: str, tmp_path: Path) -> None:
-    """``echo`` in its place says which file it is given."""
-    part_or_skip("amtool")
-    (tmp_path / "alert_webhook_url").write_text(url)
-    places = {"CONFIG": "prometheus/alertmanager.yml", "SECRETS_DIR": str(tmp_path), "TMPDIR": str(tmp_path)}
-    told = _check("sh", "containers/alertmanager/start.sh", ALERTMANAGER="echo", **places).strip()
-    config = ROOT / told.removeprefix("--config.file=")
-    _check("amtool", "check-config", str(config))
-    read = yaml.safe_load(config.read_text())
-    [webhook] = next(receiver for receiver in read["receivers"] if receiver["name"] == "webhook")["webhook_configs"]
-    assert read["route"]["receiver"] == ("webhook" if url else "page")
-    assert webhook["url"] == (url or "http://webhook.invalid/")
 
 
 def test_grafana_finds_the_data_source_by_a_fixed_uid() -> None:

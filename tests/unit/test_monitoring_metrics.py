@@ -87,7 +87,13 @@ def test_nothing_falls_to_zero_over_a_restart(bench: Bench, tmp_path: Path) -> N
     again = Bench(tmp_path)
     after = scrape(again)
     again.close()
-    of_this_process = ("monitoring_evaluation_seconds", "monitoring_reports", "monitoring_evaluator_failures")
+    of_this_process = (
+        "monitoring_evaluation_seconds",
+        "monitoring_reports",
+        "monitoring_evaluator_failures",
+        "monitoring_drift_episodes",
+        "monitoring_detector_alarms",
+    )
     kept = {key: value for key, value in before.items() if not key[0].startswith(of_this_process)}
     assert {key: after.get(key) for key in kept} == kept
     assert after["monitoring_predictions_total", frozenset()] == 75

@@ -1,0 +1,1 @@
+"""What Prometheus and Alertmanager are told: scrape targets, rules and routes."""
