@@ -56,7 +56,7 @@ class Stage:
         return app
 
     def _page(self) -> Response:
-        shown = {**page_content(self.case), "has_quality_windows": True}
+        shown = page_content(self.case)
         page = Response(render_template("live.html", case=self.case, shown=shown))
         page.headers["Content-Security-Policy"] = PAGE_POLICY
         return page
@@ -123,7 +123,7 @@ def staged_checks(case: Case, count: int) -> list[dict[str, Any]]:
                 "drifted": drifted,
                 "prediction_effect": 0.02,
                 "prediction_drifted": False,
-                "mix": {"<=50K": 0.78, case.target.positive: 0.22 + 0.01 * math.sin(number / 9)},
+                "mix": _mix(case, 0.01 * math.sin(number / 9)),
                 "performance": {**figures, "mae": 40 + number / 30, "rmse": 60 + number / 30},
                 "estimated": {name: value + 0.015 for name, value in figures.items()},
                 "labelled_rows": min(1000, 20 * number),
@@ -131,6 +131,12 @@ def staged_checks(case: Case, count: int) -> list[dict[str, Any]]:
             }
         )
     return checks
+
+
+def _mix(case: Case, more: float) -> dict[str, float]:
+    if case.target.positive is not None:
+        return {case.target.positive: 0.22 + more}
+    return {name: value * (1 + more) for name, value in {"p25": 120.0, "p50": 180.0, "p75": 260.0}.items()}
 
 
 def _column(column: Column, index: int, check: dict[str, Any]) -> dict[str, Any]:
@@ -204,7 +210,7 @@ def staged_state(case: Case, checks: list[dict[str, Any]]) -> dict[str, Any]:
         ],
         "prediction_drift": {"drifted": False},
         "prediction_episodes": [],
-        "prediction_mix": {"reference": {case.target.positive: 0.24, "p50": 180.0}},
+        "prediction_mix": {"reference": _mix(case, 0.02)},
         "quality": _quality(case),
         "label_delay": {
             "count": 8800,
@@ -332,7 +338,7 @@ def staged_windows(case: Case, checks: list[dict[str, Any]]) -> list[dict[str, A
             "labelled_rows": max(0, 990 - first // 40),
             "figures": {
                 name: _figure(0.85 - first / 300_000 + 0.01 * math.sin(first), 0.02)
-                for name in ("accuracy", "f1", "auc")
+                for name in ("accuracy", "f1", "auc", "mae")
             },
         }
         for first in range(1, last, 1000)

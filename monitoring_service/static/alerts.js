@@ -97,7 +97,7 @@ export class Alerts {
     return this.action(alert, "End silence", {
       title: `End the silence of ${alert.name}`,
       text: "People are notified about it again.",
-      act: ({ by, note }) => this.service.send("DELETE", this.path(alert, "silence"), { by, note }),
+      act: () => this.service.send("DELETE", this.path(alert, "silence")),
     });
   }
 

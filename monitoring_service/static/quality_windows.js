@@ -18,20 +18,18 @@ export class QualityWindows {
     this.select = byId("quality-figure");
     this.figures = shown.quality_figures;
     this.chart = new RowChart(byId("chart-windows"), "No labels yet", LINES, { shares: false });
-    this.section = byId("restated");
     this.windows = [];
     this.askedAt = 0;
-    this.isThere = shown.has_quality_windows;
     this.select.addEventListener("change", () => this.draw());
   }
 
   // They change with labels only, so they are asked for less often than the state.
   async follow(state) {
     this.chart.readNewest();
-    this.section.hidden = !this.isThere;
     const isDue = Date.now() - this.askedAt >= EVERY_MS;
-    if (!this.isThere || !isDue || !state.totals.predictions) return;
+    if (!isDue || !state.totals.predictions) return;
     this.askedAt = Date.now();
+    this.version = state.model?.version;
     try {
       this.windows = await this.service.get("/api/quality-windows");
       this.draw();
@@ -42,11 +40,12 @@ export class QualityWindows {
 
   draw() {
     const name = this.select.value;
-    const windows = [...this.windows].sort((one, other) => one.last_row - other.last_row);
+    // Two versions may share a window: the line is of the one in use, the table has both.
+    const windows = this.windows.filter(({ version }) => version === this.version);
     const read = (part) => windows.map(({ figures }) => figures[name]?.[part] ?? null);
     const values = read("value");
     this.chart.show(values.some((value) => value !== null) ? [windows.map(({ last_row: row }) => row), values, read("low"), read("high")] : [[]]);
-    refill(byId("restated-table"), [name, windows.slice(-WINDOWS_LISTED)], ([, newest]) => this.table(name, newest.reverse()));
+    refill(byId("restated-table"), [name, this.windows.slice(-WINDOWS_LISTED)], ([, newest]) => this.table(name, newest.reverse()));
   }
 
   table(name, windows) {

@@ -39,6 +39,7 @@ export class Strip {
     this.canvas.setAttribute("aria-valuemax", Math.max(0, this.last));
     this.announce();
     this.draw();
+    if (this.cursor === null && document.activeElement === this.canvas) this.moveTo(this.last);
   }
 
   draw() {

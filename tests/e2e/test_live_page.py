@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from monitoring_process import MonitoringProcess, poll_until
 from monitoring_world import body_of, label, predictions
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
+from watched_page import Watched
 
 from event_backbone.events import Event, FaultCount, Rejections, utc_now
 from event_backbone.kafka_access import kafka_access
@@ -16,7 +18,6 @@ from event_backbone.kafka_topics import Topics
 from event_backbone.kafka_transport import TopicSpec, create_topics
 from event_backbone.settings import ConnectionSettings
 
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 PATIENCE_MS = 60_000
 
 
@@ -26,33 +27,6 @@ def monitoring(tmp_path: Path) -> Iterator[MonitoringProcess]:
     monitoring.start()
     yield monitoring
     monitoring.stop()
-
-
-class Watched:
-    """A page, and everything that must not have happened on it."""
-
-    def __init__(self, browser: Browser, monitoring: MonitoringProcess, width: str, theme: str = "light") -> None:
-        wide, high = WIDTHS[width]
-        self._context = browser.new_context(
-            viewport={"width": wide, "height": high}, color_scheme="dark" if theme == "dark" else "light"
-        )
-        self.page: Page = self._context.new_page()
-        self.errors: list[str] = []
-        self.elsewhere: list[str] = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        self.page.on(
-            "request",
-            lambda request: None if request.url.startswith(monitoring.url) else self.elsewhere.append(request.url),
-        )
-        self.page.goto(monitoring.url)
-
-    def does_not_scroll_sideways(self) -> bool:
-        widths = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-        return bool(widths[0] <= widths[1])
-
-    def close(self) -> None:
-        self._context.close()
 
 
 def stream(monitoring: MonitoringProcess, count: int, *, first: int = 0, price_shift: float = 0.0) -> None:
@@ -66,7 +40,7 @@ def stream(monitoring: MonitoringProcess, count: int, *, first: int = 0, price_s
 def test_a_drift_verdict_appears_without_a_reload(
     browser: Browser, monitoring: MonitoringProcess, width: str, theme: str
 ) -> None:
-    watched = Watched(browser, monitoring, width, theme)
+    watched = Watched(browser, monitoring.url, width, theme)
     page = watched.page
     expect(page.locator("#verdict-title")).to_have_text("Waiting for the first records")
     assert watched.does_not_scroll_sideways()
@@ -85,7 +59,7 @@ def test_a_drift_verdict_appears_without_a_reload(
     expect(page.locator("#verdict-title")).to_have_text("1 of 3 columns drift", timeout=5_000)
     expect(price.locator("[data-badge]")).to_contain_text(f"drift since record {state['columns'][0]['since_row']}")
     expect(page.locator('[data-column="payment"] [data-badge]')).to_have_text("steady")
-    expect(page.locator("#conditions")).to_contain_text("▲ Column drift")
+    expect(page.locator("#conditions")).to_contain_text("▲ Drift: Price")
     expect(page.locator("#episodes")).to_contain_text("▲ Price")
     assert page.evaluate("window.sameDocument") is True
     for chart in ("throughput", "mix", "quality"):
@@ -96,17 +70,27 @@ def test_a_drift_verdict_appears_without_a_reload(
     watched.close()
 
 
-def test_a_strip_can_be_read_with_the_keyboard(browser: Browser, monitoring: MonitoringProcess) -> None:
+def test_a_strip_can_be_read_and_opened_with_the_keyboard(browser: Browser, monitoring: MonitoringProcess) -> None:
     stream(monitoring, 200)
     monitoring.wait_for_checks(200)
-    watched = Watched(browser, monitoring, "desktop")
-    strip = watched.page.get_by_role("img", name="Price: steady")
-    expect(strip).to_be_visible()
+    watched = Watched(browser, monitoring.url, "desktop")
+    page = watched.page
+    strip = page.get_by_role("slider", name="Price: checks over time")
+    expect(strip).to_have_attribute("aria-valuemax", "5")
     strip.focus()
-    watched.page.keyboard.press("End")
-    expect(watched.page.locator("#readout")).to_contain_text("Price, check at record 200")
-    watched.page.keyboard.press("ArrowLeft")
-    expect(watched.page.locator("#readout")).to_contain_text("Price, check at record 180")
+    expect(page.locator("#readout")).to_contain_text("Price, check at record 200")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#readout")).to_contain_text("Price, check at record 180")
+    expect(strip).to_have_attribute("aria-valuetext", re.compile("check at record 180"))
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#readout")).to_contain_text("Items, check at record 180")
+    page.keyboard.press("Enter")
+    values = page.get_by_role("region", name="Items: reference and window")
+    expect(values.get_by_role("img", name="Items: shares in the reference and in the window")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(values).to_be_hidden()
+    expect(page.get_by_role("button", name="Items", exact=True)).to_be_focused()
+    assert watched.errors == []
     watched.close()
 
 
@@ -114,7 +98,7 @@ def test_the_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
     browser: Browser, monitoring: MonitoringProcess
 ) -> None:
     stream(monitoring, 40)
-    watched = Watched(browser, monitoring, "phone")
+    watched = Watched(browser, monitoring.url, "phone")
     page = watched.page
     expect(page.locator("#records")).to_have_text("40")
     expect(page.locator("#unreachable")).to_be_hidden()
@@ -131,7 +115,7 @@ def test_the_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
 
 def test_the_report_opens_in_the_browser(browser: Browser, monitoring: MonitoringProcess) -> None:
     stream(monitoring, 200)
-    watched = Watched(browser, monitoring, "desktop")
+    watched = Watched(browser, monitoring.url, "desktop")
     link = watched.page.get_by_role("link", name="Latest Evidently report")
     expect(link).to_be_visible(timeout=2 * PATIENCE_MS)
     link.click()
@@ -148,7 +132,7 @@ def test_the_page_of_a_process_that_stands_by_becomes_the_live_page_when_it_take
     other = MonitoringProcess(monitoring.folder, window_rows=200, minimum_rows=100, check_every_rows=20)
     try:
         other.start()
-        watched = Watched(browser, other, "phone")
+        watched = Watched(browser, other.url, "phone")
         expect(watched.page.get_by_role("heading", level=2)).to_have_text("This process stands by")
         assert watched.does_not_scroll_sideways()
         monitoring.kill()
@@ -165,7 +149,7 @@ def test_the_page_tells_how_far_behind_kafka_it_is(
     monitoring = MonitoringProcess(tmp_path, settings={"MONITORING_EVENTS": f"{kafka_url}/{kafka_namespace}"})
     try:
         monitoring.start()
-        watched = Watched(browser, monitoring, "desktop")
+        watched = Watched(browser, monitoring.url, "desktop")
         expect(watched.page.locator("#stream")).to_contain_text("not reached now", timeout=PATIENCE_MS)
         expect(watched.page.locator("#warnings")).to_contain_text("Kafka not read since")
         settings = ConnectionSettings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings adds it

@@ -1,0 +1,205 @@
+"""Every part of the live page in a real browser, in both themes and at both widths, before a service that is played."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+from live_page_stage import Stage
+from playwright.sync_api import Browser, Page, expect
+from watched_page import WIDTHS, Watched
+
+from event_backbone.case import load_case
+
+CASES = Path(__file__).parents[2] / "cases"
+VIEWS = list(product(WIDTHS, ("light", "dark")))
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage(load_case(CASES / "census.yaml"))
+    yield stage
+    stage.stop()
+
+
+def say(page: Page, button: str, *, by: str = "Ada", note: str = "looked at it") -> None:
+    """Fill in the dialog and confirm."""
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Your name").fill(by)
+    dialog.get_by_label("Why").fill(note)
+    dialog.get_by_role("button", name=button, exact=True).click()
+
+
+@pytest.mark.parametrize(("width", "theme"), VIEWS)
+@pytest.mark.parametrize("name", ["census", "housing"])
+def test_every_part_shows_what_is_known_without_scrolling_sideways(
+    browser: Browser, width: str, theme: str, name: str
+) -> None:
+    stage = Stage(load_case(CASES / f"{name}.yaml"))
+    try:
+        watched = Watched(browser, stage.url, width, theme)
+        page = watched.page
+        expect(page.locator("#verdict-title")).to_contain_text("columns drift")
+        expect(page.locator("#alerts-summary")).to_have_text("2 firing, 1 pending")
+        expect(page.locator("#arrival-delay")).to_have_text("43 ms")
+        expect(page.locator("#data-quality tr")).to_have_count(len(stage.case.columns))
+        expect(page.locator("#quality-table tbody tr").first).to_contain_text("to")
+        expect(page.locator("#label-delay-note")).to_contain_text("nine of ten within 52 min")
+        expect(page.locator("#versions li").first).to_contain_text("version 4")
+        for chart in ("throughput", "mix", "quality", "windows"):
+            expect(page.locator(f"#chart-{chart} canvas")).to_be_visible()
+        for opener in page.locator("[data-open]").all()[:2]:
+            opener.click()
+        expect(page.locator("[data-detail] .legend")).to_have_count(2)
+        for details in page.locator("details").all():
+            details.evaluate("element => { element.open = true; }")
+        assert watched.does_not_scroll_sideways()
+        page.locator("#accept").click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert watched.does_not_scroll_sideways()
+        assert watched.errors == watched.elsewhere == []
+        watched.close()
+    finally:
+        stage.stop()
+
+
+def test_an_alert_is_acknowledged_silenced_and_heard_again(browser: Browser, stage: Stage) -> None:
+    watched = Watched(browser, stage.url, "phone")
+    page = watched.page
+    alert = page.locator(".alert", has_text="Age drifts")
+    alert.get_by_role("button", name="Acknowledge").click()
+    say(page, "Acknowledge")
+    expect(alert).to_contain_text("acknowledged by Ada")
+    expect(alert.get_by_role("button", name="Acknowledge")).to_have_count(0)
+    alert.get_by_role("button", name="Silence: Age drifts").click()
+    expect(page.get_by_label("Your name")).to_have_value("Ada")
+    page.get_by_label("For how long").select_option("8 hours")
+    say(page, "Silence")
+    expect(alert).to_contain_text("silenced until")
+    alert.get_by_role("button", name="End silence").click()
+    say(page, "End silence")
+    expect(alert.get_by_role("button", name="Silence: Age drifts")).to_be_visible()
+    said = {"by": "Ada", "note": "looked at it"}
+    assert stage.asked == [
+        ("POST", "alerts/a1/acknowledge", said),
+        ("POST", "alerts/a1/silence", {**said, "seconds": 28800}),
+        ("DELETE", "alerts/a1/silence", None),
+    ]
+    assert watched.errors == []
+    watched.close()
+
+
+def test_the_current_window_is_accepted_as_reference_and_that_is_taken_back(browser: Browser, stage: Stage) -> None:
+    watched = Watched(browser, stage.url, "desktop")
+    page = watched.page
+    text = page.locator("#reference-text")
+    expect(text).to_contain_text("the model's own reference")
+    expect(page.locator("#revert")).to_be_disabled()
+    page.get_by_role("button", name="Accept the current window").click()
+    say(page, "Accept", note="a new law")
+    expect(text).to_contain_text("that Ada accepted on")
+    expect(text).to_contain_text("“a new law”")
+    page.get_by_role("button", name="Go back").click()
+    say(page, "Go back")
+    expect(text).to_contain_text("the model's own reference")
+    assert [what for _, what, _ in stage.asked] == ["reference/accept", "reference/revert"]
+    watched.close()
+
+
+def test_what_the_service_refuses_is_told_in_the_dialog_and_escape_changes_nothing(
+    browser: Browser, stage: Stage
+) -> None:
+    watched = Watched(browser, stage.url, "phone")
+    page = watched.page
+    page.locator("#accept").focus()
+    page.keyboard.press("Enter")
+    say(page, "Accept", note="refuse")
+    expect(page.get_by_role("alert").filter(has_text="a reference needs 200")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator("#accept")).to_be_focused()
+    expect(page.locator("#reference-text")).to_contain_text("the model's own reference")
+    watched.close()
+
+
+def test_a_report_is_ordered(browser: Browser, stage: Stage) -> None:
+    watched = Watched(browser, stage.url, "desktop")
+    watched.page.get_by_role("button", name="Make one now").click()
+    expect(watched.page.locator("#report-state")).to_have_text("One is being made…")
+    expect(watched.page.locator("#reports a")).to_have_count(2)
+    assert stage.asked == [("POST", "reports", None)]
+    watched.close()
+
+
+def test_thousands_of_checks_are_told_in_few_cells_that_hide_no_drift(browser: Browser) -> None:
+    stage = Stage(load_case(CASES / "census.yaml"), checks=4000)
+    try:
+        watched = Watched(browser, stage.url, "desktop")
+        page = watched.page
+        page.locator("#span").select_option("all checks kept")
+        strip = page.get_by_role("slider", name="Age: checks over time")
+        strip.focus()
+        expect(page.locator("#readout")).to_contain_text("most of the checks at records")
+        assert 100 <= int(strip.get_attribute("aria-valuemax") or 0) < 300
+        expect(page.locator("#readout")).to_contain_text("significant, drift")
+        watched.close()
+    finally:
+        stage.stop()
+
+
+def test_nothing_known_yet_is_said_in_words(browser: Browser, stage: Stage) -> None:
+    stage.checks = []
+    stage.quality_windows = []
+    empty = {"evaluation": None, "quality": None, "label_delay": None, "arrival_delay": None, "alerts": []}
+    stage.state |= {**empty, "episodes": [], "reports": [], "conditions": []}
+    watched = Watched(browser, stage.url, "phone")
+    page = watched.page
+    for place, words in {
+        "#alert-list": "No alert so far.",
+        "#quality-caption": "Shown from the first check on",
+        "#chart-quality": "Shown once labels have come",
+        "#chart-windows": "No labels yet",
+        "#segments": "Shown once labels have come",
+        "#label-delay": "No labels yet.",
+        "#conditions": "None holds.",
+        "#episodes": "None so far.",
+        "#reports": "None yet",
+        "#versions": "Shown from the first check on.",
+    }.items():
+        expect(page.locator(place)).to_contain_text(words)
+    assert watched.does_not_scroll_sideways()
+    assert watched.errors == []
+    watched.close()
+
+
+def test_a_moment_is_shown_in_the_viewers_zone_and_in_utc_when_pointed_at(browser: Browser, stage: Stage) -> None:
+    context = browser.new_context(timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    stage.state["alerts"][0]["firing_since"] = "2026-01-02T20:30:00.000000Z"
+    page.goto(stage.url)
+    moment = page.locator(".alert time").filter(has_text="05:30:00")
+    expect(moment).to_have_text("3 Jan 05:30:00")
+    expect(moment).to_have_attribute("title", "2026-01-02 20:30:00 UTC")
+    context.close()
+
+
+def test_the_focus_stays_on_a_button_while_the_list_around_it_is_renewed(browser: Browser, stage: Stage) -> None:
+    watched = Watched(browser, stage.url, "desktop")
+    button = watched.page.get_by_role("button", name="Silence: Age drifts")
+    button.focus()
+    stage.state["alerts"][1]["description"] = "Something else."
+    expect(watched.page.locator("#alert-list")).to_contain_text("Something else.")
+    expect(button).to_be_focused()
+    watched.close()
+
+
+def test_movement_is_left_out_for_those_who_asked_for_less(browser: Browser, stage: Stage) -> None:
+    for wish, moves in (("reduce", False), ("no-preference", True)):
+        context = browser.new_context(reduced_motion=wish)  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(stage.url)
+        seconds = page.locator("#verdict").evaluate("element => getComputedStyle(element).transitionDuration")
+        assert (seconds != "0s") is moves
+        context.close()
