@@ -140,7 +140,8 @@ class Checks:
             return
         before = self._board.standing
         moment = Moment(evaluation.row, utc_now())
-        conditions = conditions_after(self._case, before, None, None, quality, moment)
+        delays = before.delays.since(self._inbox.label_delays)
+        conditions = conditions_after(self._case, before, None, None, quality, moment, delays)
         self._keep(Checked(with_quality(before, quality), ()), None, conditions)
 
     def _labelled(self, model: ModelRef, until_row: int) -> Labelled:
@@ -179,12 +180,13 @@ class Checks:
         evaluation = checked.standing.evaluation
         if evaluation is not None:
             self._metrics.checks.count_check(evaluation, checked.episodes)
-            rejections, quality = self._windows.rejections(view), evaluation.quality
-            conditions = conditions_after(self._case, self._board.standing, evaluation, rejections, quality, moment)
+            rejections = self._windows.rejections(view)
+            conditions = conditions_after(self._case, self._board.standing, evaluation, rejections, None, moment)
             self._keep(checked, point_of(evaluation, newest.received_at), conditions)
 
     def _keep(self, checked: Checked, point: Point | None, conditions: list[Condition]) -> None:
-        standing = replace(checked.standing, conditions=conditions)
+        delays = self._board.standing.delays.moved(self._inbox.label_delays, self._case.monitoring.window_rows)
+        standing = replace(checked.standing, conditions=conditions, delays=delays)
         encoded = encode_point(point) if point is not None else None
         kept = KeptCheck(standing.checked_row, encoded, encode_standing(standing), checked.episodes)
         self._inbox.keep_check(kept)

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from event_backbone.case import Case, Column
+from monitoring_service.label_delay import LabelDelays
 from monitoring_service.messages import Figure, Quality
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ BROKEN_DATA = ("missing", "unseen", "out_of_range", "rejected")
 #: Those that say something about predictions and labels.
 QUALITY_CONDITIONS = ("target_drift", "concept_drift", "estimated_loss", "realised_loss")
 #: Those that are looked up and follow from no check.
-PRESENT_CONDITIONS = ("label_delay", "reference_missing", "evaluator_failed", "stale", "stream_away")
-CASE_CONDITIONS = ("prediction_drift", *QUALITY_CONDITIONS, *PRESENT_CONDITIONS)
+PRESENT_CONDITIONS = ("reference_missing", "evaluator_failed", "stale", "stream_away")
+CASE_CONDITIONS = ("prediction_drift", *QUALITY_CONDITIONS, "label_delay", *PRESENT_CONDITIONS)
 
 
 class Condition(Struct, frozen=True, omit_defaults=True):
@@ -83,11 +84,12 @@ def conditions_after(
     rejections: Rejections | None,
     quality: Quality | None,
     moment: Moment,
+    delays: LabelDelays | None = None,
 ) -> list[Condition]:
     """The kept conditions after a check, a measurement of quality, or both; what is not given changes nothing.
 
-    ``before`` is the standing before it, ``rejections`` are those of the check's window. Quality belongs to one model
-    version: what was known of another does not count.
+    ``before`` is the standing before it, ``rejections`` are those of the check's window, ``delays`` those of the newest
+    labels. Quality belongs to one model version: what was known of another does not count.
     """
     kept = {condition.key: condition for condition in before.conditions}
     if evaluation is not None:
@@ -96,7 +98,8 @@ def conditions_after(
         columns = {column.name for column in case.columns}
         kept = {key: condition for key, condition in kept.items() if key[1] is None or key[1] in columns}
         kept |= {condition.key: condition for condition in _verdicts(evaluation)}
-    for reading in _readings(case, evaluation, rejections, quality):
+    readings = [*_readings(case, evaluation, rejections, quality), *([_label_delay(case, delays)] if delays else [])]
+    for reading in readings:
         key = reading.name, reading.column
         kept[key] = _advanced(kept.get(key) or Condition(*key), reading, moment, case.monitoring.consecutive_checks)
     return list(kept.values())
@@ -167,6 +170,14 @@ def _of_quality(case: Case, quality: Quality) -> Sequence[Reading]:
         _worse("estimated_loss", loss(case, quality, quality.estimated), limits.loss),
         _worse("realised_loss", loss(case, quality, realised), limits.loss),
     )
+
+
+def _label_delay(case: Case, delays: LabelDelays) -> Reading:
+    """A median of few labels says nothing."""
+    limits = case.monitoring.quality
+    median_s = delays.quantile_s(0.5) if delays.count >= limits.minimum_labelled_rows else None
+    holds = None if median_s is None else median_s > limits.label_delay_s
+    return Reading("label_delay", None, median_s, limits.label_delay_s, holds)
 
 
 def _target_drift(case: Case, quality: Quality) -> Reading:

@@ -57,3 +57,19 @@ class LabelDelays(Struct, frozen=True):
 
 def delays_in(totals: Mapping[str, int]) -> LabelDelays:
     return LabelDelays(tuple(totals.get(name, 0) for name in _NAMES), totals.get(_SUM_MS, 0) / 1000)
+
+
+class RecentDelays(Struct, frozen=True):
+    """Marks in the totals that tell newer labels from older ones: a change shows although years went before it."""
+
+    older: LabelDelays = LabelDelays()
+    newer: LabelDelays = LabelDelays()
+
+    def moved(self, now: LabelDelays, labels: int) -> RecentDelays:
+        """Move the marks when so many labels came since the newer one."""
+        return RecentDelays(self.newer, now) if now.count - self.newer.count >= labels else self
+
+    def since(self, now: LabelDelays) -> LabelDelays:
+        """The newest labels: between one and two times as many as the marks are apart, once there are so many."""
+        counts = zip(now.counts, self.older.counts, strict=True)
+        return LabelDelays(tuple(count - before for count, before in counts), now.sum_s - self.older.sum_s)

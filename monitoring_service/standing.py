@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from event_backbone.case import Case
 from event_backbone.events import ModelRef
 from monitoring_service.conditions import Condition
+from monitoring_service.label_delay import RecentDelays
 from monitoring_service.messages import ColumnMeasure, Evaluated, Mix, Quality, ReferenceState
 from monitoring_service.verdict import Episode, Judged, Moment, Rule, Streak, advance, episode_between, judge
 
@@ -56,6 +57,7 @@ class Standing(Struct, frozen=True):
     failure: Failure | None = None
     reference_missing_since: str | None = None
     conditions: list[Condition] = []
+    delays: RecentDelays = RecentDelays()
 
 
 @dataclass(frozen=True, slots=True)
