@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -20,7 +21,7 @@ from monitoring_service.alert_views import AlertLinks
 from monitoring_service.alerts import Rules
 from monitoring_service.api import Parts, build_api
 from monitoring_service.application import CheckThread, MonitoringApplication, StreamThread
-from monitoring_service.checks import Checks
+from monitoring_service.checks import CheckParts, Checks
 from monitoring_service.evaluator_client import EvaluatorPort, EvaluatorProcess
 from monitoring_service.housekeeping import Housekeeping
 from monitoring_service.instance_lock import InstanceLock
@@ -32,11 +33,13 @@ from monitoring_service.quality_windows import QualityWindows
 from monitoring_service.reference_desk import ReferenceDesk
 from monitoring_service.references import References
 from monitoring_service.report_desk import ReportDesk, ReportTimer
+from monitoring_service.reports import ReportFolder
 from monitoring_service.restoring import Restored, restore
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.snapshot import Lookout, Shown
 from monitoring_service.standby import OneActive, build_standby
 from monitoring_service.stop_notice import StopNotice
+from monitoring_service.stream_alarms import StreamAlarms, first_row_needed
 from monitoring_service.stream_batch import StreamDecoder
 from monitoring_service.stream_reader import StreamReader
 from monitoring_service.stream_status import StreamStatus
@@ -93,7 +96,17 @@ def build_application(
     accepted = AcceptedReferences(restored.inbox, settings.accepted_references_dir)
     references = References(case, settings.bundles_dir, settings.accepted_references_dir)
     quality_windows = QualityWindows(restored.inbox, evaluator, case.monitoring.window_rows)
-    checks = _check_thread(case, settings, restored, evaluator, metrics, report_desk, accepted, quality_windows)
+    check_parts = CheckParts(
+        windows=restored.windows,
+        inbox=restored.inbox,
+        evaluator=evaluator,
+        board=restored.board,
+        metrics=metrics,
+        reports=report_desk,
+        accepted=accepted,
+        alarms=StreamAlarms(case, restored.windows, restored.inbox, references),
+    )
+    checks = _check_thread(case, settings, check_parts, restored.reports, quality_windows)
     stream = StreamThread(reader)
     alert_desk = _alert_desk(case, settings, restored)
     lookout = _lookout(case, settings, restored, alert_desk, status)
@@ -120,33 +133,19 @@ def build_application(
 def _check_thread(
     case: Case,
     settings: MonitoringServiceSettings,
-    restored: Restored,
-    evaluator: EvaluatorPort,
-    metrics: MonitoringMetrics,
-    report_desk: ReportDesk,
-    accepted: AcceptedReferences,
+    parts: CheckParts,
+    reports: ReportFolder,
     quality_windows: QualityWindows,
 ) -> CheckThread:
-    inbox, windows, board = restored.inbox, restored.windows, restored.board
     housekeeping = Housekeeping(
-        inbox,
-        windows,
-        restored.reports,
+        parts.inbox,
+        partial(first_row_needed, parts.windows, case.monitoring.check_every_rows),
+        reports,
         retention_s=settings.monitoring_retention_s,
         unmatched_after_s=settings.monitoring_unmatched_after_s,
     )
-    checks = Checks(
-        case,
-        windows,
-        inbox,
-        evaluator,
-        board,
-        metrics,
-        report_desk,
-        accepted,
-        scores_every_s=settings.monitoring_scores_every_s,
-    )
-    return CheckThread(checks, (housekeeping.step, quality_windows.step), evaluator)
+    checks = Checks(case, parts, scores_every_s=settings.monitoring_scores_every_s)
+    return CheckThread(checks, (housekeeping.step, quality_windows.step), parts.evaluator)
 
 
 def _report_desk(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 from msgspec.structs import replace
@@ -36,6 +37,7 @@ from monitoring_service.standing import (
     point_of,
     with_quality,
 )
+from monitoring_service.stream_alarms import Compared, StreamAlarms
 from monitoring_service.verdict import Moment
 from monitoring_service.windows import NewestRow, Windows, WindowView
 
@@ -47,36 +49,40 @@ LONGEST_PAUSE_S = 15.0
 _IDLE_WAIT_S = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class CheckParts:
+    """What a check is made with."""
+
+    windows: Windows
+    inbox: Inbox
+    evaluator: EvaluatorPort
+    board: PublishedBoard
+    metrics: MonitoringMetrics
+    reports: ReportDesk
+    accepted: AcceptedReferences
+    alarms: StreamAlarms
+
+
 class Checks:
     """Runs checks one after the other; everything here happens in one thread, :meth:`run`."""
 
     def __init__(
-        self,
-        case: Case,
-        windows: Windows,
-        inbox: Inbox,
-        evaluator: EvaluatorPort,
-        board: PublishedBoard,
-        metrics: MonitoringMetrics,
-        reports: ReportDesk,
-        accepted: AcceptedReferences,
-        *,
-        scores_every_s: float,
-        clock: Callable[[], float] = time.monotonic,
+        self, case: Case, parts: CheckParts, *, scores_every_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._case = case
-        self._windows = windows
-        self._inbox = inbox
-        self._evaluator = evaluator
-        self._board = board
-        self._metrics = metrics
-        self._reports = reports
-        self._accepted = accepted
+        self._windows = parts.windows
+        self._inbox = parts.inbox
+        self._evaluator = parts.evaluator
+        self._board = parts.board
+        self._metrics = parts.metrics
+        self._reports = parts.reports
+        self._accepted = parts.accepted
+        self._alarms = parts.alarms
         self._clock = clock
         self._failures_in_a_row = 0
         self._scores_every_s = scores_every_s
         self._scores_due_at = clock()
-        self._quality_watch = QualityWatch(case, windows, inbox, evaluator, accepted, clock)
+        self._quality_watch = QualityWatch(case, parts.windows, parts.inbox, parts.evaluator, parts.accepted, clock)
 
     def run(self, stopping: threading.Event, between: Sequence[Callable[[], None]]) -> None:
         """Until ``stopping`` is set; ``between`` are called after each check or idle wait and may take their time."""
@@ -113,6 +119,7 @@ class Checks:
             return
         started = self._clock()
         accepted_sha256 = self._accepted.in_force(newest.bundle_sha256).sha256
+        alarms = self._alarms.at(view.row, Compared(newest.model, newest.bundle_sha256, accepted_sha256))
         request = Evaluate(view.as_message(accepted_sha256), with_scores=self._scores_are_due(view.row))
         try:
             evaluated = self._ask(request, stopping)
@@ -121,7 +128,7 @@ class Checks:
             return
         duration_s = self._clock() - started
         self._metrics.checks.evaluation_seconds.observe(duration_s)
-        self._judge(view, newest, evaluated, duration_s)
+        self._judge(view, newest, evaluated, duration_s, alarms)
         self._reports.answered(request.window)
 
     def _scores_are_due(self, row: int) -> bool:
@@ -163,7 +170,9 @@ class Checks:
                 self._failures_in_a_row = 0
                 return evaluated
 
-    def _judge(self, view: WindowView, newest: NewestRow, evaluated: Evaluated, duration_s: float) -> None:
+    def _judge(
+        self, view: WindowView, newest: NewestRow, evaluated: Evaluated, duration_s: float, alarms: frozenset[str]
+    ) -> None:
         examined = Examined(
             rows=len(view.rows),
             oldest_at=view.oldest_at or newest.predicted_at,
@@ -173,7 +182,7 @@ class Checks:
             duration_s=round(duration_s, 6),
         )
         moment = Moment(view.row, utc_now())
-        checked = after_evaluation(self._case, self._board.standing, examined, evaluated, moment)
+        checked = after_evaluation(self._case, self._board.standing, examined, evaluated, moment, alarms)
         for episode in checked.episodes:
             name = "drift_ended" if episode.ended_at_row is not None else "drift_confirmed"
             log.info(name, family=episode.family, name=episode.name, row=view.row)

@@ -9,7 +9,6 @@ import structlog
 
 from monitoring_service.inbox import Inbox
 from monitoring_service.reports import ReportFolder
-from monitoring_service.windows import Windows
 
 log = structlog.get_logger()
 
@@ -22,12 +21,15 @@ ROWS_A_STEP = 3000
 
 
 class Housekeeping:
-    """Counts labels that waited too long, forgets what nobody needs and scrubs after erasures. Not thread-safe."""
+    """Counts labels that waited too long, forgets what nobody needs and scrubs after erasures. Not thread-safe.
+
+    ``first_row_needed`` says from which row on records are kept.
+    """
 
     def __init__(
         self,
         inbox: Inbox,
-        windows: Windows,
+        first_row_needed: Callable[[], int],
         reports: ReportFolder,
         *,
         retention_s: float,
@@ -35,7 +37,7 @@ class Housekeeping:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._inbox = inbox
-        self._windows = windows
+        self._first_row_needed = first_row_needed
         self._reports = reports
         self._voided_until = 0
         self._retention_s = retention_s
@@ -51,7 +53,7 @@ class Housekeeping:
         self._next_at = now + EVERY_S
         self._inbox.note_unmatched(received_before=now - self._unmatched_after_s, limit=ROWS_A_STEP)
         self._inbox.trim(
-            first_row_needed=self._windows.first_row_needed,
+            first_row_needed=self._first_row_needed(),
             received_before=now - self._retention_s,
             limit=ROWS_A_STEP,
         )

@@ -39,11 +39,12 @@ from monitoring_service.segments import SegmentReader
 from monitoring_service.verdict import Episode
 from monitoring_service.windows import RejectedRecords
 
+LARGEST_ROW = 2**63 - 1
 _WINDOW_ROWS = """
 SELECT p.number, r.body, p.score, p.prediction, m.name, m.version, m.bundle_sha256, p.predicted_at,
        p.received_at
 FROM records r JOIN predictions p USING (number) JOIN models m ON m.id = p.model
-WHERE r.number >= ? ORDER BY r.number
+WHERE r.number BETWEEN ? AND ? ORDER BY r.number
 """
 _LABELLED_ROWS = """
 SELECT number, score, prediction, label, segments FROM predictions
@@ -221,8 +222,12 @@ class Inbox:
 
     def rows_from(self, number: int) -> list[Row]:
         """Rows with this number and later ones, in order of arrival; erased ones are not there."""
+        return self.rows_between(number, LARGEST_ROW)
+
+    def rows_between(self, first: int, last: int) -> list[Row]:
+        """The rows with these numbers and those between."""
         with self.exclusive() as db:
-            return [_as_row(found) for found in db.execute(_WINDOW_ROWS, (number,))]
+            return [_as_row(found) for found in db.execute(_WINDOW_ROWS, (first, last))]
 
     def rejected_from(self, number: int) -> list[RejectedRecords]:
         """Refused records that came with or after this row."""

@@ -16,7 +16,7 @@ from monitoring_service.alert_views import AlertLinks
 from monitoring_service.alerts import Rules
 from monitoring_service.api import Parts, build_api
 from monitoring_service.board import PublishedBoard
-from monitoring_service.checks import Checks
+from monitoring_service.checks import CheckParts, Checks
 from monitoring_service.evaluator_client import EvaluatorFailedError
 from monitoring_service.inbox import Inbox
 from monitoring_service.intake import Arrivals, Intake
@@ -42,6 +42,7 @@ from monitoring_service.reports import ReportFolder
 from monitoring_service.restoring import restored_standing, restored_windows
 from monitoring_service.snapshot import Lookout, Shown
 from monitoring_service.standing import decode_point
+from monitoring_service.stream_alarms import StreamAlarms
 from monitoring_service.stream_status import StreamStatus
 
 
@@ -135,18 +136,19 @@ class Bench:
         self.accepted = AcceptedReferences(self.inbox, folder / "references")
         references = References(self.case, folder / "bundles", folder / "references")
         self.reference_desk = ReferenceDesk(self.case, self.windows, self.inbox, references, self.accepted)
-        self.checks = Checks(
-            self.case,
-            self.windows,
-            self.inbox,
-            self.evaluator,
-            self.board,
-            self.metrics,
-            self.report_desk,
-            self.accepted,
-            scores_every_s=5,
-            clock=self.clock,
+        parts_of_checks = CheckParts(
+            windows=self.windows,
+            inbox=self.inbox,
+            evaluator=self.evaluator,
+            board=self.board,
+            metrics=self.metrics,
+            reports=self.report_desk,
+            accepted=self.accepted,
+            alarms=StreamAlarms(
+                self.case, self.windows, self.inbox, References(self.case, folder / "bundles", folder / "accepted")
+            ),
         )
+        self.checks = Checks(self.case, parts_of_checks, scores_every_s=5, clock=self.clock)
         self.quality_windows = QualityWindows(self.inbox, self.evaluator, 100, clock=self.clock)
         self.arrivals = Arrivals(self.inbox.arrivals_by_second(since=0), kept_s=300, clock=self.clock)
         self.reports_dir = folder / "reports"

@@ -246,7 +246,7 @@ def test_scrubbing_is_due_after_an_erasure_until_it_is_done(opened: Callable[[],
 def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
     windows = Windows(made_case(), rows_counted=0, checked_row=0)
     reports = ReportFolder(tmp_path / "reports", kept=2, kept_s=1e9)
-    housekeeping = Housekeeping(inbox, windows, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
+    housekeeping = Housekeeping(inbox, lambda: 1, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
     due = []
     for number in range(15):
         store(inbox, *predictions(1, first=number), erasure(f"r{number}"))
@@ -259,7 +259,7 @@ def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock, tmp_path:
 def test_housekeeping_removes_reports_that_the_intake_could_not(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
     reports = ReportFolder(tmp_path / "reports", kept=2, kept_s=1e9)
     windows = Windows(made_case(), rows_counted=0, checked_row=0)
-    housekeeping = Housekeeping(inbox, windows, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
+    housekeeping = Housekeeping(inbox, lambda: 1, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
     store(inbox, *predictions(3))
     reports.add(3, "schedule", "<p>someone</p>")
     store(inbox, erasure("r1"))

@@ -1,0 +1,97 @@
+"""What the stream detectors say at a check, fed with the rows since the last one; and again after a restart.
+
+A detector's state is never written down: it is rebuilt from the rows of its generation, which the inbox keeps for that.
+So the same rows give the same alarms however often the service was restarted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from event_backbone.case import Case
+from event_backbone.events import ModelRef
+from monitoring_service.detectors import StreamDetectors, generation_start
+from monitoring_service.inbox import Inbox
+from monitoring_service.references import References
+from monitoring_service.row_buffer import RowBuffer, Rows
+from monitoring_service.windows import Windows
+
+#: Around a change of champion two versions answer side by side.
+KEPT = 2
+#: Rows read from the inbox at once, about.
+CHUNK_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a window's rows are compared with: a model's scores, and the reference of its bundle or an accepted one."""
+
+    model: ModelRef
+    bundle_sha256: str
+    accepted_sha256: str | None
+
+
+@dataclass(slots=True)
+class _Fed:
+    """Detectors and the last row that they have seen."""
+
+    detectors: StreamDetectors
+    row: int = 0
+
+
+class StreamAlarms:
+    """The detectors of the references in use. Not thread-safe."""
+
+    def __init__(self, case: Case, windows: Windows, inbox: Inbox, references: References) -> None:
+        self._case = case
+        self._step = case.monitoring.check_every_rows
+        self._windows = windows
+        self._inbox = inbox
+        self._references = references
+        self._fed: dict[Compared, _Fed] = {}
+
+    def at(self, row: int, compared: Compared) -> frozenset[str]:
+        """Names of the columns, and ``score``, whose detector speaks at the check at ``row``; none without a reference.
+
+        Takes up to a second when the detectors must be rebuilt. Raises :class:`.InboxUnavailableError`.
+        """
+        fed = self._detectors_for(compared)
+        if fed is None:
+            return frozenset()
+        alarms: frozenset[str] = frozenset()
+        first = max(fed.row + 1, generation_start(row, self._step))
+        while first <= row:
+            last = min(row, first + max(self._step, CHUNK_ROWS // self._step * self._step) - 1)
+            rows_between = self._source(first, last)
+            for end in range(first + self._step - 1, last + 1, self._step):
+                new = rows_between(end - self._step + 1, end)
+                alarms = fed.detectors.advance(end, new.columns, new.scores[new.of_model(compared.model)])
+                fed.row = end
+            first = last + 1
+        return alarms
+
+    def _detectors_for(self, compared: Compared) -> _Fed | None:
+        found = self._fed.pop(compared, None)
+        if found is None:
+            reference = self._references.find(compared.bundle_sha256, compared.accepted_sha256).reference
+            if reference is None:
+                return None
+            found = _Fed(StreamDetectors(self._case, reference.profile))
+        self._fed[compared] = found
+        while len(self._fed) > KEPT:
+            del self._fed[next(iter(self._fed))]
+        return found
+
+    def _source(self, first: int, last: int) -> Callable[[int, int], Rows]:
+        """Where these rows, and parts of them, can be had: from the windows as long as they are there."""
+        if first >= self._windows.first_row_needed:
+            return self._windows.rows
+        buffer = RowBuffer(self._case)
+        buffer.add(self._inbox.rows_between(first, last))
+        return buffer.between
+
+
+def first_row_needed(windows: Windows, step: int) -> int:
+    """No window and no detector will ask for a row before this one."""
+    return min(windows.first_row_needed, generation_start(windows.next_check_row, step))
