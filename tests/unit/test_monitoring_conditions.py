@@ -1,0 +1,252 @@
+"""When a condition begins and ends, and what is shown with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from monitoring_world import case_content, made_case
+from msgspec.structs import replace
+
+from event_backbone.case import case_from_dict
+from event_backbone.events import ModelRef
+from monitoring_service.conditions import (
+    Condition,
+    all_conditions,
+    conditions_after,
+    conditions_unjudged,
+    kinds_of,
+    loss,
+)
+from monitoring_service.label_delay import BUCKETS_S, LabelDelays, RecentDelays
+from monitoring_service.messages import ColumnMeasure, Figure, Mix, Quality
+from monitoring_service.standing import Evaluation, Standing, decode_standing, encode_standing
+from monitoring_service.verdict import Judged, Moment, Streak
+from monitoring_service.windows import Rejections
+
+CASE = made_case()
+REFERENCE = {"accuracy": 0.9}
+
+
+def evaluation(row: int = 20, version: str = "1", **of_price: float | None) -> Evaluation:
+    """Nothing wrong with any column but ``price``."""
+    calm = {"missing_share": 0.0, "reference_missing_share": 0.0}
+
+    def judged(name: str) -> Judged:
+        shares = {**calm, **(of_price if name == "price" else {})}
+        return Judged(ColumnMeasure(name, "ok", effect=0.01, **shares), 0.05, 0.5, False, Streak())
+
+    return Evaluation(
+        row=row,
+        at=f"at {row}",
+        duration_s=0.1,
+        rows=200,
+        oldest_at="",
+        newest_at="",
+        model=ModelRef("m", version),
+        bundle_sha256="b" * 64,
+        reference="ok",
+        reference_fault=None,
+        columns=[judged(name) for name in CASE.column_names],
+        prediction=judged("score"),
+        mix=Mix({}, {}),
+    )
+
+
+def after_checks(*checks: Evaluation, rejections: Rejections | None = None, before: Standing | None = None) -> Standing:
+    standing = before or Standing()
+    for number, check in enumerate(checks, start=1):
+        moment = Moment(20 * number, f"check {number}")
+        kept = conditions_after(CASE, standing, check, rejections, None, moment)
+        standing = Standing(moment.row, check, conditions=kept)
+    return standing
+
+
+def after_qualities(*qualities: Quality, before: Standing | None = None) -> Standing:
+    standing = before or Standing(20, evaluation())
+    for number, quality in enumerate(qualities, start=1):
+        kept = conditions_after(CASE, standing, None, None, quality, Moment(20, f"look {number}"))
+        standing = replace(standing, conditions=kept)
+    return standing
+
+
+def found(standing: Standing, name: str, column: str | None = None) -> Condition:
+    return next(one for one in all_conditions(CASE, standing.conditions) if one.key == (name, column))
+
+
+def active(standing: Standing) -> set[tuple[str, str | None]]:
+    return {one.key for one in standing.conditions if one.active}
+
+
+@pytest.mark.parametrize(
+    ("name", "shares", "threshold"),
+    [
+        ("missing", {"missing_share": 0.16, "reference_missing_share": 0.1}, 0.15),
+        ("out_of_range", {"out_of_range_share": 0.03}, 0.02),
+    ],
+)
+def test_broken_data_holds_from_the_third_check_in_a_row(
+    name: str, shares: dict[str, float | None], threshold: float
+) -> None:
+    bad = evaluation(**shares)
+    assert active(after_checks(bad, bad)) == set()
+    standing = after_checks(bad, bad, bad)
+    assert active(standing) == {(name, "price")}
+    condition = found(standing, name, "price")
+    assert condition.since == "check 3"
+    assert condition.threshold == pytest.approx(threshold)
+    assert condition.value == next(iter(shares.values()))
+
+
+def test_one_good_check_breaks_the_run_and_three_end_the_condition() -> None:
+    bad, good = evaluation(out_of_range_share=0.5), evaluation(out_of_range_share=0.0)
+    assert active(after_checks(bad, bad, good, bad, bad)) == set()
+    assert active(after_checks(bad, bad, bad, good, good, bad, good, good))
+    assert active(after_checks(bad, bad, bad, good, good, good)) == set()
+
+
+def test_a_share_that_is_not_known_judges_nothing_and_ends_nothing() -> None:
+    bad, unknown = evaluation(missing_share=0.9), evaluation(missing_share=None)
+    standing = after_checks(bad, bad, bad, unknown, unknown, unknown)
+    assert active(standing) == {("missing", "price")}
+    assert found(standing, "missing", "price").value is None
+    assert active(after_checks(bad, bad, unknown, bad)) == set()
+
+
+def test_missing_values_that_the_reference_has_as_well_are_no_fault() -> None:
+    usual = evaluation(missing_share=0.3, reference_missing_share=0.28)
+    assert active(after_checks(usual, usual, usual)) == set()
+
+
+def test_refused_records_are_told_by_their_column() -> None:
+    refused = Rejections(accepted=180, records=20, by_column=Counter({"items": 20}))
+    standing = after_checks(*[evaluation()] * 3, rejections=refused)
+    assert active(standing) == {("rejected", "items")}
+    assert found(standing, "rejected", "items").value == pytest.approx(0.1)
+
+
+def test_drift_is_the_verdict_with_its_own_time_and_limit() -> None:
+    drifted = evaluation()
+    price = replace(drifted.columns[0], streak=Streak(True, 0, 20, 60, "then"))
+    standing = after_checks(replace(drifted, columns=[price, *drifted.columns[1:]]))
+    assert active(standing) == {("drift", "price")}
+    assert (price.measure.effect, "then") == (
+        found(standing, "drift", "price").value,
+        found(standing, "drift", "price").since,
+    )
+
+
+def test_a_check_without_an_answer_breaks_runs_and_changes_no_condition() -> None:
+    bad = evaluation(out_of_range_share=0.5)
+    two = after_checks(bad, bad)
+    broken = replace(two, conditions=conditions_unjudged(two.conditions))
+    assert active(after_checks(bad, before=broken)) == set()
+    three = after_checks(bad, bad, bad)
+    assert active(replace(three, conditions=conditions_unjudged(three.conditions))) == active(three)
+
+
+def test_a_restart_between_any_two_checks_changes_nothing() -> None:
+    checks = [evaluation(out_of_range_share=0.5)] * 4 + [evaluation(out_of_range_share=0.0)] * 3
+    for restarted_after in range(1, len(checks)):
+        standing = decode_standing(encode_standing(after_checks(*checks[:restarted_after])))
+        for number, check in enumerate(checks[restarted_after:], start=restarted_after + 1):
+            moment = Moment(20 * number, f"check {number}")
+            kept = conditions_after(CASE, standing, check, None, None, moment)
+            standing = Standing(moment.row, check, conditions=kept)
+        assert standing.conditions == after_checks(*checks).conditions
+
+
+def test_every_condition_of_the_case_is_there_before_the_first_check() -> None:
+    blank = all_conditions(CASE, [])
+    assert not any(one.active for one in blank)
+    keys = {one.key for one in blank}
+    assert {("unseen", "payment"), ("out_of_range", "price"), ("stale", None), ("label_delay", None)} <= keys
+    assert ("unseen", "price") not in keys
+    assert len(blank) == sum(len(kinds_of(column)) for column in CASE.columns) + 10
+
+
+def quality(accuracy: float, low: float, high: float, rows: int = 500, **changes: object) -> Quality:
+    figures = {"accuracy": Figure(accuracy, low, high)}
+    return replace(Quality(rows, rows, figures=figures, reference=REFERENCE), **changes)
+
+
+def test_a_realised_loss_needs_the_limit_the_interval_and_rows_enough() -> None:
+    assert active(after_qualities(*[quality(0.80, 0.76, 0.84)] * 3)) == {("realised_loss", None)}
+    assert active(after_qualities(*[quality(0.88, 0.87, 0.89)] * 3)) == set(), "less than the limit"
+    assert active(after_qualities(*[quality(0.80, 0.65, 0.95)] * 3)) == set(), "may be chance"
+    assert active(after_qualities(*[quality(0.80, 0.76, 0.84, rows=199)] * 3)) == set(), "too few labels"
+
+
+def test_an_estimated_loss_needs_no_label() -> None:
+    estimated = Quality(500, 0, estimated={"accuracy": Figure(0.8, 0.79, 0.81)}, reference=REFERENCE)
+    standing = after_qualities(*[estimated] * 3)
+    assert active(standing) == {("estimated_loss", None)}
+    assert found(standing, "estimated_loss").value == pytest.approx(0.1)
+
+
+def test_concept_drift_is_a_gap_that_chance_does_not_explain() -> None:
+    def gap(value: float, low: float) -> Quality:
+        return Quality(500, 500, gap={"accuracy": Figure(value, low, 2 * value - low)})
+
+    assert active(after_qualities(*[gap(0.06, 0.01)] * 3)) == {("concept_drift", None)}
+    assert active(after_qualities(*[gap(0.06, -0.01)] * 3)) == set()
+    assert active(after_qualities(*[gap(0.04, 0.03)] * 3)) == set()
+
+
+def test_target_drift_needs_both_significance_and_effect() -> None:
+    def target(p_value: float, effect: float) -> Quality:
+        return Quality(500, 500, target=ColumnMeasure("returned", "ok", effect=effect, p_value=p_value))
+
+    assert active(after_qualities(*[target(1e-6, 0.1)] * 3)) == {("target_drift", None)}
+    assert active(after_qualities(*[target(1e-6, 0.01)] * 3)) == set()
+    assert active(after_qualities(*[target(0.01, 0.1)] * 3)) == set()
+
+
+def test_what_was_known_of_another_version_ends_with_it() -> None:
+    lossy = after_qualities(*[quality(0.80, 0.76, 0.84)] * 3)
+    assert active(after_checks(evaluation(version="1"), before=lossy)) == {("realised_loss", None)}
+    assert active(after_checks(evaluation(version="2"), before=lossy)) == set()
+
+
+def test_quality_alone_leaves_what_follows_from_checks_as_it_is() -> None:
+    bad = evaluation(out_of_range_share=0.5)
+    standing = after_qualities(*[quality(0.9, 0.88, 0.92)] * 5, before=after_checks(bad, bad))
+    assert found(standing, "out_of_range", "price").against == 2
+
+
+def test_a_loss_of_regression_is_the_growth_of_the_mean_error() -> None:
+    content = case_content()
+    content["task"], content["target"] = "regression", {"name": "paid", "title": "Paid"}
+    case = case_from_dict(content, subject="made case")
+    measured = Quality(500, 500, figures={"mae": Figure(12.0, 11.0, 13.0)}, reference={"mae": 10.0})
+    found = loss(case, measured, measured.figures)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.1, 0.3))
+
+
+def delays(**counts: int) -> LabelDelays:
+    """``late`` labels came within the last bucket, ``early`` ones within the first."""
+    row = [0] * (len(BUCKETS_S) + 1)
+    row[0], row[-2] = counts.get("early", 0), counts.get("late", 0)
+    return LabelDelays(tuple(row))
+
+
+def test_labels_are_late_by_the_median_of_enough_of_them() -> None:
+    def after(found: LabelDelays) -> set[tuple[str, str | None]]:
+        standing = Standing(20, evaluation())
+        for number in range(3):
+            kept = conditions_after(CASE, standing, None, None, None, Moment(20, f"look {number}"), found)
+            standing = replace(standing, conditions=kept)
+        return active(standing)
+
+    assert after(delays(early=100, late=200)) == {("label_delay", None)}
+    assert after(delays(early=200, late=100)) == set()
+    assert after(delays(late=199)) == set()
+
+
+def test_years_of_prompt_labels_do_not_hide_late_ones() -> None:
+    marks, now = RecentDelays(), delays(early=1_000_000)
+    marks = marks.moved(now, 1000).moved(now, 1000)
+    now = delays(early=1_000_000, late=1000)
+    marks = marks.moved(now, 1000)
+    assert marks.since(now) == delays(late=1000)
