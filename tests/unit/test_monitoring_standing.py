@@ -18,6 +18,7 @@ from monitoring_service.standing import (
     decode_standing,
     encode_standing,
     point_of,
+    with_quality,
 )
 from monitoring_service.verdict import Episode, Moment
 
@@ -38,7 +39,6 @@ def evaluated(row: int, *, drifting: tuple[str, ...] = (), reference: ReferenceS
         columns=[measure(name) for name in CASE.column_names],
         prediction=measure("score"),
         mix=Mix({"yes": 0.25, "no": 0.75}, {}),
-        quality=Quality(labelled_rows=10, figures={"accuracy": Figure(0.9)}),
     )
 
 
@@ -143,3 +143,12 @@ def test_a_point_holds_the_columns_in_the_order_of_the_case() -> None:
     assert point.effects == [0.01, 0.4, 0.01]
     assert point.suspicious == point.drifted == [False, True, False]
     assert (point.row, point.received_at, point.mix) == (60, 5.0, {"yes": 0.25, "no": 0.75})
+
+
+def test_the_quality_of_a_version_stays_through_its_checks_and_goes_with_it() -> None:
+    quality = Quality(labelled_rows=10, figures={"accuracy": Figure(0.9)})
+    measured = with_quality(check(Standing(), 20).standing, quality)
+    same, other = (check(measured, 40, version=version).standing.evaluation for version in ("1", "2"))
+    assert same is not None
+    assert other is not None
+    assert (same.quality, other.quality) == (quality, Quality())
