@@ -23,6 +23,7 @@ from event_backbone.settings import Settings, read_settings
 from monitoring_service.drift import measure_columns
 from monitoring_service.references import Reference, References
 from monitoring_service.verdict import Moment, Rule, judge
+from monitoring_service.window_columns import column_values
 
 WINDOW_ROWS = (200, 500, 1000)
 
@@ -33,7 +34,7 @@ def current_reference(settings: Settings, case: Case) -> Reference:
     current = BundleShelf(settings.bundles_dir).current()
     if current is None:
         raise StopError(f"no bundle in {settings.bundles_dir}: run train-model first")
-    lookup = References(case, settings.bundles_dir).find(current.bundle_sha256)
+    lookup = References(case, settings.bundles_dir, settings.monitoring_dir).find(current.bundle_sha256)
     if lookup.reference is None:
         raise StopError(lookup.fault or "no reference")
     return lookup.reference
@@ -63,9 +64,10 @@ def default_flags(case: Case, reference: Columns, window: Columns) -> bool:
 
 def ours_suspects(case: Case, reference: Reference, window: Columns) -> bool:
     """Whether one check finds any column suspicious."""
-    rule = Rule(case.monitoring.significance, consecutive_checks=1)
+    rule = Rule(case.monitoring.significance, consecutive_checks=1, window_rows=case.monitoring.window_rows)
     effects = {column.name: case.minimum_effect(column) for column in case.columns}
-    measures = measure_columns(case, reference.drift, window, with_scores=False)
+    columns = {column.name: column_values(column, window[column.name]) for column in case.columns}
+    measures = measure_columns(case, reference.drift, columns, with_scores=False)
     return any(judged.streak.drifted for judged in judge(measures, effects, {}, Moment(1, ""), rule))
 
 
@@ -80,7 +82,7 @@ def main(windows: int, seed: int) -> None:
     reference = current_reference(settings, case)
     for rows in WINDOW_ROWS:
         drawn = list(drawn_windows(settings, case, rows, windows, seed))
-        default = sum(default_flags(case, reference.columns, window) for window in drawn)
+        default = sum(default_flags(case, reference.rows, window) for window in drawn)
         ours = sum(ours_suspects(case, reference, window) for window in drawn)
         print(f"{rows:5} rows  Evidently's default flags {default} of {windows}, ours suspects {ours}", flush=True)
 
