@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ HEADER = "# Made by prometheus/render.py; change prometheus/routing.py, or the s
 #: A rate needs two samples, and one may be late.
 LEAST_SCRAPES_IN_A_WINDOW = 4
 LEAST_SCRAPE_S = 0.25
+
+#: Addresses by job.
+Targets = Mapping[str, Sequence[str]]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _WINDOW = re.compile(r"\[(\w+)\]")
@@ -58,10 +61,10 @@ def _scaled_value(key: str, value: Any, scale: float, scrape_s: float) -> Any:
     return scaled(value, scale, scrape_s)
 
 
-def with_places(config: Config, targets: Mapping[str, str], alertmanager: str | None) -> Config:
-    """Scrapes only these targets (address by job), if any are given."""
+def with_places(config: Config, targets: Targets, alertmanager: str | None) -> Config:
+    """Scrapes only these targets, if any are given."""
     if targets:
-        jobs = [{"job_name": job, "static_configs": [{"targets": [place]}]} for job, place in targets.items()]
+        jobs = [{"job_name": job, "static_configs": [{"targets": list(places)}]} for job, places in targets.items()]
         config = {**config, "scrape_configs": jobs}
     if alertmanager:
         config = {**config, "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}}
@@ -86,7 +89,7 @@ def _load(path: Path) -> Config:
 
 
 def render(
-    folder: Path, settings: AlertingSettings, *, scale: float, targets: Mapping[str, str], alertmanager: str | None
+    folder: Path, settings: AlertingSettings, *, scale: float, targets: Targets, alertmanager: str | None
 ) -> None:
     """Everything, into a folder."""
     main = _load(FOLDER / "prometheus.yml")
@@ -97,8 +100,10 @@ def render(
     write(folder / ALERTMANAGER_FILE, scaled(alertmanager_config(settings), scale, scrape_s), secret=True)
 
 
-def _targets(given: tuple[str, ...]) -> dict[str, str]:
-    return dict(one.split("=", 1) for one in given)
+def _targets(given: tuple[str, ...]) -> Targets:
+    """A job that is given again has several."""
+    pairs = [one.split("=", 1) for one in given]
+    return {job: [place for other, place in pairs if other == job] for job, _ in pairs}
 
 
 @click.group()
