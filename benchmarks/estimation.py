@@ -3,9 +3,9 @@
     python -m benchmarks.estimation --data-dir DIR --seed 1
     python -m benchmarks.estimation --data-dir DIR --quick
 
-Real rows, divided by the seed: the model is fitted on some, the calibration on others (the reference), and windows are
-drawn from the rest. Everything measured is measured by what the service runs. A figure that misses what is promised
-makes the exit code 1.
+Real rows, divided by the seed: the model is fitted to some, others are the reference, and windows are drawn from the
+rest. What is measured is made by what training runs and measured by what the service runs. A figure that misses what is
+promised makes the exit code 1.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def made_world(case: Case, rows: LabelledRows, sizes: Sizes, seed: int) -> World
     model = fit(case, rows.take(fit_rows), seed=seed, threads=os.cpu_count() or 1, candidates=CANDIDATES[:1])
     known = _pool(case, model, rows.take(reference))
     performance = evaluate(case, known.rows.targets(case), known.scores, model.threshold)
-    profile = reference_profile(case, known.rows, known.scores, known.predictions, performance)
+    profile = reference_profile(case, model, known.rows, known.scores, performance)
     return World(case, profile, _pool(case, model, rows.take(rest)))
 
 

@@ -35,7 +35,7 @@ def fit_calibration(scores: Floats, positive: NDArray[np.bool_]) -> Expectation:
     fit = isotonic_regression(shares, weights=rows)
     # Of each group of equal values only both ends: what lies between them is on their line.
     ends = np.unique(np.concatenate([fit.blocks[:-1], fit.blocks[1:] - 1]))
-    return Expectation(levels[ends].tolist(), np.clip(fit.x[ends], 0.0, 1.0).tolist())
+    return Expectation(levels[ends].tolist(), np.clip(fit.x[ends], 0.0, 1.0).tolist(), rows=scores.size)
 
 
 def fit_errors(scores: Floats, labels: Floats) -> Expectation:
@@ -47,6 +47,7 @@ def fit_errors(scores: Floats, labels: Floats) -> Expectation:
         [float(scores[group].mean()) for group in groups],
         [float(np.abs(errors[group]).mean()) for group in groups],
         [float((errors[group] ** 2).mean()) for group in groups],
+        rows=scores.size,
     )
 
 

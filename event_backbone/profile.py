@@ -45,12 +45,14 @@ class Expectation(Struct, frozen=True):
     """What can be expected of a prediction, as a function of its score: values at rising ``scores``, linear between.
 
     ``values`` is the share of positives (``binary``: calibration), or the mean absolute and mean squared error
-    (``regression``: ``values`` and ``squares``).
+    (``regression``: ``values`` and ``squares``). It was fitted to ``rows`` rows, or, if that is 0, to
+    the reference.
     """
 
     scores: list[float]
     values: list[float]
     squares: list[float] = []
+    rows: int = 0
 
 
 class Profile(Struct, frozen=True):

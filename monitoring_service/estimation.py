@@ -15,7 +15,7 @@ from scipy.special import ndtri
 
 from event_backbone.case import Case
 from event_backbone.expectation import expected_at, expected_squares_at
-from event_backbone.profile import Profile
+from event_backbone.profile import Expectation, Profile
 from monitoring_service.messages import Figure
 from monitoring_service.performance import FEWEST_ROWS, SMALLEST_PROBABILITY, Z_95, Answers, Flags, Floats
 
@@ -34,21 +34,22 @@ def estimated_performance(case: Case, profile: Profile, scores: Floats, predicte
     The interval is where the realised figure of these rows will be in 95 of 100 cases, while the calibration holds.
     Empty below :data:`.FEWEST_ROWS` and without an expectation.
     """
-    if profile.expectation is None or scores.size < FEWEST_ROWS:
+    expectation = profile.expectation
+    if expectation is None or scores.size < FEWEST_ROWS:
         return {}
-    expected = expected_at(profile.expectation, scores)
+    expected, widening = expected_at(expectation, scores), _widening(profile, expectation, scores.size)
     if not case.is_binary:
-        return _of_regression(expected, expected_squares_at(profile.expectation, scores), _widening(profile, scores))
+        return _of_regression(expected, expected_squares_at(expectation, scores), widening)
     # A sum of independent Bernoulli variables, linearised.
-    doubt = expected * (1 - expected) * _widening(profile, scores)
+    doubt = expected * (1 - expected) * widening
     estimates = _of_classes(scores, predicted > 0.5, expected)
     limits = {name: (0.0, math.inf if name == "log_loss" else 1.0) for name in estimates}
     return {name: _figure(one.value, (one.slope**2 * doubt).sum(), *limits[name]) for name, one in estimates.items()}
 
 
-def _widening(profile: Profile, scores: Floats) -> float:
-    """What the expectation was fitted on is a sample too: its share of the variance, beside that of these rows."""
-    return 1 + scores.size / profile.scores.rows
+def _widening(profile: Profile, expectation: Expectation, rows: int) -> float:
+    """What the expectation was fitted to is a sample too: its share of the variance, beside that of these rows."""
+    return 1 + rows / (expectation.rows or profile.scores.rows)
 
 
 def _figure(value: float, variance: float, lowest: float, highest: float) -> Figure:
@@ -122,7 +123,7 @@ def performance_gap(case: Case, profile: Profile, answers: Answers) -> dict[str,
         name, value = "mae", _excess_error(expected, answers)
         squares = expected_squares_at(expectation, answers.scores)
         variance = float(np.maximum(squares - expected**2, 0.0).sum()) / float(expected.mean()) ** 2
-    deviation = math.sqrt(variance * _widening(profile, answers.scores)) / rows
+    deviation = math.sqrt(variance * _widening(profile, expectation, rows)) / rows
     half = -float(ndtri(case.monitoring.significance)) * deviation
     return {name: Figure(value, value - half, value + half)}
 

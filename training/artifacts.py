@@ -13,6 +13,7 @@ from event_backbone.case import Case
 from event_backbone.expectation import fit_expectation
 from event_backbone.profile import (
     PROFILE_FILE,
+    Expectation,
     Profile,
     answer_profile,
     column_profiles,
@@ -43,7 +44,7 @@ def bundle_parts(
         "encoder.json": model.encoder.to_json(),
         "decision.json": _json({} if model.threshold is None else {"threshold": model.threshold}),
         "reference.parquet": _parquet(case, reference, scores, predictions),
-        PROFILE_FILE: encode_profile(reference_profile(case, reference, scores, predictions, measured)),
+        PROFILE_FILE: encode_profile(reference_profile(case, model, reference, scores, measured)),
         "golden.json": _json(_golden(case, model, onnx, reference, scores)),
         **{name: _json(report) for name, report in reports.items()},
     }
@@ -80,22 +81,28 @@ def _parquet(case: Case, rows: LabelledRows, scores: Floats, predictions: Sequen
 
 
 def reference_profile(
-    case: Case,
-    rows: LabelledRows,
-    scores: Floats,
-    predictions: Sequence[str | float],
-    performance: Mapping[str, float],
+    case: Case, model: FittedModel, rows: LabelledRows, scores: Floats, performance: Mapping[str, float]
 ) -> Profile:
     """What monitoring compares windows with; nothing in it joins two values of one record."""
     return Profile(
         rows=len(rows),
         columns=column_profiles(case, {name: [record[name] for record in rows.records] for name in case.column_names}),
         scores=number_profile(scores.tolist()),
-        predictions=answer_profile(case, predictions),
+        predictions=answer_profile(case, decide(case, scores, model.threshold)),
         labels=answer_profile(case, rows.labels),
         performance={name: value for name, value in performance.items() if name in FIGURES},
-        expectation=fit_expectation(case, scores, rows.targets(case)),
+        expectation=expectation(case, model, rows, scores),
     )
+
+
+def expectation(case: Case, model: FittedModel, reference: LabelledRows, scores: Floats) -> Expectation:
+    """What scores led to, on the reference and on the folds' held-out rows: no model scored a row that it had seen.
+
+    The reference alone is too small: how its sample happened to fall would be an error of every estimate. The folds'
+    models are a little worse than the one they stand for, which costs less.
+    """
+    targets = np.concatenate([reference.targets(case), model.targets])
+    return fit_expectation(case, np.concatenate([scores, model.chosen.scores]), targets)
 
 
 def _golden(case: Case, model: FittedModel, onnx: bytes, rows: LabelledRows, scores: Floats) -> dict[str, Any]:

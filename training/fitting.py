@@ -66,7 +66,7 @@ class ValidatedCandidate:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The model that will be served, and what it was chosen by."""
+    """The model that will be served, and what it was chosen by; ``targets`` are those of the rows it was fitted to."""
 
     encoder: Encoder
     booster: Booster
@@ -74,6 +74,7 @@ class FittedModel:
     compared: Sequence[ValidatedCandidate]
     threshold: float | None
     validation_metrics: Mapping[str, float]
+    targets: Floats
 
 
 def measure_name(case: Case) -> str:
@@ -99,7 +100,7 @@ def fit(
         parameters_of(case, chosen.candidate, seed), encoder.encode_rows(rows.records), targets, chosen.rounds
     )
     metrics = evaluate(case, targets, chosen.scores, threshold)
-    return FittedModel(encoder, booster, chosen, compared, threshold, metrics)
+    return FittedModel(encoder, booster, chosen, compared, threshold, metrics, targets)
 
 
 def validate(case: Case, rows: LabelledRows, candidate: Candidate, *, seed: int, threads: int) -> ValidatedCandidate:

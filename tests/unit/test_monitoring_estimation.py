@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from monitoring_world import made_case
+from msgspec.structs import replace
 from test_monitoring_performance import regression_case
 
 from event_backbone.expectation import fit_errors
@@ -53,6 +54,8 @@ def test_the_interval_of_an_expected_accuracy_is_that_of_a_sum_of_bernoullis() -
     as_many = estimate(np.full(100, 0.8), profile(rows=100))["accuracy"]
     assert as_many.high is not None
     assert as_many.high - 0.8 == pytest.approx((found.high - 0.8) * np.sqrt(2), rel=1e-3), "both samples count"
+    fitted_to_more = replace(HONEST, rows=1_000_000)
+    assert estimate(np.full(100, 0.8), profile(fitted_to_more, rows=100))["accuracy"] == found
 
 
 def test_realised_figures_lie_where_the_estimate_says() -> None:

@@ -102,9 +102,17 @@ def test_the_profile_holds_scores_predictions_labels_and_how_good_they_were(part
     right = sum(row["prediction"] == row["ripe"] for row in rows)
     assert profile.performance["accuracy"] == pytest.approx(right / 100)
     assert {"precision", "recall", "f1", "auc", "log_loss", "calibration_error"} <= profile.performance.keys()
-    assert profile.expectation is not None
-    expected = expected_at(profile.expectation, np.array([row["score"] for row in rows]))
-    assert expected.sum() == pytest.approx(labels.count("yes")), "calibrated on these rows"
+
+
+def test_what_scores_led_to_is_known_from_the_reference_and_from_the_folds(
+    parts: dict[str, bytes], model: FittedModel
+) -> None:
+    expectation = decode_profile(parts[PROFILE_FILE]).expectation
+    assert expectation is not None
+    assert expectation.rows == 100 + 250
+    scores = np.concatenate([decode_profile(parts[PROFILE_FILE]).scores.rising, model.chosen.scores])
+    positives = REFERENCE.targets(CASE).sum() + model.targets.sum()
+    assert expected_at(expectation, scores).sum() == pytest.approx(positives), "it keeps their number"
 
 
 def test_the_decision_is_the_threshold(parts: dict[str, bytes], model: FittedModel) -> None:
