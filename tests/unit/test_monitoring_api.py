@@ -193,6 +193,20 @@ def test_the_history_gives_checks_after_a_row_and_arrivals(bench: Bench) -> None
     assert found["arrivals"] == [[0, 85]]
 
 
+def test_quality_windows_are_listed_oldest_first(bench: Bench) -> None:
+    assert bench.client.get("/api/quality-windows").get_json() == []
+    post(bench, *predictions(150), label("r3"), label("r120"), label("r121"))
+    bench.quality_windows.step()
+    found = bench.client.get("/api/quality-windows").get_json()
+    figures = {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    version = {"name": "streamgauge-shop", "version": "1", "figures": figures}
+    assert found == [
+        {"first_row": 1, "last_row": 100, "rows": 100, "labelled_rows": 1, **version},
+        {"first_row": 101, "last_row": 200, "rows": 50, "labelled_rows": 2, **version},
+    ]
+    assert bench.client.get("/api/quality-windows?limit=1").get_json() == found[1:]
+
+
 def test_the_history_is_there_after_a_restart(bench: Bench, tmp_path: Path) -> None:
     post(bench, *predictions(85), label("r84"))
     bench.run_all()

@@ -100,24 +100,46 @@ def test_labels_that_came_are_part_of_the_question(bench: Bench) -> None:
     assert bench.evaluator.labelled == [2]
 
 
-def test_labels_that_come_after_the_last_row_still_count(bench: Bench, tmp_path: Path) -> None:
+def test_a_label_counts_soon_whether_or_not_its_row_was_checked(bench: Bench, tmp_path: Path) -> None:
     bench.receive(55)
     bench.run_all()
     bench.inbox.store(enveloped([label("r1"), label("r52")]))
     bench.checks.step(bench.stopping, 0)
+    bench.clock.now += 0.5
+    bench.checks.step(bench.stopping, 0)
+    assert bench.evaluator.labelled == [0], "quality is not measured more often than once a second"
+    bench.clock.now += 0.5
+    bench.checks.step(bench.stopping, 0)
     evaluation = bench.board.standing.evaluation
     assert evaluation is not None
-    assert (evaluation.quality.labelled_rows, evaluation.row) == (1, 50), (
-        "the second belongs to a row that is not checked yet"
-    )
+    assert (evaluation.quality.labelled_rows, evaluation.row) == (2, 50)
     bench.close()
     again = Bench(tmp_path)
     assert again.board.standing == bench.board.standing
     again.inbox.store(enveloped([label("r2")]))
     again.checks.step(again.stopping, 0)
     assert again.board.standing.evaluation is not None
-    assert again.board.standing.evaluation.quality.labelled_rows == 2
+    assert again.board.standing.evaluation.quality.labelled_rows == 3
     again.close()
+
+
+def test_quality_is_measured_again_only_when_something_changed(bench: Bench) -> None:
+    bench.receive(55)
+    bench.run_all()
+    for events in ([], [label("r1")], [], [Erasure("r1", "shop", START)], []):
+        bench.inbox.store(enveloped(events))
+        bench.clock.now += 1
+        bench.checks.step(bench.stopping, 0)
+    assert bench.evaluator.labelled == [0, 1, 0]
+
+
+def test_the_window_of_the_version_is_estimated_with_what_is_known_of_its_labels(bench: Bench) -> None:
+    bench.receive(55)
+    bench.inbox.store(enveloped([label("r1"), label("r3")]))
+    bench.run_all()
+    (request,) = bench.evaluator.measured
+    assert (len(request.scores), len(request.predictions), request.labelled_in_window) == (55 * 8, 55 * 8, 2)
+    assert request.bundle_sha256 == "b" * 64
 
 
 def test_a_window_whose_rows_were_all_erased_is_passed_over(bench: Bench) -> None:
@@ -172,5 +194,5 @@ def test_what_goes_wrong_in_a_check_does_not_end_the_thread(bench: Bench, monkey
         bench.stopping.set()
 
     monkeypatch.setattr("monitoring_service.checks._IDLE_WAIT_S", 0)
-    bench.checks.run(bench.stopping, between)
+    bench.checks.run(bench.stopping, [between])
     assert calls == [0, 1]
