@@ -60,8 +60,13 @@ export class Alerts {
 
   dealtWith(alert) {
     const parts = [];
-    if (alert.acknowledged_by) parts.push(make("span", {}, `acknowledged by ${alert.acknowledged_by}`));
-    if (alert.silenced_until) parts.push(make("span", {}, "silenced until ", when(alert.silenced_until)));
+    const noted = (note) => (note ? `: “${note}”` : "");
+    if (alert.acknowledged_by) parts.push(make("span", {}, `acknowledged by ${alert.acknowledged_by}${noted(alert.acknowledged_note)}`));
+    if (alert.silenced_until) {
+      const by = alert.silenced_by ? ` by ${alert.silenced_by}` : "";
+      parts.push(make("span", {}, "silenced until ", when(alert.silenced_until), `${by}${noted(alert.silence_note)}`));
+    }
+    if (alert.muted_by) parts.push(make("span", {}, `muted while ${alert.muted_by} fires`));
     return parts.length ? make("p", { class: "meta dealt" }, ...parts) : null;
   }
 
