@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import yaml
+from msgspec.structs import replace
 from pyarrow import parquet
 
 from event_backbone.bundle import write_bundle
 from event_backbone.case import Case, case_from_dict
 from event_backbone.events import Envelope, Event, Label, ModelRef, Prediction, content_hash, encode_ndjson
+from event_backbone.expectation import fit_calibration
 from event_backbone.profile import (
     PROFILE_FILE,
     Profile,
@@ -112,14 +115,26 @@ def made_profile(case: Case, reference: Mapping[str, Sequence[Any]] | None = Non
     )
 
 
-def install_bundle(bundles_dir: Path, case: Case, reference: Mapping[str, Sequence[Any]] | None = None) -> str:
-    """Write a bundle that holds a reference and nothing else; return its sha256."""
+def with_quality(case: Case, profile: Profile, reference: Mapping[str, Sequence[Any]]) -> Profile:
+    """The same with figures and an expectation, as training writes them; only of a binary case."""
+    positive = np.array([label == case.target.positive for label in reference[case.target.name]])
+    right = [found == label for found, label in zip(reference["prediction"], reference[case.target.name], strict=True)]
+    expectation = fit_calibration(np.array(reference["score"]), positive)
+    return replace(profile, performance={"accuracy": sum(right) / len(right)}, expectation=expectation)
+
+
+def install_bundle(
+    bundles_dir: Path, case: Case, reference: Mapping[str, Sequence[Any]] | None = None, *, quality: bool = False
+) -> str:
+    """Write a bundle that holds a reference and nothing else, with what tells quality if asked; return its sha256."""
+    columns = reference or made_reference()
+    profile = made_profile(case, columns)
     buffer = io.BytesIO()
-    parquet.write_table(pa.table(dict(reference or made_reference())), buffer)
+    parquet.write_table(pa.table(dict(columns)), buffer)
     temporary = bundles_dir / "new"
     parts = {
         "reference.parquet": buffer.getvalue(),
-        PROFILE_FILE: encode_profile(made_profile(case, reference)),
+        PROFILE_FILE: encode_profile(with_quality(case, profile, columns) if quality else profile),
     }
     sha256 = write_bundle(temporary, case, parts)
     if (bundles_dir / sha256).exists():
