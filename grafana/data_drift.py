@@ -33,7 +33,7 @@ def _columns() -> list[Panel]:
     ]
 
 
-def _measures() -> list[Panel]:
+def _now() -> list[Panel]:
     p_values = of_case("monitoring_column_drift_p_value_ratio")
     table = {"Value #A": "effect", "Value #B": "limit", "Value #C": "p-value", "Value #D": "Evidently's score"}
     return [
@@ -56,6 +56,12 @@ def _measures() -> list[Panel]:
             names=table,
             width=12,
         ),
+    ]
+
+
+def _charts() -> list[Panel]:
+    p_values = of_case("monitoring_column_drift_p_value_ratio")
+    return [
         lines(
             "Effect",
             "Share of rows that moved between reference and window: largest difference of the distributions.",
@@ -123,6 +129,6 @@ def _episodes() -> list[Panel]:
 
 
 def data_drift() -> Dashboard:
-    sections = {"Columns over time": _columns(), "Episodes": _episodes(), "Measures": _measures()}
+    sections = {"Columns over time": _columns(), "Episodes": _episodes(), "Measures": [*_now(), *_charts()]}
     text = "Which columns differ from the reference, since when, by how much, and how sure that is."
     return make_dashboard("streamgauge-data-drift", "Data drift", text, sections)

@@ -63,7 +63,7 @@ def _columns() -> list[Panel]:
     ]
 
 
-def _shares() -> list[Panel]:
+def _values() -> list[Panel]:
     return [
         lines(
             "Missing, above the reference",
@@ -88,6 +88,11 @@ def _shares() -> list[Panel]:
             limit("out_of_range"),
             whole=True,
         ),
+    ]
+
+
+def _refused() -> list[Panel]:
+    return [
         lines(
             "Refused",
             "Share of the records that came that were refused for this column.",
@@ -117,13 +122,9 @@ def _shares() -> list[Panel]:
     ]
 
 
-def _events() -> list[Panel]:
+def _window() -> list[Panel]:
     newest, oldest = (
         of_case("monitoring_window_edge_timestamp_seconds", f'edge="{edge}"') for edge in ("newest", "oldest")
-    )
-    unreadable = either(
-        increase("monitoring_dead_letters_total", by="job, reason"),
-        increase("prediction_worker_dead_letters_total", by="job, reason"),
     )
     return [
         number("Rows in the window", "What the newest check can see.", ROWS, Query(of_case("monitoring_window_rows"))),
@@ -139,6 +140,11 @@ def _events() -> list[Panel]:
             NUMBER,
             Query(of_case("monitoring_waiting_labels")),
         ),
+    ]
+
+
+def _exceptions() -> list[Panel]:
+    return [
         number(
             "Labels without prediction",
             "Labels whose prediction did not come in time.",
@@ -159,6 +165,15 @@ def _events() -> list[Panel]:
             NUMBER,
             Query(increase("monitoring_erasures_total", over="$__range")),
         ),
+    ]
+
+
+def _refused_events() -> list[Panel]:
+    unreadable = either(
+        increase("monitoring_dead_letters_total", by="job, reason"),
+        increase("prediction_worker_dead_letters_total", by="job, reason"),
+    )
+    return [
         lines(
             "Events that are refused",
             "Lines that monitoring will never take, by reason.",
@@ -173,6 +188,11 @@ def _events() -> list[Panel]:
             Query(unreadable, "{{job}}: {{reason}}"),
             whole=True,
         ),
+    ]
+
+
+def _repeated() -> list[Panel]:
+    return [
         lines(
             "Known already",
             "Events and records that came again with the same content: harmless, and counted once.",
@@ -193,6 +213,10 @@ def _events() -> list[Panel]:
 
 
 def data_quality() -> Dashboard:
-    sections = {"Columns over time": _columns(), "Shares and their limits": _shares(), "Events": _events()}
+    sections = {
+        "Columns over time": _columns(),
+        "Shares and their limits": [*_values(), *_refused()],
+        "Events": [*_window(), *_exceptions(), *_refused_events(), *_repeated()],
+    }
     text = "Whether what comes is what should come: missing, never seen, out of range, refused."
     return make_dashboard("streamgauge-data-quality", "Data quality", text, sections)

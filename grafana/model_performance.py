@@ -138,8 +138,7 @@ def _segments(figure: Figure) -> list[Panel]:
     ]
 
 
-def _labels() -> list[Panel]:
-    delay = "monitoring_label_delay_seconds"
+def _labelled() -> list[Panel]:
     return [
         lines(
             "Labelled rows",
@@ -155,6 +154,12 @@ def _labels() -> list[Panel]:
             Query(of_version("monitoring_labelled_ratio"), "version {{version}}"),
             whole=True,
         ),
+    ]
+
+
+def _label_delay() -> list[Panel]:
+    delay = "monitoring_label_delay_seconds"
+    return [
         lines(
             "Delay of labels",
             "Time from a prediction to its label: half of them, and nine in ten, come within it.",
@@ -180,7 +185,7 @@ def _performance(uid: str, kind: str, figures: tuple[Figure, ...], cases: str) -
         "Worse than it should be?": _loss_and_gap(headline),
         "Figures": [_over_time(figure) for figure in figures],
         "Segments": _segments(headline),
-        "Labels": _labels(),
+        "Labels": [*_labelled(), *_label_delay()],
     }
     text = f"How good the predictions of a {kind} are: realised with labels, estimated without, and by segment."
     return make_dashboard(uid, f"Model performance ({kind})", text, sections, cases=cases)

@@ -22,8 +22,7 @@ from grafana.queries import Query, either, of_case, of_version, or_zero, quantil
 HEADLINE = 'figure=~"accuracy|mae"'
 
 
-def _now() -> list[Panel]:
-    checked = of_case("monitoring_last_check_timestamp_seconds", 'outcome="answered"')
+def _holding() -> list[Panel]:
     drifting = of_case("monitoring_column_condition", 'condition="drift"')
     broken = of_case("monitoring_column_condition", 'condition!="drift"')
     return [
@@ -48,6 +47,12 @@ def _now() -> list[Panel]:
             Query(f"sum({broken})"),
             red_from=1,
         ),
+    ]
+
+
+def _pace() -> list[Panel]:
+    checked = of_case("monitoring_last_check_timestamp_seconds", 'outcome="answered"')
+    return [
         number(
             "Records",
             "Predictions that reach monitoring, each record counted once.",
@@ -69,7 +74,7 @@ def _now() -> list[Panel]:
     ]
 
 
-def _story() -> list[Panel]:
+def _conditions_and_quality() -> list[Panel]:
     realised, estimated, reference = (
         Query(of_version(metric, HEADLINE), f"{what} {{{{figure}}}}, version {{{{version}}}}")
         for metric, what in (
@@ -101,6 +106,11 @@ def _story() -> list[Panel]:
             Query(of_case("monitoring_drifted_columns_ratio"), "drifted"),
             whole=True,
         ),
+    ]
+
+
+def _traffic() -> list[Panel]:
+    return [
         lines(
             "What comes in",
             "Predictions, labels and refused records that monitoring counts.",
@@ -120,7 +130,7 @@ def _story() -> list[Panel]:
     ]
 
 
-def _details() -> list[Panel]:
+def _alerts_and_versions() -> list[Panel]:
     alerts = 'sum by (alertname, severity, alertstate, column) (ALERTS{case=~"$case|"})'
     running = either(
         *(
@@ -133,7 +143,6 @@ def _details() -> list[Panel]:
             )
         )
     )
-    holding = "sum by (case) (monitoring_condition or monitoring_column_condition)"
     return [
         rows(
             "Alerts",
@@ -152,6 +161,12 @@ def _details() -> list[Panel]:
             names={"__name__": "what"},
             width=12,
         ),
+    ]
+
+
+def _cases_and_processes() -> list[Panel]:
+    holding = "sum by (case) (monitoring_condition or monitoring_column_condition)"
+    return [
         rows(
             "Every case",
             "Conditions that hold, for each case that is watched; choose one above.",
@@ -174,5 +189,9 @@ def _details() -> list[Panel]:
 
 
 def overview() -> Dashboard:
-    sections = {"Now": _now(), "Over time": _story(), "Details": _details()}
+    sections = {
+        "Now": [*_holding(), *_pace()],
+        "Over time": [*_conditions_and_quality(), *_traffic()],
+        "Details": [*_alerts_and_versions(), *_cases_and_processes()],
+    }
     return make_dashboard("streamgauge-overview", "Overview", "Is everything well, and where to look?", sections)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from grafana import delivery
 from grafana.frame import make_dashboard
 from grafana.panels import (
-    BYTES,
     NUMBER,
-    PER_SECOND,
     RECORDS_PER_SECOND,
     REQUESTS_PER_SECOND,
-    ROWS,
     SECONDS,
     SHARE,
     Panel,
@@ -22,7 +20,6 @@ from grafana.panels import (
 )
 from grafana.queries import (
     Query,
-    either,
     increase,
     limit_in_seconds,
     of_case,
@@ -36,7 +33,7 @@ REQUEST_SECONDS = "prediction_request_duration_seconds"
 RECORDED = "case:prediction_request"
 
 
-def _answers() -> list[Panel]:
+def _requests() -> list[Panel]:
     requests = "prediction_requests_total"
     return [
         lines(
@@ -53,6 +50,11 @@ def _answers() -> list[Panel]:
             Query(f"{of_case(f'{RECORDED}_failures:rate5m')} / {of_case(f'{RECORDED}s:rate5m')}", "failed"),
             whole=True,
         ),
+    ]
+
+
+def _latency() -> list[Panel]:
+    return [
         lines(
             "Time to an answer, by share",
             "Half, 95 and 99 of 100 requests for a prediction are answered within this time.",
@@ -68,6 +70,11 @@ def _answers() -> list[Panel]:
             SECONDS,
             Query(increase(f"{REQUEST_SECONDS}_bucket", 'endpoint=~"predict.*"', by="le")),
         ),
+    ]
+
+
+def _records() -> list[Panel]:
+    return [
         lines(
             "Records predicted",
             "Over HTTP and through Kafka, and labels accepted.",
@@ -87,55 +94,8 @@ def _answers() -> list[Panel]:
     ]
 
 
-def _delivery() -> list[Panel]:
-    waiting = either(
-        of_case("prediction_sink_lag_rows"),
-        of_case("prediction_worker_lag_records"),
-        of_case("monitoring_lag_records"),
-        of_case("monitoring_backlog_rows"),
-    )
-    ages = either(
-        of_case("prediction_sink_lag_seconds"),
-        of_case("prediction_worker_lag_seconds"),
-        of_case("monitoring_lag_seconds"),
-    )
+def _model() -> list[Panel]:
     return [
-        lines(
-            "What waits",
-            "Journal rows a sink does not have yet, messages in Kafka not taken yet, and rows whose check is due.",
-            ROWS,
-            Query(waiting, "{{job}} {{sink}}{{topic}}"),
-            whole=True,
-        ),
-        lines(
-            "Age of the oldest that waits",
-            "The same as a time: how far a sink, the worker or monitoring is behind.",
-            SECONDS,
-            Query(ages, "{{job}} {{sink}}{{topic}}"),
-            whole=True,
-        ),
-        lines(
-            "Journal",
-            "What the journal holds and where 503 begins. It is emptied as sinks take it.",
-            BYTES,
-            Query(of_case("prediction_journal_bytes"), "{{instance}}"),
-            Query(of_case("prediction_journal_max_bytes"), "limit", is_limit=True),
-            whole=True,
-        ),
-        lines(
-            "Journal entries",
-            "Entries written: predictions, labels and refused records.",
-            PER_SECOND,
-            Query(rate("prediction_journal_last_seq_total"), "entries"),
-            whole=True,
-        ),
-        lines(
-            "Parked rows",
-            "Rows that a sink refused for good; `prediction-service` lists them, and they can be sent again.",
-            ROWS,
-            Query(of_case("prediction_sink_parked_rows"), "{{sink}}"),
-            whole=True,
-        ),
         states(
             "Model can't be had",
             "The registry's champion can't be fetched or loaded: an older one answers.",
@@ -145,48 +105,7 @@ def _delivery() -> list[Panel]:
     ]
 
 
-def _kafka() -> list[Panel]:
-    """Every query is 0 where there is no worker: then nothing was taken from Kafka."""
-    worker = "prediction_worker"
-    step_seconds = rate(f"{worker}_step_duration_seconds_sum", by="step")
-    steps = rate(f"{worker}_step_duration_seconds_count", by="step")
-    return [
-        lines(
-            "Messages taken by the worker",
-            "By topic; 0 without a worker.",
-            PER_SECOND,
-            Query(or_zero(rate(f"{worker}_messages_total", by="topic")), "{{topic}}"),
-            whole=True,
-        ),
-        lines(
-            "Messages read by monitoring",
-            "By kind of topic; 0 where monitoring is told over HTTP.",
-            PER_SECOND,
-            Query(or_zero(rate("monitoring_read_messages_total", by="topic")), "{{topic}}"),
-            whole=True,
-        ),
-        lines(
-            "Time of a batch",
-            "Mean time that a batch spends with the sinks and with Kafka.",
-            SECONDS,
-            Query(or_zero(f"{step_seconds} / {steps}"), "{{step}}"),
-            whole=True,
-        ),
-        lines(
-            "Partitions and retries",
-            "Partitions that are the worker's, changes of them, and steps that were tried again.",
-            NUMBER,
-            Query(or_zero(f"sum({of_case(f'{worker}_partitions')})"), "partitions"),
-            Query(or_zero(increase(f"{worker}_rebalances_total", by="kind")), "{{kind}}"),
-            Query(or_zero(increase(f"{worker}_retries_total", by="step")), "retries {{step}}"),
-            Query(increase("monitoring_read_errors_total"), "monitoring: failed reads"),
-            whole=True,
-        ),
-    ]
-
-
-def _monitoring() -> list[Panel]:
-    firing = of_case("monitoring_alerts", 'state="firing"')
+def _checks() -> list[Panel]:
     answered = of_case("monitoring_last_check_timestamp_seconds", 'outcome="answered"')
     return [
         lines(
@@ -213,6 +132,11 @@ def _monitoring() -> list[Panel]:
             Query(increase("monitoring_evaluator_failures_total"), "evaluator"),
             whole=True,
         ),
+    ]
+
+
+def _reports() -> list[Panel]:
+    return [
         lines(
             "Reports",
             "Evidently reports that were made or failed.",
@@ -227,6 +151,12 @@ def _monitoring() -> list[Panel]:
             Query(seconds_since(of_case("monitoring_last_report_timestamp_seconds"))),
             width=6,
         ),
+    ]
+
+
+def _own_alerts() -> list[Panel]:
+    firing = of_case("monitoring_alerts", 'state="firing"')
+    return [
         number(
             "Alerts by the monitor itself",
             "Alerts that fire in monitoring's own notifier, which needs no Prometheus.",
@@ -269,10 +199,10 @@ def _doors() -> list[Panel]:
 
 def serving() -> Dashboard:
     sections = {
-        "Answers": _answers(),
-        "Journal and sinks": _delivery(),
-        "Kafka": _kafka(),
-        "Monitoring": _monitoring(),
+        "Answers": [*_requests(), *_latency(), *_records()],
+        "Journal and sinks": [*delivery.waiting_rows(), *delivery.journal(), *_model()],
+        "Kafka": [*delivery.messages(), *delivery.work()],
+        "Monitoring": [*_checks(), *_reports(), *_own_alerts()],
         "Doors and background": _doors(),
     }
     text = "Whether records are answered, kept and passed on, and whether monitoring keeps up."
