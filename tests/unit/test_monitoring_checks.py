@@ -12,7 +12,7 @@ from monitoring_world import START, enveloped, label
 
 from event_backbone.events import Erasure
 from monitoring_service.checks import ATTEMPTS
-from monitoring_service.messages import ReportState
+from monitoring_service.messages import MeasureQuality, Quality, ReportState
 from monitoring_service.standing import decode_point
 
 
@@ -131,6 +131,23 @@ def test_quality_is_measured_again_only_when_something_changed(bench: Bench) -> 
         bench.clock.now += 1
         bench.checks.step(bench.stopping, 0)
     assert bench.evaluator.labelled == [0, 1, 0]
+
+
+def test_quality_that_takes_long_is_measured_less_often(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.receive(55)
+    bench.run_all()
+    measure = bench.evaluator.measure_quality
+
+    def slowly(request: MeasureQuality) -> Quality:
+        bench.clock.now += 0.5
+        return measure(request)
+
+    monkeypatch.setattr(bench.evaluator, "measure_quality", slowly)
+    for number in range(30):
+        bench.inbox.store(enveloped([label(f"r{number}")]))
+        bench.clock.now += 1
+        bench.checks.step(bench.stopping, 0)
+    assert len(bench.evaluator.labelled) == 1 + 3, "half a second in ten"
 
 
 def test_the_window_of_the_version_is_estimated_with_what_is_known_of_its_labels(bench: Bench) -> None:
