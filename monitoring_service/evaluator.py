@@ -47,7 +47,8 @@ from monitoring_service.messages import (
 )
 from monitoring_service.quality import measure_quality, realised
 from monitoring_service.references import Reference, References, columns_of
-from monitoring_service.reports import ReportFolder, render_report
+from monitoring_service.report_page import heading_of, render_report
+from monitoring_service.reports import ReportFolder
 from monitoring_service.window_columns import Floats, as_list, unpacked, unpacked_floats
 
 log = structlog.get_logger()
@@ -92,7 +93,9 @@ class ReportMaker:
         os.nice(10)
         # An accepted window is known column by column only; how good the model was, its own rows say.
         compared = reference.rows if request.window.accepted_sha256 is None else columns_of(reference.profile)
-        html = render_report(self._case, compared, reference.rows, columns_in(request.window), request.labelled)
+        html = render_report(
+            self._case, compared, reference.rows, columns_in(request.window), request.labelled, heading_of(request)
+        )
         self._folder.add(request.window.row, request.kind, html)
 
 

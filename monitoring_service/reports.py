@@ -1,4 +1,4 @@
-"""Evidently's HTML reports: made from a window and its reference, kept in a folder, the last few of each kind."""
+"""The folder of Evidently's HTML reports: the last few of each kind, and never one that holds what was erased."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
-from event_backbone.case import Case
-from monitoring_service.messages import Labelled, ReportKind
-
-if TYPE_CHECKING:
-    import pandas as pd
+from monitoring_service.messages import ReportKind
 
 _NAME = re.compile(r"report-(\d{12})-(demand|alert|schedule)\.html")
 _VOID_UNTIL = "void-until-row"
-#: A report on labelled rows is worth reading from here on; Evidently also fails on a handful of rows.
-FEWEST_LABELLED_ROWS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,80 +110,3 @@ class ReportFolder:
         if match is None or found is None:
             return None
         return Report(path, int(match[1]), cast(ReportKind, match[2]), found.st_mtime, found.st_size)
-
-
-def render_report(
-    case: Case,
-    reference: Mapping[str, Sequence[Any]],
-    known: Mapping[str, Sequence[Any]],
-    window: Mapping[str, Sequence[Any]],
-    labelled: Labelled,
-) -> str:
-    """One HTML page: drift and summary of the columns, and quality where enough labels are joined.
-
-    ``reference`` and ``window`` hold one list a column, ``known`` the score, prediction and target of rows that are
-    labelled throughout. Columns without any value on either side are left out, since Evidently refuses the whole report
-    for one of them.
-    """
-    from evidently import Report as EvidentlyReport
-    from evidently.presets import DataDriftPreset, DataSummaryPreset
-
-    names = [column.name for column in case.columns if _has_values(reference, window, column.name)]
-    definition = _definition_of_columns(case, names)
-    snapshot = EvidentlyReport([DataDriftPreset(), DataSummaryPreset()]).run(
-        _dataset(_frame(case, window, names), definition), _dataset(_frame(case, reference, names), definition)
-    )
-    if len(labelled.labels) >= FEWEST_LABELLED_ROWS:
-        # Evidently has no report over two tables, and labels are there for a part of the rows only: two runs, one page.
-        snapshot._widgets = snapshot._widgets + _quality(case, known, labelled)._widgets
-    html: str = snapshot.get_html_str(as_iframe=False)
-    return html
-
-
-def _has_values(reference: Mapping[str, Sequence[Any]], window: Mapping[str, Sequence[Any]], name: str) -> bool:
-    return all(any(value is not None for value in side.get(name, ())) for side in (reference, window))
-
-
-def _frame(case: Case, columns: Mapping[str, Sequence[Any]], names: Sequence[str]) -> pd.DataFrame:
-    import pandas as pd
-
-    categories = {column.name for column in case.columns if column.is_category}
-    kinds = {name: "object" if name in categories else "float64" for name in names}
-    return pd.DataFrame({name: pd.Series(list(columns[name]), dtype=kind) for name, kind in kinds.items()})
-
-
-def _dataset(frame: pd.DataFrame, definition: Any) -> Any:
-    from evidently import Dataset
-
-    return Dataset.from_pandas(frame, data_definition=definition)
-
-
-def _definition_of_columns(case: Case, names: Sequence[str]) -> Any:
-    from evidently import DataDefinition
-
-    chosen = [column for column in case.columns if column.name in names]
-    return DataDefinition(
-        numerical_columns=[column.name for column in chosen if not column.is_category],
-        categorical_columns=[column.name for column in chosen if column.is_category],
-    )
-
-
-def _quality(case: Case, known_rows: Mapping[str, Sequence[Any]], labelled: Labelled) -> Any:
-    """A run of Evidently's quality preset over the labelled rows and those that were known at training."""
-    import pandas as pd
-    from evidently import BinaryClassification, DataDefinition, Regression
-    from evidently import Report as EvidentlyReport
-    from evidently.presets import ClassificationPreset, RegressionPreset
-
-    target = case.target.name
-    window = pd.DataFrame({target: labelled.labels, "prediction": labelled.predictions, "score": labelled.scores})
-    known = pd.DataFrame({name: list(known_rows[name]) for name in (target, "prediction", "score")})
-    if case.is_binary:
-        task = BinaryClassification(
-            target=target, prediction_labels="prediction", prediction_probas="score", pos_label=case.target.positive
-        )
-        preset, definition = ClassificationPreset(), DataDefinition(classification=[task])
-    else:
-        preset = RegressionPreset()
-        definition = DataDefinition(regression=[Regression(target=target, prediction="score")])
-    return EvidentlyReport([preset]).run(_dataset(window, definition), _dataset(known, definition))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from monitoring_world import install_bundle, made_case, made_class, made_record, made_reference, made_score
+from monitoring_world import install_bundle, made_case, made_class, made_record, made_score
 
 from event_backbone.case import case_from_dict
 from event_backbone.profile import PROFILE_FILE
-from monitoring_service.evaluator import Evaluator, ReportMaker, columns_in, prediction_mix
+from monitoring_service.evaluator import Evaluator, ReportMaker, prediction_mix
 from monitoring_service.messages import (
     AskReports,
     Evaluate,
@@ -27,8 +27,8 @@ from monitoring_service.messages import (
     read_frame,
 )
 from monitoring_service.references import RETRY_S, References
-from monitoring_service.reports import ReportFolder, render_report
-from monitoring_service.window_columns import column_values, packed, unpacked_floats
+from monitoring_service.reports import ReportFolder
+from monitoring_service.window_columns import column_values, packed
 
 CASE = made_case()
 
@@ -43,13 +43,6 @@ def made_window(bundle_sha256: str, rows: int = 200) -> Window:
     }
     positive = [float(made_class(score) == "yes") for score in scores]
     return Window(rows, rows, bundle_sha256, columns, np.array(scores).tobytes(), np.array(positive).tobytes())
-
-
-def made_labelled(window: Window, rows: int) -> Labelled:
-    rng = random.Random(5)
-    scores = unpacked_floats(window.scores)[:rows].tolist()
-    labels = [made_class(score + rng.gauss(0, 0.1)) for score in scores]
-    return Labelled(scores, [made_class(score) for score in scores], list(labels))
 
 
 @pytest.fixture
@@ -130,24 +123,6 @@ def test_the_mix_of_a_regression_is_mean_and_quartiles() -> None:
 def test_a_report_without_a_reference_is_refused(evaluator: Evaluator) -> None:
     assert isinstance(evaluator.answer(MakeReport(made_window("e" * 64), Labelled())), Failed)
     assert evaluator.answer(AskReports()) == ReportState()
-
-
-@pytest.mark.parametrize("labelled_rows", [0, 100])
-def test_a_report_is_one_page_about_the_columns_and_the_quality_where_labels_are(labelled_rows: int) -> None:
-    window = made_window("b" * 64)
-    html = render_report(
-        CASE, made_reference(), made_reference(), columns_in(window), made_labelled(window, labelled_rows)
-    )
-    assert "<html" in html
-    assert "payment" in html
-    assert ("Confusion Matrix" in html) == (labelled_rows > 0)
-
-
-@pytest.mark.parametrize("columns", [{"price": [None] * 200}, {"price": [1.0] * 100 + [None] * 100}])
-def test_a_report_is_made_of_a_window_with_an_empty_column(columns: dict[str, list[float | None]]) -> None:
-    window = made_window("b" * 64)
-    known = made_reference()
-    assert "payment" in render_report(CASE, known, known, {**columns_in(window), **columns}, Labelled())
 
 
 def reader_of(body: bytes) -> Callable[[int], bytes]:
