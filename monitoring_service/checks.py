@@ -25,6 +25,7 @@ from monitoring_service.inbox import Inbox, KeptCheck
 from monitoring_service.messages import Evaluate, Evaluated, Labelled
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.quality_watch import QualityWatch
+from monitoring_service.refusals import RefusalWatch
 from monitoring_service.report_desk import ReportDesk
 from monitoring_service.standing import (
     Checked,
@@ -82,6 +83,7 @@ class Checks:
         self._failures_in_a_row = 0
         self._scores_every_s = scores_every_s
         self._scores_due_at = clock()
+        self._refusals = RefusalWatch(case, parts.windows)
         self._quality_watch = QualityWatch(case, parts.windows, parts.inbox, parts.evaluator, parts.accepted, clock)
 
     def run(self, stopping: threading.Event, between: Sequence[Callable[[], None]]) -> None:
@@ -109,6 +111,7 @@ class Checks:
         view = self._windows.wait_for_due(wait_s)
         if view is not None:
             self._check(view, stopping)
+        self._follow_refusals()
         self._follow_quality()
         self._reports.step(busy=self._windows.backlog_rows > 0)
 
@@ -138,6 +141,13 @@ class Checks:
             return False
         self._scores_due_at = now + self._scores_every_s
         return True
+
+    def _follow_refusals(self) -> None:
+        rejections = self._refusals.look()
+        if rejections is not None:
+            before = self._board.standing
+            moment = Moment(before.checked_row, utc_now())
+            self._keep(Checked(before, ()), None, conditions_after(self._case, before, None, rejections, None, moment))
 
     def _follow_quality(self) -> None:
         """Labels come without rows too: a slow stream, or one that ended, is still judged by all of them."""

@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from event_backbone.case import Case
 from event_backbone.case import MonitoringSettings as Schedule
@@ -190,6 +191,13 @@ class Windows:
     def next_check_row(self) -> int:
         with self._changed:
             return self._next()
+
+    @property
+    def refused_in_a_row(self) -> int:
+        """Records that were refused since the newest row came."""
+        with self._changed:
+            since = takewhile(lambda rejected: rejected.at_row >= self._counted, reversed(self._rejected))
+            return sum(rejected.records for rejected in since)
 
     @property
     def last_due_row(self) -> int:
