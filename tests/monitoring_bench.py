@@ -60,6 +60,7 @@ class ObedientEvaluator:
         self.labelled: list[int] = []
         self.measured: list[MeasureQuality] = []
         self.reported: list[int] = []
+        self.report_kinds: list[str] = []
         self.failures = 0
         self.poison: set[int] = set()
         self.drifting = False
@@ -90,6 +91,7 @@ class ObedientEvaluator:
 
     def make_report(self, request: MakeReport) -> ReportState:
         self.reported.append(request.window.row)
+        self.report_kinds.append(request.kind)
         self.running = True
         return ReportState(True, 0, 0)
 
