@@ -1,9 +1,9 @@
 """Stream detectors: ADWIN on what each record says in the reference's terms, so that no column has a scale of its own.
 
-Watched are, for each numeric column and the score, the rank among the reference's values and how far out that rank
-lies; for each category column which of its common categories a record has, or a rare one, or none; and whether a number
-is missing. Every detector starts with the reference's own rows, so it also sees what was different from the first
-record on.
+Watched are, for each numeric column and the score, the rank among the reference's values, how far from the middle and
+whether at either end it lies; for each category column which of its common categories a record has, or a rare one, or
+none; and whether a number is missing. Every detector starts with the reference's own rows, so it also sees what was
+different from the first record on.
 
 Bifet and Gavaldà, Learning from time-changing data with adaptive windowing, SDM 2007, 443-448.
 """
@@ -11,16 +11,18 @@ Bifet and Gavaldà, Learning from time-changing data with adaptive windowing, SD
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import ndtri
 
 from event_backbone.case import Case
 from event_backbone.profile import CategoryProfile, NumberProfile, Profile
+from monitoring_service.adwin import Adwin
+from monitoring_service.window_columns import CategoryValues, ColumnValues, NumberValues
 
 #: Detectors start afresh at every multiple of this row number, and after a restart they are fed from there.
 GENERATION_ROWS = 20_000
@@ -28,6 +30,10 @@ GENERATION_ROWS = 20_000
 SEED_ROWS = 5_000
 #: A category outside of these shares of the reference is watched together with others, or through them.
 COMMON_SHARES = (0.01, 0.99)
+#: Of the reference's values this share lies at the ends, where errors of unit and new extremes are.
+END_SHARE = 0.02
+#: About as many series are watched in a case of some fifteen columns: the more, the more each must show.
+SERIES = 100
 #: Judged in groups of this many rows by ADWIN.
 CLOCK_ROWS = 25
 SCORE = "score"
@@ -35,104 +41,148 @@ SCORE = "score"
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Coded:
-    """Categories of one column: places in ``names`` in order of arrival, -1 where there is none."""
-
-    codes: NDArray[np.integer[Any]]
-    names: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class NewRows:
-    """What arrived since the last check, in order: NaN is a missing number. ``row`` is the counter after the last one.
-
-    ``columns`` lacks what some of these rows lack; ``scores`` are those of the version that the profile belongs to.
-    """
-
-    row: int
-    columns: Mapping[str, Floats | Coded]
-    scores: Floats
-
-
-def generation_start(row: int) -> int:
-    """The first row of the generation that ``row`` belongs to: what detectors at that row must have been fed with."""
-    return (row - 1) // GENERATION_ROWS * GENERATION_ROWS + 1
+def generation_start(row: int, step: int) -> int:
+    """The first row of the generation that the check at ``row`` belongs to; every ``step`` rows there is one."""
+    length = -(-GENERATION_ROWS // step) * step
+    return (row - 1) // length * length + 1
 
 
 class Series:
-    """One ADWIN, and what its last alarm said.
+    """One ADWIN, and whether what came since the last change that it saw is unlike the reference.
 
-    ``expected`` and ``variance`` are the reference's; ``unit`` makes a difference of means a share of rows.
+    ADWIN says that there was a change, and keeps much from before it; where it was is then found as the split of what
+    came between two checks that sets the means furthest apart. ``unit`` makes a difference of means a share of rows.
     """
 
-    def __init__(self, seed: Floats, delta: float, unit: float) -> None:
-        from river.drift import ADWIN
-
-        self._adwin = ADWIN(delta=delta, clock=CLOCK_ROWS)  # type: ignore[no-untyped-call]
-        self.expected = float(seed.mean())
+    def __init__(self, seed: Floats, unit: float, rule: Corroboration) -> None:
+        self._adwin = Adwin(rule.delta, CLOCK_ROWS)
+        self._seed = seed.tolist()
+        self._reference = _Part(seed.size, float(seed.sum()))
         self._variance = float(seed.var())
-        self._rows = seed.size
         self._unit = unit
-        self._alarmed_at: float | None = None
-        for value in seed.tolist():
-            self._adwin.update(value)  # type: ignore[no-untyped-call]
+        self._rule = rule
+        self._begin()
 
-    def feed(self, values: Floats, least_effect: float, significance: float) -> None:
-        adwin = self._adwin
-        for value in values.tolist():
-            adwin.update(value)  # type: ignore[no-untyped-call]
-            if adwin.drift_detected:
-                self._alarmed_at = self._corroborated(adwin.width, adwin.estimation, least_effect, significance)
+    def _begin(self) -> None:
+        """With the reference as what came before."""
+        self._adwin.feed(self._seed)
+        #: Everything since the last change, as it was after each check.
+        self._parts = [self._reference]
+        self._has_changed = self.speaks = False
 
-    def _corroborated(self, rows: float, mean: float, least_effect: float, significance: float) -> float | None:
-        """The mean after the change, if it is not the reference's: a return to normal alarms ADWIN as well."""
-        distance = abs(mean - self.expected)
-        # What the reference never had has no variance there; the window's then counts.
-        variance = max(self._variance, mean * (1 - mean) if self._variance == 0 else 0.0)
-        error = math.sqrt(variance * (1 / rows + 1 / self._rows))
-        p_value = 2 * float(ndtr(-distance / error)) if error else float(distance == 0)
-        return mean if distance * self._unit >= least_effect and p_value < significance else None
+    def feed(self, values: Floats) -> None:
+        """Take in what came since the last check."""
+        new = values.tolist()
+        changed = self._adwin.feed(new)
+        # Of a few dozen values Python's sum takes a tenth of numpy's.
+        self._parts.append(self._parts[-1].and_also(len(new), sum(new)))
+        if changed:
+            self._has_changed = True
+            change = self._change()
+            self._parts = [part.without(change) for part in self._parts if part.rows >= change.rows]
+        if self._has_changed:
+            self._hear()
+
+    def _change(self) -> _Part:
+        """What came before the change."""
+        newest = self._parts[-1]
+        return max(self._parts[:-1], key=lambda before: newest.without(before).distance_from(before))
+
+    def _hear(self) -> None:
+        """What came since the change corroborates it, speaks against it, or leaves it open."""
+        since = self._parts[-1]
+        surprise = self._surprise_at(since)
+        self.speaks = surprise >= self._rule.surprise
+        # A false alarm, or a return to normal: that is a change as well, but what comes after it is like the reference.
+        if surprise < 1 and since.rows > CLOCK_ROWS:
+            self._begin()
+
+    def _surprise_at(self, since: _Part) -> float:
+        """Half the squared difference from the reference in standard errors; 0 where the effect is too small.
+
+        With Bernstein's term for few rows of something rare, which are far from the normal distribution.
+        """
+        if (
+            not since.rows
+            or (distance := abs(since.mean - self._reference.mean)) * self._unit < self._rule.least_effect
+        ):
+            return 0.0
+        rows = 1 / (1 / since.rows + 1 / self._reference.rows)
+        # What the reference always or never had varies by nothing there; then what came since has to say.
+        variance = self._variance or since.mean * (1 - since.mean)
+        return rows * distance**2 / (2 * (variance + distance / 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Corroboration:
+    """``delta`` is ADWIN's; what follows a change must differ from the reference by the effect and be as surprising.
+
+    ``surprise`` is half the square of the difference in standard errors.
+    """
+
+    delta: float
+    least_effect: float
+    surprise: float
+
+
+class _Part(NamedTuple):
+    """Some values in a row: how many, and their sum."""
+
+    rows: int
+    total: float
 
     @property
-    def speaks(self) -> bool:
-        """Whether what came since the alarm is still nearer to the alarm's mean than to the reference's."""
-        if self._alarmed_at is None:
-            return False
-        if self._adwin.drift_detected or self._adwin.width < CLOCK_ROWS:
-            return True
-        way = self._alarmed_at - self.expected
-        return (self._adwin.estimation - self.expected) / way > 0.5
+    def mean(self) -> float:
+        return self.total / self.rows
+
+    def and_also(self, rows: int, total: float) -> _Part:
+        return _Part(self.rows + rows, self.total + total)
+
+    def without(self, before: _Part) -> _Part:
+        return _Part(self.rows - before.rows, self.total - before.total)
+
+    def distance_from(self, other: _Part) -> float:
+        """Of two means, in standard errors but for a factor."""
+        if not self.rows or not other.rows:
+            return 0.0
+        return abs(self.mean - other.mean) / math.sqrt(1 / self.rows + 1 / other.rows)
 
 
 class NumberWatch:
-    """Ranks among the reference's values (of equal ones the middle), and how far from the middle they lie."""
+    """Ranks among the reference's values (of equal ones the middle), whatever the unit."""
 
-    def __init__(self, profile: NumberProfile, delta: float, *, with_missing: bool) -> None:
+    def __init__(self, profile: NumberProfile, rule: Corroboration, *, with_missing: bool) -> None:
         self._rising = np.asarray(profile.rising, dtype=np.float64)
         ranks = self._ranks(self._rising[_spread(self._rising.size)])
-        self.series = [Series(ranks, delta, unit=2.0), Series(np.abs(2 * ranks - 1), delta, unit=1.0)]
+        self.series = [Series(seed, unit, rule) for seed, unit in zip(_readings(ranks), (2.0, 1.0, 1.0), strict=True)]
         if with_missing:
-            self.series.append(Series(_missing_seed(profile.rows, profile.missing), delta, unit=1.0))
+            self.series.append(Series(_seed(profile.rows, profile.missing), 1.0, rule))
 
     def _ranks(self, values: Floats) -> Floats:
         below = np.searchsorted(self._rising, values, "left")
         ranks: Floats = (below + np.searchsorted(self._rising, values, "right")) / (2 * self._rising.size)
         return ranks
 
-    def read(self, values: Floats) -> Iterator[Floats]:
+    def read(self, values: NumberValues) -> Iterator[Floats]:
         """One array for each of ``series``, rows in order."""
-        present = np.isfinite(values)
-        ranks = self._ranks(values[present])
-        yield ranks
-        yield np.abs(2 * ranks - 1)
+        present = np.isfinite(values.values)
+        ranks = self._ranks(values.values[present])
+        yield from _readings(ranks)
         yield (~present).astype(np.float64)
+
+
+def _readings(ranks: Floats) -> Iterator[Floats]:
+    """The rank, how far it is from the middle, and whether it is at either end."""
+    yield ranks
+    outwards = np.abs(2 * ranks - 1)
+    yield outwards
+    yield (outwards > 1 - END_SHARE).astype(np.float64)
 
 
 class CategoryWatch:
     """Which of the common categories a row has, a rare or unknown one, or none."""
 
-    def __init__(self, profile: CategoryProfile, delta: float) -> None:
+    def __init__(self, profile: CategoryProfile, rule: Corroboration) -> None:
         least, most = (share * profile.rows for share in COMMON_SHARES)
         common = [name for name, count in profile.counts.items() if least <= count <= most]
         # The second of two only mirrors the first.
@@ -142,18 +192,20 @@ class CategoryWatch:
         counts = [profile.counts[name] for name in self._common]
         rare = sum(count for name, count in profile.counts.items() if name not in self._known)
         self._place_of = places
-        self.series = [
-            Series(_missing_seed(profile.rows, count), delta, unit=1.0) for count in (*counts, rare, profile.missing)
-        ]
+        self.series = [Series(_seed(profile.rows, count), 1.0, rule) for count in (*counts, rare, profile.missing)]
 
-    def read(self, values: Coded) -> Iterator[Floats]:
+    def read(self, values: CategoryValues) -> Iterator[Floats]:
         """One array for each of ``series``, rows in order."""
         rare, missing, mirrored = len(self._common), len(self._common) + 1, -1
         places = [self._place_of.get(name, mirrored if name in self._known else rare) for name in values.names]
         # The last place is that of code -1.
         found = np.array([*places, missing])[values.codes]
-        for place in range(missing + 1):
-            yield (found == place).astype(np.float64)
+        yield from (found == np.arange(missing + 1)[:, None]).astype(np.float64)
+
+
+def _surprise(probability: float) -> float:
+    """How far out, in halves of squared standard errors, a normal variable is with this probability to either side."""
+    return float(ndtri(probability / 2)) ** 2 / 2
 
 
 def _spread(rows: int) -> NDArray[np.int64]:
@@ -165,7 +217,7 @@ def _spread(rows: int) -> NDArray[np.int64]:
     return (order * rows + rows // 2) // size
 
 
-def _missing_seed(rows: int, hits: int) -> Floats:
+def _seed(rows: int, hits: int) -> Floats:
     return (_spread(rows) < hits).astype(np.float64)
 
 
@@ -175,48 +227,46 @@ Watch = NumberWatch | CategoryWatch
 class StreamDetectors:
     """All detectors of one reference, for one generation after the other. Not thread-safe.
 
-    What they say follows from the rows since :func:`generation_start` alone, in whatever batches they come.
+    What they say follows from the rows since :func:`generation_start` alone.
     """
 
     def __init__(self, case: Case, profile: Profile) -> None:
         self._case = case
         self._profile = profile
-        self._generation = -1
+        self._generation = 0
         self._watches: dict[str, Watch] = {}
 
-    def advance(self, rows: NewRows) -> frozenset[str]:
-        """Take in new rows; the names of columns, and ``score``, that differ from the reference since a change."""
-        self._begin(rows.row)
-        columns = {**rows.columns, SCORE: rows.scores}
-        tests = sum(len(watch.series) for watch in self._watches.values())
+    def advance(self, row: int, columns: Mapping[str, ColumnValues], scores: Floats) -> frozenset[str]:
+        """Take in the rows from the last check to the one at ``row``, in order; ``scores`` of the profile's model only.
+
+        Returns the names of columns, and ``score``, that differ from the reference since a change.
+        """
+        self._begin(generation_start(row, self._case.monitoring.check_every_rows))
+        values = {**columns, SCORE: NumberValues(scores)}
         for name, watch in self._watches.items():
-            if (values := columns.get(name)) is not None:
-                self._feed(watch, values, self._least_effect(name), self._case.monitoring.significance / tests)
+            if (found := values.get(name)) is not None and found.fault is None:
+                for series, part in zip(watch.series, watch.read(found), strict=False):  # type: ignore[arg-type]
+                    series.feed(part)
         return frozenset(name for name, watch in self._watches.items() if any(one.speaks for one in watch.series))
 
-    def _feed(self, watch: Watch, values: Floats | Coded, least_effect: float, significance: float) -> None:
-        parts = watch.read(values)  # type: ignore[arg-type]
-        for series, part in zip(watch.series, parts, strict=False):
-            series.feed(part, least_effect, significance)
-
-    def _least_effect(self, name: str) -> float:
+    def _rule(self, least_effect: float) -> Corroboration:
         monitoring = self._case.monitoring
-        return monitoring.minimum_effect if name == SCORE else self._case.minimum_effect(self._case.column(name))
+        return Corroboration(monitoring.detector_delta, least_effect, _surprise(monitoring.significance / SERIES))
 
-    def _begin(self, row: int) -> None:
-        generation = (row - 1) // GENERATION_ROWS
+    def _begin(self, generation: int) -> None:
         if generation == self._generation:
             return
         self._generation = generation
         self._watches = dict(self._made_watches())
 
     def _made_watches(self) -> Iterator[tuple[str, Watch]]:
-        delta = self._case.monitoring.detector_delta
         for column in self._case.columns:
+            rule = self._rule(self._case.minimum_effect(column))
             match self._profile.columns.get(column.name):
                 case CategoryProfile() as profile if column.is_category and profile.rows:
-                    yield column.name, CategoryWatch(profile, delta)
+                    yield column.name, CategoryWatch(profile, rule)
                 case NumberProfile() as profile if not column.is_category and profile.rising:
-                    yield column.name, NumberWatch(profile, delta, with_missing=column.nullable)
+                    yield column.name, NumberWatch(profile, rule, with_missing=column.nullable)
         if self._profile.scores.rising:
-            yield SCORE, NumberWatch(self._profile.scores, delta, with_missing=False)
+            rule = self._rule(self._case.monitoring.minimum_effect)
+            yield SCORE, NumberWatch(self._profile.scores, rule, with_missing=False)
