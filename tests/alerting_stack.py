@@ -71,7 +71,7 @@ class Receiver:
     def about(self, name: str, status: str = "firing", *, after: float = 0.0) -> list[Told]:
         return [one for one in self.told if (one.name, one.status) == (name, status) and one.at > after]
 
-    def wait_for(self, name: str, status: str = "firing", *, after: float = 0.0, timeout_s: float = 60) -> Told:
+    def wait_for(self, name: str, status: str = "firing", *, after: float = 0.0, timeout_s: float = 120) -> Told:
         first: Told = poll_until(
             lambda: next(iter(self.about(name, status, after=after)), None), timeout_s, f"{name} is told as {status}"
         )
@@ -83,11 +83,16 @@ class Receiver:
 
 
 class Configured(RealPart):
-    """A part that is told what ``prometheus/render.py`` wrote into the folder."""
+    """A part that is told what ``prometheus/render.py`` wrote into a folder beside its own."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def config(self) -> Path:
+        """The folder."""
+        return self.folder.parent / "config"
 
     def is_ready(self) -> bool:
         return super().is_ready() and requests.get(f"{self.url}/-/ready", timeout=5).ok
@@ -97,7 +102,7 @@ class Prometheus(Configured):
     def command(self) -> Sequence[str]:
         return (
             "prometheus",
-            f"--config.file={self.folder.parent / 'config' / 'prometheus.yml'}",
+            f"--config.file={self.config / 'prometheus.yml'}",
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--log.level=warn",
@@ -119,7 +124,7 @@ class Alertmanager(Configured):
     def command(self) -> Sequence[str]:
         return (
             "prometheus-alertmanager",
-            f"--config.file={self.folder.parent / 'config' / 'alertmanager.yml'}",
+            f"--config.file={self.config / 'alertmanager.yml'}",
             f"--storage.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--cluster.listen-address=",
