@@ -259,7 +259,7 @@ class Gate:
         self.body = b""
         self.sent: Any = io.BytesIO()
         self.headers: dict[str, str] = {}
-        self._guard = KeyGuard(self._application, self, count_refusal=self._count, forms={"/form"})
+        self._guard = KeyGuard(self._application, self, count_refusal=self._count, forms={"/form", "/reports/"})
 
     def accepts(self, presented: str) -> bool:
         return presented == self.KEY
@@ -325,6 +325,14 @@ def test_everything_else_needs_a_key(method: str, path: str) -> None:
     assert gate.refused == 1
     for headers in ({"HTTP_AUTHORIZATION": "Bearer good-key"}, {"HTTP_X_API_KEY": "good-key"}):
         assert gate.status(method, path, **headers) == 204
+
+
+def test_forms_below_a_folder_are_let_through_and_the_folder_is_read_with_a_key_only() -> None:
+    gate = Gate()
+    assert gate.status("POST", "/reports/one.html") == 204
+    assert gate.status("GET", "/reports/one.html") == 401
+    assert gate.status("POST", "/api/reports") == 401
+    assert gate.status("POST", "/reportsx") == 401
 
 
 def test_a_form_is_let_through_to_whoever_reads_its_key() -> None:
