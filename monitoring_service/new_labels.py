@@ -14,7 +14,7 @@ _KNOWN = """
 SELECT record_id, labelled_at, label FROM labels WHERE record_id IN (SELECT value FROM json_each(?))
 """
 _PREDICTED = """
-SELECT record_id, number, predicted_at, labelled_at FROM predictions
+SELECT record_id, number, predicted_at, labelled_at, label FROM predictions
 WHERE record_id IN (SELECT value FROM json_each(?))
 """
 _INSERT = "INSERT INTO labels (record_id, labelled_at, label, received_at, waiting) VALUES (?, ?, ?, ?, ?)"
@@ -23,7 +23,10 @@ _AS_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}
 
 
 def store_labels(ledger: Ledger, events: Sequence[Label]) -> None:
-    """In this order; one that is known is a duplicate, one for what was erased is kept without its value."""
+    """One that is known is a duplicate, one for what was erased is kept without its value.
+
+    The latest of a record counts, and of two with one time the larger, so it never matters which came first.
+    """
     db, asked = ledger.db, as_json({event.record_id for event in events})
     known: dict[tuple[str, str], list[Any]] = {}
     for record_id, labelled_at, label in db.execute(_KNOWN, (asked,)):
@@ -39,14 +42,14 @@ def store_labels(ledger: Ledger, events: Sequence[Label]) -> None:
             continue
         label = None if record_id in erased else event.label
         labels.append(label)
-        number, predicted_at, last_labelled_at = predicted.get(record_id, (None, None, None))
+        number, predicted_at, *last = predicted.get(record_id, (None, None, None, None))
         is_waiting = number is None and label is not None
         kept.append((record_id, labelled_at, label, ledger.received_at, is_waiting))
         # An erased prediction has lost its time.
         if predicted_at is not None:
             count_delay(ledger.totals, predicted_at, labelled_at)
-            if last_labelled_at is None or last_labelled_at <= labelled_at:
-                predicted[record_id] = (number, predicted_at, labelled_at)
+            if last == [None, None] or last < [labelled_at, label]:
+                predicted[record_id] = (number, predicted_at, labelled_at, label)
                 joined[number] = (label, labelled_at, number)
     db.executemany(_INSERT, kept)
     db.executemany("UPDATE predictions SET label = ?, labelled_at = ? WHERE number = ?", joined.values())

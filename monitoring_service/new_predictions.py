@@ -17,7 +17,7 @@ _encode = msgspec.json.Encoder().encode
 _KNOWN = "SELECT record_id, content_hash FROM predictions WHERE record_id IN (SELECT value FROM json_each(?))"
 _LABELS = """
 SELECT record_id, label, labelled_at FROM labels
-WHERE record_id IN (SELECT value FROM json_each(?)) AND label IS NOT NULL ORDER BY labelled_at, id
+WHERE record_id IN (SELECT value FROM json_each(?)) AND label IS NOT NULL ORDER BY labelled_at, label
 """
 _INSERT = "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 

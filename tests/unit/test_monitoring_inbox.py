@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -19,7 +20,6 @@ from monitoring_service.inbox import Inbox, InboxUnavailableError, KeptCheck, To
 from monitoring_service.inbox_file import FORMAT
 from monitoring_service.reports import ReportFolder
 from monitoring_service.verdict import Episode
-from monitoring_service.windows import Windows
 
 LATER = "2026-01-02T00:00:00.000000Z"
 RECORD = {"price": 10.0, "items": 1, "payment": "card"}
@@ -157,6 +157,14 @@ def test_times_of_labels_are_compared_as_times(inbox: Inbox) -> None:
     assert labels_of(inbox) == ["no"]
 
 
+@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+def test_of_two_labels_with_one_time_the_same_counts_in_any_order(inbox: Inbox, order: tuple[int, ...]) -> None:
+    events: list[Event] = [prediction("a", RECORD), label("a", "no", START), label("a", "yes", START)]
+    for place in order:
+        store(inbox, events[place])
+    assert labels_of(inbox) == ["yes"]
+
+
 def test_a_label_again_is_a_duplicate(inbox: Inbox) -> None:
     assert store(inbox, label("a"), label("a")) == (1, 1, 0)
 
@@ -244,7 +252,6 @@ def test_scrubbing_is_due_after_an_erasure_until_it_is_done(opened: Callable[[],
 
 
 def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
-    windows = Windows(made_case(), rows_counted=0, checked_row=0)
     reports = ReportFolder(tmp_path / "reports", kept=2, kept_s=1e9)
     housekeeping = Housekeeping(inbox, lambda: 1, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
     due = []
@@ -258,7 +265,6 @@ def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock, tmp_path:
 
 def test_housekeeping_removes_reports_that_the_intake_could_not(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
     reports = ReportFolder(tmp_path / "reports", kept=2, kept_s=1e9)
-    windows = Windows(made_case(), rows_counted=0, checked_row=0)
     housekeeping = Housekeeping(inbox, lambda: 1, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
     store(inbox, *predictions(3))
     reports.add(3, "schedule", "<p>someone</p>")
