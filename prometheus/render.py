@@ -100,8 +100,10 @@ def render(
     write(folder / ALERTMANAGER_FILE, scaled(alertmanager_config(settings), scale, scrape_s), secret=True)
 
 
-def _targets(given: tuple[str, ...]) -> Targets:
+def _targets(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> Targets:
     """A job that is given again has several."""
+    if wrong := [one for one in given if "=" not in one]:
+        raise click.BadParameter(f"{wrong[0]!r} is not JOB=HOST:PORT")
     pairs = [one.split("=", 1) for one in given]
     return {job: [place for other, place in pairs if other == job] for job, _ in pairs}
 
@@ -125,9 +127,11 @@ def alertmanager_command(path: Path) -> None:
 @main.command("all")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--time-scale", default=1.0, type=click.FloatRange(0.001, 1), help="shortens every time, for tests")
-@click.option("--target", multiple=True, metavar="JOB=HOST:PORT", help="scrape this; may be given again")
+@click.option(
+    "--target", multiple=True, callback=_targets, metavar="JOB=HOST:PORT", help="scrape this; may be given again"
+)
 @click.option("--alertmanager", metavar="HOST:PORT", help="where alerts are sent")
-def all_command(folder: Path, time_scale: float, target: tuple[str, ...], alertmanager: str | None) -> None:
+def all_command(folder: Path, time_scale: float, target: Targets, alertmanager: str | None) -> None:
     """Write prometheus.yml, rules and alertmanager.yml into FOLDER.
 
     Example: python -m prometheus.render all var/alerting --target monitoring=127.0.0.1:8085
@@ -136,7 +140,7 @@ def all_command(folder: Path, time_scale: float, target: tuple[str, ...], alertm
 
     def render_it() -> None:
         settings = read_settings(AlertingSettings)
-        render(folder, settings, scale=time_scale, targets=_targets(target), alertmanager=alertmanager)
+        render(folder, settings, scale=time_scale, targets=target, alertmanager=alertmanager)
 
     run_command("render", render_it)
 

@@ -14,8 +14,10 @@ import yaml
 from promql import rules
 from real_parts_cache import part_or_skip
 
+from monitoring_service.alert_catalogue import CATALOGUE
+from monitoring_service.alerts import GROUP_INTERVAL_S, GROUP_WAIT_S, REPEAT_S
 from prometheus.render import FOLDER, duration, scaled, seconds
-from prometheus.routing import FROM_THE_MONITOR
+from prometheus.routing import FOLLOWS_CHECKS, FROM_THE_MONITOR
 
 ROOT = Path(__file__).parents[2]
 WEBHOOK = "https://alerts.example/hook?token=a&b=c"
@@ -147,6 +149,13 @@ def test_a_monitor_that_is_gone_mutes_every_alert_of_what_it_said() -> None:
     assert set(FROM_THE_MONITOR.split("|")) == alerts - {"MonitorAbsent"}
 
 
+def test_alertmanager_mutes_and_waits_as_the_service_itself_does() -> None:
+    assert set(FOLLOWS_CHECKS.split("|")) == {kind.name for kind in CATALOGUE if kind.follows_checks}
+    route = yaml.safe_load((FOLDER / "alertmanager.yml").read_text())["route"]
+    waits = [seconds(route[name]) for name in ("group_wait", "group_interval", "repeat_interval")]
+    assert waits == [GROUP_WAIT_S, GROUP_INTERVAL_S, REPEAT_S]
+
+
 def test_times_are_shortened_and_windows_still_hold_enough_scrapes() -> None:
     rule = {"expr": "rate(a[5m]) > 1 and rate(a[3d]) > 1", "for": "1m", "labels": {"for": "no time"}}
     short = scaled({"expr": rule["expr"], "for": rule["for"]}, 0.02, 0.5)
@@ -170,16 +179,27 @@ def test_everything_that_is_rendered_for_tests_is_valid(tmp_path: Path) -> None:
     assert "SUCCESS" in amtool("check-config", tmp_path / "alertmanager.yml")
 
 
-def test_a_wrong_setting_is_one_clear_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "settings", "named"),
+    [
+        (("alertmanager",), {"ALERT_PAGES_TO": "pigeon"}, "ALERT_PAGES_TO"),
+        (("all", "--target", "monitoring"), {}, "JOB=HOST:PORT"),
+    ],
+    ids=["a receiver that there is not", "a target without a job"],
+)
+def test_a_wrong_word_is_one_clear_line_and_writes_nothing(
+    tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], named: str
+) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "prometheus.render", "alertmanager", str(tmp_path / "a.yml")],
+        [sys.executable, "-m", "prometheus.render", *arguments, str(tmp_path / "written")],
         cwd=ROOT,
-        env={**os.environ, "ALERT_PAGES_TO": "pigeon"},
+        env={**os.environ, **settings},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "ALERT_PAGES_TO" in ended.stderr
-    assert not (tmp_path / "a.yml").exists()
+    assert named in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "written").exists()
