@@ -212,7 +212,7 @@ def test_monitoring_gives_figures_and_takes_events_only_with_a_key(tmp_path: Pat
             assert requests.get(process.url + path, headers=BEARER, timeout=10).status_code in (200, 404)
         assert process.post(b"").status_code == 401
         assert requests.post(f"{process.url}/events", data=b"", headers=BEARER, timeout=10).status_code == 200
-        for path in ("/api/reports", "/api/reference/accept", "/api/reference/revert"):
+        for path in ("/api/reports", "/api/reference/accept", "/api/reference/revert", "/api/alerts/0/silence"):
             assert requests.post(process.url + path, json={"by": "Ada"}, timeout=10).status_code == 401
         report = f"{process.url}/reports/latest"
         assert requests.post(report, data={KEY_FIELD: "wrong"}, timeout=10).status_code == 401
@@ -220,7 +220,7 @@ def test_monitoring_gives_figures_and_takes_events_only_with_a_key(tmp_path: Pat
         for path in ("/", "/livez", "/readyz", "/metrics", "/static/live.js"):
             assert requests.get(process.url + path, timeout=10).status_code in (200, 503)
         metrics = requests.get(f"{process.url}/metrics", timeout=10).text
-        assert 'monitoring_unauthorized_total{case="shop"} 8.0' in metrics
+        assert 'monitoring_unauthorized_total{case="shop"} 9.0' in metrics
     finally:
         process.stop()
 
