@@ -100,7 +100,10 @@ class Rows:
 
     def of_model(self, model: ModelRef) -> NDArray[np.bool_]:
         """Which of the rows one model version predicted."""
-        return np.isin(self.source_codes, [code for code, one in enumerate(self.sources) if one.model == model])
+        matching = [code for code, one in enumerate(self.sources) if one.model == model]
+        if len(matching) == len(self.sources):  # as nearly always
+            return np.ones(len(self), dtype=np.bool_)
+        return np.isin(self.source_codes, matching)
 
 
 class RowBuffer:
