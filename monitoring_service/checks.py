@@ -121,8 +121,10 @@ class Checks:
             self._fail("empty_window", view.row)
             return
         started = self._clock()
-        accepted_sha256 = self._accepted.in_force(newest.bundle_sha256).sha256
-        alarms = self._alarms.at(view.row, Compared(newest.model, newest.bundle_sha256, accepted_sha256))
+        in_force = self._accepted.in_force(newest.bundle_sha256)
+        accepted_sha256 = in_force.sha256
+        compared = Compared(newest.model, newest.bundle_sha256, accepted_sha256, in_force.since_row)
+        alarms = self._alarms.at(view.row, compared)
         request = Evaluate(view.as_message(accepted_sha256), with_scores=self._scores_are_due(view.row))
         try:
             evaluated = self._ask(request, stopping)

@@ -25,19 +25,27 @@ CHUNK_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a window's rows are compared with: a model's scores, and the reference of its bundle or an accepted one."""
+    """What a window's rows are compared with: a model's scores, and the reference of its bundle or an accepted one.
+
+    ``since_row``: the rows that had come when that reference was decided on.
+    """
 
     model: ModelRef
     bundle_sha256: str
     accepted_sha256: str | None
+    since_row: int = 0
 
 
 @dataclass(slots=True)
 class _Fed:
-    """Detectors and the last row that they have seen."""
+    """Detectors, the last row that they were shown, and whether their model has predicted in this generation.
+
+    What came before it did is another world, which the reference may well not be like.
+    """
 
     detectors: StreamDetectors
     row: int = 0
+    has_begun: bool = False
 
 
 class StreamAlarms:
@@ -60,16 +68,25 @@ class StreamAlarms:
         if fed is None:
             return frozenset()
         alarms: frozenset[str] = frozenset()
-        first = max(fed.row + 1, generation_start(row, self._step))
+        first = max(fed.row + 1, generation_start(row, self._step), self._after_check(compared.since_row))
         while first <= row:
             last = min(row, first + max(self._step, CHUNK_ROWS // self._step * self._step) - 1)
             rows_between = self._source(first, last)
             for end in range(first + self._step - 1, last + 1, self._step):
-                new = rows_between(end - self._step + 1, end)
-                alarms = fed.detectors.advance(end, new.columns, new.scores[new.of_model(compared.model)])
-                fed.row = end
+                alarms = self._feed(fed, end, rows_between(end - self._step + 1, end), compared.model)
             first = last + 1
         return alarms
+
+    def _feed(self, fed: _Fed, end: int, new: Rows, model: ModelRef) -> frozenset[str]:
+        is_of_model = new.of_model(model)
+        is_first = end - self._step + 1 == generation_start(end, self._step)
+        fed.has_begun = bool(is_of_model.any()) or (fed.has_begun and not is_first)
+        fed.row = end
+        return fed.detectors.advance(end, new.columns, new.scores[is_of_model]) if fed.has_begun else frozenset()
+
+    def _after_check(self, row: int) -> int:
+        """The first row after the check at ``row``, or after the next one."""
+        return -(-row // self._step) * self._step + 1
 
     def _detectors_for(self, compared: Compared) -> _Fed | None:
         found = self._fed.pop(compared, None)

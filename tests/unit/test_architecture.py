@@ -35,6 +35,7 @@ CLIENTS = {
     "onnxruntime": {"event_backbone/scoring.py", "training/conversion.py"},
     "pymongo": {"event_backbone/mongo_access.py", "event_backbone/mongo_connection.py"},
     "bson": {"event_backbone/mongo_connection.py"},
+    "river": {"monitoring_service/adwin.py"},
     "pickle": set(),
     "joblib": set(),
     "cloudpickle": set(),

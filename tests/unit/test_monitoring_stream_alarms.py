@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from monitoring_world import MODEL, enveloped, install_bundle, made_case, predictions
 
-from event_backbone.events import Prediction
+from event_backbone.events import ModelRef, Prediction
 from monitoring_service import detectors
 from monitoring_service.inbox import Inbox
 from monitoring_service.references import References
@@ -119,3 +119,26 @@ def test_without_a_reference_there_is_no_alarm(tmp_path: Path) -> None:
     world = World(tmp_path / "one")
     world.receive(predictions(300, bundle_sha256="e" * 64))
     assert world.alarms.at(300, Compared(MODEL, "e" * 64, None)) == frozenset()
+
+
+def alarms_at(world: World, rows: int, compared: Compared) -> frozenset[str]:
+    while (view := world.windows.wait_for_due(0)) is not None and view.row < rows:
+        world.windows.mark_checked(view.row)
+    return world.alarms.at(rows, compared)
+
+
+def test_what_came_before_the_reference_was_decided_on_is_not_held_against_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    sha256 = world.bundle_sha256
+    moved = predictions(900, bundle_sha256=sha256, price_shift=15)
+    world.receive(moved + predictions(60, first=900, bundle_sha256=sha256))
+    assert "price" in alarms_at(world, 960, Compared(MODEL, sha256, None))
+    assert alarms_at(world, 960, Compared(MODEL, sha256, "0" * 64, since_row=900)) == set()
+    assert alarms_at(world, 960, Compared(MODEL, sha256, None, since_row=890)) == set()
+
+
+def test_what_came_before_a_model_made_its_first_prediction_is_not_held_against_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    other = ModelRef(MODEL.name, "other")
+    world.receive(predictions(900, bundle_sha256=world.bundle_sha256, price_shift=15))
+    assert alarms_at(world, 900, Compared(other, world.bundle_sha256, None)) == set()
