@@ -141,6 +141,50 @@ def test_a_report_appears_by_itself_and_its_making_holds_no_check_up(monitoring:
     assert monitoring.state()["report"]["failed"] == 0
 
 
+def test_a_drifted_window_that_is_accepted_is_no_drift_any_more_also_after_a_kill_until_it_is_reverted(
+    monitoring: MonitoringProcess,
+) -> None:
+    def post(first: int, count: int) -> None:
+        monitoring.post_until_taken(
+            body_of(
+                predictions(count, first=first, bundle_sha256=monitoring.bundle_sha256, price_shift=30),
+                first_seq=first + 1,
+            )
+        )
+
+    def drifted() -> set[str]:
+        return {one["name"] for one in monitoring.state()["columns"] if one["drifted"]}
+
+    def decide(what: str) -> None:
+        reply = requests.post(f"{monitoring.url}/api/reference/{what}", json={"by": "Ada"}, timeout=10)
+        assert reply.status_code == 200, reply.text
+
+    post(0, 400)
+    monitoring.wait_for_checks(400)
+    assert "price" in drifted()
+    decide("accept")
+    post(400, 400)
+    monitoring.wait_for_checks(800)
+    assert drifted() == set()
+    monitoring.kill()
+    monitoring.start()
+    post(800, 200)
+    monitoring.wait_for_checks(1000)
+    assert drifted() == set()
+    report = poll_until(lambda: reports_of(monitoring), 120)[0]
+    assert "the accepted reference" in requests.get(monitoring.url + report["url"], timeout=10).text
+    decide("revert")
+    post(1000, 200)
+    monitoring.wait_for_checks(1200)
+    assert "price" in drifted()
+
+
+def reports_of(monitoring: MonitoringProcess) -> list[dict[str, Any]]:
+    """Reports about rows after the acceptance."""
+    found = requests.get(f"{monitoring.url}/api/reports", timeout=10).json()
+    return [one for one in found if one["row"] > 400]
+
+
 def test_without_a_bundle_events_are_kept_and_the_state_says_what_is_missing(tmp_path: Path) -> None:
     monitoring = MonitoringProcess(tmp_path, **SCHEDULE)
     monitoring.start()
