@@ -93,6 +93,15 @@ def test_scores_are_left_out_only_where_newer_windows_wait(bench: Bench) -> None
     assert bench.evaluator.scored == [70]
 
 
+def test_scores_are_computed_every_so_often(bench: Bench) -> None:
+    for first, now in ((0, 0.0), (50, 1.0), (60, 4.9), (70, 5.0), (80, 5.1), (90, 10.0)):
+        bench.clock.now = now
+        bench.receive(50 if first == 0 else 10, first=first)
+        bench.run_all()
+    assert bench.evaluator.asked == [50, 60, 70, 80, 90, 100]
+    assert bench.evaluator.scored == [50, 80, 100]
+
+
 def test_labels_that_came_are_part_of_the_question(bench: Bench) -> None:
     bench.receive(50)
     bench.inbox.store(enveloped([label("r1"), label("r2"), label("nobody's")]))
