@@ -49,7 +49,7 @@ CATALOGUE = (
         ("drift",),
         "ticket",
         "{case}: {column} has drifted.",
-        "{value} of its values moved away from the reference; {threshold} count as drift. "
+        "{value} of its values moved away from the reference; drift is {threshold}, or a change that the stream shows. "
         "Drifted columns, worst first: {worst}.",
     ),
     AlertKind(
@@ -57,7 +57,8 @@ CATALOGUE = (
         ("prediction_drift",),
         "ticket",
         "{case}: predictions have drifted.",
-        "{value} of the predictions moved away from those on the reference; {threshold} count as drift.",
+        "{value} of the predictions moved away from those on the reference; drift is {threshold}, or a change "
+        "that the stream shows.",
     ),
     AlertKind(
         "TargetDrift",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Those that say a column's data is broken.
 BROKEN_DATA = ("missing", "unseen", "out_of_range", "rejected")
+#: What a column of a window is called that has no values, or none of its kind: of these nothing else can be measured.
+UNUSABLE = ("not_in_window", "not_text", "not_a_number")
 #: Those that say something about predictions and labels.
 QUALITY_CONDITIONS = ("target_drift", "concept_drift", "estimated_loss", "realised_loss")
 #: Those that are looked up and follow from no check.
@@ -89,8 +91,11 @@ def conditions_after(
     """The kept conditions after a check, a measurement of quality, or both; what is not given changes nothing.
 
     ``before`` is the standing before it, ``rejections`` are those of the check's window, ``delays`` those of the newest
-    labels. Quality belongs to one model version: what was known of another does not count.
+    labels. Quality belongs to one model version: what was known of another does not count; and the same statement made
+    again, as after a restart, is no new one.
     """
+    if quality is not None and before.evaluation is not None and quality == before.evaluation.quality:
+        quality = delays = None
     kept = {condition.key: condition for condition in before.conditions}
     if evaluation is not None:
         if before.evaluation is not None and before.evaluation.model != evaluation.model:
@@ -147,17 +152,21 @@ def _readings(
 
 def _of_values(case: Case, column: Column, judged: Judged) -> Iterator[Reading]:
     limits, measure = case.monitoring.data, judged.measure
-    usual = measure.reference_missing_share
-    missing_limit = None if usual is None else usual + limits.missing_increase
-    yield _reaching("missing", column.name, measure.missing_share, missing_limit)
+    usual, missing = measure.reference_missing_share, measure.missing_share
+    missing_limit = (usual or 0.0) + limits.missing_increase
+    if measure.state == "invalid" and measure.reason in UNUSABLE:
+        yield Reading("missing", column.name, None, missing_limit, True)
+    else:
+        holds = None if missing is None or usual is None else missing >= missing_limit
+        yield Reading("missing", column.name, missing, missing_limit, holds)
     if column.is_category:
         yield _reaching("unseen", column.name, measure.unseen_share, limits.unseen)
     else:
         yield _reaching("out_of_range", column.name, measure.out_of_range_share, limits.out_of_range)
 
 
-def _reaching(name: str, column: str | None, value: float | None, threshold: float | None) -> Reading:
-    holds = None if value is None or threshold is None else value >= threshold
+def _reaching(name: str, column: str, value: float | None, threshold: float) -> Reading:
+    holds = None if value is None else value >= threshold
     return Reading(name, column, value, threshold, holds)
 
 

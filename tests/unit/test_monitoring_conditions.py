@@ -113,6 +113,21 @@ def test_a_share_that_is_not_known_judges_nothing_and_ends_nothing() -> None:
     assert active(after_checks(bad, bad, unknown, bad)) == set()
 
 
+@pytest.mark.parametrize("reason", ["not_in_window", "not_text", "not_a_number"])
+def test_a_column_without_usable_values_is_broken(reason: str) -> None:
+    check = evaluation()
+    measure = ColumnMeasure("price", "invalid", reason, reference_missing_share=0.0)
+    bad = replace(check, columns=[replace(check.columns[0], measure=measure), *check.columns[1:]])
+    assert active(after_checks(bad, bad, bad)) == {("missing", "price")}
+
+
+def test_a_column_that_the_reference_lacks_is_not_called_missing() -> None:
+    check = evaluation()
+    measure = ColumnMeasure("price", "invalid", "not_in_reference", missing_share=0.5)
+    bad = replace(check, columns=[replace(check.columns[0], measure=measure), *check.columns[1:]])
+    assert active(after_checks(bad, bad, bad)) == set()
+
+
 def test_missing_values_that_the_reference_has_as_well_are_no_fault() -> None:
     usual = evaluation(missing_share=0.3, reference_missing_share=0.28)
     assert active(after_checks(usual, usual, usual)) == set()
@@ -206,6 +221,12 @@ def test_what_was_known_of_another_version_ends_with_it() -> None:
     lossy = after_qualities(*[quality(0.80, 0.76, 0.84)] * 3)
     assert active(after_checks(evaluation(version="1"), before=lossy)) == {("realised_loss", None)}
     assert active(after_checks(evaluation(version="2"), before=lossy)) == set()
+
+
+def test_the_same_statement_of_quality_made_again_is_no_new_one() -> None:
+    lossy = quality(0.80, 0.76, 0.84)
+    before = Standing(20, replace(evaluation(), quality=lossy))
+    assert active(after_qualities(*[lossy] * 9, before=before)) == set()
 
 
 def test_quality_alone_leaves_what_follows_from_checks_as_it_is() -> None:
