@@ -20,7 +20,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test test-fast lint format train faults bench dashboards stack lock clean
+.PHONY: help install run test test-fast lint format train faults drift-bench bench dashboards stack lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -64,10 +64,12 @@ bench: install  ## the numbers the README quotes, as ratios measured in one run
 	$(BIN)/train-model --case census --if-needed
 	$(BIN)/python -m benchmarks.serving --stream var/census/splits/stream.jsonl
 	$(BIN)/python -m benchmarks.overload --stream var/census/splits/stream.jsonl
-	$(BIN)/python -m benchmarks.undrifted_windows
 	$(BIN)/python -m benchmarks.monitoring
 	$(BIN)/python -m benchmarks.mongo_sink
 	$(BIN)/python -m benchmarks.kafka_worker --stream var/census/splits/stream.jsonl
+
+drift-bench: install  ## false alarms, delays and misses of the drift verdict beside other rules; SEED=N, DATA_DIR=folder
+	$(BIN)/python -m benchmarks.drift $(if $(SEED),--seed $(SEED))
 
 dashboards: install  ## write Grafana's dashboards, grafana/dashboards, from the code in grafana
 	$(BIN)/python -m grafana.generate
