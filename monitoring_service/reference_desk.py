@@ -57,12 +57,15 @@ class ReferenceDesk:
     def accept(self, by: str, note: str) -> AcceptedReference:
         """From the next check on, windows of this bundle are compared with the window as it is now.
 
-        Raises :class:`ConflictError` when the window has fewer rows than a verdict needs.
+        Raises :class:`ConflictError` when the window has fewer rows than a verdict needs, or is the reference already.
         """
         view = self._windows.newest()
         newest = view.newest
         if newest is None:
             raise ConflictError("There is no window yet: nothing can be accepted.")
+        last = self._accepted.in_force(newest.bundle_sha256).accepted
+        if last is not None and last.accepted.row == view.row:
+            raise ConflictError("This window was accepted already, and no row came since.")
         profile, labelled_rows = self._profile_of(view, newest)
         return self._accepted.accept(
             profile,

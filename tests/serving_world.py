@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 import pyarrow as pa
-from monitoring_world import MODEL, made_case, made_record, made_reference, made_score, write_case
+from monitoring_world import MODEL, made_case, made_profile, made_record, made_reference, made_score, write_case
 from onnx import TensorProto, helper
 from pyarrow import parquet
 
@@ -17,6 +17,7 @@ from event_backbone.case import Case
 from event_backbone.encoder import Encoder
 from event_backbone.events import encode_json
 from event_backbone.ports import RegisteredBundle
+from event_backbone.profile import PROFILE_FILE, encode_profile
 
 #: Between two scores that a price in cents can have, so that rounding to 32 bits decides nothing.
 THRESHOLD = 0.50005
@@ -64,6 +65,7 @@ def servable_parts(case: Case) -> dict[str, bytes]:
         "decision.json": encode_json({"threshold": THRESHOLD}),
         "golden.json": encode_json({"records": golden, "scores": [made_score(record) for record in golden]}),
         "reference.parquet": reference.getvalue(),
+        PROFILE_FILE: encode_profile(made_profile(case)),
     }
 
 

@@ -226,6 +226,17 @@ def test_a_window_below_the_minimum_is_refused_with_both_numbers(bench: Bench) -
     assert "50" in reply.get_json()["detail"]
 
 
+def test_a_window_is_accepted_once_until_it_moves_on_or_is_taken_back(bench: Bench) -> None:
+    bench.receive(60)
+    assert bench.client.post("/api/reference/accept", json=BY).status_code == 200
+    assert bench.client.post("/api/reference/accept", json=BY).status_code == 409
+    bench.client.post("/api/reference/revert", json=BY)
+    assert bench.client.post("/api/reference/accept", json=BY).status_code == 200
+    bench.receive(1, first=60)
+    assert bench.client.post("/api/reference/accept", json=BY).status_code == 200
+    assert len(document(bench)["history"]) == 3
+
+
 def test_the_window_as_it_is_becomes_the_reference_of_its_bundle(bench: Bench, tmp_path: Path) -> None:
     bundle = install_bundle(tmp_path / "bundles", bench.case)
     events = predictions(120, bundle_sha256=bundle)
