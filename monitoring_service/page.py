@@ -57,7 +57,7 @@ def _data_limits(case: Case) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:g} %"
+    return f"{100 * share:g}\N{NO-BREAK SPACE}%"
 
 
 def _mix_caption(case: Case) -> str:

@@ -6,6 +6,7 @@ import { count } from "./format.js";
 const ORDER = { firing: 0, pending: 1, resolved: 2 };
 const SEVERITY = { page: "page", ticket: "ticket" };
 const RESOLVED_SHOWN = 8;
+const SHOWN_AT_ONCE = 4;
 
 export class Alerts {
   constructor(service, question) {
@@ -23,8 +24,19 @@ export class Alerts {
     const firing = alerts.filter(({ state }) => state === "firing");
     const pending = alerts.filter(({ state }) => state === "pending");
     write(this.summary, firing.length + pending.length ? `${count(firing.length)} firing, ${count(pending.length)} pending` : "none firing");
-    refill(this.list, this.shown(alerts), (shown) =>
-      shown.length ? shown.map((alert) => this.entry(alert)) : [make("li", {}, empty("No alert so far."))]);
+    const shown = this.shown(alerts);
+    refill(this.list, shown.slice(0, SHOWN_AT_ONCE), (first) =>
+      first.length ? first.map((alert) => this.entry(alert)) : [make("li", {}, empty("No alert so far."))]);
+    this.showMore(shown.slice(SHOWN_AT_ONCE));
+  }
+
+  // A world that changed at once makes an alert for each column: the page below must stay in reach.
+  showMore(alerts) {
+    byId("more-alerts").hidden = alerts.length === 0;
+    const states = Object.keys(ORDER).map((state) => [alerts.filter((alert) => alert.state === state).length, state]);
+    const told = states.filter(([number]) => number).map(([number, state]) => `${count(number)} ${state}`);
+    write(byId("more-alerts-summary"), `${count(alerts.length)} more: ${told.join(", ")}`);
+    refill(byId("more-alert-list"), alerts, () => alerts.map((alert) => this.entry(alert)));
   }
 
   // Firing pages first, then what is newest.

@@ -4,10 +4,15 @@ import { bars } from "./bars.js";
 import { byId, empty, make, refill, tableRow, write } from "./dom.js";
 import { count, duration } from "./format.js";
 
-// `buckets` are [le_s, count], cumulative as in Prometheus; the last one may be open (null).
+const FEWEST_BUCKETS = 6;
+
+// `buckets` are [le_s, count], cumulative as in Prometheus; the last one may be open (null). Empty ones at
+// the end are left out.
 function bins(buckets) {
+  const total = buckets[buckets.length - 1][1];
+  const full = buckets.findIndex(([, records]) => records === total) + 1;
   let before = 0;
-  return buckets.map(([upTo, records], index) => {
+  return buckets.slice(0, Math.max(full, FEWEST_BUCKETS)).map(([upTo, records], index) => {
     const here = Math.max(0, records - before);
     before = records;
     const from = index ? buckets[index - 1][0] : 0;
@@ -36,5 +41,5 @@ export function showLabelDelay(delay) {
 // What this service knows of latency: from the moment a prediction was made to its arrival here.
 export function showArrivalDelay(delay) {
   write(byId("arrival-delay"), delay ? duration(delay.p50_s) : "–");
-  write(byId("arrival-note"), delay ? `from prediction to here, half of them; 95 % within ${duration(delay.p95_s)}` : "from prediction to here");
+  write(byId("arrival-note"), delay ? `from prediction to here, half of them; 95\u00a0% within ${duration(delay.p95_s)}` : "from prediction to here");
 }

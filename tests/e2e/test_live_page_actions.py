@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from event_backbone.api_keys import line_for
 
 KEY = "the-one-good-key"
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 
 
 @pytest.fixture

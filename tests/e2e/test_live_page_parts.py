@@ -203,3 +203,18 @@ def test_movement_is_left_out_for_those_who_asked_for_less(browser: Browser, sta
         seconds = page.locator("#verdict").evaluate("element => getComputedStyle(element).transitionDuration")
         assert (seconds != "0s") is moves
         context.close()
+
+
+def test_many_alerts_leave_the_rest_of_the_page_in_reach(browser: Browser, stage: Stage) -> None:
+    stage.state["alerts"] += [{**stage.state["alerts"][0], "id": f"b{number}"} for number in range(10)]
+    watched = Watched(browser, stage.url, "phone")
+    page = watched.page
+    expect(page.locator("#alert-list > li")).to_have_count(4)
+    more = page.get_by_text("10 more: 8 firing, 1 pending, 1 resolved")
+    more.click()
+    expect(page.locator("#more-alert-list > li").first).to_be_visible()
+    stage.state["alerts"][0]["acknowledged_by"] = "Ada"
+    expect(page.locator("#alerts").get_by_text("acknowledged by Ada")).to_have_count(1)
+    expect(page.locator("#more-alert-list > li").first).to_be_visible()
+    assert watched.does_not_scroll_sideways()
+    watched.close()
