@@ -163,14 +163,16 @@ class RowBuffer:
         for column, values in zip(self._number_columns, cut.floats, strict=True):
             columns[column.name] = NumberValues(values, column_fault(column, faults[column.name]))
         for column, codes, vocabulary in zip(self._category_columns, cut.codes, self._vocabularies, strict=True):
-            columns[column.name] = CategoryValues(codes, vocabulary.names, column_fault(column, faults[column.name]))
+            # The vocabulary goes on growing beside whoever reads this.
+            names = tuple(vocabulary.names)
+            columns[column.name] = CategoryValues(codes, names, column_fault(column, faults[column.name]))
         return Rows(
             {name: columns[name] for name in self._case.column_names},
             cut.numbers,
             cut.scores,
             cut.predictions,
             cut.sources,
-            self._sources,
+            tuple(self._sources),
             cut.received_at,
             cut.predicted_at,
         )
