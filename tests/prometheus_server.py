@@ -9,18 +9,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import requests
+from alerting_stack import ROOT, Prometheus
 from monitoring_process import poll_until
-from real_parts import RealPart
 from real_parts_cache import part_or_skip
 
-ROOT = Path(__file__).parents[1]
 #: Five seconds between two scrapes become one, and an alert's minute twelve.
 TIME_SCALE = 0.2
 
 Sample = tuple[Mapping[str, str], float]
 
 
-class PrometheusServer(RealPart):
+class PrometheusServer(Prometheus):
     """Scrapes ``targets`` (``host:port`` by job) and evaluates rules every second."""
 
     def __init__(self, folder: Path, targets: Mapping[str, Sequence[str]]) -> None:
@@ -28,25 +27,11 @@ class PrometheusServer(RealPart):
         super().__init__(folder)
         self._targets = targets
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
     def command(self) -> Sequence[str]:
-        config = self.folder / "config"
         targets = [f"--target={job}={place}" for job, places in self._targets.items() for place in places]
-        render = [sys.executable, "-m", "prometheus.render", "all", str(config), f"--time-scale={TIME_SCALE}"]
+        render = [sys.executable, "-m", "prometheus.render", "all", str(self.config), f"--time-scale={TIME_SCALE}"]
         subprocess.run([*render, *targets], check=True, timeout=60, cwd=ROOT)
-        return (
-            "prometheus",
-            f"--config.file={config / 'prometheus.yml'}",
-            f"--storage.tsdb.path={self.folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{self.port}",
-            "--log.level=warn",
-        )
-
-    def is_ready(self) -> bool:
-        return super().is_ready() and requests.get(f"{self.url}/-/ready", timeout=5).ok
+        return super().command()
 
     def wait_for_targets(self, timeout_s: float = 30) -> None:
         """Until every target was scraped well."""
