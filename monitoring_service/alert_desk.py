@@ -88,24 +88,28 @@ class AlertDesk:
 
     def acknowledge(self, id_: str, by: str, note: str) -> bool:
         """Whether such an alert is pending or firing."""
-        log.info("alert_acknowledged", id=id_)
-        return self._try(lambda book, now: acknowledged(book, id_, Acknowledgement(by, note, now)))
+        return self._try(
+            "alert_acknowledged", id_, lambda book, now: acknowledged(book, id_, Acknowledgement(by, note, now))
+        )
 
     def silence(self, id_: str, by: str, note: str, seconds: float) -> bool:
         """Whether there is such an alert."""
-        log.info("alert_silenced", id=id_, seconds=seconds)
-        return self._try(lambda book, now: silenced(book, id_, Silence(by, note, now, now + seconds)))
+        return self._try(
+            "alert_silenced", id_, lambda book, now: silenced(book, id_, Silence(by, note, now, now + seconds))
+        )
 
     def unsilence(self, id_: str) -> bool:
         """Whether it was silenced."""
-        return self._try(lambda book, now: unsilenced(book, id_))
+        return self._try("alert_unsilenced", id_, lambda book, now: unsilenced(book, id_))
 
-    def _try(self, change: Callable[[Book, float], Book | None]) -> bool:
+    def _try(self, event: str, id_: str, change: Callable[[Book, float], Book | None]) -> bool:
         with self._lock:
             book = change(self._book, self._clock())
-            if book is not None:
-                self._change(book)
-            return book is not None
+            if book is None:
+                return False
+            self._change(book)
+        log.info(event, id=id_)
+        return True
 
     def _change(self, book: Book) -> None:
         """Figures move with every check; they alone are no reason to write."""

@@ -41,6 +41,29 @@ def test_wrong_settings_end_the_command_with_code_2_and_every_fault(
     assert "MONITORING_HOST" in capsys.readouterr().err
 
 
+def test_the_webhooks_address_comes_from_a_secret_file_and_is_never_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "monitoring_webhook_url").write_text("https://hooks.example/token-of-ours")
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    settings = read_settings(MonitoringServiceSettings)
+    assert settings.monitoring_webhook_url is not None
+    assert settings.monitoring_webhook_url.get_secret_value() == "https://hooks.example/token-of-ours"
+    assert "token-of-ours" not in repr(settings)
+
+
+def test_an_address_that_is_none_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONITORING_WEBHOOK_URL", "slack://token-of-ours")
+    with pytest.raises(SettingsError, match="begins with http") as caught:
+        read_settings(MonitoringServiceSettings)
+    assert "token-of-ours" not in str(caught.value)
+
+
+def test_without_an_address_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONITORING_WEBHOOK_URL", "")
+    assert read_settings(MonitoringServiceSettings).monitoring_webhook_url is None
+
+
 def test_the_help_has_examples() -> None:
     assert "CASE=housing" in CliRunner().invoke(cli, ["--help"]).output
 
