@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from monitoring_world import START, body_of, label, predictions
 from event_backbone.events import Event, FaultCount, Rejections
 
 SCHEDULE: dict[str, Any] = {"window_rows": 200, "minimum_rows": 100, "check_every_rows": 20}
+
+
+@pytest.fixture
+def stopped_at_the_end() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
 
 
 @pytest.fixture
@@ -49,13 +56,16 @@ def verdicts(monitoring: MonitoringProcess) -> Any:
     return checks, episodes
 
 
-def test_kills_in_the_middle_of_a_stream_change_neither_counts_nor_windows_nor_verdicts(tmp_path: Path) -> None:
+def test_kills_in_the_middle_of_a_stream_change_neither_counts_nor_windows_nor_verdicts(
+    tmp_path: Path, stopped_at_the_end: ExitStack
+) -> None:
     undisturbed = MonitoringProcess(tmp_path / "undisturbed", **SCHEDULE)
     killed = MonitoringProcess(tmp_path / "killed", **SCHEDULE)
     bodies = stream(killed.bundle_sha256)
     assert undisturbed.bundle_sha256 != ""
     for monitoring in (undisturbed, killed):
         monitoring.start()
+        stopped_at_the_end.callback(monitoring.kill)
     for body in stream(undisturbed.bundle_sha256):
         undisturbed.post_until_taken(body)
     for number, body in enumerate(bodies):
