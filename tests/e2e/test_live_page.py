@@ -48,7 +48,7 @@ def test_a_drift_verdict_appears_without_a_reload(
 
     stream(monitoring, 300)
     expect(page.locator("#records")).to_have_text("300")
-    expect(page.locator("#verdict-title")).to_have_text("No drift", timeout=PATIENCE_MS)
+    expect(page.locator("#verdict-title")).to_have_text("No drift", timeout=2 * PATIENCE_MS)
     expect(page.locator('[data-figure="accuracy"]')).to_have_text("1.000", timeout=PATIENCE_MS)
     expect(page.locator("#stream")).to_have_text("Events come over HTTP.")
     price = page.locator('[data-column="price"]')
