@@ -56,16 +56,16 @@ def test_its_probes_say_what_it_does_and_sigterm_ends_it_in_order(urls: Urls, tm
         assert status["lag"][topic_of(urls.kafka, "records")] == {"records": 0, "seconds": 0.0}
         metrics = get(replica, "/metrics").text
         assert (
-            f'prediction_worker_lag_records{{case="garden",topic="{topic_of(urls.kafka, "records")}"}} 0.0' in metrics
+            f'prediction_worker_lag_records{{case="shop",topic="{topic_of(urls.kafka, "records")}"}} 0.0' in metrics
         )
-        assert 'prediction_worker_step_duration_seconds_count{case="garden",step="keep"}' in metrics
+        assert 'prediction_worker_step_duration_seconds_count{case="shop",step="keep"}' in metrics
         worker = replica.processes["worker"]
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(20) == 0
     with running_stack(tmp_path / "again", urls, names=("worker",)) as replica:
         poll_until(lambda: get(replica, "/status").json()["lag"], 30, "it has partitions")
         assert get(replica, "/status").json()["lag"][topic_of(urls.kafka, "records")]["records"] == 0
-        assert 'prediction_answered_total{case="garden"} 0.0' in get(replica, "/metrics").text, (
+        assert 'prediction_answered_total{case="shop"} 0.0' in get(replica, "/metrics").text, (
             "everything had been committed"
         )
 
