@@ -59,6 +59,7 @@ class Series:
         self._seed = seed.tolist()
         self._reference = _Part(seed.size, float(seed.sum()))
         self._variance = float(seed.var())
+        self._is_indicator = bool(np.isin(seed, (0.0, 1.0)).all())
         self._unit = unit
         self._rule = rule
         self._begin()
@@ -100,7 +101,7 @@ class Series:
     def _surprise_at(self, since: _Part) -> float:
         """Half the squared difference from the reference in standard errors; 0 where the effect is too small.
 
-        With Bernstein's term for few rows of something rare, which are far from the normal distribution.
+        Where values are far from the normal distribution: Chernoff's bound of shares, Bernstein's of the others.
         """
         if (
             not since.rows
@@ -108,9 +109,16 @@ class Series:
         ):
             return 0.0
         rows = 1 / (1 / since.rows + 1 / self._reference.rows)
-        # What the reference always or never had varies by nothing there; then what came since has to say.
-        variance = self._variance or since.mean * (1 - since.mean)
-        return rows * distance**2 / (2 * (variance + distance / 3))
+        if self._is_indicator:
+            least = 0.5 / self._reference.rows  # what the reference never had
+            return rows * _relative_entropy(since.mean, min(max(self._reference.mean, least), 1 - least))
+        return rows * distance**2 / (2 * (self._variance + distance / 3))
+
+
+def _relative_entropy(share: float, expected: float) -> float:
+    """How unlikely a share is, a row, as a negative logarithm (Chernoff's bound); ``expected`` is neither 0 nor 1."""
+    parts = ((share, expected), (1 - share, 1 - expected))
+    return sum(one * math.log(one / other) for one, other in parts if one > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,24 +188,28 @@ def _readings(ranks: Floats) -> Iterator[Floats]:
 
 
 class CategoryWatch:
-    """Which of the common categories a row has, a rare or unknown one, or none."""
+    """Which of the common categories a row has, a rare one, one that the reference never had, or none."""
 
     def __init__(self, profile: CategoryProfile, rule: Corroboration) -> None:
         least, most = (share * profile.rows for share in COMMON_SHARES)
         common = [name for name, count in profile.counts.items() if least <= count <= most]
         # The second of two only mirrors the first.
         self._common = common[:1] if len(common) == 2 else common
-        self._known = set(common)
+        self._rare = {name for name in profile.counts if name not in common}
+        self._mirrored = set(common) - set(self._common)
         places = {name: place for place, name in enumerate(self._common)}
         counts = [profile.counts[name] for name in self._common]
-        rare = sum(count for name, count in profile.counts.items() if name not in self._known)
-        self._place_of = places
-        self.series = [Series(_seed(profile.rows, count), 1.0, rule) for count in (*counts, rare, profile.missing)]
+        rare = sum(profile.counts[name] for name in self._rare)
+        unseen = len(self._common) + 1
+        self._place_of = {**places, **dict.fromkeys(self._rare, unseen - 1), **dict.fromkeys(self._mirrored, -1)}
+        self._unseen = unseen
+        counts += [rare, 0, profile.missing]
+        self.series = [Series(_seed(profile.rows, count), 1.0, rule) for count in counts]
 
     def read(self, values: CategoryValues) -> Iterator[Floats]:
         """One array for each of ``series``, rows in order."""
-        rare, missing, mirrored = len(self._common), len(self._common) + 1, -1
-        places = [self._place_of.get(name, mirrored if name in self._known else rare) for name in values.names]
+        missing = self._unseen + 1
+        places = [self._place_of.get(name, self._unseen) for name in values.names]
         # The last place is that of code -1.
         found = np.array([*places, missing])[values.codes]
         yield from (found == np.arange(missing + 1)[:, None]).astype(np.float64)
