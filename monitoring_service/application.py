@@ -26,9 +26,7 @@ class CheckThread:
     def __init__(self, checks: Checks, between: Sequence[Callable[[], None]], evaluator: EvaluatorPort) -> None:
         self._evaluator = evaluator
         self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=checks.run, args=(self._stopping, between), name="checks", daemon=True
-        )
+        self._thread = threading.Thread(target=checks.run, args=(self._stopping, between), name="checks", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -55,9 +55,7 @@ def test_its_probes_say_what_it_does_and_sigterm_ends_it_in_order(urls: Urls, tm
         assert len(status["partitions"]) == 6
         assert status["lag"][topic_of(urls.kafka, "records")] == {"records": 0, "seconds": 0.0}
         metrics = get(replica, "/metrics").text
-        assert (
-            f'prediction_worker_lag_records{{case="shop",topic="{topic_of(urls.kafka, "records")}"}} 0.0' in metrics
-        )
+        assert f'prediction_worker_lag_records{{case="shop",topic="{topic_of(urls.kafka, "records")}"}} 0.0' in metrics
         assert 'prediction_worker_step_duration_seconds_count{case="shop",step="keep"}' in metrics
         worker = replica.processes["worker"]
         worker.send_signal(signal.SIGTERM)
