@@ -32,8 +32,8 @@ SEED_ROWS = 5_000
 COMMON_SHARES = (0.01, 0.99)
 #: Of the reference's values this share lies at the ends, where errors of unit and new extremes are.
 END_SHARE = 0.02
-#: About as many series are watched in a case of some fifteen columns: the more, the more each must show.
-SERIES = 100
+#: A hundred series in a case of some fifteen columns, each with several looks that are nearly independent.
+SERIES = 400
 #: Judged in groups of this many rows by ADWIN.
 CLOCK_ROWS = 25
 SCORE = "score"
