@@ -59,9 +59,9 @@ counts as drift) stands in the case file instead.
 """.splitlines()
 
 METRICS_INTRO = """\
-Both services answer `GET /metrics` in Prometheus' text format. Every series carries the label `case`, beside those below.
-Labels come from closed sets: columns of the case, reasons, statuses, names in the settings. A figure that is not known has
-no series, never a false zero. What alerts follow from them stands in the [runbook](runbook.md).
+Both services answer `GET /metrics` in Prometheus' text format. Every series carries the label `case`, beside those
+below. Labels come from closed sets: columns of the case, reasons, statuses, names in the settings. A figure that is not
+known has no series, never a false zero. What alerts follow from them stands in the [runbook](runbook.md).
 """.splitlines()
 
 
