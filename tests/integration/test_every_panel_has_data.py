@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from dashboards import PanelQuery, queries
+from dashboards import ROOT, PanelQuery, queries
 from full_stack import Urls, make_topics, running_stack
 from monitoring_process import poll_until
 from prometheus_server import PrometheusServer
