@@ -32,8 +32,8 @@ SEED_ROWS = 5_000
 COMMON_SHARES = (0.01, 0.99)
 #: Of the reference's values this share lies at the ends, where errors of unit and new extremes are.
 END_SHARE = 0.02
-#: A hundred series in a case of some fifteen columns, each with several looks that are nearly independent.
-SERIES = 400
+#: Of the surprise that a change must be, as much must be left beside the reference.
+LIKENESS = 0.5
 #: Judged in groups of this many rows by ADWIN.
 CLOCK_ROWS = 25
 SCORE = "score"
@@ -69,7 +69,9 @@ class Series:
         self._adwin.feed(self._seed)
         #: Everything since the last change, as it was after each check.
         self._parts = [self._reference]
-        self._has_changed = self.speaks = False
+        #: What came before the change that is still open.
+        self._before: _Part | None = None
+        self.speaks = False
 
     def feed(self, values: Floats) -> None:
         """Take in what came since the last check."""
@@ -78,40 +80,42 @@ class Series:
         # Of a few dozen values Python's sum takes a tenth of numpy's.
         self._parts.append(self._parts[-1].and_also(len(new), sum(new)))
         if changed:
-            self._has_changed = True
             change = self._change()
             self._parts = [part.without(change) for part in self._parts if part.rows >= change.rows]
-        if self._has_changed:
-            self._hear()
+            self._before = change if self._before is None else self._before.and_also(*change)
+        if self._before is not None:
+            self._hear(self._before)
 
     def _change(self) -> _Part:
         """What came before the change."""
         newest = self._parts[-1]
         return max(self._parts[:-1], key=lambda before: newest.without(before).distance_from(before))
 
-    def _hear(self) -> None:
+    def _hear(self, before: _Part) -> None:
         """What came since the change corroborates it, speaks against it, or leaves it open."""
         since = self._parts[-1]
-        surprise = self._surprise_at(since)
-        self.speaks = surprise >= self._rule.surprise
+        if not since.rows:
+            return
+        unlike = self._surprise_at(since, self._reference)
+        has_effect = abs(since.mean - self._reference.mean) * self._unit >= self._rule.least_effect
+        # The reference is a sample: where it happens to lie apart from the stream, the stream itself knows better.
+        least = self._rule.least_surprise(since.rows)
+        is_sure = self._surprise_at(since, before) >= least and unlike >= least * LIKENESS
+        self.speaks = has_effect and is_sure
         # A false alarm, or a return to normal: that is a change as well, but what comes after it is like the reference.
-        if surprise < 1 and since.rows > CLOCK_ROWS:
+        if (unlike < 1 or not has_effect) and since.rows > CLOCK_ROWS:
             self._begin()
 
-    def _surprise_at(self, since: _Part) -> float:
-        """Half the squared difference from the reference in standard errors; 0 where the effect is too small.
+    def _surprise_at(self, since: _Part, before: _Part) -> float:
+        """Half the squared difference in standard errors.
 
         Where values are far from the normal distribution: Chernoff's bound of shares, Bernstein's of the others.
         """
-        if (
-            not since.rows
-            or (distance := abs(since.mean - self._reference.mean)) * self._unit < self._rule.least_effect
-        ):
-            return 0.0
-        rows = 1 / (1 / since.rows + 1 / self._reference.rows)
+        rows = 1 / (1 / since.rows + 1 / before.rows)
         if self._is_indicator:
-            least = 0.5 / self._reference.rows  # what the reference never had
-            return rows * _relative_entropy(since.mean, min(max(self._reference.mean, least), 1 - least))
+            least = 0.5 / before.rows  # what was never there
+            return rows * _relative_entropy(since.mean, min(max(before.mean, least), 1 - least))
+        distance = abs(since.mean - before.mean)
         return rows * distance**2 / (2 * (self._variance + distance / 3))
 
 
@@ -123,14 +127,28 @@ def _relative_entropy(share: float, expected: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Corroboration:
-    """``delta`` is ADWIN's; what follows a change must differ from the reference by the effect and be as surprising.
+    """``delta`` is ADWIN's; what follows a change must differ from the reference by at least the effect.
 
-    ``surprise`` is half the square of the difference in standard errors.
+    ``chance`` is the probability that something in a whole generation without drift is taken for drift.
     """
 
     delta: float
     least_effect: float
-    surprise: float
+    chance: float
+
+    def least_surprise(self, rows: int) -> float:
+        """How far out a stretch of this many rows must be, in halves of squared standard errors.
+
+        A generation has the more of them, and each may have the less of the chance, the shorter they are.
+        """
+        return float(ndtri(self.chance * min(1.0, rows / GENERATION_ROWS) / 2)) ** 2 / 2
+
+
+class Levels(NamedTuple):
+    """``delta`` of every ADWIN, and one column's chance to be corroborated without drift."""
+
+    delta: float
+    chance: float
 
 
 class _Part(NamedTuple):
@@ -159,24 +177,29 @@ class _Part(NamedTuple):
 class NumberWatch:
     """Ranks among the reference's values (of equal ones the middle), whatever the unit."""
 
-    def __init__(self, profile: NumberProfile, rule: Corroboration, *, with_missing: bool) -> None:
+    def __init__(self, profile: NumberProfile, least_effect: float, levels: Levels, *, with_missing: bool) -> None:
         self._rising = np.asarray(profile.rising, dtype=np.float64)
-        ranks = self._ranks(self._rising[_spread(self._rising.size)])
-        self.series = [Series(seed, unit, rule) for seed, unit in zip(_readings(ranks), (2.0, 1.0, 1.0), strict=True)]
+        seeds = [*_readings(self._ranks(self._rising[_spread(self._rising.size)]))]
+        rule = Corroboration(levels.delta, least_effect, levels.chance / len(seeds))
+        self._series = [Series(seed, unit, rule) for seed, unit in zip(seeds, (2.0, 1.0, 1.0), strict=True)]
         if with_missing:
-            self.series.append(Series(_seed(profile.rows, profile.missing), 1.0, rule))
+            self._series.append(Series(_seed(profile.rows, profile.missing), 1.0, rule))
+
+    @property
+    def speaks(self) -> bool:
+        return any(one.speaks for one in self._series)
+
+    def feed(self, values: NumberValues) -> None:
+        """Take in what came since the last check, rows in order."""
+        present = np.isfinite(values.values)
+        readings = [*_readings(self._ranks(values.values[present])), (~present).astype(np.float64)]
+        for series, reading in zip(self._series, readings, strict=False):
+            series.feed(reading)
 
     def _ranks(self, values: Floats) -> Floats:
         below = np.searchsorted(self._rising, values, "left")
         ranks: Floats = (below + np.searchsorted(self._rising, values, "right")) / (2 * self._rising.size)
         return ranks
-
-    def read(self, values: NumberValues) -> Iterator[Floats]:
-        """One array for each of ``series``, rows in order."""
-        present = np.isfinite(values.values)
-        ranks = self._ranks(values.values[present])
-        yield from _readings(ranks)
-        yield (~present).astype(np.float64)
 
 
 def _readings(ranks: Floats) -> Iterator[Floats]:
@@ -190,34 +213,37 @@ def _readings(ranks: Floats) -> Iterator[Floats]:
 class CategoryWatch:
     """Which of the common categories a row has, a rare one, one that the reference never had, or none."""
 
-    def __init__(self, profile: CategoryProfile, rule: Corroboration) -> None:
-        least, most = (share * profile.rows for share in COMMON_SHARES)
-        common = [name for name, count in profile.counts.items() if least <= count <= most]
+    def __init__(self, profile: CategoryProfile, least_effect: float, levels: Levels) -> None:
+        names = _common(profile)
+        rare = {name for name in profile.counts if name not in names}
+        places = {name: place for place, name in enumerate(names)}
+        self._place_of = {**places, **dict.fromkeys(rare, len(names))}
+        self._unseen = len(names) + 1
+        counts = [*(profile.counts[name] for name in names), sum(profile.counts[name] for name in rare), 0]
+        self._reference = np.array([*counts, profile.missing], dtype=np.float64)
         # The second of two only mirrors the first.
-        self._common = common[:1] if len(common) == 2 else common
-        self._rare = {name for name in profile.counts if name not in common}
-        self._mirrored = set(common) - set(self._common)
-        places = {name: place for place, name in enumerate(self._common)}
-        counts = [profile.counts[name] for name in self._common]
-        rare = sum(profile.counts[name] for name in self._rare)
-        unseen = len(self._common) + 1
-        self._place_of = {**places, **dict.fromkeys(self._rare, unseen - 1), **dict.fromkeys(self._mirrored, -1)}
-        self._unseen = unseen
-        counts += [rare, 0, profile.missing]
-        self.series = [Series(_seed(profile.rows, count), 1.0, rule) for count in counts]
+        self._watched = [place for place in range(self._reference.size) if not (len(names) == 2 and place == 1)]
+        usual = sum(self._reference[place] > 0 for place in self._watched)
+        rule = Corroboration(levels.delta, least_effect, levels.chance / max(1, usual))
+        self._series = [Series(_seed(profile.rows, int(self._reference[place])), 1.0, rule) for place in self._watched]
 
-    def read(self, values: CategoryValues) -> Iterator[Floats]:
-        """One array for each of ``series``, rows in order."""
-        missing = self._unseen + 1
+    @property
+    def speaks(self) -> bool:
+        return any(one.speaks for one in self._series)
+
+    def feed(self, values: CategoryValues) -> None:
+        """Take in what came since the last check, rows in order."""
         places = [self._place_of.get(name, self._unseen) for name in values.names]
         # The last place is that of code -1.
-        found = np.array([*places, missing])[values.codes]
-        yield from (found == np.arange(missing + 1)[:, None]).astype(np.float64)
+        found = np.array([*places, self._unseen + 1])[values.codes]
+        indicators = (found == np.arange(self._reference.size)[:, None]).astype(np.float64)
+        for series, place in zip(self._series, self._watched, strict=True):
+            series.feed(indicators[place])
 
 
-def _surprise(probability: float) -> float:
-    """How far out, in halves of squared standard errors, a normal variable is with this probability to either side."""
-    return float(ndtri(probability / 2)) ** 2 / 2
+def _common(profile: CategoryProfile) -> list[str]:
+    least, most = (share * profile.rows for share in COMMON_SHARES)
+    return [name for name, count in profile.counts.items() if least <= count <= most]
 
 
 def _spread(rows: int) -> NDArray[np.int64]:
@@ -257,13 +283,8 @@ class StreamDetectors:
         values = {**columns, SCORE: NumberValues(scores)}
         for name, watch in self._watches.items():
             if (found := values.get(name)) is not None and found.fault is None:
-                for series, part in zip(watch.series, watch.read(found), strict=False):  # type: ignore[arg-type]
-                    series.feed(part)
-        return frozenset(name for name, watch in self._watches.items() if any(one.speaks for one in watch.series))
-
-    def _rule(self, least_effect: float) -> Corroboration:
-        monitoring = self._case.monitoring
-        return Corroboration(monitoring.detector_delta, least_effect, _surprise(monitoring.significance / SERIES))
+                watch.feed(found)  # type: ignore[arg-type]
+        return frozenset(name for name, watch in self._watches.items() if watch.speaks)
 
     def _begin(self, generation: int) -> None:
         if generation == self._generation:
@@ -272,13 +293,14 @@ class StreamDetectors:
         self._watches = dict(self._made_watches())
 
     def _made_watches(self) -> Iterator[tuple[str, Watch]]:
+        monitoring = self._case.monitoring
+        levels = Levels(monitoring.detector_delta, monitoring.significance / (len(self._case.columns) + 1))
         for column in self._case.columns:
-            rule = self._rule(self._case.minimum_effect(column))
+            least_effect = self._case.minimum_effect(column)
             match self._profile.columns.get(column.name):
                 case CategoryProfile() as profile if column.is_category and profile.rows:
-                    yield column.name, CategoryWatch(profile, rule)
+                    yield column.name, CategoryWatch(profile, least_effect, levels)
                 case NumberProfile() as profile if not column.is_category and profile.rising:
-                    yield column.name, NumberWatch(profile, rule, with_missing=column.nullable)
+                    yield column.name, NumberWatch(profile, least_effect, levels, with_missing=column.nullable)
         if self._profile.scores.rising:
-            rule = self._rule(self._case.monitoring.minimum_effect)
-            yield SCORE, NumberWatch(self._profile.scores, rule, with_missing=False)
+            yield SCORE, NumberWatch(self._profile.scores, monitoring.minimum_effect, levels, with_missing=False)
