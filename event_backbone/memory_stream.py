@@ -156,9 +156,10 @@ class MemoryStream:
         if self._paused:
             return []
         found: list[Received] = []
-        for partition, position in self._positions.items():
+        positions = self._positions  # the group may take them away meanwhile, from another thread
+        for partition, position in positions.items():
             new = self._broker.log(partition)[position : position + max_messages - len(found)]
-            self._positions[partition] += len(new)
+            positions[partition] = position + len(new)
             found += new
         return found
 
