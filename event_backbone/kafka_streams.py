@@ -308,9 +308,9 @@ class KafkaAssignedStream(_KafkaStream):
         return super().poll(timeout_s=timeout_s, max_messages=max_messages)
 
     def _look_for_partitions(self) -> None:
-        with translated(self._access):
-            self._refresh()
-        found = set(self._found())
+        found = (
+            self._refreshed() or self._refreshed()
+        )  # the first answer may be to what was asked before we named topics
         if not found:
             raise TryAgainLaterError(f"{self._access.shown}: there is none of {', '.join(self._topics)}")
         self._look_at = time.monotonic() + self._look_every_s
@@ -318,6 +318,12 @@ class KafkaAssignedStream(_KafkaStream):
         if new:
             self._consumer.assign(sorted(found | self._consumer.assignment()))
             self._begin(sorted(new))
+
+    def _refreshed(self) -> set[Any]:
+        """The partitions that there are now."""
+        with translated(self._access):
+            self._refresh()
+        return set(self._found())
 
     def _refresh(self) -> None:
         """Ask for the partitions, but no longer than ``timeout_s``."""
