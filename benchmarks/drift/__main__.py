@@ -132,7 +132,8 @@ def main(seed: int, data_dir: Path | None, short: bool, runs: int, rows: int, ou
 def _page(seed: int, alarms: Sequence[FalseAlarms], rows: int, found: Sequence[Delays], runs: int) -> str:
     return f"""# Drift bench
 
-Written by `python -m benchmarks.drift --seed {seed} --runs {runs} --rows {rows}`. Real census rows; reference {REFERENCE_ROWS:,} rows, window {WINDOW_ROWS:,},
+Written by `python -m benchmarks.drift --seed {seed} --runs {runs} --rows {rows}`.
+Real census rows; reference {REFERENCE_ROWS:,} rows, window {WINDOW_ROWS:,},
 a check every 50. *Ours* is the shipped verdict: window test or stream detector. The others flag a column as soon as
 one check does.
 
