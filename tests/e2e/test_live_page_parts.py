@@ -113,6 +113,8 @@ def test_what_the_service_refuses_is_told_in_the_dialog_and_escape_changes_nothi
 ) -> None:
     watched = Watched(browser, stage.url, "phone")
     page = watched.page
+    expect(page.locator("#reference-text")).to_contain_text("the model's own reference")
+    expect(page.locator("#accept")).to_be_enabled()
     page.locator("#accept").focus()
     page.keyboard.press("Enter")
     say(page, "Accept", note="refuse")
