@@ -1,7 +1,8 @@
 """What the stream detectors say at a check, fed with the rows since the last one; and again after a restart.
 
 A detector's state is never written down: it is rebuilt from the rows of its generation, which the inbox keeps for that.
-So the same rows give the same alarms however often the service was restarted.
+So the same rows give the same alarms however often the service was restarted, but for rows that were erased: detectors
+that go on have seen them until their generation ends, rebuilt ones have not.
 """
 
 from __future__ import annotations

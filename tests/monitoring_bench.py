@@ -147,7 +147,7 @@ class Bench:
             reports=self.report_desk,
             accepted=self.accepted,
             alarms=StreamAlarms(
-                self.case, self.windows, self.inbox, References(self.case, folder / "bundles", folder / "accepted")
+                self.case, self.windows, self.inbox, References(self.case, folder / "bundles", folder / "references")
             ),
         )
         self.checks = Checks(self.case, parts_of_checks, scores_every_s=5, clock=self.clock)

@@ -42,8 +42,8 @@ LEAST_DIVERGENCE = 0.01
 MOST_FALSE_EPISODES = 10
 #: The median of the short form's five streams may lie this much further off than that of the full form's twenty.
 SHORT_SLACK = 1.3
-#: A skew of which a window of 1,000 rows holds this much evidence is found within it.
-CLEAR_DIVERGENCE, WINDOW_ROWS = 0.025, 1_000
+#: Within so many rows a skew from the first one is found.
+WINDOW_ROWS = 1_000
 
 
 def measure_false_alarms(source: Source, pool: ProcessPoolExecutor, references: int, rows: int) -> list[FalseAlarms]:
@@ -85,7 +85,7 @@ def _faults_of(group: Sequence[Delays], slack: float) -> Iterable[str]:
         yield f"median delay {median:,.0f} rows, at most {shift.bound * slack:,.0f}"
     if far >= LEAST_DIVERGENCE and misses(group):
         yield f"missed {misses(group)} of {len(group)}"
-    if form == "first row" and far >= CLEAR_DIVERGENCE and median > WINDOW_ROWS:
+    if form == "first row" and far >= LEAST_DIVERGENCE and median > WINDOW_ROWS:
         yield f"found after {median:,.0f} rows, a window has {WINDOW_ROWS}"
 
 
