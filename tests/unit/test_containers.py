@@ -8,8 +8,9 @@ import re
 import runpy
 import stat
 import threading
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -49,6 +50,45 @@ def test_a_service_of_others_names_a_user_that_is_not_root(name: str) -> None:
 
 def test_the_image_of_ours_ends_as_a_fixed_user() -> None:
     assert (ROOT / "Dockerfile").read_text(encoding="utf-8").rstrip().endswith("USER 10001:10001")
+
+
+def _copied_from_here() -> list[str]:
+    """Source paths of the image's COPY lines, by service where they name one; all but those of an earlier stage."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line.split()[1:] for line in text.splitlines() if line.startswith("COPY ")]
+    sources = [source for words in lines if not words[0].startswith("--from=") for source in words[:-1]]
+    built = {service["build"]["args"]["SERVICE"] for service in SERVICES.values() if "build" in service}
+    return sorted({source.replace("${SERVICE}", service) for source in sources for service in built})
+
+
+def _is_sent(path: str, patterns: Sequence[str]) -> bool:
+    """Whether the builder gets it: the last pattern that matches it, or a folder above it, decides.
+
+    See https://docs.docker.com/build/concepts/context/#dockerignore-files; ``**/`` also stands for no folder.
+    """
+    tried = [path, *map(str, PurePosixPath(path).parents)]
+    sent = True
+    for pattern in patterns:
+        glob = pattern.removeprefix("!").removeprefix("**/")
+        places = [PurePosixPath(one).name for one in tried] if "**/" in pattern else tried
+        if any(fnmatchcase(place, glob) for place in places):
+            sent = pattern.startswith("!")
+    return sent
+
+
+@pytest.mark.parametrize("path", _copied_from_here())
+def test_what_the_image_copies_is_there_and_is_sent_to_the_builder(path: str) -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    assert (ROOT / path).exists()
+    assert path == "." or _is_sent(path, patterns)
+
+
+def test_what_the_ignore_file_leaves_out_is_told_from_what_it_lets_through() -> None:
+    patterns = ["*", "!here", "!some/one.py", "**/cache"]
+    assert _is_sent("here/deep/file.py", patterns)
+    assert _is_sent("some/one.py", patterns)
+    assert not any(_is_sent(path, patterns) for path in ("some/other.py", "there.py", "here/cache/x", "cache"))
 
 
 @each_service
