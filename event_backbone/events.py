@@ -115,11 +115,6 @@ def encode_ndjson(envelopes: Sequence[Envelope]) -> bytes:
     return b"".join(encode_json(envelope) + b"\n" for envelope in envelopes)
 
 
-def decode_ndjson(body: bytes) -> list[Envelope]:
-    """Raises :class:`msgspec.DecodeError` when a line is no envelope."""
-    return [_decode_envelope(line) for line in body.splitlines() if line]
-
-
 def content_hash(content: Any) -> str:
     """Digest of a JSON-able value that does not depend on the order of its keys: 32 hexadecimal characters."""
     return hashlib.blake2b(_canonical_json(content), digest_size=16).hexdigest()

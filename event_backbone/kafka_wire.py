@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -30,7 +29,7 @@ from event_backbone.events import (
     format_utc,
     parse_utc,
 )
-from event_backbone.kafka_topics import Topics, place_source
+from event_backbone.kafka_topics import Topics
 from event_backbone.ports import Message, Received
 from event_backbone.validation import decode_lenient, fault_in_record_id
 
@@ -90,24 +89,12 @@ def _message(topic: str, key: str, value: bytes | None, envelope: Envelope, at: 
 # Messages into events -------------------------------------------------------------------------------------------------
 
 
-def envelope_of(received: Received, case: Case) -> Envelope:
+def event_of(received: Received, case: Case) -> Event:
     """The event in a message of ``.predictions``, ``.labels`` or ``.rejections``, of ours or of others.
-
-    Its source and ``seq`` are the publisher's where it is one of ours, else :func:`place_source` and the offset.
 
     Raises:
         UnreadableMessageError: it is no event of this case.
     """
-    event = event_of(received, case)
-    source = text_header(received.headers, "ce_source") or ""
-    sequence = header(received.headers, "ce_sequence") or b""
-    if is_ours(received.headers, case.name) and sequence.removeprefix(b"-").isdigit():
-        return Envelope(unquote(source.removeprefix(f"/streamgauge/{case.name}/")), int(sequence), event)
-    return Envelope(place_source(received.partition), received.offset, event)
-
-
-def event_of(received: Received, case: Case) -> Event:
-    """The same without the envelope, for a reader whose place is the offset."""
     topic_kind = received.partition.topic.rpartition(".")[2]
     if received.value is None:
         return _erasure(received, case)

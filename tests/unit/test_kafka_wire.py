@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import pytest
@@ -10,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monitoring_world import made_case, prediction
 
-from event_backbone.cloud_events import header, is_ours
+from event_backbone.cloud_events import header, is_ours, text_header
 from event_backbone.dead_letters import DeadLetter, dead_letter_in, dead_letter_of, replay_of, without_value
 from event_backbone.errors import Fault, RejectedError, UnreadableMessageError
 from event_backbone.events import Envelope, Erasure, Event, FaultCount, Label, ModelRef, Prediction, Rejections
 from event_backbone.kafka_topics import Topics
-from event_backbone.kafka_wire import envelope_of, messages_of
+from event_backbone.kafka_wire import event_of, messages_of
 from event_backbone.ports import Message, Partition, Received
 
 CASE = made_case()
@@ -67,23 +68,31 @@ def foreign(kind: str, value: bytes | None, key: bytes | None = b"r1", **headers
     return Received(place, 7, 1_767_225_600_500, key, value, list(headers.items()))
 
 
+def label_in(value: bytes, key: bytes | None = b"r1", **headers: bytes) -> Event:
+    return event_of(foreign("labels", value, key, **headers), CASE)
+
+
 def enveloped(event: Event) -> Envelope:
     return Envelope("journal-1", 5, event)
 
 
 def reason_of(message: Received) -> str:
     with pytest.raises(UnreadableMessageError) as error:
-        envelope_of(message, CASE)
+        event_of(message, CASE)
     assert error.value.faults
     return error.value.reason
 
 
 @given(event=events, source=st.text(st.characters(codec="utf-8"), min_size=1), seq=st.integers(0, 2**63 - 1))
-def test_an_envelope_comes_back_as_it_was_published(event: Event, source: str, seq: int) -> None:
+def test_an_event_comes_back_as_it_was_published_with_its_place_in_the_headers(
+    event: Event, source: str, seq: int
+) -> None:
     envelope = Envelope(source, seq, event)
     for message in messages_of(envelope, TOPICS, SHA256):
-        assert envelope_of(received(message), CASE) == envelope
+        assert event_of(received(message), CASE) == event
         assert is_ours(message.headers, "shop")
+        assert unquote(text_header(message.headers, "ce_source") or "") == f"/streamgauge/shop/{source}"
+        assert header(message.headers, "ce_sequence") == str(seq).encode()
 
 
 def test_a_prediction_is_a_cloud_event_in_binary_mode() -> None:
@@ -130,21 +139,17 @@ def test_topics_without_a_namespace_begin_with_the_case() -> None:
 
 @pytest.mark.parametrize("body", [b'{"label":"yes"}', b'{"record_id":"r1","label":"yes","schema_version":1}'])
 def test_a_label_from_others_needs_no_headers_and_has_the_messages_time(body: bytes) -> None:
-    envelope = envelope_of(foreign("labels", body), CASE)
-    assert envelope == Envelope(
-        "kafka:test.shop.labels:3", 7, Label("r1", "shop", "yes", "2026-01-01T00:00:00.500000Z")
-    )
+    assert label_in(body) == Label("r1", "shop", "yes", "2026-01-01T00:00:00.500000Z")
 
 
 def test_a_label_from_others_may_say_its_time_and_its_source() -> None:
     body = b'{"label":"no","labelled_at":"2026-01-01T02:00:00+01:00"}'
-    message = foreign("labels", body, ce_source=b"/billing")
-    assert not is_ours(message.headers, "shop")
-    assert envelope_of(message, CASE).event == Label("r1", "shop", "no", "2026-01-01T01:00:00.000000Z")
+    assert not is_ours([("ce_source", b"/billing")], "shop")
+    assert label_in(body, ce_source=b"/billing") == Label("r1", "shop", "no", "2026-01-01T01:00:00.000000Z")
 
 
 def test_a_label_without_key_is_about_the_record_in_its_body() -> None:
-    event = envelope_of(foreign("labels", b'{"record_id":"r9","label":"yes"}', None), CASE).event
+    event = label_in(b'{"record_id":"r9","label":"yes"}', None)
     assert isinstance(event, Label)
     assert event.record_id == "r9"
 
@@ -178,7 +183,7 @@ def test_what_can_not_be_read_says_why(kind: str, value: bytes | None, key: byte
 
 def test_a_fault_never_shows_a_value() -> None:
     with pytest.raises(UnreadableMessageError) as error:
-        envelope_of(foreign("labels", b'{"label":"secret-value"}'), CASE)
+        label_in(b'{"label":"secret-value"}')
     assert "secret-value" not in str(error.value)
 
 
@@ -200,9 +205,13 @@ def read(message: Message) -> DeadLetter:
     return dead_letter_in(received(message))
 
 
+def buried(origin: Received) -> DeadLetter:
+    return read(dead(origin))
+
+
 def test_a_dead_letter_keeps_the_bytes_the_reason_and_the_origin() -> None:
     origin = foreign("records", b"\xff\x00", b"r1", traceparent=b"00-1", ce_id=b"theirs")
-    message, letter = dead(origin), read(dead(origin))
+    message, letter = dead(origin), buried(origin)
     assert (message.topic, message.key, message.value) == ("test.shop.dead-letters", b"r1", b"\xff\x00")
     assert header(message.headers, "ce_id") == b"test.shop.records-3-7"
     assert header(message.headers, "ce_source") == b"/streamgauge/shop/worker"
@@ -215,18 +224,20 @@ def test_a_dead_letter_keeps_the_bytes_the_reason_and_the_origin() -> None:
 
 def test_a_replayed_record_is_what_was_sent_and_dies_as_the_same_dead_letter() -> None:
     origin = foreign("records", b"{}", b"r1", traceparent=b"00-1")
-    replayed = replay_of(read(dead(origin)))
+    replayed = replay_of(buried(origin))
     assert (replayed.topic, replayed.key, replayed.value) == ("test.shop.records", b"r1", b"{}")
     again = received(replayed, partition=1, offset=99)
     letter = read(dead(again, first_seen="2027-01-01T00:00:00.000000Z"))
-    assert letter == read(dead(origin))
+    assert letter == buried(origin)
     assert replay_of(letter) == replayed
 
 
 def test_a_record_without_any_id_is_replayed_with_the_id_it_would_have_had() -> None:
-    assert replay_of(read(dead(foreign("records", b"{}", None)))).key == b"test.shop.records-3-7"
-    assert replay_of(read(dead(foreign("records", b"\xff", None)))).key == b"test.shop.records-3-7"
-    assert replay_of(read(dead(foreign("records", b'{"record_id":"own"}', None)))).key is None
+    def replayed_key(value: bytes) -> bytes | None:
+        return replay_of(buried(foreign("records", value, None))).key
+
+    assert replayed_key(b"{}") == replayed_key(b"\xff") == b"test.shop.records-3-7"
+    assert replayed_key(b'{"record_id":"own"}') is None
 
 
 def test_a_message_without_anything_can_be_a_dead_letter() -> None:

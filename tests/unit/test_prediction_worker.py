@@ -100,6 +100,18 @@ def eventually(condition: Callable[[], object], what: str) -> None:
     poll_until(condition, 10, what)
 
 
+def all_committed(world: World, count: int) -> None:
+    eventually(lambda: world.committed == count, "everything is committed")
+
+
+def the_one_error(world: World) -> BaseException:
+    """What ended the worker; the fixture then takes it as expected."""
+    eventually(lambda: world.errors, "the worker stopped")
+    (error,) = world.errors
+    world.errors.clear()
+    return error
+
+
 def ids(first: int, count: int) -> set[str]:
     return {f"r{number}" for number in range(first, first + count)}
 
@@ -107,7 +119,7 @@ def ids(first: int, count: int) -> set[str]:
 def test_records_are_kept_published_and_then_committed(world: World) -> None:
     world.produce(0, 50)
     world.start()
-    eventually(lambda: world.committed == 50, "everything is committed")
+    all_committed(world, 50)
     assert set(world.published) == ids(0, 50)
     assert len(world.sink.kept) == 50
 
@@ -120,7 +132,7 @@ def test_nothing_is_committed_while_a_sink_is_away_and_everything_once_it_is_bac
     assert world.committed == 0
     assert world.published == []
     world.sink.away = None
-    eventually(lambda: world.committed == 50, "everything is committed")
+    all_committed(world, 50)
     assert len(world.published) == 50
 
 
@@ -130,7 +142,7 @@ def test_a_broker_that_is_away_is_named_and_asked_again(world: World) -> None:
     eventually(lambda: worker.status()["away"].get("kafka"), "the status names the broker")
     world.broker.away = None
     world.produce(0, 5)
-    eventually(lambda: world.committed == 5, "everything is committed")
+    all_committed(world, 5)
     eventually(lambda: worker.status()["away"] == {}, "nothing is away any more")
 
 
@@ -141,7 +153,7 @@ def test_without_a_model_nothing_is_taken_and_nothing_is_lost(world: World) -> N
     eventually(lambda: worker.status()["partitions"], "it is a member of the group")
     assert world.committed == 0
     world.scorer = FakeScorer()
-    eventually(lambda: world.committed == 5, "everything is committed")
+    all_committed(world, 5)
 
 
 def test_partitions_are_shared_and_what_a_stopped_worker_had_goes_to_the_other(world: World) -> None:
@@ -152,7 +164,7 @@ def test_partitions_are_shared_and_what_a_stopped_worker_had_goes_to_the_other(w
     eventually(lambda: world.streams[0] not in world.broker.group("worker-garden").members, "the first has left")
     world.broker.deal("worker-garden")
     world.produce(20, 20)
-    eventually(lambda: world.committed == 40, "everything is committed")
+    all_committed(world, 40)
     assert set(world.published) == ids(0, 40)
     assert len(world.sink.kept) == 40
 
@@ -165,7 +177,7 @@ def test_what_was_in_hand_from_a_lost_partition_is_read_again_by_whoever_gets_it
     world.broker.lose(world.streams[0])
     eventually(lambda: worker.status()["batches_in_hand"] > 1, "the records are read again")
     world.sink.away = None
-    eventually(lambda: world.committed == 10, "everything is committed")
+    all_committed(world, 10)
     assert len(world.published) == 20
     assert len(world.sink.kept) == 10
 
@@ -184,7 +196,7 @@ def test_invalid_records_become_dead_letters_and_the_stream_goes_on(world: World
     world.produce(10, 5, leaves=-1)
     world.produce(15, 10)
     world.start()
-    eventually(lambda: world.committed == 25, "everything is committed")
+    all_committed(world, 25)
     assert set(world.published) == ids(0, 10) | ids(15, 10)
     assert {(message.key or b"").decode() for message in world.broker.messages(TOPICS.dead_letters)} == ids(10, 5)
 
@@ -194,11 +206,8 @@ def test_too_many_invalid_records_in_a_row_stop_the_worker_loudly(world: World) 
         bad = Message(TOPICS.records, b"bad", b"no json %d" % number)
         world.broker.append_to(Partition(TOPICS.records, 0), bad)
     world.start(most_invalid=15)
-    eventually(lambda: world.errors, "the worker stopped")
-    (error,) = world.errors
-    assert isinstance(error, TooManyInvalidError)
+    assert isinstance(the_one_error(world), TooManyInvalidError)
     assert world.committed <= 10
-    world.errors.clear()
 
 
 def test_an_error_nobody_expected_ends_the_worker_and_commits_nothing_of_its_batch(world: World) -> None:
@@ -208,9 +217,8 @@ def test_an_error_nobody_expected_ends_the_worker_and_commits_nothing_of_its_bat
     world.sink.refuse = broken
     world.produce(0, 5)
     world.start()
-    eventually(lambda: world.errors, "the worker stopped")
+    assert isinstance(the_one_error(world), ValueError)
     assert world.committed == 0
-    world.errors.clear()
 
 
 def test_what_has_not_happened_yet_is_a_zero_and_no_gap() -> None:
