@@ -83,7 +83,7 @@ class Checks:
         self._failures_in_a_row = 0
         self._scores_every_s = scores_every_s
         self._scores_due_at = clock()
-        self._refusals = RefusalWatch(case, parts.windows)
+        self._refusals = RefusalWatch(case, parts.windows, parts.board.standing.refusals)
         self._quality_watch = QualityWatch(case, parts.windows, parts.inbox, parts.evaluator, parts.accepted, clock)
 
     def run(self, stopping: threading.Event, between: Sequence[Callable[[], None]]) -> None:
@@ -207,7 +207,7 @@ class Checks:
 
     def _keep(self, checked: Checked, point: Point | None, conditions: list[Condition]) -> None:
         delays = self._board.standing.delays.moved(self._inbox.label_delays, self._case.monitoring.window_rows)
-        standing = replace(checked.standing, conditions=conditions, delays=delays)
+        standing = replace(checked.standing, conditions=conditions, delays=delays, refusals=self._refusals.run)
         encoded = encode_point(point) if point is not None else None
         kept = KeptCheck(standing.checked_row, encoded, encode_standing(standing), checked.episodes)
         self._inbox.keep_check(kept)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from event_backbone.case import Case
 from monitoring_service.windows import Rejections, Windows
 
 
-class RefusalWatch:
-    """As many refusals in a row as a check has new rows are worth one check of what is refused. Not thread-safe."""
+class RefusedRun(Struct, frozen=True):
+    """Refusals after row ``at_row`` and before the next: for how many checks' worth of them they were ``judged``."""
 
-    def __init__(self, case: Case, windows: Windows) -> None:
+    at_row: int = 0
+    judged: int = 0
+
+
+class RefusalWatch:
+    """As many refusals in a row as a check has new rows are worth one check of what is refused. Not thread-safe.
+
+    ``run`` is kept with the standing, so that a restart judges none of them again.
+    """
+
+    def __init__(self, case: Case, windows: Windows, run: RefusedRun) -> None:
         self._every = case.monitoring.check_every_rows
         self._windows = windows
-        self._judged = 0
+        self.run = run
 
     def look(self) -> Rejections | None:
         """What to judge once; ``None`` when nothing new is worth it."""
-        worth = self._windows.refused_in_a_row // self._every
-        if worth <= self._judged:
-            self._judged = worth
+        row, refused = self._windows.refused_in_a_row()
+        judged = self.run.judged if row == self.run.at_row else 0
+        if refused // self._every <= judged:
             return None
-        self._judged += 1
+        self.run = RefusedRun(row, judged + 1)
         return self._windows.rejections()

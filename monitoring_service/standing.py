@@ -14,6 +14,7 @@ from event_backbone.events import ModelRef
 from monitoring_service.conditions import Condition
 from monitoring_service.label_delay import RecentDelays
 from monitoring_service.messages import ColumnMeasure, Evaluated, Mix, Quality, ReferenceState
+from monitoring_service.refusals import RefusedRun
 from monitoring_service.verdict import Episode, Judged, Moment, Rule, Streak, advance, episode_between, judge
 
 
@@ -58,6 +59,7 @@ class Standing(Struct, frozen=True):
     reference_missing_since: str | None = None
     conditions: list[Condition] = []
     delays: RecentDelays = RecentDelays()
+    refusals: RefusedRun = RefusedRun()
 
 
 @dataclass(frozen=True, slots=True)

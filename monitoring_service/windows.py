@@ -192,12 +192,11 @@ class Windows:
         with self._changed:
             return self._next()
 
-    @property
-    def refused_in_a_row(self) -> int:
-        """Records that were refused since the newest row came."""
+    def refused_in_a_row(self) -> tuple[int, int]:
+        """The newest row, and how many records were refused since it came."""
         with self._changed:
             since = takewhile(lambda rejected: rejected.at_row >= self._counted, reversed(self._rejected))
-            return sum(rejected.records for rejected in since)
+            return self._counted, sum(rejected.records for rejected in since)
 
     @property
     def last_due_row(self) -> int:

@@ -91,8 +91,7 @@ class BatchMaker:
         return batch
 
     def dead_letter(self, received: Received, reason: str, faults: Sequence[Fault] = ()) -> Message:
-        """The dead letter of a message that can't be taken, counted."""
-        self._metrics.dead_letters.labels(reason).inc()
+        """The dead letter of a message that can't be taken."""
         first_seen = text_header(received.headers, "dl_first_seen") or utc_now()
         return dead_letter_of(received, reason, faults, first_seen, SERVICE, self._topics.dead_letters)
 
@@ -134,9 +133,6 @@ class BatchMaker:
     def _rejections(self, received: Received, faults: Sequence[Fault]) -> Rejections:
         """One refused record as counts, under an identity that is the same however often the record is read."""
         pairs = Counter(self._fault_labels.of(fault) for fault in faults)
-        self._metrics.rejected_records.inc()
-        for column, reason in pairs:
-            self._metrics.rejected.labels(column, reason).inc()
         counts = [FaultCount(column, reason, count) for (column, reason), count in sorted(pairs.items())]
         now = utc_now()
         return Rejections(place_id(received), self._case.name, now, now, 1, counts)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from event_backbone.cloud_events import text_header
 from event_backbone.dead_letters import without_value
 from event_backbone.errors import Fault
-from event_backbone.events import Envelope, Label, Prediction
+from event_backbone.events import Envelope, Event, Label, Prediction, Rejections
 from event_backbone.kafka_topics import Topics
 from event_backbone.kafka_wire import messages_of
 from event_backbone.ports import Delivered, Message, MessageOutlet, Refusal, Sink
@@ -70,13 +71,26 @@ class Publishing:
         self._metrics = metrics
 
     def __call__(self, batch: WorkBatch) -> None:
-        """Doing it again after a failure publishes some a second time. Raises :class:`TryAgainLaterError`."""
+        """Doing it again after a failure publishes some a second time. Raises :class:`TryAgainLaterError`.
+
+        What is refused is counted only here: a record that is read again because its batch went no further counts once.
+        """
         envelopes = [one for one in batch.envelopes if not isinstance(one.event, Label)]
         messages = [message for one in envelopes for message in messages_of(one, self._topics, self._case_sha256)]
         refused = self._outlet.publish(messages)  # one message for each envelope: there are no erasures among them
         letters = [self._letter_of_refused(batch, envelopes[index], reason) for index, reason in refused]
         self._publish_letters([*batch.dead_letters, *letters])
-        self._metrics.answered.inc(sum(isinstance(one.event, Prediction) for one in envelopes))
+        self._count([one.event for one in envelopes], [*batch.dead_letters, *letters])
+
+    def _count(self, events: Sequence[Event], letters: Sequence[Message]) -> None:
+        self._metrics.answered.inc(sum(isinstance(event, Prediction) for event in events))
+        for event in events:
+            if isinstance(event, Rejections):
+                self._metrics.rejected_records.inc(event.records)
+                for fault in event.faults:
+                    self._metrics.rejected.labels(fault.column, fault.reason).inc(fault.count)
+        for letter in letters:
+            self._metrics.dead_letters.labels(text_header(letter.headers, "dl_reason") or "").inc()
 
     def _letter_of_refused(self, batch: WorkBatch, envelope: Envelope, reason: str) -> Message:
         fault = Fault("(body)", reason, "its prediction can't be published")

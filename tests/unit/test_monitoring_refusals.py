@@ -55,6 +55,21 @@ def test_it_ends_when_records_pass_again_and_their_windows_are_checked(bench: Be
     assert refused_columns(bench) == set()
 
 
+def test_refusals_that_were_judged_are_not_judged_again_after_a_restart(bench: Bench, tmp_path: Path) -> None:
+    for step in range(1, 3):
+        refuse(bench, 10, f"x{step}")
+        bench.checks.step(bench.stopping, 0)
+    bench.close()
+    again = Bench(tmp_path)
+    for _ in range(5):
+        again.checks.step(again.stopping, 0)
+    assert refused_columns(again) == set()
+    refuse(again, 10, "x3")
+    again.checks.step(again.stopping, 0)
+    assert refused_columns(again) == {"price"}
+    again.close()
+
+
 def test_a_restart_in_between_changes_nothing(bench: Bench, tmp_path: Path) -> None:
     for step in range(1, 4):
         refuse(bench, 10, f"x{step}")

@@ -156,6 +156,14 @@ def test_an_invalid_record_is_counted_under_the_same_identity_however_often_it_i
     assert len(world.log.kept) == 1
 
 
+def test_what_is_refused_is_counted_when_its_batch_is_done_and_not_when_it_is_read(world: World) -> None:
+    world.make(broken(1))  # its worker died, or its partition went to another
+    world.work(broken(1))
+    assert world.value("prediction_rejected_records_total") == 1
+    assert world.value("prediction_rejected_faults_total", column="leaves", reason="range") == 1
+    assert world.value("prediction_worker_dead_letters_total", reason="record") == 1
+
+
 def test_the_limit_of_invalid_records_in_a_row_stops_and_keeps_nothing_of_the_batch(world: World) -> None:
     world.work(*(broken(offset) for offset in range(4)))
     with pytest.raises(TooManyInvalidError) as error:
