@@ -160,6 +160,11 @@ class Windows:
         with self._changed:
             return self._view(self._counted)
 
+    def next_or_newest(self) -> WindowView:
+        """The window of the check that is due next, or the newest when none is."""
+        with self._changed:
+            return self._view(min(self._next(), self._counted))
+
     def rows(self, first: int, last: int) -> Rows:
         """The rows with these numbers and those between, as far as a check to come may look at them."""
         with self._changed:

@@ -132,6 +132,16 @@ def test_a_label_counts_soon_whether_or_not_its_row_was_checked(bench: Bench, tm
     again.close()
 
 
+def test_a_check_that_lags_behind_a_burst_is_not_told_with_labels_of_later_rows(bench: Bench) -> None:
+    bench.receive(90)
+    bench.inbox.store(enveloped([label(f"r{number}") for number in range(90)]))
+    for _ in range(6):
+        bench.clock.now += 1
+        bench.checks.step(bench.stopping, 0)
+    assert bench.evaluator.asked == [50, 60, 70, 80, 90]
+    assert bench.evaluator.labelled == [60, 70, 80, 90]
+
+
 def test_quality_is_measured_again_only_when_something_changed(bench: Bench) -> None:
     bench.receive(55)
     bench.run_all()
