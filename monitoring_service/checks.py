@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from event_backbone.case import Case
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.events import ModelRef, utc_now
+from event_backbone.events import utc_now
 from monitoring_service.accepted_references import AcceptedReferences
 from monitoring_service.board import PublishedBoard
 from monitoring_service.conditions import Condition, conditions_after, conditions_unjudged
 from monitoring_service.evaluator_client import EvaluatorFailedError, EvaluatorPort
 from monitoring_service.inbox import Inbox, KeptCheck
-from monitoring_service.messages import Evaluate, Evaluated, Labelled
+from monitoring_service.messages import Evaluate, Evaluated
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.quality_watch import QualityWatch
 from monitoring_service.refusals import RefusalWatch
@@ -162,9 +162,6 @@ class Checks:
         delays = before.delays.since(self._inbox.label_delays)
         conditions = conditions_after(self._case, before, None, None, quality, moment, delays)
         self._keep(Checked(with_quality(before, quality), ()), None, conditions)
-
-    def _labelled(self, model: ModelRef, until_row: int) -> Labelled:
-        return self._inbox.labelled_rows(model, until_row=until_row, limit=self._case.monitoring.window_rows)
 
     def _ask(self, request: Evaluate, stopping: threading.Event) -> Evaluated:
         """Ask again while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""

@@ -1,12 +1,13 @@
 """What people should know while it lasts: the one place that turns measures into conditions.
 
 Conditions that follow from checks begin when several checks in a row say so and end when as many say the opposite,
-like the drift verdict; they are kept in the standing, so a restart changes none. The others are as they are now.
+like the drift verdict; those that follow from labels when as many amounts of them do, whenever those came. They are
+kept in the standing, so a restart changes none. The others are as they are now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from event_backbone.case import Case, Column
 from monitoring_service.label_delay import LabelDelays
+from monitoring_service.losses import headline, loss
 from monitoring_service.messages import Figure, Quality
 
 if TYPE_CHECKING:
@@ -91,11 +93,9 @@ def conditions_after(
     """The kept conditions after a check, a measurement of quality, or both; what is not given changes nothing.
 
     ``before`` is the standing before it, ``rejections`` are those of the check's window, ``delays`` those of the newest
-    labels. Quality belongs to one model version: what was known of another does not count; and the same statement made
-    again, as after a restart, is no new one.
+    labels. Quality belongs to one model version: what was known of another does not count. Both say by themselves what
+    lasts, so it makes no difference how often, or how soon after each other, they are looked at.
     """
-    if quality is not None and before.evaluation is not None and quality == before.evaluation.quality:
-        quality = delays = None
     kept = {condition.key: condition for condition in before.conditions}
     if evaluation is not None:
         if before.evaluation is not None and before.evaluation.model != evaluation.model:
@@ -103,10 +103,11 @@ def conditions_after(
         columns = {column.name for column in case.columns}
         kept = {key: condition for key, condition in kept.items() if key[1] is None or key[1] in columns}
         kept |= {condition.key: condition for condition in _verdicts(evaluation)}
-    readings = [*_readings(case, evaluation, rejections, quality), *([_label_delay(case, delays)] if delays else [])]
-    for reading in readings:
+    of_checks = [(reading, case.monitoring.consecutive_checks) for reading in _readings(case, evaluation, rejections)]
+    lasting = [*(_lasting(case, quality) if quality else ()), *([_label_delay(case, delays)] if delays else ())]
+    for reading, checks in [*of_checks, *((reading, 1) for reading in lasting)]:
         key = reading.name, reading.column
-        kept[key] = _advanced(kept.get(key) or Condition(*key), reading, moment, case.monitoring.consecutive_checks)
+        kept[key] = _advanced(kept.get(key) or Condition(*key), reading, moment, checks)
     return list(kept.values())
 
 
@@ -136,9 +137,7 @@ def _advanced(condition: Condition, reading: Reading, moment: Moment, checks: in
     return replace(shown, since=moment.at if reading.holds else None)
 
 
-def _readings(
-    case: Case, evaluation: Evaluation | None, rejections: Rejections | None, quality: Quality | None
-) -> Iterator[Reading]:
+def _readings(case: Case, evaluation: Evaluation | None, rejections: Rejections | None) -> Iterator[Reading]:
     by_name = {column.name: column for column in case.columns}
     for judged in evaluation.columns if evaluation else []:
         yield from _of_values(case, by_name[judged.measure.name], judged)
@@ -146,8 +145,6 @@ def _readings(
         limit = case.monitoring.data.rejected
         for column in case.columns:
             yield _reaching("rejected", column.name, rejections.share_of(column.name), limit)
-    if quality is not None:
-        yield from _of_quality(case, quality)
 
 
 def _of_values(case: Case, column: Column, judged: Judged) -> Iterator[Reading]:
@@ -170,6 +167,15 @@ def _reaching(name: str, column: str, value: float | None, threshold: float) -> 
     return Reading(name, column, value, threshold, holds)
 
 
+def _lasting(case: Case, quality: Quality) -> Iterator[Reading]:
+    """What is said now and was said with fewer labels, as many times as checks in a row are asked for."""
+    amounts = [quality, *quality.earlier]
+    enough = len(amounts) >= case.monitoring.consecutive_checks
+    for now, *before in zip(*(_of_quality(case, one) for one in amounts), strict=True):
+        holds = now.holds if enough and all(one.holds == now.holds for one in before) else None
+        yield Reading(now.name, now.column, now.value, now.threshold, holds)
+
+
 def _of_quality(case: Case, quality: Quality) -> Sequence[Reading]:
     limits = case.monitoring.quality
     realised = quality.figures if quality.labelled_rows >= limits.minimum_labelled_rows else {}
@@ -182,7 +188,7 @@ def _of_quality(case: Case, quality: Quality) -> Sequence[Reading]:
 
 
 def _label_delay(case: Case, delays: LabelDelays) -> Reading:
-    """A median of few labels says nothing."""
+    """A median of few labels says nothing, and one of many lasts by itself."""
     limits = case.monitoring.quality
     median_s = delays.quantile_s(0.5) if delays.count >= limits.minimum_labelled_rows else None
     holds = None if median_s is None else median_s > limits.label_delay_s
@@ -202,26 +208,3 @@ def _worse(name: str, figure: Figure | None, limit: float) -> Reading:
     if figure is None or figure.low is None:
         return Reading(name, None, figure.value if figure else None, limit, None)
     return Reading(name, None, figure.value, limit, figure.value >= limit and figure.low > 0)
-
-
-def headline(case: Case) -> str:
-    """The figure that losses are told in."""
-    return "accuracy" if case.is_binary else "mae"
-
-
-def loss(case: Case, quality: Quality, figures: dict[str, Figure]) -> Figure | None:
-    """How much worse than on the reference: the drop of accuracy, or by what share the mean absolute error grew."""
-    name = headline(case)
-    figure, reference = figures.get(name), quality.reference.get(name)
-    if figure is None or reference is None:
-        return None
-    if case.is_binary:
-        return _mapped(figure, lambda accuracy: reference - accuracy)
-    return _mapped(figure, lambda error: error / reference - 1) if reference else None
-
-
-def _mapped(figure: Figure, loss_of: Callable[[float], float]) -> Figure:
-    """The loss at the figure and at both ends of its interval."""
-    ends = sorted(loss_of(end) for end in (figure.low, figure.high) if end is not None)
-    low, high = ends if len(ends) == 2 else (None, None)
-    return Figure(loss_of(figure.value), low, high)

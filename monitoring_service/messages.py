@@ -35,6 +35,11 @@ class Labelled(Struct, frozen=True):
     labels: list[str | float] = []
     segments: dict[str, list[str | None]] = {}
 
+    def part(self, first: int, last: int | None = None) -> Labelled:
+        """The rows at these places, ``last`` not included."""
+        segments = {name: values[first:last] for name, values in self.segments.items()}
+        return Labelled(self.scores[first:last], self.predictions[first:last], self.labels[first:last], segments)
+
 
 class Window(Struct, frozen=True):
     """The rows to judge, by column.
@@ -97,8 +102,9 @@ class MakeReport(Struct, frozen=True, tag=True):
 class MeasureQuality(Struct, frozen=True, tag=True):
     """How good one model version is, by its newest labelled rows and by its rows in the window.
 
-    ``scores`` and ``predictions`` of the window are as in :class:`Window`, ``labelled_in_window`` says how many of them
-    have a label. Answered with :class:`Quality`.
+    ``labelled`` is newest first, and ``older`` are those before: so many that earlier windows are as large. ``scores``
+    and ``predictions`` of the window are as in :class:`Window`, ``labelled_in_window`` says how many of them have a
+    label. Answered with :class:`Quality`.
     """
 
     bundle_sha256: str
@@ -107,6 +113,7 @@ class MeasureQuality(Struct, frozen=True, tag=True):
     predictions: bytes = b""
     labelled_in_window: int = 0
     accepted_sha256: str | None = None
+    older: Labelled = Labelled()
 
 
 class MeasureFigures(Struct, frozen=True, tag=True):
@@ -180,7 +187,11 @@ class Quality(Struct, frozen=True, tag=True):
     the ``rows`` of this version in the window; ``reference`` is what the bundle's own reference rows gave. ``gap`` is
     by how much the realised headline figure is worse than what was estimated for the same labelled rows (in the unit of
     a case file's limits), ``target`` how their labels differ from the reference's. ``labelled_share`` is the share of
-    the window's rows whose label is known.
+    the window's rows whose label is known. ``reference_rows`` is how many labelled rows ``reference`` is from, 0 where
+    nobody knows.
+
+    ``earlier`` is what conditions need of the same with fewer rows, newest first: without the newest rows of one check,
+    of two, and so on, until there are as many statements as a verdict asks for checks in a row.
     """
 
     rows: int = 0
@@ -192,6 +203,8 @@ class Quality(Struct, frozen=True, tag=True):
     reference: dict[str, float] = {}
     segments: list[SegmentQuality] = []
     target: ColumnMeasure | None = None
+    reference_rows: int = 0
+    earlier: list[Quality] = []
 
 
 class Figures(Struct, frozen=True, tag=True):

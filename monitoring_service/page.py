@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from event_backbone.case import Case
-from monitoring_service.conditions import headline
+from monitoring_service.losses import headline
 
 _FIGURES = {
     "binary": {

@@ -40,7 +40,7 @@ class Answers:
     predicted: Floats
     actual: Floats
 
-    def where(self, chosen: Flags) -> Answers:
+    def where(self, chosen: Flags | slice) -> Answers:
         return Answers(self.scores[chosen], self.predicted[chosen], self.actual[chosen])
 
 

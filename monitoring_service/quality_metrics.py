@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from event_backbone.case import Case
-from monitoring_service.conditions import headline
+from monitoring_service.losses import headline
 from monitoring_service.messages import Figure, Quality, SegmentQuality
 from monitoring_service.series import SeriesMaker, show_only
 

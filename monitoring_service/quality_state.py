@@ -20,7 +20,8 @@ def quality_state(evaluation: Evaluation | None) -> dict[str, Any] | None:
         return None
     model = {"name": evaluation.model.name, "version": evaluation.model.version}
     figures = msgspec.to_builtins(evaluation.quality)
-    figures.pop("type", None)  # which message it is, of interest to the evaluator only
+    for name in ("type", "earlier"):  # of interest to the evaluator and to conditions only
+        figures.pop(name, None)
     return {**figures, "model": model}
 
 

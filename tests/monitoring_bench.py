@@ -47,7 +47,8 @@ from monitoring_service.stream_status import StreamStatus
 
 
 def fast_case() -> Case:
-    return made_case(window_rows=100, minimum_rows=50, check_every_rows=10)
+    quality = {"minimum_labelled_rows": 50}
+    return made_case(window_rows=100, minimum_rows=50, check_every_rows=10, quality=quality)
 
 
 class ObedientEvaluator:

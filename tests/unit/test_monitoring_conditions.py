@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
@@ -16,10 +17,11 @@ from monitoring_service.conditions import (
     conditions_after,
     conditions_unjudged,
     kinds_of,
-    loss,
 )
 from monitoring_service.label_delay import BUCKETS_S, LabelDelays, RecentDelays
+from monitoring_service.losses import loss
 from monitoring_service.messages import ColumnMeasure, Figure, Mix, Quality
+from monitoring_service.performance import wilson
 from monitoring_service.standing import Evaluation, Standing, decode_standing, encode_standing
 from monitoring_service.verdict import Judged, Moment, Streak
 from monitoring_service.windows import Rejections
@@ -63,9 +65,11 @@ def after_checks(*checks: Evaluation, rejections: Rejections | None = None, befo
 
 
 def after_qualities(*qualities: Quality, before: Standing | None = None) -> Standing:
+    """Each was measured with more labels than the one before, and states the two before it as well."""
     standing = before or Standing(20, evaluation())
-    for number, quality in enumerate(qualities, start=1):
-        kept = conditions_after(CASE, standing, None, None, quality, Moment(20, f"look {number}"))
+    for number in range(len(qualities)):
+        stated = replace(qualities[number], earlier=[*reversed(qualities[max(0, number - 2) : number])])
+        kept = conditions_after(CASE, standing, None, None, stated, Moment(20, f"look {number + 1}"))
         standing = replace(standing, conditions=kept)
     return standing
 
@@ -223,10 +227,23 @@ def test_what_was_known_of_another_version_ends_with_it() -> None:
     assert active(after_checks(evaluation(version="2"), before=lossy)) == set()
 
 
-def test_the_same_statement_of_quality_made_again_is_no_new_one() -> None:
-    lossy = quality(0.80, 0.76, 0.84)
-    before = Standing(20, replace(evaluation(), quality=lossy))
-    assert active(after_qualities(*[lossy] * 9, before=before)) == set()
+def test_it_is_labels_that_count_and_not_how_often_they_are_looked_at() -> None:
+    lossy, good = quality(0.80, 0.76, 0.84), quality(0.9, 0.88, 0.92)
+
+    def after_looks(*looks: Quality) -> set[tuple[str, str | None]]:
+        standing = Standing(20, evaluation())
+        for look in looks:
+            kept = conditions_after(CASE, standing, None, None, look, Moment(20, "now"))
+            standing = replace(standing, conditions=kept)
+        return active(standing)
+
+    last = replace(lossy, earlier=[lossy, lossy])
+    turning = replace(lossy, earlier=[lossy, good])
+    assert after_looks(last) == {("realised_loss", None)}, "a burst of labels, looked at once"
+    assert after_looks(*[turning] * 9) == set(), "too few amounts of labels say so, however often one looks"
+    assert after_looks(last, turning) == {("realised_loss", None)}, "and as many are needed to end it"
+    assert after_looks(last, replace(good, earlier=[good, good])) == set()
+    assert after_looks(*[lossy] * 9) == set(), "nothing is said about fewer labels"
 
 
 def test_quality_alone_leaves_what_follows_from_checks_as_it_is() -> None:
@@ -243,6 +260,27 @@ def test_a_loss_of_regression_is_the_growth_of_the_mean_error() -> None:
     found = loss(case, measured, measured.figures)
     assert found is not None
     assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.1, 0.3))
+    reference = {"mae": 10.0, "rmse": math.sqrt(10.0**2 + 400)}  # errors spread by 20, their mean of 400 rows by 1
+    sampled = loss(case, replace(measured, reference=reference, reference_rows=400), measured.figures)
+    assert sampled is not None
+    assert sampled.value == pytest.approx(0.2)
+    half = math.hypot(math.log(12 / 11), math.log((10 + 1.959964) / 10))
+    assert sampled.low == pytest.approx(1.2 * math.exp(-half) - 1)
+
+
+def test_a_loss_knows_that_the_references_figure_is_a_samples() -> None:
+    """Example (a) of Newcombe 1998, table II, method 10: 56/70 - 48/80 is 0.2 with 0.0524 to 0.3339."""
+    realised = wilson(48, 80)
+    known = replace(Quality(80, 80, figures={"accuracy": realised}), reference_rows=70)
+    found = loss(CASE, replace(known, reference={"accuracy": 56 / 70}), known.figures)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+
+
+def test_a_loss_that_the_references_own_error_explains_is_none() -> None:
+    sampled = quality(0.84, 0.82, 0.86, reference_rows=60)
+    assert active(after_qualities(*[sampled] * 3)) == set()
+    assert active(after_qualities(*[replace(sampled, reference_rows=5000)] * 3)) == {("realised_loss", None)}
 
 
 def delays(**counts: int) -> LabelDelays:

@@ -54,6 +54,28 @@ def test_realised_and_expected_stand_side_by_side() -> None:
     assert abs(found.gap["accuracy"].value) < 0.08
 
 
+def test_earlier_statements_are_what_was_measured_before_the_newest_labels_and_rows() -> None:
+    known, scores = labelled(440), np.linspace(0, 1, 300)
+    found = measured(known.part(0, 400), older=known.part(400), scores=scores.tobytes(), predictions=scores.tobytes())
+    for checks, earlier in enumerate(found.earlier, start=1):
+        fewer = scores[: 300 - checks * CASE.monitoring.check_every_rows].tobytes()
+        before = known.part(checks * CASE.monitoring.check_every_rows).part(0, 400)
+        alone = measured(before, scores=fewer, predictions=fewer)
+        assert earlier.figures == {"accuracy": alone.figures["accuracy"]}
+        assert earlier.estimated == {"accuracy": alone.estimated["accuracy"]}
+        assert (earlier.gap, earlier.target) == (alone.gap, alone.target)
+        assert (earlier.rows, earlier.labelled_rows) == (alone.rows, 400)
+    assert len(found.earlier) == CASE.monitoring.consecutive_checks - 1
+
+
+def test_without_older_labels_the_earlier_statements_are_about_fewer() -> None:
+    assert [one.labelled_rows for one in measured(labelled(230)).earlier] == [210, 190]
+    assert [one.rows for one in measured(Labelled(), scores=bytes(8 * 40), predictions=bytes(8 * 40)).earlier] == [
+        30,
+        20,
+    ]
+
+
 def test_labels_that_changed_their_meaning_are_a_gap() -> None:
     found = measured(labelled(inverted=True))
     assert found.gap["accuracy"].value == pytest.approx(0.5, abs=0.06)
@@ -106,7 +128,7 @@ def test_without_a_reference_the_realised_figures_are_left() -> None:
 
 def test_nothing_at_all_is_an_empty_quality() -> None:
     found = measured(Labelled(), None)
-    assert found == Quality()
+    assert found == Quality(earlier=[Quality(), Quality()])
 
 
 def test_only_the_first_expected_values_of_a_column_have_figures() -> None:
