@@ -114,6 +114,7 @@ export class Alerts {
     return this.action(alert, "End silence", {
       title: `End the silence of ${alert.name}`,
       text: "People are notified about it again.",
+      withPerson: false,
       act: () => this.service.send("DELETE", this.path(alert, "silence")),
     });
   }

@@ -1,9 +1,11 @@
 // Line charts on uPlot, coloured by the page's own variables so that they follow its theme.
 
-import { count, figure, percent } from "./format.js";
+import { count, figure, tenths } from "./format.js";
 
 const uPlot = window.uPlot;
 const HEIGHT_PX = 170;
+// Above, right, below, left: the last label of the axis below ends beyond the plot.
+const PADDING_PX = [10, 28, 0, 0];
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -58,10 +60,18 @@ class Chart {
 
   show(data) {
     this.data = data;
-    if (data[0].length === 0) return;
-    if (this.plot) this.plot.setData(data);
+    if (data[0].length === 0) this.clear();
+    else if (this.plot) this.plot.setData(data);
     else this.rebuild();
     this.readNewest();
+  }
+
+  // Lines of another figure must not stay where this one has none.
+  clear() {
+    if (!this.plot) return;
+    this.plot.destroy();
+    this.plot = null;
+    this.showEmpty();
   }
 
   // The legend tells the newest values while nobody points at others.
@@ -73,7 +83,7 @@ class Chart {
     if (!this.data || this.data[0].length === 0) return;
     this.plot?.destroy();
     this.place.replaceChildren();
-    this.plot = new uPlot({ ...this.size(), ...this.options() }, this.data, this.place);
+    this.plot = new uPlot({ ...this.size(), padding: PADDING_PX, ...this.options() }, this.data, this.place);
   }
 }
 
@@ -101,7 +111,7 @@ export class RowChart extends Chart {
   }
 
   options() {
-    const write = this.shares ? percent : figure;
+    const write = this.shares ? tenths : figure;
     const written = (_, value) => (value === null || value === undefined ? "–" : write(value));
     return {
       cursor: { y: false },

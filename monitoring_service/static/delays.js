@@ -5,6 +5,13 @@ import { byId, empty, make, refill, tableRow, write } from "./dom.js";
 import { count, duration } from "./format.js";
 
 const FEWEST_BUCKETS = 6;
+const UNITS = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+
+// The end of a bucket is a whole number of something.
+function bound(seconds) {
+  const [size, unit] = UNITS.find(([size]) => seconds >= size && seconds % size === 0) ?? [1, "s"];
+  return `${seconds / size}\u00a0${unit}`;
+}
 
 // `buckets` are [le_s, count], cumulative as in Prometheus; the last one may be open (null). Empty ones at
 // the end are left out.
@@ -17,7 +24,9 @@ function bins(buckets) {
     before = records;
     const from = index ? buckets[index - 1][0] : 0;
     const isOpen = upTo === null || !Number.isFinite(upTo);
-    return { label: isOpen ? `over ${duration(from)}` : `up to ${duration(upTo)}`, values: [here] };
+    return isOpen
+      ? { label: `over ${bound(from)}`, short: `> ${bound(from)}`, values: [here] }
+      : { label: `up to ${bound(upTo)}`, short: `≤ ${bound(upTo)}`, values: [here] };
   });
 }
 
@@ -25,15 +34,15 @@ export function showLabelDelay(delay) {
   const place = byId("label-delay");
   const known = delay && delay.count > 0;
   write(byId("label-delay-note"), known
-    ? `Half of ${count(delay.count)} labels came within ${duration(delay.p50_s)} of their prediction, nine of ten within ${duration(delay.p90_s)}`
+    ? `Half of ${count(delay.count)} labels came within about ${duration(delay.p50_s)} of their prediction, nine of ten within ${duration(delay.p90_s)}`
     : "From the prediction to its label");
   refill(place, known ? delay.buckets : null, (buckets) => {
     if (!buckets) return [empty("No labels yet.")];
     const shown = bins(buckets);
-    const ends = make("p", { class: "scale", "aria-hidden": true }, make("span", {}, shown[0].label), make("span", {}, shown[shown.length - 1].label));
+    const names = make("p", { class: "places", "aria-hidden": true }, ...shown.map(({ short }) => make("span", {}, short)));
     const table = make("table", { class: "figures-table" }, make("tbody", {}, ...shown.map(({ label, values }) => tableRow(label, count(values[0])))));
     const told = shown.filter(({ values }) => values[0]).map(({ label, values }) => `${label}: ${count(values[0])}`);
-    return [bars(shown, ["window"], { label: `Labels by delay. ${told.join(", ")}`, write: count }), ends,
+    return [bars(shown, ["window"], { label: `Labels by delay. ${told.join(", ")}`, write: count }), names,
       make("details", {}, make("summary", {}, "As a table"), table)];
   });
 }

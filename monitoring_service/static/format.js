@@ -20,10 +20,16 @@ export function percent(share) {
   return `${(100 * share).toFixed(share < 0.1 && share > 0 ? 1 : 0)} %`;
 }
 
+// For shares that stand beside each other: 24.6 % and 25.4 % must not both read 25 %.
+export function tenths(share) {
+  return isKnown(share) ? `${(100 * share).toFixed(1)} %` : NONE;
+}
+
 export function figure(value) {
   if (!isKnown(value)) return NONE;
-  if (Math.abs(value) >= 1000) return whole.format(value);
-  return Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(3);
+  const size = Math.abs(value);
+  const written = size >= 1000 ? whole.format(size) : size.toFixed(size >= 10 ? 1 : 3);
+  return value < 0 ? `−${written}` : written;
 }
 
 // The ends of an interval, or nothing where there is none.
@@ -33,7 +39,7 @@ export function interval({ low, high }) {
 
 export function signed(value) {
   if (!isKnown(value)) return NONE;
-  return `${value > 0 ? "+" : value < 0 ? "−" : ""}${figure(Math.abs(value))}`;
+  return `${value > 0 ? "+" : ""}${figure(value)}`;
 }
 
 export function pValue(value) {

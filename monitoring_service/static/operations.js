@@ -34,7 +34,7 @@ export class Reference {
     const size = rows ? ` (${count(rows)} records)` : "";
     if (kind !== "accepted") return [`Windows are compared with the model's own reference, made at training${size}.`];
     const reason = note ? `: “${note}”` : "";
-    return [`Windows are compared with a window${size} that ${by ?? "somebody"} accepted on `, at ? when(at) : "an unknown day", `${reason}.`];
+    return [`Windows are compared with a window${size} that ${by ?? "somebody"} accepted (`, at ? when(at) : "at an unknown time", `)${reason}.`];
   }
 }
 

@@ -12,24 +12,31 @@ export class Question {
     this.dialog = byId("question");
     this.form = this.dialog.querySelector("form");
     this.fault = byId("question-fault");
+    this.person = byId("question-person");
     this.done = done;
     this.askForKey = askForKey;
     this.form.addEventListener("submit", (event) => this.submit(event));
     byId("question-cancel").addEventListener("click", () => this.dialog.close());
   }
 
-  // `act` gets { by, note, seconds } and may reject with Refused.
-  ask({ title, text, confirm, withDuration = false, act }) {
+  // `act` gets { by, note, seconds } and may reject with Refused. Who and why are asked for where they are kept.
+  ask({ title, text, confirm, withPerson = true, withDuration = false, act }) {
     this.act = act;
     byId("question-title").textContent = title;
     byId("question-text").textContent = text;
     byId("question-confirm").textContent = confirm;
+    this.person.hidden = this.person.disabled = !withPerson;
     byId("question-duration").hidden = !withDuration;
     this.form.elements.by.value = localStorage.getItem(NAME_KEPT_AS) ?? "";
     this.form.elements.note.value = "";
     this.fault.hidden = true;
     this.dialog.showModal();
-    (this.form.elements.by.value ? this.form.elements.note : this.form.elements.by).focus();
+    this.first(withPerson).focus();
+  }
+
+  first(withPerson) {
+    if (!withPerson) return byId("question-confirm");
+    return this.form.elements.by.value ? this.form.elements.note : this.form.elements.by;
   }
 
   async submit(event) {

@@ -48,10 +48,9 @@ export class Status {
       return `${count(state.totals.predictions)} records so far; the first check is made at record ${count(state.next_check_row)}.`;
     }
     const last = `Last check at record ${count(state.evaluation.at_row)}, over ${count(state.evaluation.rows)} records.`;
-    const predictions = state.prediction_drift?.drifted
-      ? ` The predictions drift since record ${count(state.prediction_drift.since_row)}.`
-      : "";
-    return drifted.length ? `${listed(drifted.map((column) => column.title))}.${predictions} ${last}` : `${predictions} ${last}`.trim();
+    const since = state.prediction_drift?.drifted ? `since record ${count(state.prediction_drift.since_row)}. ` : "";
+    if (drifted.length === 0) return `${since && `They have moved ${since}`}${last}`;
+    return `${listed(drifted.map((column) => column.title))}. ${since && `The predictions drift ${since}`}${last}`;
   }
 
   showTiles(state) {

@@ -46,6 +46,7 @@ export class Strip {
     const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
     if (!width) return;
     const scale = window.devicePixelRatio || 1;
+    this.scale = scale;
     this.canvas.width = Math.round(width * scale);
     this.canvas.height = Math.round(height * scale);
     const context = this.canvas.getContext("2d");
@@ -56,10 +57,9 @@ export class Strip {
   }
 
   drawCell(context, cell, place, height) {
-    const left = place * this.cellWidth;
+    const left = this.edge(place);
+    const width = this.edge(place + 1) - left;
     const effect = cell.effects[this.index];
-    // A hair wider than its place: no seams between cells.
-    const width = this.cellWidth + 0.4;
     if (effect === null) this.drawUnknown(context, left, width, height);
     else {
       context.fillStyle = this.palette.of(effect, this.column.minimum_effect, cell.suspicious[this.index]);
@@ -69,6 +69,11 @@ export class Strip {
     context.fillStyle = this.palette.mark;
     context.fillRect(left, 0, width, MARK_PX);
     if (place > 0 && !this.cells[place - 1].drifted[this.index]) context.fillRect(left, 0, 2, height);
+  }
+
+  // Where a cell begins, on a whole pixel of the screen: edges between pixels would show as seams.
+  edge(place) {
+    return Math.round(place * this.cellWidth * this.scale) / this.scale;
   }
 
   drawUnknown(context, left, width, height) {

@@ -77,7 +77,7 @@ def test_an_alert_is_acknowledged_and_silenced_and_the_new_world_accepted_and_ta
     say(page, "Silence")
     expect(alert).to_contain_text("by Ada: “seen”")
     alert.get_by_role("button", name="End silence").click()
-    say(page, "End silence")
+    page.get_by_role("dialog").get_by_role("button", name="End silence").click()
     expect(alert).not_to_contain_text("silenced until")
 
     page.get_by_role("button", name="Price", exact=True).click()
@@ -86,7 +86,7 @@ def test_an_alert_is_acknowledged_and_silenced_and_the_new_world_accepted_and_ta
 
     page.get_by_role("button", name="Accept the current window").click()
     say(page, "Accept")
-    expect(page.locator("#reference-text")).to_contain_text("that Ada accepted on")
+    expect(page.locator("#reference-text")).to_contain_text("that Ada accepted (")
     deliver(monitoring, 200, 300, price_shift=12.0)
     expect(page.locator("#verdict-title")).to_have_text("No drift", timeout=PATIENCE_MS)
     expect(page.locator(".alert.resolved", has_text="FeatureDrift").first).to_be_visible(timeout=PATIENCE_MS)
