@@ -27,6 +27,7 @@ from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.quality_watch import QualityWatch
 from monitoring_service.refusals import RefusalWatch
 from monitoring_service.report_desk import ReportDesk
+from monitoring_service.row_buffer import Source
 from monitoring_service.standing import (
     Checked,
     Examined,
@@ -40,6 +41,7 @@ from monitoring_service.standing import (
 )
 from monitoring_service.stream_alarms import Compared, StreamAlarms
 from monitoring_service.verdict import Moment
+from monitoring_service.version_in_use import version_in_use
 from monitoring_service.windows import NewestRow, Windows, WindowView
 
 log = structlog.get_logger()
@@ -121,11 +123,12 @@ class Checks:
             self._fail("empty_window", view.row)
             return
         started = self._clock()
-        in_force = self._accepted.in_force(newest.bundle_sha256)
+        used = self._version_in_use(view)
+        in_force = self._accepted.in_force(used.bundle_sha256)
         accepted_sha256 = in_force.sha256
-        compared = Compared(newest.model, newest.bundle_sha256, accepted_sha256, in_force.since_row)
+        compared = Compared(used.model, used.bundle_sha256, accepted_sha256, in_force.since_row)
         alarms = self._alarms.at(view.row, compared)
-        request = Evaluate(view.as_message(accepted_sha256), with_scores=self._scores_are_due(view.row))
+        request = Evaluate(view.as_message(used, accepted_sha256), with_scores=self._scores_are_due(view.row))
         try:
             evaluated = self._ask(request, stopping)
         except EvaluatorFailedError as error:
@@ -133,8 +136,13 @@ class Checks:
             return
         duration_s = self._clock() - started
         self._metrics.checks.evaluation_seconds.observe(duration_s)
-        self._judge(view, newest, evaluated, duration_s, alarms)
+        self._judge(view, newest, used, evaluated, duration_s, alarms)
         self._reports.answered(request.window)
+
+    def _version_in_use(self, view: WindowView) -> Source:
+        evaluation = self._board.standing.evaluation
+        last = Source(evaluation.model, evaluation.bundle_sha256) if evaluation else None
+        return version_in_use(view.rows, view.row - self._case.monitoring.check_every_rows, last)
 
     def _scores_are_due(self, row: int) -> bool:
         """Only for the newest window that is due, and only every so often."""
@@ -180,14 +188,20 @@ class Checks:
                 return evaluated
 
     def _judge(
-        self, view: WindowView, newest: NewestRow, evaluated: Evaluated, duration_s: float, alarms: frozenset[str]
+        self,
+        view: WindowView,
+        newest: NewestRow,
+        used: Source,
+        evaluated: Evaluated,
+        duration_s: float,
+        alarms: frozenset[str],
     ) -> None:
         examined = Examined(
             rows=len(view.rows),
             oldest_at=view.oldest_at or newest.predicted_at,
             newest_at=newest.predicted_at,
-            model=newest.model,
-            bundle_sha256=newest.bundle_sha256,
+            model=used.model,
+            bundle_sha256=used.bundle_sha256,
             duration_s=round(duration_s, 6),
         )
         moment = Moment(view.row, utc_now())

@@ -17,7 +17,7 @@ from event_backbone.case import Case
 from event_backbone.case import MonitoringSettings as Schedule
 from event_backbone.events import FaultCount, ModelRef
 from monitoring_service import messages
-from monitoring_service.row_buffer import Row, RowBuffer, Rows
+from monitoring_service.row_buffer import Row, RowBuffer, Rows, Source
 from monitoring_service.window_columns import packed
 
 
@@ -60,19 +60,17 @@ class WindowView:
         """When the first row was predicted."""
         return self.rows.predicted_at[0] if len(self.rows) else None
 
-    def as_message(self, accepted_sha256: str | None = None) -> messages.Window:
-        """What the evaluator gets: inputs of all rows, scores and predictions of the newest row's model version.
+    def as_message(self, source: Source, accepted_sha256: str | None = None) -> messages.Window:
+        """What the evaluator gets: inputs of all rows, scores and predictions of one model version.
 
         ``accepted_sha256`` is the accepted reference to compare them with, if not the bundle's own.
         """
-        rows, newest = self.rows, self.newest
-        if newest is None:
-            raise ValueError("a window without rows is no question")
-        same_model = rows.of_model(newest.model)
+        rows = self.rows
+        same_model = rows.of_model(source.model)
         return messages.Window(
             row=self.row,
             rows=len(rows),
-            bundle_sha256=newest.bundle_sha256,
+            bundle_sha256=source.bundle_sha256,
             columns={name: packed(values) for name, values in rows.columns.items()},
             scores=rows.scores[same_model].tobytes(),
             predictions=rows.predictions[same_model].tobytes(),

@@ -120,14 +120,14 @@ def test_an_erased_row_leaves_its_place_empty() -> None:
     assert len(view.rows) == 49
 
 
-def test_the_message_has_inputs_of_all_rows_and_scores_of_the_newest_version() -> None:
+def test_the_message_has_inputs_of_all_rows_and_scores_of_one_version() -> None:
     windows = Windows(CASE, rows_counted=0, checked_row=0)
     rows = [row(number, version="1", bundle="old") for number in range(1, 41)]
     rows += [row(number, version="2", bundle="new") for number in range(41, 51)]
     windows.add(rows, [], 50)
     view = windows.wait_for_due(0)
     assert view is not None
-    message = view.as_message()
+    message = view.as_message(view.rows.sources[view.rows.source_codes[-1]])
     assert (message.row, message.rows, message.bundle_sha256) == (50, 50, "new")
     assert as_list(unpacked(message.columns["price"])) == [1.0] * 50
     assert as_list(unpacked(message.columns["payment"])) == ["card"] * 50
