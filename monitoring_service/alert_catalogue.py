@@ -124,6 +124,14 @@ CATALOGUE = (
         follows_checks=False,
     ),
     AlertKind(
+        "DetectorsFailed",
+        ("detectors_failed",),
+        "ticket",
+        "{case}: stream detectors don't work.",
+        "Windows are judged without them, so a shift of few rows is found late or not at all.",
+        follows_checks=False,
+    ),
+    AlertKind(
         "MonitorStale",
         ("stale",),
         "page",

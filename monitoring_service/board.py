@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from monitoring_service.messages import ReportState
-from monitoring_service.standing import Point, Standing
+from monitoring_service.points import Point
+from monitoring_service.standing import Standing
 from monitoring_service.verdict import Episode
 
 

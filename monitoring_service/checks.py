@@ -20,10 +20,12 @@ from event_backbone.events import utc_now
 from monitoring_service.accepted_references import AcceptedReferences
 from monitoring_service.board import PublishedBoard
 from monitoring_service.conditions import Condition, conditions_after, conditions_unjudged
+from monitoring_service.detector_watch import DetectorWatch
 from monitoring_service.evaluator_client import EvaluatorFailedError, EvaluatorPort
 from monitoring_service.inbox import Inbox, KeptCheck
 from monitoring_service.messages import Evaluate, Evaluated
 from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.points import Point, encode_point, point_of
 from monitoring_service.quality_watch import QualityWatch
 from monitoring_service.refusals import RefusalWatch
 from monitoring_service.report_desk import ReportDesk
@@ -31,12 +33,9 @@ from monitoring_service.row_buffer import Source
 from monitoring_service.standing import (
     Checked,
     Examined,
-    Point,
     after_evaluation,
     after_failure,
-    encode_point,
     encode_standing,
-    point_of,
     with_quality,
 )
 from monitoring_service.stream_alarms import Compared, StreamAlarms
@@ -80,7 +79,7 @@ class Checks:
         self._metrics = parts.metrics
         self._reports = parts.reports
         self._accepted = parts.accepted
-        self._alarms = parts.alarms
+        self._detectors = DetectorWatch(parts.alarms, case.monitoring.check_every_rows)
         self._clock = clock
         self._failures_in_a_row = 0
         self._scores_every_s = scores_every_s
@@ -127,7 +126,7 @@ class Checks:
         in_force = self._accepted.in_force(used.bundle_sha256)
         accepted_sha256 = in_force.sha256
         compared = Compared(used.model, used.bundle_sha256, accepted_sha256, in_force.since_row)
-        alarms = self._alarms.at(view.row, compared)
+        alarms = self._detectors.at(view.row, compared)
         request = Evaluate(view.as_message(used, accepted_sha256), with_scores=self._scores_are_due(view.row))
         try:
             evaluated = self._ask(request, stopping)
@@ -194,7 +193,7 @@ class Checks:
         used: Source,
         evaluated: Evaluated,
         duration_s: float,
-        alarms: frozenset[str],
+        alarms: frozenset[str] | None,
     ) -> None:
         examined = Examined(
             rows=len(view.rows),

@@ -31,7 +31,7 @@ UNUSABLE = ("not_in_window", "not_text", "not_a_number")
 #: Those that say something about predictions and labels.
 QUALITY_CONDITIONS = ("target_drift", "concept_drift", "estimated_loss", "realised_loss")
 #: Those that are looked up and follow from no check.
-PRESENT_CONDITIONS = ("reference_missing", "evaluator_failed", "stale", "stream_away")
+PRESENT_CONDITIONS = ("reference_missing", "evaluator_failed", "detectors_failed", "stale", "stream_away")
 CASE_CONDITIONS = ("prediction_drift", *QUALITY_CONDITIONS, "label_delay", *PRESENT_CONDITIONS)
 
 

@@ -13,9 +13,10 @@ from event_backbone.case import Case
 from monitoring_service.board import PublishedBoard
 from monitoring_service.inbox import Inbox
 from monitoring_service.intake import ARRIVALS_SHOWN_S, Arrivals
+from monitoring_service.points import Point, decode_point
 from monitoring_service.reports import ReportFolder
 from monitoring_service.settings import MonitoringServiceSettings
-from monitoring_service.standing import Point, Standing, decode_point, decode_standing
+from monitoring_service.standing import Standing, decode_standing
 from monitoring_service.windows import Windows
 
 log = structlog.get_logger()

@@ -132,6 +132,7 @@ class Lookout:
         present = [
             Condition("reference_missing", since=standing.reference_missing_since),
             Condition("evaluator_failed", since=standing.failure.since if standing.failure else None),
+            Condition("detectors_failed", since=standing.detectors_failed_since),
             Condition("stale", None, stale_since, round(waiting_s, 3), self._stale_after_s),
             Condition("stream_away", since=stream.away_since if stream else None),
         ]

@@ -60,6 +60,7 @@ class Standing(Struct, frozen=True):
     conditions: list[Condition] = []
     delays: RecentDelays = RecentDelays()
     refusals: RefusedRun = RefusedRun()
+    detectors_failed_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,13 @@ def after_evaluation(
     examined: Examined,
     evaluated: Evaluated,
     moment: Moment,
-    alarms: frozenset[str] = frozenset(),
+    alarms: frozenset[str] | None = frozenset(),
 ) -> Checked:
     """Judge what was measured; the same events give the same standing however often the service was restarted.
 
-    ``alarms`` names the columns, and ``score``, whose stream detector speaks.
+    ``alarms`` names the columns, and ``score``, whose stream detector speaks; ``None`` says that detectors fail.
     """
+    spoken = alarms or frozenset()
     last = _comparable(before, evaluated)
     evaluation = Evaluation(
         row=moment.row,
@@ -106,14 +108,15 @@ def after_evaluation(
         bundle_sha256=examined.bundle_sha256,
         reference=evaluated.reference,
         reference_fault=evaluated.reference_fault,
-        columns=_judged_columns(case, last, evaluated, moment, alarms),
-        prediction=_judged_prediction(case, last, evaluated, examined.model, moment, alarms),
+        columns=_judged_columns(case, last, evaluated, moment, spoken),
+        prediction=_judged_prediction(case, last, evaluated, examined.model, moment, spoken),
         mix=evaluated.mix,
         quality=_last_quality(before, examined.model),
         reference_id=evaluated.reference_id or (last.reference_id if last else None),
     )
     missing_since = None if evaluated.reference == "ok" else before.reference_missing_since or moment.at
-    standing = Standing(moment.row, evaluation, None, missing_since)
+    failed_since = None if alarms is not None else before.detectors_failed_since or moment.at
+    standing = Standing(moment.row, evaluation, None, missing_since, detectors_failed_since=failed_since)
     return Checked(standing, _episodes(before, standing, moment))
 
 
@@ -216,46 +219,5 @@ def _prediction_streak(standing: Standing) -> Streak:
     return standing.evaluation.prediction.streak if standing.evaluation else Streak()
 
 
-class Point(Struct, frozen=True):
-    """A check in the history, small enough to keep thousands: lists follow the case's columns.
-
-    ``received_at`` is when the window's last record came, in seconds since 1970.
-    """
-
-    row: int
-    received_at: float
-    effects: list[float | None]
-    suspicious: list[bool]
-    drifted: list[bool]
-    prediction_effect: float | None
-    prediction_drifted: bool
-    mix: dict[str, float]
-    performance: dict[str, float]
-    labelled_rows: int
-    version: str
-    estimated: dict[str, float] = {}
-
-
-def point_of(evaluation: Evaluation, received_at: float) -> Point:
-    return Point(
-        row=evaluation.row,
-        received_at=received_at,
-        effects=[
-            None if judged.measure.effect is None else round(judged.measure.effect, 4) for judged in evaluation.columns
-        ],
-        suspicious=[judged.suspicious is True for judged in evaluation.columns],
-        drifted=[judged.streak.drifted for judged in evaluation.columns],
-        prediction_effect=evaluation.prediction.measure.effect,
-        prediction_drifted=evaluation.prediction.streak.drifted,
-        mix=evaluation.mix.window,
-        performance={name: figure.value for name, figure in evaluation.quality.figures.items()},
-        estimated={name: figure.value for name, figure in evaluation.quality.estimated.items()},
-        labelled_rows=evaluation.quality.labelled_rows,
-        version=evaluation.model.version,
-    )
-
-
 encode_standing = msgspec.json.Encoder().encode
 decode_standing = msgspec.json.Decoder(Standing).decode
-encode_point = msgspec.json.Encoder().encode
-decode_point = msgspec.json.Decoder(Point).decode

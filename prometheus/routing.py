@@ -20,7 +20,9 @@ GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL = "10s", "1m", "4h"
 FOLLOWS_CHECKS = (
     "FeatureDrift|PredictionDrift|TargetDrift|ConceptDrift|EstimatedLoss|RealisedLoss|BrokenData|LabelDelay"
 )
-FROM_THE_MONITOR = f"{FOLLOWS_CHECKS}|ReferenceMissing|EvaluatorFailed|MonitorStale|StreamAway|MonitoringLag"
+FROM_THE_MONITOR = (
+    f"{FOLLOWS_CHECKS}|ReferenceMissing|EvaluatorFailed|DetectorsFailed|MonitorStale|StreamAway|MonitoringLag"
+)
 
 TITLE = "[{{ .Status }}] {{ .CommonLabels.severity }}: {{ .GroupLabels.alertname }} {{ .GroupLabels.case }}"
 TEXT = (

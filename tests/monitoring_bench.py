@@ -34,6 +34,7 @@ from monitoring_service.messages import (
     ReportState,
 )
 from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.points import decode_point
 from monitoring_service.quality_windows import QualityWindows
 from monitoring_service.reference_desk import ReferenceDesk
 from monitoring_service.references import References
@@ -41,7 +42,6 @@ from monitoring_service.report_desk import ReportDesk, ReportTimer
 from monitoring_service.reports import ReportFolder
 from monitoring_service.restoring import restored_standing, restored_windows
 from monitoring_service.snapshot import Lookout, Shown
-from monitoring_service.standing import decode_point
 from monitoring_service.stream_alarms import StreamAlarms
 from monitoring_service.stream_status import StreamStatus
 

@@ -1,7 +1,7 @@
 // Conditions and episodes of drift: what holds now, and what held before.
 
 import { byId, item, make, refill, when } from "./dom.js";
-import { count, figure, percent } from "./format.js";
+import { count, duration, figure, percent } from "./format.js";
 
 const TITLES = {
   drift: "Drift",
@@ -17,6 +17,7 @@ const TITLES = {
   label_delay: "Labels are late",
   reference_missing: "Reference missing",
   evaluator_failed: "Evaluator failed",
+  detectors_failed: "Detectors failed",
   stale: "Checks are late",
   stream_away: "Kafka not read",
 };
@@ -24,31 +25,23 @@ const TITLES = {
 const WARNINGS = {
   reference_missing: "this model's bundle is not on this machine or is damaged, so nothing can be compared",
   evaluator_failed: "checks get no answer; verdicts stay as they were",
+  detectors_failed: "windows are judged without stream detectors, so a small shift may stay unseen",
   stale: "records wait for their check for too long",
   stream_away: "reading from Kafka fails; what is there waits for its return",
 };
 const SECONDS = ["label_delay", "stale"];
-const UNITLESS = ["concept_drift", "estimated_loss", "realised_loss"];
+// Of accuracy, a difference; of an error, the share by which it grew.
+const LOSSES = ["concept_drift", "estimated_loss", "realised_loss"];
 const EPISODES_SHOWN = 12;
 
 export function conditionTitle(name) {
   return TITLES[name] ?? name;
 }
 
-function written(name, value) {
-  if (SECONDS.includes(name)) return `${figure(value)} s`;
-  return UNITLESS.includes(name) ? figure(value) : percent(value);
-}
-
-function measured({ name, value, threshold }) {
-  if (value === null || value === undefined) return "";
-  const limit = threshold === null || threshold === undefined ? "" : `, limit ${written(name, threshold)}`;
-  return `${written(name, value)}${limit}`;
-}
-
 export class Conditions {
-  constructor(columns) {
-    this.titles = new Map(columns.map(({ name, title }) => [name, title]));
+  constructor(shown) {
+    this.titles = new Map(shown.columns.map(({ name, title }) => [name, title]));
+    this.lossesAreShares = shown.losses_are_shares;
   }
 
   show(state) {
@@ -58,6 +51,7 @@ export class Conditions {
     refill(byId("conditions"), active, () =>
       active.length ? active.map((condition) => this.entry(condition)) : [make("li", { class: "empty" }, "None holds.")]);
     const names = [...new Set(quiet.filter(({ name }) => !active.some((other) => other.name === name)).map(({ name }) => name))];
+    byId("quiet-conditions").parentElement.hidden = names.length === 0;
     refill(byId("quiet-conditions"), names, () => names.map((name) => make("li", {}, conditionTitle(name))));
     this.showWarnings(state, active);
     this.showEpisodes(state);
@@ -65,7 +59,18 @@ export class Conditions {
 
   entry(condition) {
     const subject = condition.column ? `: ${this.titles.get(condition.column) ?? condition.column}` : "";
-    return item("", ["active", `▲ ${conditionTitle(condition.name)}${subject}`], ["when", measured(condition)], ["when", "since ", when(condition.since)]);
+    return item("", ["active", `▲ ${conditionTitle(condition.name)}${subject}`], ["when", this.measured(condition)], ["when", "since ", when(condition.since)]);
+  }
+
+  measured({ name, value, threshold }) {
+    if (value === null || value === undefined) return "";
+    const limit = threshold === null || threshold === undefined ? "" : `, limit ${this.written(name, threshold)}`;
+    return `${this.written(name, value)}${limit}`;
+  }
+
+  written(name, value) {
+    if (SECONDS.includes(name)) return duration(value);
+    return LOSSES.includes(name) && !this.lossesAreShares ? figure(value) : percent(value);
   }
 
   showWarnings(state, active) {

@@ -13,7 +13,7 @@ from monitoring_world import START, enveloped, label
 from event_backbone.events import Erasure
 from monitoring_service.checks import ATTEMPTS
 from monitoring_service.messages import MeasureQuality, Quality, ReportState
-from monitoring_service.standing import decode_point
+from monitoring_service.points import decode_point
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ def test_every_condition_of_the_case_is_there_before_the_first_check() -> None:
     keys = {one.key for one in blank}
     assert {("unseen", "payment"), ("out_of_range", "price"), ("stale", None), ("label_delay", None)} <= keys
     assert ("unseen", "price") not in keys
-    assert len(blank) == sum(len(kinds_of(column)) for column in CASE.columns) + 10
+    assert len(blank) == sum(len(kinds_of(column)) for column in CASE.columns) + 11
 
 
 def quality(accuracy: float, low: float, high: float, rows: int = 500, **changes: object) -> Quality:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from event_backbone.events import ModelRef
 from monitoring_service.messages import ColumnMeasure, Evaluated, Figure, Mix, Quality, ReferenceState
+from monitoring_service.points import point_of
 from monitoring_service.standing import (
     Checked,
     Examined,
@@ -17,7 +18,6 @@ from monitoring_service.standing import (
     after_failure,
     decode_standing,
     encode_standing,
-    point_of,
     with_quality,
 )
 from monitoring_service.verdict import Episode, Moment
