@@ -17,15 +17,16 @@ _FIGURES = {
         "log_loss": "Log loss",
         "calibration_error": "Calibration error",
     },
-    "regression": {"mae": "Mean error", "rmse": "RMS error", "r2": "R²"},
+    "regression": {"mae": "Mean absolute error", "rmse": "RMS error", "r2": "R²"},
 }
+_IN_THE_TARGETS_UNIT = ("mae", "rmse")
 #: The first so many have a tile each.
 _TILES = 3
 
 
 def page_content(case: Case) -> dict[str, Any]:
     """Everything the template and its scripts take from the case."""
-    figures = [{"name": name, "title": title} for name, title in _FIGURES[case.task].items()]
+    figures = [_figure(case, name, title) for name, title in _FIGURES[case.task].items()]
     return {
         "minimum_rows": case.monitoring.minimum_rows,
         "minimum_effect": _percent(case.monitoring.minimum_effect),
@@ -42,10 +43,15 @@ def page_content(case: Case) -> dict[str, Any]:
         "quality_figures": figures,
         "headline": next(figure for figure in figures if figure["name"] == headline(case)),
         "shares": case.is_binary,
+        "losses_are_shares": not case.is_binary,
         "mix_caption": _mix_caption(case),
         "mix_lines": _mix_lines(case),
         "data_limits": _data_limits(case),
     }
+
+
+def _figure(case: Case, name: str, title: str) -> dict[str, Any]:
+    return {"name": name, "title": title, "unit": case.target.unit if name in _IN_THE_TARGETS_UNIT else None}
 
 
 def _data_limits(case: Case) -> str:

@@ -5,6 +5,8 @@ import { byId, empty, make, refill, tableRow, write } from "./dom.js";
 import { count, duration } from "./format.js";
 
 const FEWEST_BUCKETS = 6;
+// So many fit side by side on a phone.
+const MOST_NAMES = 7;
 const UNITS = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 
 // The end of a bucket is a whole number of something.
@@ -25,8 +27,8 @@ function bins(buckets) {
     const from = index ? buckets[index - 1][0] : 0;
     const isOpen = upTo === null || !Number.isFinite(upTo);
     return isOpen
-      ? { label: `over ${bound(from)}`, short: `> ${bound(from)}`, values: [here] }
-      : { label: `up to ${bound(upTo)}`, short: `≤ ${bound(upTo)}`, values: [here] };
+      ? { label: `over ${bound(from)}`, short: `>${bound(from)}`, values: [here] }
+      : { label: `up to ${bound(upTo)}`, short: `≤${bound(upTo)}`, values: [here] };
   });
 }
 
@@ -39,7 +41,9 @@ export function showLabelDelay(delay) {
   refill(place, known ? delay.buckets : null, (buckets) => {
     if (!buckets) return [empty("No labels yet.")];
     const shown = bins(buckets);
-    const names = make("p", { class: "places", "aria-hidden": true }, ...shown.map(({ short }) => make("span", {}, short)));
+    const every = Math.ceil(shown.length / MOST_NAMES);
+    const places = shown.map(({ short }, index) => make("span", {}, index % every ? "" : short));
+    const names = make("p", { class: "places", "aria-hidden": true }, ...places);
     const table = make("table", { class: "figures-table" }, make("tbody", {}, ...shown.map(({ label, values }) => tableRow(label, count(values[0])))));
     const told = shown.filter(({ values }) => values[0]).map(({ label, values }) => `${label}: ${count(values[0])}`);
     return [bars(shown, ["window"], { label: `Labels by delay. ${told.join(", ")}`, write: count }), names,

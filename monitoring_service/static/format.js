@@ -22,7 +22,7 @@ export function percent(share) {
 
 // For shares that stand beside each other: 24.6 % and 25.4 % must not both read 25 %.
 export function tenths(share) {
-  return isKnown(share) ? `${(100 * share).toFixed(1)} %` : NONE;
+  return isKnown(share) ? `${share < 0 ? "−" : ""}${Math.abs(100 * share).toFixed(1)} %` : NONE;
 }
 
 export function figure(value) {
@@ -33,13 +33,14 @@ export function figure(value) {
 }
 
 // The ends of an interval, or nothing where there is none.
-export function interval({ low, high }) {
-  return isKnown(low) && isKnown(high) ? `${figure(low)} to ${figure(high)}` : "";
+export function interval({ low, high }, asShare = false) {
+  const write = asShare ? tenths : figure;
+  return isKnown(low) && isKnown(high) ? `${write(low)} to ${write(high)}` : "";
 }
 
-export function signed(value) {
+export function signed(value, asShare = false) {
   if (!isKnown(value)) return NONE;
-  return `${value > 0 ? "+" : ""}${figure(value)}`;
+  return `${value > 0 ? "+" : ""}${asShare ? tenths(value) : figure(value)}`;
 }
 
 export function pValue(value) {

@@ -25,7 +25,7 @@ const service = new Service(apiKey);
 const question = new Question(() => refresh(), () => apiKey.ask());
 const status = new Status(shown);
 const alerts = new Alerts(service, question);
-const conditions = new Conditions(shown.columns);
+const conditions = new Conditions(shown);
 const columns = new Columns(byId("columns"), shown.columns, service);
 const charts = new LineCharts(shown);
 const performance = new Performance(shown);

@@ -8,6 +8,7 @@ export class Performance {
   constructor(shown) {
     this.names = shown.quality_figures;
     this.headline = shown.headline;
+    this.asShare = shown.losses_are_shares;
     this.titles = new Map(shown.columns.map(({ name, title }) => [name, title]));
   }
 
@@ -34,8 +35,8 @@ export class Performance {
     if (known.length === 0) return [make("tbody", {}, make("tr", {}, make("td", {}, empty("No figures yet: there are too few labels, and no estimate."))))];
     const heads = ["Figure", "Realised", "Estimated", "Reference"];
     const head = make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text))));
-    const rows = known.map(({ name, title }) => tableRow(
-      title,
+    const rows = known.map(({ name, title, unit }) => tableRow(
+      make("span", {}, title, unit ? make("small", {}, unit) : null),
       this.valued(quality.figures?.[name]),
       this.valued(quality.estimated?.[name]),
       figure(quality.reference?.[name]),
@@ -53,8 +54,8 @@ export class Performance {
     const known = quality?.gap?.[this.headline.name];
     if (!known) return "Gap between realised and estimated: not known yet.";
     const direction = known.value > 0 ? "worse than" : "at least as good as";
-    const ends = interval(known);
-    return `${this.headline.title} is ${direction} estimated for the same labelled records: gap ${signed(known.value)}${ends ? ` (${ends})` : ""}.`;
+    const ends = interval(known, this.asShare);
+    return `${this.headline.title} is ${direction} estimated for the same labelled records: gap ${signed(known.value, this.asShare)}${ends ? ` (${ends})` : ""}.`;
   }
 
   segments(segments, quality) {

@@ -71,7 +71,8 @@ export class Status {
       write(tile, known ? figure(known.value) : NONE);
       const ends = known ? interval(known) : "";
       const source = realised ? `${count(quality.labelled_rows)} labelled records` : estimated ? "estimated without labels" : this.missing(quality);
-      write(tile.parentElement.querySelector("[data-figure-note]"), ends ? `${source}; ${ends}` : source);
+      const unit = known && tile.dataset.unit;
+      write(tile.parentElement.querySelector("[data-figure-note]"), [unit, source, ends].filter(Boolean).join("; "));
     }
   }
 

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from live_page_stage import Stage
+from live_page_stage import Stage, at
 from playwright.sync_api import Browser, Page, expect
 from watched_page import WIDTHS, Watched
 
@@ -163,6 +163,36 @@ def test_a_figure_that_was_never_measured_does_not_keep_the_lines_of_another(bro
     expect(chart.locator("canvas")).to_be_visible()
     assert watched.errors == []
     watched.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "gap", "condition", "tile"),
+    [
+        ("census", "+0.024 (0.004 to 0.044)", "0.449, limit 0.200", "870 labelled"),
+        ("housing", "+2.4 % (0.4 % to 4.4 %)", "45 %, limit 20 %", "US dollars; 870 labelled"),
+    ],
+)
+def test_losses_and_errors_have_the_unit_of_the_task(
+    browser: Browser, name: str, gap: str, condition: str, tile: str
+) -> None:
+    stage = Stage(load_case(CASES / f"{name}.yaml"))
+    try:
+        held = {
+            "name": "concept_drift",
+            "column": None,
+            "active": True,
+            "since": at(9),
+            "value": 0.449,
+            "threshold": 0.2,
+        }
+        stage.state["conditions"] = [held]
+        watched = Watched(browser, stage.url, "phone")
+        expect(watched.page.locator("#gap")).to_contain_text(gap)
+        expect(watched.page.locator("#conditions")).to_contain_text(condition)
+        expect(watched.page.locator("[data-figure-note]").first).to_contain_text(tile)
+        watched.close()
+    finally:
+        stage.stop()
 
 
 def test_nothing_known_yet_is_said_in_words(browser: Browser, stage: Stage) -> None:
