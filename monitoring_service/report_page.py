@@ -6,6 +6,7 @@ page, and the rest is made.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 #: A report on labelled rows is worth reading from here on; Evidently also fails on a handful of rows.
 FEWEST_LABELLED_ROWS = 30
+_SCROLLS_SIDEWAYS = "<style>.MuiCard-root { overflow-x: auto !important; }</style>"
 _WHY: Mapping[ReportKind, str] = {
     "demand": "made because somebody asked",
     "alert": "made because a condition began to hold",
@@ -61,8 +63,13 @@ def render_report(
     # Evidently has no report over two tables, and labels are there for a part of the rows only: two runs, one page.
     page, widgets = runs[0], [widget for run in runs for widget in run._widgets]
     page._widgets = [*(_note(text) for text in notes if text), *widgets]
-    html: str = page.get_html_str(as_iframe=False)
-    return html
+    return _with_our_head(page.get_html_str(as_iframe=False), case)
+
+
+def _with_our_head(page: str, case: Case) -> str:
+    """Evidently's page has no title, and hides what is beyond the edge of a phone."""
+    title = html.escape(f"{case.title} · Evidently report")
+    return page.replace("<head>", f"<head>\n<title>{title}</title>\n{_SCROLLS_SIDEWAYS}", 1)
 
 
 def _has_values(reference: Columns, window: Columns, name: str) -> bool:

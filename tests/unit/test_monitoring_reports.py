@@ -44,6 +44,8 @@ def made_labelled(rows: int, label: str | None = None) -> Labelled:
 
 def test_a_report_is_one_page_about_the_columns_and_the_quality_where_labels_are() -> None:
     html = render_report(CASE, KNOWN, KNOWN, WINDOW, made_labelled(100), "200 rows until row 1,000")
+    assert f"<title>{CASE.title} · Evidently report</title>" in html
+    assert "overflow-x: auto" in html.partition("</head>")[0]
     assert "<html" in html
     assert "payment" in html
     assert "200 rows until row 1,000" in html
