@@ -14,14 +14,10 @@ from event_backbone.kafka_topics import Topics, place_source
 from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet
 from event_backbone.ports import MessageStream, Partition
 from event_backbone.wsgi_server import Draining
-from monitoring_service.accepted_references import AcceptedReferences
 from monitoring_service.alert_desk import AlertDesk
 from monitoring_service.alert_threads import AlertThreads
-from monitoring_service.alert_views import AlertLinks
-from monitoring_service.alerts import Rules
-from monitoring_service.api import Parts, build_api
+from monitoring_service.api import build_api
 from monitoring_service.application import CheckThread, MonitoringApplication, StreamThread
-from monitoring_service.checks import CheckParts, Checks
 from monitoring_service.evaluator_client import EvaluatorPort, EvaluatorProcess
 from monitoring_service.housekeeping import Housekeeping
 from monitoring_service.instance_lock import InstanceLock
@@ -29,20 +25,15 @@ from monitoring_service.intake import Intake
 from monitoring_service.messages import Start
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.notifier import Notifier, Webhook
-from monitoring_service.quality_windows import QualityWindows
-from monitoring_service.reference_desk import ReferenceDesk
-from monitoring_service.references import References
-from monitoring_service.report_desk import ReportDesk, ReportTimer
-from monitoring_service.reports import ReportFolder
 from monitoring_service.restoring import Restored, restore
 from monitoring_service.settings import MonitoringServiceSettings
-from monitoring_service.snapshot import Lookout, Shown
 from monitoring_service.standby import OneActive, build_standby
 from monitoring_service.stop_notice import StopNotice
-from monitoring_service.stream_alarms import StreamAlarms, first_row_needed
+from monitoring_service.stream_alarms import first_row_needed
 from monitoring_service.stream_batch import StreamDecoder
 from monitoring_service.stream_reader import StreamReader
 from monitoring_service.stream_status import StreamStatus
+from monitoring_service.wiring import Wired, api_parts, wire
 
 REPORT_WITHIN_S = 180.0
 KAFKA_TIMEOUT_S = 5.0
@@ -87,84 +78,35 @@ def build_application(
     case = settings.load_case()
     metrics = MonitoringMetrics(case, CollectorRegistry(), stale_after_s=settings.monitoring_stale_after_s)
     restored = restore(case, settings)
-    intake = _intake(case, settings, restored, metrics)
     access = settings.kafka
     status = StreamStatus() if access else None
-    reader = _stream_reader(access, settings, restored, intake, status, stop) if access and status else None
     evaluator = evaluator or evaluator_process(case, settings)
-    report_desk = _report_desk(case, settings, restored, evaluator)
-    accepted = AcceptedReferences(restored.inbox, settings.accepted_references_dir)
-    references = References(case, settings.bundles_dir, settings.accepted_references_dir)
-    quality_windows = QualityWindows(restored.inbox, evaluator, case.monitoring.window_rows)
-    check_parts = CheckParts(
-        windows=restored.windows,
-        inbox=restored.inbox,
-        evaluator=evaluator,
-        board=restored.board,
-        metrics=metrics,
-        reports=report_desk,
-        accepted=accepted,
-        alarms=StreamAlarms(case, restored.windows, restored.inbox, references),
-    )
-    checks = _check_thread(case, settings, check_parts, restored.reports, quality_windows)
+    wired = wire(case, settings, restored, metrics, evaluator, status)
+    reader = _stream_reader(access, settings, restored, wired.intake, status, stop) if access and status else None
+    checks = _check_thread(case, settings, restored, wired, evaluator)
     stream = StreamThread(reader)
-    alert_desk = _alert_desk(case, settings, restored)
-    lookout = _lookout(case, settings, restored, alert_desk, status)
-    alerts = AlertThreads(alert_desk, lookout, _notifier(settings, alert_desk, metrics))
-    parts = Parts(
-        case=case,
-        intake=intake,
-        lookout=lookout,
-        metrics=metrics,
-        reports=restored.reports,
-        faults=lambda: _readiness_faults(draining, checks, stream, alerts),
-        max_body_bytes=settings.monitoring_max_body_bytes,
-        report_desk=report_desk,
-        reference_desk=ReferenceDesk(case, restored.windows, restored.inbox, references, accepted),
-        quality_windows=quality_windows,
-        alert_desk=alert_desk,
-        keys=keys,
-    )
+    alerts = AlertThreads(wired.alert_desk, wired.lookout, _notifier(settings, wired.alert_desk, metrics))
+
+    def faults() -> list[str]:
+        return _readiness_faults(draining, checks, stream, alerts)
+
+    parts = api_parts(case, settings, restored, metrics, wired, faults, keys)
     application = MonitoringApplication(build_api(parts), checks, stream, alerts, restored.inbox, metrics)
     application.start()
     return application
 
 
 def _check_thread(
-    case: Case,
-    settings: MonitoringServiceSettings,
-    parts: CheckParts,
-    reports: ReportFolder,
-    quality_windows: QualityWindows,
+    case: Case, settings: MonitoringServiceSettings, restored: Restored, wired: Wired, evaluator: EvaluatorPort
 ) -> CheckThread:
     housekeeping = Housekeeping(
-        parts.inbox,
-        partial(first_row_needed, parts.windows, case.monitoring.check_every_rows),
-        reports,
+        restored.inbox,
+        partial(first_row_needed, restored.windows, case.monitoring.check_every_rows),
+        restored.reports,
         retention_s=settings.monitoring_retention_s,
         unmatched_after_s=settings.monitoring_unmatched_after_s,
     )
-    checks = Checks(case, parts, scores_every_s=settings.monitoring_scores_every_s)
-    return CheckThread(checks, (housekeeping.step, quality_windows.step), parts.evaluator)
-
-
-def _report_desk(
-    case: Case, settings: MonitoringServiceSettings, restored: Restored, evaluator: EvaluatorPort
-) -> ReportDesk:
-    timer = ReportTimer(every_rows=settings.monitoring_report_every_rows, every_s=settings.monitoring_report_every_s)
-    return ReportDesk(restored.inbox, evaluator, restored.board, timer, labelled_rows=case.monitoring.window_rows)
-
-
-def _intake(case: Case, settings: MonitoringServiceSettings, restored: Restored, metrics: MonitoringMetrics) -> Intake:
-    return Intake(
-        case,
-        restored.inbox,
-        restored.windows,
-        restored.arrivals,
-        restored.reports,
-        metrics,
-        max_backlog_rows=settings.monitoring_max_backlog_rows,
-    )
+    return CheckThread(wired.checks, (housekeeping.step, wired.quality_windows.step), evaluator)
 
 
 def _stream_reader(
@@ -192,28 +134,10 @@ def _stream_reader(
     return StreamReader(open_stream, outlet, decoder, intake, status, stop.tell)
 
 
-def _alert_desk(case: Case, settings: MonitoringServiceSettings, restored: Restored) -> AlertDesk:
-    rules = Rules(
-        case.name, settings.monitoring_alert_time_scale, notifying=settings.monitoring_webhook_url is not None
-    )
-    return AlertDesk(rules, AlertLinks(settings.monitoring_runbook_url, settings.public_url), restored.inbox)
-
-
 def _notifier(settings: MonitoringServiceSettings, desk: AlertDesk, metrics: MonitoringMetrics) -> Notifier | None:
     if settings.monitoring_webhook_url is None:
         return None
     return Notifier(desk, Webhook(settings.monitoring_webhook_url.get_secret_value()), count=metrics.count_notification)
-
-
-def _lookout(
-    case: Case,
-    settings: MonitoringServiceSettings,
-    restored: Restored,
-    alerts: AlertDesk,
-    status: StreamStatus | None,
-) -> Lookout:
-    shown = Shown(restored.inbox, restored.windows, restored.board, restored.arrivals, restored.reports, alerts, status)
-    return Lookout(case, shown, stale_after_s=settings.monitoring_stale_after_s)
 
 
 def _readiness_faults(draining: Draining, checks: CheckThread, stream: StreamThread, alerts: AlertThreads) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -35,12 +36,13 @@ class Restored:
     reports: ReportFolder
 
 
-def restore(case: Case, settings: MonitoringServiceSettings) -> Restored:
+def restore(case: Case, settings: MonitoringServiceSettings, clock: Callable[[], float] = time.time) -> Restored:
     inbox = Inbox(
         settings.monitoring_dir / "inbox.sqlite",
         case,
         durability=settings.monitoring_durability,
         points_kept=settings.monitoring_history_checks,
+        clock=clock,
     )
     standing = restored_standing(inbox)
     windows = restored_windows(case, inbox, standing)
@@ -51,7 +53,8 @@ def restore(case: Case, settings: MonitoringServiceSettings) -> Restored:
         points_kept=settings.monitoring_history_checks,
         episodes_kept=EPISODES_KEPT,
     )
-    arrivals = Arrivals(inbox.arrivals_by_second(since=time.time() - ARRIVALS_SHOWN_S), kept_s=ARRIVALS_SHOWN_S)
+    by_second = inbox.arrivals_by_second(since=clock() - ARRIVALS_SHOWN_S)
+    arrivals = Arrivals(by_second, kept_s=ARRIVALS_SHOWN_S, clock=clock)
     reports = ReportFolder(
         settings.reports_dir, kept=settings.monitoring_reports_kept, kept_s=settings.monitoring_report_retention_s
     )

@@ -10,16 +10,8 @@ from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
 from event_backbone.case import Case
-from monitoring_service.accepted_references import AcceptedReferences
-from monitoring_service.alert_desk import AlertDesk
-from monitoring_service.alert_views import AlertLinks
-from monitoring_service.alerts import Rules
-from monitoring_service.api import Parts, build_api
-from monitoring_service.board import PublishedBoard
-from monitoring_service.checks import CheckParts, Checks
+from monitoring_service.api import build_api
 from monitoring_service.evaluator_client import EvaluatorFailedError
-from monitoring_service.inbox import Inbox
-from monitoring_service.intake import Arrivals, Intake
 from monitoring_service.messages import (
     ColumnMeasure,
     Evaluate,
@@ -34,16 +26,10 @@ from monitoring_service.messages import (
     ReportState,
 )
 from monitoring_service.metrics import MonitoringMetrics
-from monitoring_service.points import decode_point
-from monitoring_service.quality_windows import QualityWindows
-from monitoring_service.reference_desk import ReferenceDesk
-from monitoring_service.references import References
-from monitoring_service.report_desk import ReportDesk, ReportTimer
-from monitoring_service.reports import ReportFolder
-from monitoring_service.restoring import restored_standing, restored_windows
-from monitoring_service.snapshot import Lookout, Shown
-from monitoring_service.stream_alarms import StreamAlarms
+from monitoring_service.restoring import restore
+from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.stream_status import StreamStatus
+from monitoring_service.wiring import Clocks, api_parts, wire
 
 
 def fast_case() -> Case:
@@ -111,6 +97,20 @@ class Clock:
         return self.now
 
 
+class _Settings(MonitoringServiceSettings):
+    """The service's own, with everything in one folder."""
+
+    folder: Path
+
+    @property
+    def monitoring_dir(self) -> Path:
+        return self.folder
+
+    @property
+    def bundles_dir(self) -> Path:
+        return self.folder / "bundles"
+
+
 class Bench:
     """Everything of one service on one folder; a second bench on the same folder is a restart."""
 
@@ -128,59 +128,25 @@ class Bench:
         self.stopping = threading.Event()
         self.evaluator = ObedientEvaluator()
         self.faults: list[str] = []
-        self.inbox = Inbox(folder / "inbox.sqlite", self.case, clock=self.clock)
-        standing = restored_standing(self.inbox)
-        self.windows = restored_windows(self.case, self.inbox, standing)
-        points, episodes = map(decode_point, self.inbox.points()), self.inbox.episodes(limit=10)
-        self.board = PublishedBoard(standing, points, episodes, points_kept=100, episodes_kept=10)
-        self.metrics = MonitoringMetrics(self.case, self.registry, stale_after_s=15)
-        timer = ReportTimer(every_rows=100, every_s=60, clock=self.clock)
-        self.report_desk = ReportDesk(self.inbox, self.evaluator, self.board, timer, labelled_rows=100)
-        self.accepted = AcceptedReferences(self.inbox, folder / "references")
-        references = References(self.case, folder / "bundles", folder / "references")
-        self.reference_desk = ReferenceDesk(self.case, self.windows, self.inbox, references, self.accepted)
-        parts_of_checks = CheckParts(
-            windows=self.windows,
-            inbox=self.inbox,
-            evaluator=self.evaluator,
-            board=self.board,
-            metrics=self.metrics,
-            reports=self.report_desk,
-            accepted=self.accepted,
-            alarms=StreamAlarms(
-                self.case, self.windows, self.inbox, References(self.case, folder / "bundles", folder / "references")
-            ),
+        settings = _Settings(
+            _env_file=None,
+            folder=folder,
+            monitoring_max_backlog_rows=max_backlog_rows,
+            monitoring_max_body_bytes=max_body_bytes,
+            monitoring_history_checks=100,
+            monitoring_report_every_rows=100,
+            monitoring_reports_kept=2,
         )
-        self.checks = Checks(self.case, parts_of_checks, scores_every_s=5, clock=self.clock)
-        self.quality_windows = QualityWindows(self.inbox, self.evaluator, 100, clock=self.clock)
-        self.arrivals = Arrivals(self.inbox.arrivals_by_second(since=0), kept_s=300, clock=self.clock)
-        self.reports_dir = folder / "reports"
-        self.reports = ReportFolder(self.reports_dir, kept=2, kept_s=3600)
-        self.intake = Intake(
-            self.case,
-            self.inbox,
-            self.windows,
-            self.arrivals,
-            self.reports,
-            self.metrics,
-            max_backlog_rows=max_backlog_rows,
-        )
-        self.desk = AlertDesk(Rules(self.case.name), AlertLinks(), self.inbox, clock=self.clock)
-        shown = Shown(self.inbox, self.windows, self.board, self.arrivals, self.reports, self.desk, stream)
-        self.lookout = Lookout(self.case, shown, stale_after_s=15, clock=self.clock)
-        parts = Parts(
-            self.case,
-            self.intake,
-            self.lookout,
-            self.metrics,
-            self.reports,
-            lambda: self.faults,
-            max_body_bytes,
-            self.report_desk,
-            self.reference_desk,
-            self.quality_windows,
-            self.desk,
-        )
+        restored = restore(self.case, settings, self.clock)
+        self.inbox, self.windows, self.board = restored.inbox, restored.windows, restored.board
+        self.arrivals, self.reports, self.reports_dir = restored.arrivals, restored.reports, settings.reports_dir
+        self.metrics = MonitoringMetrics(self.case, self.registry, stale_after_s=settings.monitoring_stale_after_s)
+        clocks = Clocks(self.clock, self.clock)
+        wired = wire(self.case, settings, restored, self.metrics, self.evaluator, stream, clocks)
+        self.intake, self.checks, self.quality_windows = wired.intake, wired.checks, wired.quality_windows
+        self.report_desk, self.reference_desk, self.accepted = wired.report_desk, wired.reference_desk, wired.accepted
+        self.desk, self.lookout = wired.alert_desk, wired.lookout
+        parts = api_parts(self.case, settings, restored, self.metrics, wired, lambda: self.faults)
         self.client = Client(build_api(parts))
 
     def receive(self, count: int, first: int = 0) -> None:

@@ -1,0 +1,152 @@
+"""Puts the parts of the service together that need no process, thread or broker, the same for tests as in service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from event_backbone.api_keys import KeyCheck
+from event_backbone.case import Case
+from monitoring_service.accepted_references import AcceptedReferences
+from monitoring_service.alert_desk import AlertDesk
+from monitoring_service.alert_views import AlertLinks
+from monitoring_service.alerts import Rules
+from monitoring_service.api import Parts
+from monitoring_service.checks import CheckParts, Checks
+from monitoring_service.evaluator_client import EvaluatorPort
+from monitoring_service.intake import Intake
+from monitoring_service.metrics import MonitoringMetrics
+from monitoring_service.quality_windows import QualityWindows
+from monitoring_service.reference_desk import ReferenceDesk
+from monitoring_service.references import References
+from monitoring_service.report_desk import ReportDesk, ReportTimer
+from monitoring_service.restoring import Restored
+from monitoring_service.settings import MonitoringServiceSettings
+from monitoring_service.snapshot import Lookout, Shown
+from monitoring_service.stream_alarms import StreamAlarms
+from monitoring_service.stream_status import StreamStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """``wall`` in seconds since 1970, ``steady`` since anything."""
+
+    wall: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """The parts, one of each."""
+
+    intake: Intake
+    accepted: AcceptedReferences
+    report_desk: ReportDesk
+    reference_desk: ReferenceDesk
+    quality_windows: QualityWindows
+    checks: Checks
+    alert_desk: AlertDesk
+    lookout: Lookout
+
+
+def wire(
+    case: Case,
+    settings: MonitoringServiceSettings,
+    restored: Restored,
+    metrics: MonitoringMetrics,
+    evaluator: EvaluatorPort,
+    status: StreamStatus | None = None,
+    clocks: Clocks = Clocks(),
+) -> Wired:
+    """Nothing is started; ``status`` is how reading from Kafka goes, if anything is read."""
+    references = References(case, settings.bundles_dir, settings.accepted_references_dir)
+    accepted = AcceptedReferences(restored.inbox, settings.accepted_references_dir)
+    report_desk = _report_desk(case, settings, restored, evaluator, clocks)
+    alert_desk = _alert_desk(case, settings, restored, clocks)
+    parts = CheckParts(
+        windows=restored.windows,
+        inbox=restored.inbox,
+        evaluator=evaluator,
+        board=restored.board,
+        metrics=metrics,
+        reports=report_desk,
+        accepted=accepted,
+        alarms=StreamAlarms(case, restored.windows, restored.inbox, references),
+    )
+    return Wired(
+        intake=_intake(case, settings, restored, metrics),
+        accepted=accepted,
+        report_desk=report_desk,
+        reference_desk=ReferenceDesk(case, restored.windows, restored.inbox, references, accepted),
+        quality_windows=QualityWindows(restored.inbox, evaluator, case.monitoring.window_rows, clocks.steady),
+        checks=Checks(case, parts, scores_every_s=settings.monitoring_scores_every_s, clock=clocks.steady),
+        alert_desk=alert_desk,
+        lookout=_lookout(case, settings, restored, alert_desk, status, clocks),
+    )
+
+
+def api_parts(
+    case: Case,
+    settings: MonitoringServiceSettings,
+    restored: Restored,
+    metrics: MonitoringMetrics,
+    wired: Wired,
+    faults: Callable[[], list[str]],
+    keys: KeyCheck | None = None,
+) -> Parts:
+    """What the views call; ``faults`` says why the service is not ready, ``keys`` open forms."""
+    return Parts(
+        case=case,
+        intake=wired.intake,
+        lookout=wired.lookout,
+        metrics=metrics,
+        reports=restored.reports,
+        faults=faults,
+        max_body_bytes=settings.monitoring_max_body_bytes,
+        report_desk=wired.report_desk,
+        reference_desk=wired.reference_desk,
+        quality_windows=wired.quality_windows,
+        alert_desk=wired.alert_desk,
+        keys=keys,
+    )
+
+
+def _report_desk(
+    case: Case, settings: MonitoringServiceSettings, restored: Restored, evaluator: EvaluatorPort, clocks: Clocks
+) -> ReportDesk:
+    every_rows, every_s = settings.monitoring_report_every_rows, settings.monitoring_report_every_s
+    timer = ReportTimer(every_rows=every_rows, every_s=every_s, clock=clocks.steady)
+    return ReportDesk(restored.inbox, evaluator, restored.board, timer, labelled_rows=case.monitoring.window_rows)
+
+
+def _intake(case: Case, settings: MonitoringServiceSettings, restored: Restored, metrics: MonitoringMetrics) -> Intake:
+    return Intake(
+        case,
+        restored.inbox,
+        restored.windows,
+        restored.arrivals,
+        restored.reports,
+        metrics,
+        max_backlog_rows=settings.monitoring_max_backlog_rows,
+    )
+
+
+def _alert_desk(case: Case, settings: MonitoringServiceSettings, restored: Restored, clocks: Clocks) -> AlertDesk:
+    rules = Rules(
+        case.name, settings.monitoring_alert_time_scale, notifying=settings.monitoring_webhook_url is not None
+    )
+    links = AlertLinks(settings.monitoring_runbook_url, settings.public_url)
+    return AlertDesk(rules, links, restored.inbox, clocks.wall)
+
+
+def _lookout(
+    case: Case,
+    settings: MonitoringServiceSettings,
+    restored: Restored,
+    alerts: AlertDesk,
+    status: StreamStatus | None,
+    clocks: Clocks,
+) -> Lookout:
+    shown = Shown(restored.inbox, restored.windows, restored.board, restored.arrivals, restored.reports, alerts, status)
+    return Lookout(case, shown, stale_after_s=settings.monitoring_stale_after_s, clock=clocks.wall)
