@@ -53,6 +53,7 @@ async function reach() {
   } catch (error) {
     if (error instanceof KeyNeeded) {
       apiKey.ask();
+      status.showKeyNeeded(lastAnswerAt);
       return null;
     }
     console.warn(error);

@@ -94,6 +94,15 @@ export class Status {
     return behind.map(([kind, { records, seconds }]) => `${count(records)} ${kind} behind (${seconds.toFixed(1)} s)`).join(", ");
   }
 
+  // Figures from before stay; without any, there is nothing that could be waited for.
+  showKeyNeeded(lastAnswerAt) {
+    byId("live").className = "off";
+    write(byId("live").lastElementChild, "needs a key");
+    if (lastAnswerAt) return;
+    write(byId("verdict-title"), "No figures without an API key");
+    write(byId("verdict-text"), "Enter it above; it is kept while this tab is open.");
+  }
+
   // `since` is when the last answer came, or null while the service answers.
   showReach(since) {
     const live = byId("live");

@@ -50,7 +50,8 @@ def test_the_page_asks_for_the_key_once_and_then_follows_the_stream(
     field.fill("not this € one")
     page.keyboard.press("Enter")
     expect(fault).to_be_visible()
-    expect(page.locator("#records")).to_have_text("0")
+    expect(page.locator("#records")).to_have_text("\N{EN DASH}")
+    expect(page.locator("#verdict-title")).to_have_text("No figures without an API key")
 
     field.fill(KEY)
     page.get_by_role("button", name="Show the figures").click()
