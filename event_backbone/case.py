@@ -193,7 +193,10 @@ class MonitoringSettings(_Part):
     minimum_rows: int = Field(default=200, ge=50)
     check_every_rows: int = Field(default=50, ge=1)
     consecutive_checks: int = Field(default=3, ge=1, le=100)
-    significance: float = Field(default=0.001, gt=0, lt=1, description="family-wise, over all watched columns")
+    significance: float = Field(default=0.001, gt=0, lt=1, description="family-wise, over all columns and the score")
+    detector_significance: float = Field(
+        default=0.001, gt=0, lt=1, description="the same, of what stream detectors see"
+    )
     minimum_effect: float = Field(default=0.05, gt=0, lt=1, description="share of rows that moved, 0 to 1")
     detector_delta: float = Field(default=0.002, gt=0, lt=1, description="ADWIN's confidence, for each watched series")
     data: DataLimits = DataLimits()

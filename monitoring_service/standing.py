@@ -144,7 +144,7 @@ def _judged_columns(
 ) -> list[Judged]:
     effects = {column.name: case.minimum_effect(column) for column in case.columns}
     measures = _with_last_scores(last.columns if last else [], evaluated.columns)
-    return judge(measures, effects, _column_streaks(last), moment, _rule(case), alarms)
+    return judge(measures, effects, _column_streaks(last), moment, _rule(case), alarms, [evaluated.prediction])
 
 
 def _judged_prediction(
@@ -155,7 +155,7 @@ def _judged_prediction(
     (measure,) = _with_last_scores([last.prediction] if last else [], [evaluated.prediction])
     streaks = {measure.name: last.prediction.streak} if last else {}
     effects = {measure.name: case.monitoring.minimum_effect}
-    (judged,) = judge([measure], effects, streaks, moment, _rule(case), alarms)
+    (judged,) = judge([measure], effects, streaks, moment, _rule(case), alarms, evaluated.columns)
     return judged
 
 

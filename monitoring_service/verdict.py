@@ -142,14 +142,14 @@ def judge(
     moment: Moment,
     rule: Rule,
     alarms: Collection[str] = (),
+    beside: Sequence[ColumnMeasure] = (),
 ) -> list[Judged]:
     """One family of columns, judged together: the more are looked at, the more each must show.
 
-    ``alarms`` names the columns whose stream detector speaks.
+    ``alarms`` names the columns whose stream detector speaks; ``beside`` are those that belong to the family as well.
     """
-    tested = [measure.name for measure in measures if measure.p_value is not None]
-    p_values = [measure.p_value for measure in measures if measure.p_value is not None]
-    adjusted = dict(zip(tested, holm(p_values), strict=True))
+    p_values = {each.name: each.p_value for each in (*measures, *beside) if each.p_value is not None}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     judged = []
     for measure in measures:
         minimum_effect, adjusted_p = minimum_effects[measure.name], adjusted.get(measure.name)

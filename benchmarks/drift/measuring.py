@@ -81,7 +81,10 @@ def false_alarms(source: Source, reference: int, rows: int, *, with_rivals: bool
 
 @dataclass(frozen=True)
 class Delays:
-    """Rows from a shift's first row to the check that flags its column, by rule; a rule that missed it is not there."""
+    """Rows from a shift's first row to the check that flags its column, by rule; a rule that missed it is not there.
+
+    ``divergence`` is that of all rows from there on: of a recurring shift only every other 1,000 are shifted.
+    """
 
     shift: Shift
     form: Form
@@ -110,7 +113,8 @@ def delays(source: Source, shift: Shift, form: Form, run: int) -> Delays:
                 found.setdefault(rule, row - before)
         if {*played.rules} <= found.keys():
             break
-    distance = divergence(drawing.profile.columns[shift.column], shifted.columns[shift.column])
+    since = stream.take(slice(before, None))
+    distance = divergence(drawing.profile.columns[shift.column], since.columns[shift.column])
     return Delays(shift, form, distance, found)
 
 

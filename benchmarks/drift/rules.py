@@ -48,8 +48,8 @@ class Verdicts:
         streaks = {judged.measure.name: judged.streak for judged in self._judged}
         moment = Moment(row, "")
         self._judged = [
-            *judge(columns, self._effects, streaks, moment, self._rule, alarms),
-            *judge([score], {SCORE: monitoring.minimum_effect}, streaks, moment, self._rule, alarms),
+            *judge(columns, self._effects, streaks, moment, self._rule, alarms, [score]),
+            *judge([score], {SCORE: monitoring.minimum_effect}, streaks, moment, self._rule, alarms, columns),
         ]
         return {judged.measure.name for judged in self._judged if judged.streak.drifted}
 

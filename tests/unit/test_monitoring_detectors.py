@@ -11,6 +11,7 @@ import pytest
 from event_backbone.case import Case, load_case
 from event_backbone.profile import CategoryProfile, NumberProfile, Profile
 from monitoring_service.detectors import SCORE, StreamDetectors, generation_start
+from monitoring_service.watched_series import CategoryWatch
 from monitoring_service.window_columns import CategoryValues, ColumnValues, NumberValues
 
 STEP = 50
@@ -79,6 +80,20 @@ def test_what_differed_from_the_first_row_on_is_told(case: Case, profile: Profil
 def test_a_category_that_the_reference_never_had_is_told(case: Case, profile: Profile) -> None:
     changed = {"ocean_proximity": [0.45, 0.3, 0.05, 0.15, 0.05]}
     assert play(StreamDetectors(case, profile), Stream(case, 5), 0, 1000, **changed)[-1] == {"ocean_proximity"}
+
+
+def test_what_the_reference_lacks_by_chance_is_expected_to_come() -> None:
+    names = [f"name {place}" for place in range(10)]
+    with_singles = CategoryWatch(CategoryProfile(dict.fromkeys(names[:9], 1) | {names[9]: 991}, 0))
+    without = CategoryWatch(CategoryProfile(dict.fromkeys(names[:9], 2) | {names[9]: 982}, 0))
+    # Common ones, rare ones together, those never seen, none.
+    assert [watch.series[-2].seed.sum() for watch in (with_singles, without)] == [9, 0]
+
+
+def test_a_small_skew_from_the_first_row_on_is_told_when_the_first_window_is_full(case: Case, profile: Profile) -> None:
+    said = play(StreamDetectors(case, profile), Stream(case, 10), 0, 1000, median_income=0.18)
+    assert said[-1] == {"median_income"}
+    assert set().union(*said[:-1]) == set()
 
 
 def test_missing_numbers_are_told_where_they_are_allowed(case: Case, profile: Profile) -> None:

@@ -140,6 +140,12 @@ def test_a_column_without_a_p_value_does_not_count_in_the_family() -> None:
     assert [one.adjusted_p for one in judged] == [0.006, None]
 
 
+def test_what_is_judged_elsewhere_but_belongs_to_the_family_counts_in_it() -> None:
+    beside = [measure("b", 0.5, 0.5), measure("c", None, None)]
+    (judged,) = judge([measure("a", 0.006, 0.5)], {"a": 0.05}, {}, Moment(50, "t"), RULE, beside=beside)
+    assert judged.adjusted_p == 0.012
+
+
 def test_a_column_that_could_not_be_judged_keeps_its_verdict() -> None:
     streaks = {"a": Streak(True, 2, 50, 150, "t3")}
     (judged,) = judge([measure("a", None, None)], {"a": 0.05}, streaks, Moment(300, "t"), RULE)

@@ -1,0 +1,123 @@
+"""Where a series changed, and how surely: the likelihood ratio of every place where a change may have been.
+
+Lai, Sequential changepoint detection in quality control and dynamical systems, J. R. Statist. Soc. B 57 (1995), 613:
+what came since a place is held against everything before it, for all places and again at every check (generalised
+likelihood ratio).
+Surprise is counted in nats: of a normal mean it is half the squared number of standard errors.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import rel_entr
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+#: Places that are looked at, of each doubling of their age: one in between adds less than a twentieth of the rows.
+AGES_A_DOUBLING = 8
+
+
+class Reference(NamedTuple):
+    """What every series is in the reference: arrays of shape ``(series, 1)``.
+
+    ``is_share``, of shape ``(series,)``: the values are 0 or 1, and their mean is a share.
+    """
+
+    rows: Floats
+    means: Floats
+    variances: Floats
+    is_share: NDArray[np.bool_]
+
+
+class Since(NamedTuple):
+    """What came since each place, arrays of shape ``(series, places)``; without ``rows`` nothing did.
+
+    ``distance`` of the mean from the reference's; ``surprise`` beside all that came before, the reference first;
+    ``unlike``, the surprise beside the reference alone.
+    """
+
+    rows: Floats
+    distance: Floats
+    surprise: Floats
+    unlike: Floats
+
+
+class ChangeScan:
+    """The sums of many series after each check, of which there are at most ``checks``. Not thread-safe.
+
+    A place is the number of checks before it; ``now`` is the place after the last one.
+    """
+
+    def __init__(self, reference: Reference, checks: int) -> None:
+        self._reference = reference
+        self._rows = np.zeros((reference.rows.size, checks + 1))
+        self._totals = np.zeros((reference.rows.size, checks + 1))
+        self._ages = _ages(checks)
+        self.now = 0
+
+    def add(self, rows: Floats, totals: Floats) -> None:
+        """Take in one check's number of values and their sum, each of shape ``(series,)``."""
+        self.now += 1
+        self._rows[:, self.now] = self._rows[:, self.now - 1] + rows
+        self._totals[:, self.now] = self._totals[:, self.now - 1] + totals
+
+    def places(self, first: Places) -> Places:
+        """Where the change may have been, shape ``(series, places)``: none before a series' ``first``."""
+        return np.maximum(self.now - self._ages[self._ages <= self.now], first[:, np.newaxis])
+
+    def since(self, places: Places, base: Places) -> Since:
+        """What came since ``places``, shape ``(series, places)``; nothing before ``base``, ``(series,)``, counts."""
+        reference = self._reference
+        rows, before = _split(self._rows, places, base, self.now)
+        total, total_before = _split(self._totals, places, base, self.now)
+        means = total / np.maximum(rows, 1.0)
+        before += reference.rows
+        mean_before = (reference.rows * reference.means + total_before) / before
+        return Since(
+            rows,
+            np.abs(means - reference.means),
+            self._surprise(rows, means, before, mean_before),
+            self._surprise(rows, means, *np.broadcast_arrays(reference.rows, reference.means, rows)[:2]),
+        )
+
+    def latest_change(self, series: int, first: int) -> int:
+        """The place after ``first`` that sets the means before and after it furthest apart, in standard errors."""
+        rows, totals = (sums[series, first : self.now + 1] - sums[series, first] for sums in (self._rows, self._totals))
+        before, after = rows[1:-1], rows[-1] - rows[1:-1]
+        usable = (before > 0) & (after > 0)
+        if not usable.any():
+            return first
+        gap = np.abs(totals[1:-1] / np.maximum(before, 1) - (totals[-1] - totals[1:-1]) / np.maximum(after, 1))
+        return first + 1 + int(np.where(usable, gap * np.sqrt(before * after), -1).argmax())
+
+    def _surprise(self, rows: Floats, means: Floats, before: Floats, expected: Floats) -> Floats:
+        """Where values are far from the normal distribution: Chernoff's bound of shares, Bernstein's of the others."""
+        is_share, nats = self._reference.is_share, np.empty_like(rows)
+        least = 0.5 / before[is_share]  # what was never there
+        nats[is_share] = _relative_entropy(means[is_share], np.clip(expected[is_share], least, 1 - least))
+        distance = np.abs(means[~is_share] - expected[~is_share])
+        nats[~is_share] = distance**2 / (2 * (self._reference.variances[~is_share] + distance / 3))
+        nats *= rows * before / (rows + before)
+        return nats
+
+
+def _split(sums: Floats, places: Places, base: Places, now: int) -> tuple[Floats, Floats]:
+    """What was added since ``places``, and from ``base`` to there."""
+    series = np.arange(sums.shape[0])[:, np.newaxis]
+    at_places = sums[series, places]
+    return sums[:, [now]] - at_places, at_places - sums[series, base[:, np.newaxis]]
+
+
+def _relative_entropy(shares: Floats, expected: Floats) -> Floats:
+    """How unlikely a share is, a row, as a negative logarithm; ``expected`` is neither 0 nor 1."""
+    return np.asarray(rel_entr(shares, expected) + rel_entr(1 - shares, 1 - expected))
+
+
+def _ages(most: int) -> Places:
+    """From 1 to ``most`` checks, in geometric steps."""
+    steps = np.arange(0, AGES_A_DOUBLING * np.log2(most) + 1) / AGES_A_DOUBLING
+    return np.unique(np.minimum(np.rint(2**steps), most).astype(np.int64))

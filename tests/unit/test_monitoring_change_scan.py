@@ -1,0 +1,79 @@
+"""The scan for changes: its evidence against closed forms, where it looks, and what it leaves out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from monitoring_service.change_scan import AGES_A_DOUBLING, ChangeScan, Reference
+
+#: A share of one in ten, and a number with variance 1/12 around a half, of 5,000 rows each.
+REFERENCE = Reference(
+    np.full((2, 1), 5000.0), np.array([[0.1], [0.5]]), np.array([[0.09], [1 / 12]]), np.array([True, False])
+)
+NOWHERE = np.zeros(2, dtype=np.int64)
+
+
+def scanned(*checks: tuple[float, float]) -> ChangeScan:
+    """After checks of 50 values each, with these sums of the share's and of the number's values."""
+    scan = ChangeScan(REFERENCE, 400)
+    for totals in checks:
+        scan.add(np.full(2, 50.0), np.array(totals))
+    return scan
+
+
+def test_evidence_about_a_share_is_its_relative_entropy_times_the_rows() -> None:
+    since = scanned((5, 25), (10, 25)).since(np.ones((2, 1), dtype=np.int64), NOWHERE)
+    before = (500 + 5) / 5050
+    rows = 1 / (1 / 50 + 1 / 5050)
+    expected = rows * (0.2 * math.log(0.2 / before) + 0.8 * math.log(0.8 / (1 - before)))
+    assert since.surprise[0, 0] == pytest.approx(expected)
+    beside_the_reference = (0.2 * math.log(2) + 0.8 * math.log(0.8 / 0.9)) / (1 / 50 + 1 / 5000)
+    assert since.unlike[0, 0] == pytest.approx(beside_the_reference)
+    assert since.distance[0, 0] == pytest.approx(0.1)
+
+
+def test_evidence_about_a_mean_is_half_its_squared_standard_errors_by_bernstein() -> None:
+    since = scanned((5, 25), (5, 30)).since(np.ones((2, 1), dtype=np.int64), NOWHERE)
+    distance = 0.6 - (2500 + 25) / 5050
+    errors = distance**2 / ((1 / 50 + 1 / 5050) * (1 / 12 + distance / 3))
+    assert since.surprise[1, 0] == pytest.approx(errors / 2)
+
+
+def test_what_is_forgotten_is_no_part_of_what_came_before() -> None:
+    scan = scanned((50, 50), (5, 25), (10, 30))
+    place = np.full((2, 1), 2)
+    forgotten = scan.since(place, np.ones(2, dtype=np.int64))
+    assert forgotten.surprise == pytest.approx(scanned((5, 25), (10, 30)).since(place - 1, NOWHERE).surprise)
+
+
+def test_nothing_since_a_place_is_no_evidence() -> None:
+    since = scanned((5, 25)).since(np.ones((2, 1), dtype=np.int64), NOWHERE)
+    assert since.rows.tolist() == [[0], [0]]
+    assert since.surprise.tolist() == [[0], [0]]
+
+
+def test_a_share_that_was_never_there_is_surprising_but_not_infinitely() -> None:
+    scan = ChangeScan(Reference(*(np.full((1, 1), value) for value in (5000.0, 0.0, 0.0)), np.array([True])), 10)
+    scan.add(np.array([50.0]), np.array([1.0]))
+    since = scan.since(np.zeros((1, 1), dtype=np.int64), np.zeros(1, dtype=np.int64))
+    assert 2 < since.unlike[0, 0] < 10
+
+
+def test_places_lie_ever_wider_apart_and_none_before_the_first() -> None:
+    scan = scanned(*[(5.0, 25.0)] * 300)
+    places = scan.places(np.array([0, 290]))
+    ages = 300 - places[0]
+    assert ages[:8].tolist() == list(range(1, 9))
+    assert (np.diff(ages) <= 1 + ages[:-1] / AGES_A_DOUBLING).all()
+    assert ages[-1] > 250
+    assert places[1].min() == 290
+
+
+def test_the_latest_change_is_where_the_means_lie_furthest_apart() -> None:
+    scan = scanned(*[(5.0, 25.0)] * 20, *[(15.0, 25.0)] * 30, *[(5.0, 25.0)] * 4)
+    assert scan.latest_change(0, 0) == 20
+    assert scan.latest_change(0, 20) == 50
+    assert scan.latest_change(0, 53) == 53
