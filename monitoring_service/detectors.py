@@ -33,7 +33,7 @@ LIKENESS = 0.5
 #: Nats that a change must have more where ADWIN saw none: a quarter of the chance.
 ALONE = math.log(4)
 #: Family-wise probability that a generation's first window is taken for a skew from its first row on.
-FIRST_WINDOW_CHANCE = 0.05
+FIRST_WINDOW_CHANCE = 0.02
 #: ADWIN is fed with the means of so many rows, and looks once for so many of them.
 GROUP_ROWS, CLOCK_GROUPS = 5, 5
 SCORE = "score"
