@@ -1,4 +1,4 @@
-"""XGBoost to ONNX, and the check that both give the same scores."""
+"""Models to ONNX, and the check that both give the same scores."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ from training.rows import Floats
 if TYPE_CHECKING:
     from xgboost import Booster
 
+    from training.fitting import FittedModel
+
 INPUT_NAME = "features"
 #: Largest difference between the two, absolute for probabilities and relative for values.
 TOLERANCE = 1e-5
 _ROWS_AT_ONCE = 4096
 
 
-def to_onnx(booster: Booster, features: int) -> bytes:
+def to_onnx(model: FittedModel) -> bytes:
+    """The scorer of a bundle."""
+    return model.model.to_onnx(len(model.encoder.feature_names))
+
+
+def booster_to_onnx(booster: Booster, features: int) -> bytes:
     """One float32 input ``features`` of shape (rows, features); the last output is (rows, 2) or (rows, 1)."""
     from onnxmltools import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
@@ -56,5 +63,7 @@ def check_parity(case: Case, scores: Floats, others: Floats) -> float:
     """The largest difference; raises :class:`StopError` when it is above :data:`TOLERANCE`."""
     difference = largest_difference(case, scores, others)
     if not difference <= TOLERANCE:
-        raise StopError(f"ONNX and XGBoost differ by {difference:.3g}, allowed is {TOLERANCE:g}: nothing is registered")
+        raise StopError(
+            f"ONNX and its model differ by {difference:.3g}, at most {TOLERANCE:g} is allowed: nothing is registered"
+        )
     return difference

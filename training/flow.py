@@ -6,11 +6,9 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from event_backbone.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, registered_name, write_bundle
 from event_backbone.case import Case
@@ -19,11 +17,10 @@ from event_backbone.ports import ModelRegistry, RegisteredBundle
 from training.artifacts import bundle_parts
 from training.conversion import check_parity, onnx_scores, to_onnx
 from training.evaluation import evaluate
+from training.families.boosted import MOST_ROUNDS, PATIENCE
 from training.fitting import (
     CANDIDATES,
     FOLDS,
-    MOST_ROUNDS,
-    PATIENCE,
     Candidate,
     FittedModel,
     fit,
@@ -34,7 +31,7 @@ from training.pictures import draw_pictures
 from training.retrieval import Fetch, Places, Retrieved, Source, retrieve
 from training.rows import Floats, LabelledRows
 from training.splits_on_disk import fingerprint_of_splits, write_splits
-from training.splitting import split_rows
+from training.splitting import SplitIndices, split_log, split_rows
 from training.tracking import RunRecord, RunTracker
 
 PROVENANCE_FILE = "provenance.json"
@@ -65,16 +62,17 @@ class Parts:
 
 @dataclass(frozen=True)
 class Data:
-    """The rows, by what they are for: fitting and choosing see ``fit`` alone."""
+    """The rows, by what they are for: fitting and choosing see ``fit`` alone, promotion is decided on ``gate``."""
 
     source: Source
     fit: LabelledRows
     reference: LabelledRows
+    gate: LabelledRows
     stream: LabelledRows
     test: LabelledRows
 
     def sizes(self) -> dict[str, int]:
-        return {name: len(getattr(self, name)) for name in ("fit", "reference", "stream", "test")}
+        return {name: len(getattr(self, name)) for name in ("fit", "reference", "gate", "stream", "test")}
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def train(
 
     Raises:
         SettingsError: the data are not what the case file says.
-        StopError: ONNX and XGBoost disagree; nothing was registered.
+        StopError: ONNX and the model disagree; nothing was registered.
         TryAgainLaterError: MLflow is away.
     """
     started_at = time.monotonic()
@@ -131,16 +129,24 @@ def train(
 
 
 def divide(case: Case, retrieved: Retrieved, seed: int) -> Data:
-    """Split the train rows; the test rows are the test files', or the share that was held out first."""
-    train_rows = retrieved.train
-    places = split_rows(len(train_rows), case.data.split, seed)
-    return Data(
-        source=retrieved.source,
-        fit=train_rows.take(places.fit),
-        reference=train_rows.take(places.reference),
-        stream=train_rows.take(places.stream),
-        test=retrieved.test if case.data.split.test_share is None else train_rows.take(places.test),
-    )
+    """Split the train rows; the test rows are the test files', or the share that was held out first.
+
+    Of a log the newest rows are what the model and the decision about it come from.
+    """
+    rows, split = retrieved.train, case.data.split
+    if retrieved.source.kind == "log":
+        return _placed(retrieved.source, rows, split_log(_contents(rows), split, seed))
+    data = _placed(retrieved.source, rows, split_rows(len(rows), split, seed))
+    return data if split.test_share is not None else replace(data, test=retrieved.test)
+
+
+def _placed(source: Source, rows: LabelledRows, places: SplitIndices) -> Data:
+    parts = {part.name: rows.take(getattr(places, part.name)) for part in fields(places)}
+    return Data(source, **parts)
+
+
+def _contents(rows: LabelledRows) -> list[str]:
+    return [content_hash(dict(record)) for record in rows.records]
 
 
 def fingerprint_of(case: Case, plan: TrainingPlan, source: Source) -> str:
@@ -150,7 +156,9 @@ def fingerprint_of(case: Case, plan: TrainingPlan, source: Source) -> str:
         "folds": FOLDS,
         "most_rounds": MOST_ROUNDS,
         "patience": PATIENCE,
-        "candidates": [[one.name, one.order, parameters_of(case, one, plan.seed)] for one in plan.candidates],
+        "candidates": [
+            [one.name, one.family, one.order, parameters_of(case, one, plan.seed)] for one in plan.candidates
+        ],
     }
     return content_hash({"case": case.sha256, "data": source.digests, "settings": settings})
 
@@ -159,10 +167,10 @@ def fit_and_evaluate(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Ev
     """Fit on the fit rows, and look at the test rows once."""
     say(f"fitting: {len(plan.candidates)} candidates by {FOLDS}-fold cross-validation on {len(data.fit):,} rows")
     model = fit(case, data.fit, seed=plan.seed, threads=plan.threads, candidates=plan.candidates)
-    onnx = to_onnx(model.booster, len(model.encoder.feature_names))
+    onnx = to_onnx(model)
     features = model.encoder.encode_rows(data.test.records)
     scores = onnx_scores(onnx, features)
-    parity = check_parity(case, scores, model.booster.inplace_predict(features).astype(np.float64))
+    parity = check_parity(case, scores, model.model.scores(features))
     metrics = evaluate(case, data.test.targets(case), scores, model.threshold)
     return Evaluated(model, onnx, scores, metrics, parity)
 
@@ -236,6 +244,7 @@ def _run_record(case: Case, plan: TrainingPlan, data: Data, evaluated: Evaluated
     sizes = {f"{name}_rows": size for name, size in data.sizes().items()}
     encoding: dict[str, str | int] = {
         "candidate": chosen.name,
+        "family": chosen.family,
         "category_order": chosen.order,
         "rounds": model.chosen.rounds,
     }

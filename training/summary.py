@@ -59,7 +59,8 @@ def _quality(case: Case, outcome: Outcome, evaluated: Evaluated) -> Iterator[tup
     model, measure = evaluated.model, measure_name(case)
     for one in model.compared:
         name = "chosen" if one is model.chosen else "candidate"
-        yield name, f"{measure} {one.measure:,.5g} in cross-validation, {one.rounds} trees: {one.candidate.name}"
+        trees = f", {one.rounds} trees" if one.rounds else ""
+        yield name, f"{measure} {one.measure:,.5g} in cross-validation{trees}: {one.candidate.name}"
     if model.threshold is not None:
         yield "threshold", f"{model.threshold:.4f} (best F1 on rows the scoring model did not fit)"
     remark = " (on SYNTHETIC rows: this says nothing about real ones)" if outcome.source.is_synthetic else ""
@@ -67,5 +68,5 @@ def _quality(case: Case, outcome: Outcome, evaluated: Evaluated) -> Iterator[tup
     yield "test", ", ".join(f"{label} {value:,.5g}" for label, value in shown) + remark
     yield (
         "ONNX",
-        f"differs from XGBoost by {evaluated.parity:.1e} at most, on all {len(evaluated.test_scores):,} test rows",
+        f"differs from the model by {evaluated.parity:.1e} at most, on all {len(evaluated.test_scores):,} test rows",
     )
