@@ -135,24 +135,35 @@ class DataFile(_Part):
     url: str
     sha256: Sha256
     rows: int = Field(gt=0)
+    target_suffix: str | None = Field(default=None, min_length=1, description="what stands after each label")
 
 
 class FileFormat(_Part):
-    """How the raw files are written; fields are separated by commas, blanks around them do not count."""
+    """How the raw files are written; fields are separated by commas, blanks around them do not count.
+
+    ``fields`` are needed where there is no header; where there is one, it must be just these.
+    """
 
     header: bool
     fields: list[Identifier] | None = None
     missing: list[str] = []
     comment_prefix: str | None = None
-    target_suffix: str | None = None
 
 
 class Split(_Part):
-    """Rows of the train files, drawn with the training seed; what is left becomes the stream."""
+    """Rows of the train files, drawn with the training seed; what is left becomes the stream.
+
+    ``gate_rows`` decide whether a challenger replaces the champion; a third of what would be left, if not given.
+    """
 
     fit_and_validation: int = Field(gt=0)
     reference: int = Field(gt=0)
+    gate_rows: int | None = Field(default=None, gt=0)
     test_share: float | None = Field(default=None, gt=0, lt=1)
+
+    def gate_rows_of(self, left: int) -> int:
+        """How many of the rows that fit and reference leave belong to the gate."""
+        return left // 3 if self.gate_rows is None else self.gate_rows
 
 
 class DataSource(_Part):
@@ -287,10 +298,10 @@ def _faults_of_data(case: Case, columns: set[str]) -> list[Fault]:
         faults.append(Fault("data.split.test_share", "test", message))
     train_rows = sum(file.rows for file in data.files if file.role == "train")
     left = train_rows * (1 - (data.split.test_share or 0)) - data.split.fit_and_validation - data.split.reference
-    if left < 1:
+    if left - data.split.gate_rows_of(0) < 1:
         faults.append(Fault("data.split", "too_large", f"the split leaves no row of {train_rows} for the stream"))
-    if data.format.header == (data.format.fields is not None):
-        message = "name the fields exactly when the files have no header"
+    if not data.format.header and data.format.fields is None:
+        message = "files without a header need their fields named"
         faults.append(Fault("data.format.fields", "header", message))
     if data.format.fields is not None:
         wanted, given = columns | {case.target.name}, set(data.format.fields)

@@ -106,7 +106,7 @@ class RawFiles:
                 "comment_prefix": "|",
                 "target_suffix": ".",
             },
-            "split": {"fit_and_validation": 250, "reference": 100},
+            "split": {"fit_and_validation": 250, "reference": 100, "gate_rows": 30},
         }
 
 
@@ -124,7 +124,7 @@ def regression_case() -> Case:
         "citation": "Made up.",
         "files": [{"name": "fruit.csv", "role": "train", "url": "http://made.up", "sha256": "0" * 64, "rows": 400}],
         "format": {"header": True, "missing": [""]},
-        "split": {"test_share": 0.2, "fit_and_validation": 200, "reference": 60},
+        "split": {"test_share": 0.2, "fit_and_validation": 200, "reference": 60, "gate_rows": 30},
     }
     target = {"name": "price", "title": "Price", "unit": "cents"}
     content = {**_PARTS, "name": "fruit-prices", "task": "regression", "target": target, "data": data}

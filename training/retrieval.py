@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from event_backbone.case import Case, DataFile
 from event_backbone.errors import Fault, RejectedError, SettingsError, TryAgainLaterError
@@ -18,6 +15,7 @@ from event_backbone.ports import PredictionLog
 from event_backbone.validation import RecordDecoder
 from training.parsing import parse_file
 from training.rows import LabelledRows
+from training.splitting import log_rows_needed
 from training.synthetic import load_sample
 
 #: Downloads a URL; raises :class:`TryAgainLaterError` when it can't be had.
@@ -26,7 +24,6 @@ Fetch = Callable[[str], bytes]
 #: The sample stands for a fixed data set: the seed of training does not change what is drawn from it.
 SAMPLE_SEED = 1994
 _LOG_PAGE = 1000
-_TEST_SHARE_OF_A_LOG = 0.2
 
 
 @dataclass(frozen=True)
@@ -122,26 +119,14 @@ def _downloaded(file: DataFile, downloads_dir: Path, fetch: Fetch) -> bytes:
 
 
 def retrieve_from_log(case: Case, log: PredictionLog) -> Retrieved:
-    """Predictions of a log that have a label and whose records this case file takes, oldest first.
-
-    Where the case has test files of its own, the newest fifth of the rows stands for them.
-    """
+    """Predictions of a log that have a label and whose records this case file takes, oldest first; no test rows."""
     rows, read, digest = _labelled_rows(case, log)
-    needed, split = _rows_needed(case), case.data.split
+    needed = log_rows_needed(case.data.split)
     if len(rows) < needed:
         message = f"holds {len(rows):,} predictions with a label ({read:,} in all); this case needs {needed:,}"
         raise SettingsError("the log of predictions", [Fault("--from-log", "too_few", message)])
     source = Source("log", f"{len(rows):,} predictions with a label, of {read:,} in the log", {"log": digest})
-    train_rows = len(rows) if split.test_share is not None else round(len(rows) * (1 - _TEST_SHARE_OF_A_LOG))
-    order = np.arange(len(rows))
-    return Retrieved(source, train=rows.take(order[:train_rows]), test=rows.take(order[train_rows:]))
-
-
-def _rows_needed(case: Case) -> int:
-    """One for the stream beside those for fitting, reference and test."""
-    split = case.data.split
-    share = split.test_share if split.test_share is not None else _TEST_SHARE_OF_A_LOG
-    return math.ceil((split.fit_and_validation + split.reference + 2) / (1 - share))
+    return Retrieved(source, train=rows, test=LabelledRows([], []))
 
 
 def _labelled_rows(case: Case, log: PredictionLog) -> tuple[LabelledRows, int, str]:
