@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from event_backbone.case import Case, DataFile
-from event_backbone.errors import Fault, RejectedError, SettingsError, TryAgainLaterError
-from event_backbone.events import encode_json
+from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.ports import PredictionLog
-from event_backbone.validation import RecordDecoder
+from training.labelled_log import read_labelled
 from training.parsing import parse_file
 from training.rows import LabelledRows
 from training.splitting import log_rows_needed
@@ -23,7 +22,6 @@ Fetch = Callable[[str], bytes]
 
 #: The sample stands for a fixed data set: the seed of training does not change what is drawn from it.
 SAMPLE_SEED = 1994
-_LOG_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -120,40 +118,14 @@ def _downloaded(file: DataFile, downloads_dir: Path, fetch: Fetch) -> bytes:
 
 def retrieve_from_log(case: Case, log: PredictionLog) -> Retrieved:
     """Predictions of a log that have a label and whose records this case file takes, oldest first; no test rows."""
-    rows, read, digest = _labelled_rows(case, log)
-    needed = log_rows_needed(case.data.split)
+    found = read_labelled(case, log)
+    rows, needed = found.rows, log_rows_needed(case.data.split)
     if len(rows) < needed:
-        message = f"holds {len(rows):,} predictions with a label ({read:,} in all); this case needs {needed:,}"
+        message = f"holds {len(rows):,} predictions with a label ({found.read:,} in all); this case needs {needed:,}"
         raise SettingsError("the log of predictions", [Fault("--from-log", "too_few", message)])
-    source = Source("log", f"{len(rows):,} predictions with a label, of {read:,} in the log", {"log": digest})
+    sentence = f"{len(rows):,} predictions with a label, of {found.read:,} in the log"
+    source = Source("log", sentence, {"log": found.digest})
     return Retrieved(source, train=rows, test=LabelledRows([], []))
-
-
-def _labelled_rows(case: Case, log: PredictionLog) -> tuple[LabelledRows, int, str]:
-    """The rows, how many predictions were read, and a digest of the rows."""
-    decoder, digest = RecordDecoder(case), hashlib.sha256()
-    records: list[Mapping[str, Any]] = []
-    labels: list[str | float] = []
-    read, after = 0, None
-    while page := log.predictions(after=after, limit=_LOG_PAGE):
-        read, after = read + len(page), page[-1].cursor
-        known = log.labels([one.prediction.record_id for one in page])
-        for prediction in (one.prediction for one in page):
-            label = known.get(prediction.record_id)
-            if label is None or not case.is_label(label.label) or not _is_valid(decoder, prediction.record):
-                continue
-            records.append(prediction.record)
-            labels.append(label.label)
-            digest.update(encode_json([prediction.record_id, prediction.content_hash, label.label]))
-    return LabelledRows(records, labels), read, digest.hexdigest()
-
-
-def _is_valid(decoder: RecordDecoder, record: Mapping[str, Any]) -> bool:
-    try:
-        decoder.convert(record)
-    except RejectedError:  # made under another case file
-        return False
-    return True
 
 
 def _from_sample(case: Case, sample_path: Path, reason: str) -> Retrieved:
