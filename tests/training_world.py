@@ -89,22 +89,28 @@ class RawFiles:
         return case_from_dict({**_PARTS, "data": self._data(), **changes}, subject="made case")
 
     def _data(self) -> dict[str, Any]:
-        files: Sequence[tuple[str, str, bytes, int]] = (
-            ("fruit.data", "train", self.train, TRAIN_ROWS),
-            ("fruit.test", "test", self.test, TEST_ROWS),
+        files: Sequence[tuple[str, str, bytes, int, str | None]] = (
+            ("fruit.data", "train", self.train, TRAIN_ROWS, None),
+            ("fruit.test", "test", self.test, TEST_ROWS, "."),
         )
         return {
             "citation": "Made up.",
             "files": [
-                {"name": name, "role": role, "url": f"http://made.up/{name}", "sha256": digest(content), "rows": rows}
-                for name, role, content, rows in files
+                {
+                    "name": name,
+                    "role": role,
+                    "url": f"http://made.up/{name}",
+                    "sha256": digest(content),
+                    "rows": rows,
+                    "target_suffix": suffix,
+                }
+                for name, role, content, rows, suffix in files
             ],
             "format": {
                 "header": False,
                 "fields": ["number", "weight", "sugar", "colour", "ripe"],
                 "missing": ["?"],
                 "comment_prefix": "|",
-                "target_suffix": ".",
             },
             "split": {"fit_and_validation": 250, "reference": 100, "gate_rows": 30},
         }
