@@ -9,21 +9,24 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from event_backbone.bundle import BrokenBundleError
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.events import ModelRef
-from event_backbone.ports import RegisteredBundle
+from event_backbone.events import ModelRef, format_utc
+from event_backbone.ports import RegisteredBundle, RegisteredVersion
 
 #: The tag of a model version that holds its bundle's digest.
 DIGEST_TAG = "bundle_sha256"
 
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _ARTIFACT_FOLDER = "bundle"
+_PAGE = 200
 _NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 
 # MLflow reads these when it is imported or asked. Its own patience (120 s a request, seven retries) would stop a
@@ -119,6 +122,45 @@ class MlflowRegistry:
             source = client.get_model_version_download_uri(model.name, model.version)
             Path(download_artifacts(source, dst_path=workspace, tracking_uri=self._uri)).rename(destination)
 
+    def set_alias(self, model: ModelRef, alias: str) -> None:
+        client = self._client()
+        self._of_version(model, lambda: client.set_registered_model_alias(model.name, alias, model.version))
+
+    def drop_alias(self, name: str, alias: str) -> None:
+        client = self._client()
+        with mlflow_errors_translated(self._uri):
+            _none_if_missing(lambda: client.delete_registered_model_alias(name, alias))
+
+    def set_tags(self, model: ModelRef, tags: Mapping[str, str]) -> None:
+        client = self._client()
+        for key, value in tags.items():
+            self._of_version(model, partial(client.set_model_version_tag, model.name, model.version, key, value))
+
+    def versions(self, name: str) -> Sequence[RegisteredVersion]:
+        client = self._client()
+        with mlflow_errors_translated(self._uri):
+            registered = _none_if_missing(lambda: client.get_registered_model(name))
+            found = [] if registered is None else _all_versions(client, name)
+        aliases: dict[str, set[str]] = {}
+        for alias, version in ({} if registered is None else registered.aliases).items():
+            aliases.setdefault(str(version), set()).add(alias)
+        return [
+            RegisteredVersion(
+                ModelRef(name, str(one.version)),
+                _as_utc(one.creation_timestamp),
+                frozenset(aliases.get(str(one.version), ())),
+                {key: value for key, value in one.tags.items() if key != DIGEST_TAG},
+            )
+            for one in sorted(found, key=lambda one: int(one.version))
+        ]
+
+    def _of_version(self, model: ModelRef, change: Callable[[], Any]) -> None:
+        """Change something of a version; MLflow's own word for a missing one does not tell it from a missing model."""
+        if self.resolve_version(model.name, model.version) is None:
+            raise LookupError(f"there is no version {model.version} of {model.name}")
+        with mlflow_errors_translated(self._uri):
+            change()
+
     def _client(self) -> Any:
         if self._made_client is None:
             client = mlflow_client(self._uri)
@@ -127,6 +169,20 @@ class MlflowRegistry:
                 client.search_registered_models(max_results=1)
             self._made_client = client
         return self._made_client
+
+
+def _all_versions(client: Any, name: str) -> list[Any]:
+    found, token = [], None
+    while True:
+        page = client.search_model_versions(f"name='{name}'", max_results=_PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _as_utc(milliseconds: int) -> str:
+    return format_utc(datetime.fromtimestamp(milliseconds / 1000, UTC))
 
 
 def _none_if_missing(ask: Callable[[], Any]) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from event_backbone.errors import TryAgainLaterError
 from event_backbone.events import ModelRef
 from event_backbone.memory_registry import MemoryRegistry
 from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client
-from event_backbone.ports import ModelRegistry, RegisteredBundle
+from event_backbone.ports import ModelRegistry, RegisteredBundle, RegisteredVersion
 
 FIRST, SECOND = "a" * 64, "b" * 64
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 Check = Callable[[ModelRegistry, str, Path], None]
 
@@ -96,6 +98,53 @@ def a_folder_that_exists_is_not_touched(registry: ModelRegistry, run_id: str, fo
     assert list((folder / "mine").iterdir()) == []
 
 
+def an_alias_moves_to_the_version_it_is_given_to(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    first = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    second = _register(registry, run_id, _bundle(folder / "two", b"2"), SECOND)
+    for _ in range(2):
+        registry.set_alias(first, "champion")
+        assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(first, FIRST)
+    registry.set_alias(second, "challenger")
+    assert registry.resolve("streamgauge-x", "challenger") == RegisteredBundle(second, SECOND)
+    assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(first, FIRST)
+
+
+def a_dropped_alias_names_nothing(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    model = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    registry.set_alias(model, "challenger")
+    for _ in range(2):
+        registry.drop_alias("streamgauge-x", "challenger")
+        assert registry.resolve("streamgauge-x", "challenger") is None
+    assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(model, FIRST)
+    registry.drop_alias("streamgauge-unknown", "challenger")
+
+
+def versions_come_with_their_aliases_and_tags(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    assert list(registry.versions("streamgauge-x")) == []
+    first = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    second = _register(registry, run_id, _bundle(folder / "two", b"2"), SECOND)
+    _register(registry, run_id, _bundle(folder / "three", b"3"), SECOND, name="streamgauge-y")
+    registry.set_alias(first, "champion")
+    registry.set_alias(first, "challenger")
+    registry.set_tags(first, {"gate.auc": "0.9", "decided_by": "gate"})
+    registry.set_tags(first, {"decided_by": "me \u2713 a|b\nand more"})
+    found = registry.versions("streamgauge-x")
+    assert [one.model for one in found] == [first, second]
+    assert [one.aliases for one in found] == [{"champion", "challenger"}, frozenset()]
+    assert [dict(one.tags) for one in found] == [{"gate.auc": "0.9", "decided_by": "me \u2713 a|b\nand more"}, {}]
+    assert all(TIMESTAMP.fullmatch(one.registered_at) for one in found)
+
+
+def a_version_that_is_not_there_gets_no_alias_and_no_tag(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    model = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    for version in ("2", "latest"):
+        with pytest.raises(LookupError):
+            registry.set_alias(ModelRef("streamgauge-x", version), "champion")
+        with pytest.raises(LookupError):
+            registry.set_tags(ModelRef("streamgauge-x", version), {"a": "b"})
+    assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(model, FIRST)
+
+
 CHECKS: tuple[Check, ...] = (
     nothing_has_the_alias_yet,
     the_alias_names_what_was_registered_last,
@@ -106,6 +155,10 @@ CHECKS: tuple[Check, ...] = (
     fetching_gives_the_same_files,
     a_registered_bundle_is_kept_when_its_folder_goes,
     a_folder_that_exists_is_not_touched,
+    an_alias_moves_to_the_version_it_is_given_to,
+    a_dropped_alias_names_nothing,
+    versions_come_with_their_aliases_and_tags,
+    a_version_that_is_not_there_gets_no_alias_and_no_tag,
 )
 
 
@@ -168,9 +221,34 @@ class _RemembersOnlyTheFolder(MemoryRegistry):
             (destination / path.name).write_bytes(path.read_bytes())
 
 
+class _ForgetsOlderTags(MemoryRegistry):
+    def set_tags(self, model: ModelRef, tags: Mapping[str, str]) -> None:
+        super().set_tags(model, tags)
+        self._tags[model] = dict(tags)
+
+
+class _NamesAnyVersion(MemoryRegistry):
+    def set_alias(self, model: ModelRef, alias: str) -> None:
+        self._aliases[model.name, alias] = model.version
+
+
+class _ListsTheNewestFirst(MemoryRegistry):
+    def versions(self, name: str) -> Sequence[RegisteredVersion]:
+        return super().versions(name)[::-1]
+
+
+class _DropsEveryAlias(MemoryRegistry):
+    def drop_alias(self, name: str, alias: str) -> None:
+        self._aliases.clear()
+
+
 @pytest.mark.parametrize(
     ("broken", "check"),
     [
+        (_ForgetsOlderTags, versions_come_with_their_aliases_and_tags),
+        (_ListsTheNewestFirst, versions_come_with_their_aliases_and_tags),
+        (_NamesAnyVersion, a_version_that_is_not_there_gets_no_alias_and_no_tag),
+        (_DropsEveryAlias, a_dropped_alias_names_nothing),
         (_ForgetsToMoveTheAlias, the_alias_names_what_was_registered_last),
         (_KnowsOnlyTheLastVersion, a_version_is_found_whatever_the_alias_says),
         (_KnowsOnlyTheLastVersion, there_is_no_such_version),
@@ -179,7 +257,7 @@ class _RemembersOnlyTheFolder(MemoryRegistry):
     ],
 )
 def test_a_broken_adapter_fails_the_suite(broken: type[MemoryRegistry], check: Check, tmp_path: Path) -> None:
-    with pytest.raises((AssertionError, OSError)):
+    with pytest.raises((AssertionError, OSError, pytest.fail.Exception)):
         check(broken(), "any-run", tmp_path / "work")
 
 
