@@ -28,7 +28,9 @@ from training.fitting import (
     parameters_of,
 )
 from training.pictures import draw_pictures
-from training.retrieval import Fetch, Places, Retrieved, Source, retrieve
+from training.raw import Source
+from training.reading import Retrieved, read_raw
+from training.retrieval import Fetch, Places, retrieve
 from training.rows import Floats, LabelledRows
 from training.splits_on_disk import fingerprint_of_splits, write_splits
 from training.splitting import SplitIndices, split_log, split_rows
@@ -111,7 +113,7 @@ def train(
         TryAgainLaterError: MLflow is away.
     """
     started_at = time.monotonic()
-    retrieved = retrieve(case, parts.places, parts.fetch)
+    retrieved = read_raw(case, retrieve(case, parts.places, parts.fetch))
     say(f"data: {retrieved.source.sentence}")
     data = divide(case, retrieved, plan.seed)
     fingerprint = fingerprint_of(case, plan, retrieved.source)

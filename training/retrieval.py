@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Protocol
 
 from event_backbone.case import Case, DataFile
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.ports import PredictionLog
 from training.labelled_log import read_labelled
-from training.parsing import parse_file
+from training.raw import Raw, Source, digest_of, faults_of_digest, raw_of_rows
+from training.reading import Retrieved, read_raw
 from training.rows import LabelledRows
 from training.splitting import log_rows_needed
 from training.synthetic import load_sample
@@ -22,67 +22,74 @@ Fetch = Callable[[str], bytes]
 
 #: The sample stands for a fixed data set: the seed of training does not change what is drawn from it.
 SAMPLE_SEED = 1994
+ROLES = ("train", "test")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where rows came from. ``digests`` maps the files that were read to their sha256; ``sentence`` is for people."""
+class RowCollection(Protocol):
+    """A database's collection of a case's raw rows.
 
-    kind: Literal["folder", "download", "sample", "log"]
-    sentence: str
-    digests: dict[str, str]
+    :meth:`push` replaces what the collection holds, and is durable on return; :meth:`read` gives the rows back in the
+    order in which they were pushed. Both raise :class:`~event_backbone.errors.TryAgainLaterError` when it is away.
+    """
 
-    @property
-    def is_synthetic(self) -> bool:
-        return self.kind == "sample"
+    def push(self, train: LabelledRows, test: LabelledRows) -> None: ...
 
-
-@dataclass(frozen=True)
-class Retrieved:
-    """The rows of the train files in their order, and of the test files; ``test`` is empty where there are none."""
-
-    source: Source
-    train: LabelledRows
-    test: LabelledRows
+    def read(self) -> Retrieved: ...
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where data may be found. With ``log`` or ``data_dir`` nothing else is tried."""
+    """Where data may be found. With ``log``, ``collection`` or ``data_dir`` nothing else is tried."""
 
     data_dir: Path | None
     downloads_dir: Path
     sample_path: Path
     synthetic_only: bool = False
     log: PredictionLog | None = None
+    collection: RowCollection | None = None
 
 
-def retrieve(case: Case, places: Places, fetch: Fetch) -> Retrieved:
-    """Get the case's rows.
+def retrieve(case: Case, places: Places, fetch: Fetch) -> Raw:
+    """Get the case's raw data as they are; :mod:`training.reading` judges what they hold.
 
     Raises:
-        SettingsError: a file is missing, has another sha256 than the case file says, or can't be parsed; or a log has
-            too few labels. A folder or a log that was asked for is never replaced by another source.
-        TryAgainLaterError: the log is away.
+        SettingsError: a file can't be had, a download has another sha256 than the case file says, or a log has too few
+            labels. A folder, a collection or a log that was asked for is never replaced by another source.
+        TryAgainLaterError: the log or the collection is away.
     """
     if places.log is not None:
-        return retrieve_from_log(case, places.log)
+        return _raw(retrieve_from_log(case, places.log))
+    if places.collection is not None:
+        return _raw(places.collection.read())
     if places.synthetic_only:
         return _from_sample(case, places.sample_path, "as asked for")
     try:
-        return retrieve_real(case, places, fetch)
+        return _real(case, places, fetch)
     except TryAgainLaterError as error:
         return _from_sample(case, places.sample_path, f"because {error}; set DATA_DIR to train on real files")
 
 
 def retrieve_real(case: Case, places: Places, fetch: Fetch) -> Retrieved:
-    """The same without the sample to fall back on; raises :class:`TryAgainLaterError` when a download fails."""
+    """The rows of the real files, without the sample to fall back on.
+
+    Raises:
+        SettingsError: a file is not what the case file says.
+        TryAgainLaterError: a download fails.
+    """
+    return read_raw(case, _real(case, places, fetch))
+
+
+def _real(case: Case, places: Places, fetch: Fetch) -> Raw:
     if places.data_dir is not None:
         return _from_folder(case, places.data_dir)
     return _from_download(case, places.downloads_dir, fetch)
 
 
-def _from_folder(case: Case, folder: Path) -> Retrieved:
+def _raw(retrieved: Retrieved) -> Raw:
+    return raw_of_rows(retrieved.source, retrieved.train, retrieved.test)
+
+
+def _from_folder(case: Case, folder: Path) -> Raw:
     contents: dict[str, bytes] = {}
     faults: list[Fault] = []
     for file in case.data.files:
@@ -90,25 +97,27 @@ def _from_folder(case: Case, folder: Path) -> Retrieved:
             contents[file.name] = (folder / file.name).read_bytes()
         except OSError as error:
             faults.append(Fault(file.name, "unreadable", (error.strerror or "can't be read").lower()))
-            continue
-        faults += _faults_of_digest(file, contents[file.name])
     if faults:
         raise SettingsError(f"DATA_DIR {folder}", faults)
-    return _parsed(case, "folder", f"the files in {folder}", contents)
+    return Raw(Source("folder", f"the files in {folder}", _digests(contents)), contents)
 
 
-def _from_download(case: Case, downloads_dir: Path, fetch: Fetch) -> Retrieved:
+def _from_download(case: Case, downloads_dir: Path, fetch: Fetch) -> Raw:
     contents = {file.name: _downloaded(file, downloads_dir, fetch) for file in case.data.files}
-    return _parsed(case, "download", f"downloaded files, kept in {downloads_dir}", contents)
+    return Raw(Source("download", f"downloaded files, kept in {downloads_dir}", _digests(contents)), contents)
+
+
+def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: digest_of(content) for name, content in contents.items()}
 
 
 def _downloaded(file: DataFile, downloads_dir: Path, fetch: Fetch) -> bytes:
     """A file from an earlier download, or from its URL; kept only when its digest is right."""
     kept = downloads_dir / file.name
-    if kept.is_file() and not _faults_of_digest(file, kept.read_bytes()):
+    if kept.is_file() and not faults_of_digest(file, kept.read_bytes()):
         return kept.read_bytes()
     content = fetch(file.url)
-    faults = _faults_of_digest(file, content)
+    faults = faults_of_digest(file, content)
     if faults:
         raise SettingsError(file.url, faults)
     downloads_dir.mkdir(parents=True, exist_ok=True)
@@ -128,44 +137,16 @@ def retrieve_from_log(case: Case, log: PredictionLog) -> Retrieved:
     return Retrieved(source, train=rows, test=LabelledRows([], []))
 
 
-def _from_sample(case: Case, sample_path: Path, reason: str) -> Retrieved:
+def _from_sample(case: Case, sample_path: Path, reason: str) -> Raw:
     sample = load_sample(sample_path, case)
-    rows = sample.draw(_rows_of(case, "train") + _rows_of(case, "test"), SAMPLE_SEED)
-    train_rows = _rows_of(case, "train")
-    digests = {sample_path.name: _digest(sample_path.read_bytes())}
-    return Retrieved(
+    train_rows, test_rows = (sum(file.rows for file in case.data.files if file.role == role) for role in ROLES)
+    rows = sample.draw(train_rows + test_rows, SAMPLE_SEED)
+    digests = {sample_path.name: digest_of(sample_path.read_bytes())}
+    return raw_of_rows(
         Source("sample", f"SYNTHETIC sample {sample_path}, {reason}", digests),
         train=LabelledRows(rows.records[:train_rows], rows.labels[:train_rows]),
         test=LabelledRows(rows.records[train_rows:], rows.labels[train_rows:]),
     )
-
-
-def _rows_of(case: Case, role: Literal["train", "test"]) -> int:
-    return sum(file.rows for file in case.data.files if file.role == role)
-
-
-def _parsed(case: Case, kind: Literal["folder", "download"], sentence: str, contents: dict[str, bytes]) -> Retrieved:
-    parts: dict[str, list[LabelledRows]] = {"train": [], "test": []}
-    for file in case.data.files:
-        parts[file.role].append(parse_file(case, file, contents[file.name]))
-    digests = {name: _digest(content) for name, content in contents.items()}
-    return Retrieved(Source(kind, sentence, digests), _joined(parts["train"]), _joined(parts["test"]))
-
-
-def _joined(parts: Sequence[LabelledRows]) -> LabelledRows:
-    records = [record for part in parts for record in part.records]
-    return LabelledRows(records, [label for part in parts for label in part.labels])
-
-
-def _faults_of_digest(file: DataFile, content: bytes) -> list[Fault]:
-    found = _digest(content)
-    if found == file.sha256:
-        return []
-    return [Fault(file.name, "sha256", f"sha256 is {found}, the case file says {file.sha256}")]
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def http_fetch(connect_timeout_s: float, read_timeout_s: float = 30.0) -> Fetch:

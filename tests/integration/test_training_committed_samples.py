@@ -14,7 +14,8 @@ from event_backbone.case import Case, Column, find_case
 from event_backbone.validation import faults_in
 from training.evaluation import evaluate
 from training.fitting import CANDIDATES, fit
-from training.retrieval import SAMPLE_SEED, Places, Retrieved, http_fetch, retrieve_real
+from training.reading import Retrieved
+from training.retrieval import SAMPLE_SEED, Places, http_fetch, retrieve_real
 from training.rows import LabelledRows
 from training.sampling import refit
 from training.splitting import split_rows
