@@ -83,14 +83,14 @@ class ReplicaStatus:
         """The body of ``/status``."""
         scorer = self._champion.scorer
         model = {"name": scorer.model.name, "version": scorer.model.version} if scorer else None
-        faults = self.faults()
+        faults, registry_fault = self.faults(), self._champion.registry_fault
         return {
             "case": self._case.name,
             "ready": not faults,
             "faults": faults,
             "model": model,
             "model_fault": self._champion.fault,
-            "registry": {"fault": self._champion.registry_fault},
+            "registry": {"fault": registry_fault.text if registry_fault else None},
             "journal": self.journal(),
             "sinks": self.sinks(),
         }

@@ -1,0 +1,72 @@
+"""What the two sides of a replica leave for each other beside the bundles: small files, replaced in one step.
+
+The sidecar notes why the registry's champion can't be had; the server asks it to look at the registry at once, and
+reads when it has.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import uuid_utils
+from msgspec import Struct
+
+from event_backbone.bundle_files import replace_file
+
+
+class RegistryFault(Struct, frozen=True):
+    """``fetch``: the registry is away; ``check``: what it holds was refused."""
+
+    step: Literal["fetch", "check"]
+    text: str
+
+
+class RegistryNotes:
+    """Thread-safe, and safe between processes: the last word stands."""
+
+    def __init__(self, bundles_dir: Path) -> None:
+        self._fault = bundles_dir / "registry-fault"
+        self._asked = bundles_dir / "look-asked"
+        self._answered = bundles_dir / "look-answered"
+
+    def note_fault(self, fault: RegistryFault | None) -> None:
+        """Say why the registry's champion can't be had, or that nothing stands in its way."""
+        if fault is None:
+            self._fault.unlink(missing_ok=True)
+        elif fault != self.fault():
+            replace_file(self._fault, msgspec.json.encode(fault))
+
+    def fault(self) -> RegistryFault | None:
+        """What the sidecar said last; ``None`` when all is well, or nobody follows the registry."""
+        body = _read(self._fault)
+        try:
+            return msgspec.json.decode(body, type=RegistryFault) if body else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None  # of another version of this program; the next look says it anew
+
+    def ask(self) -> str:
+        """Ask for a look at the registry; the token that :meth:`answered` gives once that was done."""
+        token = str(uuid_utils.uuid7())
+        replace_file(self._asked, token.encode())
+        return token
+
+    def open_request(self) -> str | None:
+        """The token of a look that was asked for and not made yet."""
+        asked = _read(self._asked)
+        return asked.decode() if asked and asked != _read(self._answered) else None
+
+    def answer(self, token: str) -> None:
+        replace_file(self._answered, token.encode())
+
+    def answered(self) -> str | None:
+        body = _read(self._answered)
+        return body.decode() if body else None
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

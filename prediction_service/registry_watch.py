@@ -1,0 +1,47 @@
+"""The sidecar's look at the registry: every few seconds, and at once when the server asks for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import structlog
+
+from prediction_service.following import AliasFollower
+from prediction_service.registry_notes import RegistryNotes
+
+log = structlog.get_logger()
+
+#: How often it is asked whether somebody wants a look.
+_LISTEN_EVERY_S = 0.1
+
+
+class RegistryWatch:
+    """Follows the champion and notes for the server what stands in its way."""
+
+    def __init__(self, champion: AliasFollower, notes: RegistryNotes) -> None:
+        self._champion = champion
+        self._notes = notes
+
+    def run(self, stop: threading.Event, *, every_s: float) -> None:
+        """Look until told to stop."""
+        due_at = time.monotonic()
+        while not stop.is_set():
+            asked = self._notes.open_request()
+            if asked is not None or time.monotonic() >= due_at:
+                self._look_safely(asked)
+                due_at = time.monotonic() + every_s
+            stop.wait(min(_LISTEN_EVERY_S, every_s))
+
+    def _look_safely(self, asked: str | None) -> None:
+        try:
+            self.look(anew=asked is not None)
+            if asked is not None:
+                self._notes.answer(asked)
+        except Exception:  # a thread's border: whatever fails, the next look may not
+            log.exception("follow_failed")
+
+    def look(self, *, anew: bool = False) -> None:
+        """Once; ``anew``: what was refused before is tried once more."""
+        self._champion.follow(anew=anew)
+        self._notes.note_fault(self._champion.fault)
