@@ -8,7 +8,9 @@ import click
 
 from event_backbone.commands import run_command
 from event_backbone.settings import read_settings
+from training.server.command import serve
 from training.settings import TrainingSettings
+from training.weekly.predict_command import predict_command
 
 _CASE = click.option("--case", "case_name", help="The case.  [default: CASE, or census]")
 _DATA_DIR = click.option(
@@ -58,6 +60,7 @@ def cli(
       train-model --case census --from-log mongodb://127.0.0.1:27017/streamgauge
       train-model sample --case census --data-dir ../data/census     refit the synthetic sample
       train-model sample --case census --draw 1000 --out drawn.csv   draw rows from it
+      train-model predict --in new.csv --out predictions.parquet     score new records with the champion
     """
     if context.invoked_subcommand is not None:
         return
@@ -130,6 +133,10 @@ def _refit(settings: TrainingSettings) -> None:
     click.echo(
         f"tables of {fitted.fitted_on.rows:,} training rows are in {settings.sample_path} ({size / 1000:,.0f} kB)"
     )
+
+
+cli.add_command(predict_command)
+cli.add_command(serve)
 
 
 def main() -> None:
