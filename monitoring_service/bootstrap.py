@@ -35,6 +35,7 @@ from monitoring_service.references import References
 from monitoring_service.report_desk import ReportDesk, ReportTimer
 from monitoring_service.reports import ReportFolder
 from monitoring_service.restoring import Restored, restore
+from monitoring_service.retraining_desk import RetrainingDesk
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.snapshot import Lookout, Shown
 from monitoring_service.standby import OneActive, build_standby
@@ -43,6 +44,7 @@ from monitoring_service.stream_alarms import StreamAlarms, first_row_needed
 from monitoring_service.stream_batch import StreamDecoder
 from monitoring_service.stream_reader import StreamReader
 from monitoring_service.stream_status import StreamStatus
+from monitoring_service.training_client import HttpTrainingServer
 
 REPORT_WITHIN_S = 180.0
 KAFKA_TIMEOUT_S = 5.0
@@ -110,7 +112,8 @@ def build_application(
     stream = StreamThread(reader)
     alert_desk = _alert_desk(case, settings, restored)
     lookout = _lookout(case, settings, restored, alert_desk, status)
-    alerts = AlertThreads(alert_desk, lookout, _notifier(settings, alert_desk, metrics))
+    retraining = _retraining_desk(settings, alert_desk)
+    alerts = AlertThreads(alert_desk, lookout, _notifier(settings, alert_desk, metrics), retraining)
     parts = Parts(
         case=case,
         intake=intake,
@@ -124,6 +127,7 @@ def build_application(
         quality_windows=quality_windows,
         alert_desk=alert_desk,
         keys=keys,
+        retraining=retraining,
     )
     application = MonitoringApplication(build_api(parts), checks, stream, alerts, restored.inbox, metrics)
     application.start()
@@ -203,6 +207,14 @@ def _notifier(settings: MonitoringServiceSettings, desk: AlertDesk, metrics: Mon
     if settings.monitoring_webhook_url is None:
         return None
     return Notifier(desk, Webhook(settings.monitoring_webhook_url.get_secret_value()), count=metrics.count_notification)
+
+
+def _retraining_desk(settings: MonitoringServiceSettings, alerts: AlertDesk) -> RetrainingDesk | None:
+    if settings.training_url is None:
+        return None
+    key = settings.training_api_key.get_secret_value() if settings.training_api_key else None
+    server = HttpTrainingServer(settings.training_url, key)
+    return RetrainingDesk(server, alerts if settings.retrain_on_alerts else None)
 
 
 def _lookout(

@@ -96,6 +96,8 @@ class Stage:
             kind = "accepted" if what.endswith("accept") else "bundle"
             said = {"at": at(0), "by": body["by"], "note": body["note"]} if kind == "accepted" else {}
             self.state["reference"] = {"kind": kind, "rows": 1000, "can_revert": kind == "accepted", **said}
+        if what == "retraining":
+            self.state["retraining"] = staged_retraining(running=f"{body['by']}: {body['note']}")
         if what == "reports":
             self.state["report"]["running"] = True
         return jsonify({}), 200
@@ -221,12 +223,33 @@ def staged_state(case: Case, checks: list[dict[str, Any]]) -> dict[str, Any]:
         "conditions": _conditions(case, drifted),
         "alerts": staged_alerts(case),
         "reference": {"kind": "bundle", "rows": 5000, "at": None, "by": None, "note": None, "can_revert": False},
+        "retraining": staged_retraining(),
         "report": {"latest": {"row": 14000, "at": at(40), "url": "/reports/latest"}, "running": False, "failed": 0},
         "reports": [
             {"row": 14000, "at": at(40), "kind": "schedule", "url": "/reports/report-14000-schedule.html"},
             {"row": 10700, "at": at(90), "kind": "alert", "url": "/reports/report-10700-alert.html"},
         ],
     }
+
+
+def staged_retraining(*, running: str | None = None, fault: str | None = None) -> dict[str, Any]:
+    """Two runs that have ended, and one at work where a reason is given."""
+
+    def run(number: int, state: str, reason: str, *reasons: str) -> dict[str, Any]:
+        ended = None if state == "running" else at(1000 * number)
+        decision = None if state == "running" else {"reasons": list(reasons)}
+        stage = "fitting: 2 candidates" if state == "running" else "ended"
+        known = {"started_at": at(1000 * number + 90), "ended_at": ended, "decision": decision}
+        return {"id": f"r{number}", "state": state, "stage": stage, "reason": reason, **known}
+
+    runs = [
+        run(2, "refused", "alert RealisedLoss", "it is not better by the margin"),
+        run(3, "promoted", "alert ConceptDrift"),
+    ]
+    if running is None:
+        return {"fault": fault, "runs": runs, "refusal": None}
+    refusal = {"reason": "running", "detail": "Run r1 is at work.", "retry_after_s": 10.0}
+    return {"fault": fault, "runs": [run(1, "running", running), *runs], "refusal": refusal}
 
 
 def _quality(case: Case) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from monitoring_service.references import References
 from monitoring_service.report_desk import ReportDesk, ReportTimer
 from monitoring_service.reports import ReportFolder
 from monitoring_service.restoring import restored_standing, restored_windows
+from monitoring_service.retraining_desk import RetrainingDesk
 from monitoring_service.snapshot import Lookout, Shown
 from monitoring_service.standing import decode_point
 from monitoring_service.stream_alarms import StreamAlarms
@@ -120,6 +121,7 @@ class Bench:
         max_backlog_rows: int = 1000,
         max_body_bytes: int = 1_000_000,
         stream: StreamStatus | None = None,
+        retraining: RetrainingDesk | None = None,
     ) -> None:
         self.case = fast_case()
         self.clock = Clock()
@@ -179,6 +181,7 @@ class Bench:
             self.reference_desk,
             self.quality_windows,
             self.desk,
+            retraining=retraining,
         )
         self.client = Client(build_api(parts))
 

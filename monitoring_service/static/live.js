@@ -13,6 +13,7 @@ import { Reference, Reports, showVersions } from "./operations.js";
 import { Performance } from "./performance.js";
 import { Question } from "./question.js";
 import { QualityWindows } from "./quality_windows.js";
+import { Retraining } from "./retraining.js";
 import { Service } from "./service.js";
 import { Status } from "./status.js";
 
@@ -31,6 +32,7 @@ const charts = new LineCharts(shown);
 const performance = new Performance(shown);
 const qualityWindows = new QualityWindows(shown, service);
 const reference = new Reference(service, question);
+const retraining = new Retraining(service, question);
 const reports = new Reports(service, apiKey, () => refresh());
 
 let lastAnswerAt = 0;
@@ -74,6 +76,7 @@ function show(state) {
   showLabelDelay(state.label_delay);
   showArrivalDelay(state.arrival_delay);
   reference.show(state.reference, state.window.rows, shown.minimum_rows);
+  retraining.show(state.retraining);
   reports.show(state, new Date(state.at).getTime());
   showVersions(history, state.model);
 }

@@ -12,11 +12,14 @@ import pytest
 from flask.testing import FlaskClient
 from monitoring_process import poll_until
 from prometheus_client import CollectorRegistry
+from werkzeug.serving import make_server
 
-from event_backbone.events import time_text
+from event_backbone.errors import ConflictError, TryAgainLaterError
+from event_backbone.events import encode_json, time_text
 from monitoring_service.alert_views import AlertLinks, webhook_body
 from monitoring_service.alerts import Alert, Notification, fingerprint, labels_of
 from monitoring_service.conditions import Condition
+from monitoring_service.training_client import HttpTrainingServer
 from training.server.api import Parts, build_api
 from training.server.desk import RetrainingDesk
 from training.server.ledger import Ledger
@@ -262,6 +265,44 @@ def test_a_run_that_cannot_be_launched_has_failed(tmp_path: Path) -> None:
     ended = poll_until(lambda: (run := world.client.get(f"/train/{id_}").json)["state"] == "failed" and run)
     assert "OSError" in ended["decision"]["reasons"][0]
     world.desk.close()
+
+
+@pytest.fixture
+def remote(world: World) -> Iterator[HttpTrainingServer]:
+    """The server as monitoring meets it, over a socket."""
+    listening = make_server("127.0.0.1", 0, world.client.application, threaded=True)
+    thread = threading.Thread(target=listening.serve_forever, daemon=True)
+    thread.start()
+    yield HttpTrainingServer(f"http://127.0.0.1:{listening.server_port}/", "a-key")
+    listening.shutdown()
+    thread.join()
+    listening.server_close()
+
+
+def test_monitoring_understands_what_the_server_says(world: World, remote: HttpTrainingServer) -> None:
+    id_ = remote.train("Ada: new prices")
+    with pytest.raises(ConflictError, match=f"Run {id_} is at work"):
+        remote.train("Bob")
+    running = remote.status()
+    assert [(run.id, run.state, run.reason) for run in running.runs] == [(id_, "running", "Ada: new prices")]
+    world.end("refused")
+    ended = remote.status()
+    assert (ended.runs[0].state, ended.runs[0].decision) == ("refused", DECISION)
+    assert ended.refusal is not None
+    assert ended.refusal.reason == "cooldown"
+
+
+def test_monitoring_tells_of_an_alert_and_the_server_begins(world: World, remote: HttpTrainingServer) -> None:
+    notification = Notification("ConceptDrift", (world.alert("concept_drift"),))
+    remote.tell(encode_json(webhook_body("shop", notification, AlertLinks())))
+    assert [run.reason for run in world.desk.newest(2)] == ["alert ConceptDrift"]
+
+
+def test_what_is_no_training_server_is_away() -> None:
+    nobody = HttpTrainingServer("http://127.0.0.1:9")
+    for ask in (nobody.status, lambda: nobody.train("x"), lambda: nobody.tell(b"{}")):
+        with pytest.raises(TryAgainLaterError, match="gives no answer"):
+            ask()
 
 
 def test_readiness_falls_when_the_server_drains(world: World) -> None:
