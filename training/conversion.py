@@ -36,6 +36,49 @@ def booster_to_onnx(booster: Booster, features: int) -> bytes:
     return serialized
 
 
+def pipeline_to_onnx(pipeline: Any, features: int, *, is_binary: bool) -> bytes:
+    """The same of a scikit-learn pipeline."""
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    converted = convert_sklearn(
+        pipeline,
+        initial_types=[(INPUT_NAME, FloatTensorType([None, features]))],
+        # Probabilities as a matrix, not as a list of dictionaries.
+        options={id(pipeline): {"zipmap": False}} if is_binary else None,
+        custom_conversion_functions={
+            HistGradientBoostingClassifier: _convert_boosting,
+            HistGradientBoostingRegressor: _convert_boosting,
+        },
+    )
+    serialized: bytes = converted.SerializeToString()
+    return serialized
+
+
+def _convert_boosting(scope: Any, operator: Any, container: Any) -> None:
+    from skl2onnx.common._registration import get_converter
+
+    get_converter(operator.type)(scope, operator, _WholeNumbers(container))
+
+
+class _WholeNumbers:
+    """A converter's container; skl2onnx 1.20 hands it booleans where onnx 1.23 takes whole numbers alone."""
+
+    _FLAGS = "nodes_missing_value_tracks_true"
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, *places: Any, **attributes: Any) -> None:
+        if self._FLAGS in attributes:
+            attributes[self._FLAGS] = [int(flag) for flag in attributes[self._FLAGS]]
+        self._container.add_node(*places, **attributes)
+
+
 def onnx_scores(onnx: bytes, features: Any) -> Floats:
     """Scores of encoded rows as serving gets them, shape (rows,)."""
     import onnxruntime

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from event_backbone.case import Case
 from event_backbone.encoder import Encoder, Order
 from training.evaluation import best_f1_threshold, evaluate
-from training.families.boosted import XGBoostFamily
-from training.families.family import EncodedRows, Family, Model
+from training.families.balancing import Balance, balanced
+from training.families.catalog import FAMILIES, FamilyName
+from training.families.family import EncodedRows, Model
 from training.rows import Floats, Indices, LabelledRows
 
 FOLDS = 5
-
-FamilyName = Literal["xgboost"]
-FAMILIES: Mapping[FamilyName, Family] = {"xgboost": XGBoostFamily()}
 
 _SHARED_PARAMETERS = {
     "tree_method": "hist",
@@ -34,12 +32,13 @@ _SHARED_PARAMETERS = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to fit: the order of category codes, a family and its parameters."""
+    """A way to fit: the order of category codes, a family and its parameters, and what is done about a rare class."""
 
     name: str
     order: Order
     parameters: Mapping[str, Any]
     family: FamilyName = "xgboost"
+    balance: Balance = "none"
 
 
 def _candidates() -> Iterator[Candidate]:
@@ -95,8 +94,8 @@ def fit(
     targets = rows.targets(case)
     threshold = best_f1_threshold(targets, chosen.scores) if case.is_binary else None
     encoder = _fit_encoder(case, rows, chosen.candidate)
-    encoded = EncodedRows(encoder.encode_rows(rows.records), targets)
     candidate = chosen.candidate
+    encoded = _encoded(case, rows, encoder, candidate, seed)
     model = FAMILIES[candidate.family].fit(case, encoded, candidate.parameters, seed, rounds=chosen.rounds)
     metrics = evaluate(case, targets, chosen.scores, threshold)
     return FittedModel(encoder, model, chosen, compared, threshold, metrics, targets)
@@ -121,9 +120,8 @@ def _validate_fold(
     """Scores of the held-out rows, and the rounds after which they were best; the encoder is fitted here, too."""
     fit_rows, held_out = rows.take(fold[0]), rows.take(fold[1])
     encoder = _fit_encoder(case, fit_rows, candidate)
-    encoded, unseen = (
-        EncodedRows(encoder.encode_rows(part.records), part.targets(case)) for part in (fit_rows, held_out)
-    )
+    encoded = _encoded(case, fit_rows, encoder, candidate, seed)
+    unseen = EncodedRows(encoder.encode_rows(held_out.records), held_out.targets(case))
     model = FAMILIES[candidate.family].fit_fold(case, encoded, unseen, candidate.parameters, seed)
     return model.scores(unseen.features), model.rounds
 
@@ -143,3 +141,9 @@ def parameters_of(case: Case, candidate: Candidate, seed: int) -> dict[str, Any]
 
 def _fit_encoder(case: Case, rows: LabelledRows, candidate: Candidate) -> Encoder:
     return Encoder.fit(case, rows.records, rows.targets(case).tolist(), order=candidate.order)
+
+
+def _encoded(case: Case, rows: LabelledRows, encoder: Encoder, candidate: Candidate, seed: int) -> EncodedRows:
+    """Rows as the candidate is fitted to them; rows that are only scored are never balanced."""
+    encoded = EncodedRows(encoder.encode_rows(rows.records), rows.targets(case))
+    return balanced(case, encoded, candidate.balance, seed)

@@ -18,7 +18,7 @@ Features = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """What a model is fitted to; ``targets`` and ``weights`` have shape (rows,), no weights mean that all count alike."""
+    """What a model is fitted to; ``targets`` and ``weights`` have shape (rows,), without weights all count alike."""
 
     features: Features
     targets: Floats
