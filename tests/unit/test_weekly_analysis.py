@@ -19,7 +19,7 @@ from training.weekly.analysis_page import render_page
 
 CASE = made_case()
 SOURCE = Source("folder", "the files in raw", {"fruit.data": "a" * 64})
-EFFECT = 0.05
+EFFECT, SIGNIFICANCE = 0.05, 0.001
 
 
 def _profile(rows: LabelledRows, source: Source = SOURCE) -> DataProfile:
@@ -42,28 +42,39 @@ def test_numbers_moved_by_the_largest_distance_of_their_distribution_functions()
     # Ten equally likely values, three of them moved above all others.
     before = NumberProfile([float(value) for value in range(10)], 0)
     now = NumberProfile([float(value) for value in range(3, 13)], 0)
-    assert change_of(before, now, EFFECT).moved == pytest.approx(0.3)
+    assert change_of(before, now, EFFECT, SIGNIFICANCE).moved == pytest.approx(0.3)
 
 
 def test_categories_moved_by_half_the_sum_of_their_distances() -> None:
-    change = change_of(CategoryProfile({"a": 6, "b": 4}, 0), CategoryProfile({"a": 3, "b": 4, "c": 3}, 0), EFFECT)
+    before, now = CategoryProfile({"a": 600, "b": 400}, 0), CategoryProfile({"a": 300, "b": 400, "c": 300}, 0)
+    change = change_of(before, now, EFFECT, SIGNIFICANCE)
     assert change.moved == pytest.approx(0.3)
     assert (change.new_categories, change.gone_categories, change.notable) == (["c"], [], True)
 
 
-def test_a_category_that_is_gone_is_named() -> None:
-    change = change_of(CategoryProfile({"a": 999, "b": 1}, 0), CategoryProfile({"a": 1000}, 0), EFFECT)
-    assert (change.gone_categories, change.notable) == (["b"], True)
+def test_a_rare_category_that_is_gone_is_named_and_may_be_chance() -> None:
+    change = change_of(CategoryProfile({"a": 999, "b": 1}, 0), CategoryProfile({"a": 1000}, 0), EFFECT, SIGNIFICANCE)
+    assert (change.gone_categories, change.notable) == (["b"], False)
 
 
 def test_values_that_went_missing_are_notable_alone() -> None:
-    change = change_of(NumberProfile([1.0, 2.0] * 5, 0), NumberProfile([1.0, 2.0] * 4, 2), EFFECT)
+    change = change_of(NumberProfile([1.0, 2.0] * 50, 0), NumberProfile([1.0, 2.0] * 40, 20), EFFECT, SIGNIFICANCE)
     assert change.moved == 0
-    assert (change.missing_before, change.missing, change.notable) == (0, pytest.approx(0.2), True)
+    assert (change.missing_before, change.missing, change.notable) == (0, pytest.approx(1 / 5), True)
 
 
-def test_a_column_without_any_value_moved_wholly() -> None:
-    assert change_of(NumberProfile([1.0], 0), NumberProfile([], 1), EFFECT).moved == 1
+def test_a_column_without_any_value_lost_them_all() -> None:
+    change = change_of(NumberProfile([1.0] * 50, 0), NumberProfile([], 50), EFFECT, SIGNIFICANCE)
+    assert (change.moved, change.missing, change.notable) == (0, 1, True)
+
+
+@pytest.mark.parametrize("rows", [100, 5000])
+def test_two_samples_of_one_world_are_alike(rows: int) -> None:
+    for seed in range(5):
+        before, now = _profile(made_rows(rows, seed=seed)), _profile(made_rows(rows, seed=100 + seed))
+        changes = changes_between(CASE, before, now)
+        assert changes.notable == []
+        assert not changes.target.notable
 
 
 def test_the_same_rows_show_no_change() -> None:

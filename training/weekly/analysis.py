@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -35,14 +34,14 @@ class Change(Struct, frozen=True):
     """One column in two runs: ``moved`` is the share of rows that would have to change to make them alike.
 
     For numbers that is the largest distance of the two distribution functions (Kolmogorov and Smirnov's statistic), for
-    categories half the sum of the distances of their shares (total variation); ``notable`` where it is the case's
-    smallest effect or more. The shares of missing values are of all rows.
+    categories half the sum of the distances of their shares (total variation). The shares of missing values are of all
+    rows. ``notable``: the larger of both moves is the case's smallest effect or more, and beyond chance.
     """
 
     moved: float
-    notable: bool
     missing_before: float
     missing: float
+    notable: bool
     new_categories: list[str]
     gone_categories: list[str]
 
@@ -77,46 +76,70 @@ def profile_of(case: Case, source: Source, rows: LabelledRows) -> DataProfile:
 def changes_between(case: Case, before: DataProfile, now: DataProfile) -> Changes:
     """Of the columns that both runs had, of the same kind."""
     effects = {column.name: case.minimum_effect(column) for column in case.columns}
+    # Every column is a chance of a false alarm, and so is the target.
+    significance = case.monitoring.significance / (len(effects) + 1)
     known = {
-        name: change_of(before.columns[name], found, effects[name])
+        name: change_of(before.columns[name], found, effects[name], significance)
         for name, found in now.columns.items()
         if name in before.columns and type(before.columns[name]) is type(found)
     }
-    target = change_of(before.labels, now.labels, case.monitoring.minimum_effect)
+    target = change_of(before.labels, now.labels, case.monitoring.minimum_effect, significance)
     return Changes(before.made_at, before.rows, before.digests == now.digests, known, target)
 
 
-def change_of(before: ColumnData, now: ColumnData, effect: float) -> Change:
-    """Both of the same kind."""
-    moved, new, gone = 0.0, set[str](), set[str]()
-    if isinstance(before, NumberProfile) and isinstance(now, NumberProfile):
-        moved = _moved_numbers(before.rising, now.rising)
-    elif isinstance(before, CategoryProfile) and isinstance(now, CategoryProfile):
-        moved = _moved_categories(before.counts, now.counts)
-        new, gone = now.counts.keys() - before.counts.keys(), before.counts.keys() - now.counts.keys()
+def change_of(before: ColumnData, now: ColumnData, effect: float, significance: float) -> Change:
+    """Both of the same kind. A move of at least ``effect`` is notable when its p is below ``significance``."""
+    moved, p = _move(before, now)
     missing_before, missing = missing_share(before), missing_share(now)
-    notable = max(moved, abs(missing - missing_before)) >= effect or bool(new or gone)
-    return Change(moved, notable, missing_before, missing, sorted(new), sorted(gone))
+    present = [[column.missing, column.rows - column.missing] for column in (before, now)]
+    tests = [(moved, p), (abs(missing - missing_before), _p_of_counts(present))]
+    notable = any(size >= effect and chance < significance for size, chance in tests)
+    new, gone = _categories(now) - _categories(before), _categories(before) - _categories(now)
+    return Change(moved, missing_before, missing, notable, sorted(new), sorted(gone))
+
+
+def _move(before: ColumnData, now: ColumnData) -> tuple[float, float]:
+    """How far the values that are there moved, and the p of the two-sample test."""
+    if isinstance(before, NumberProfile) and isinstance(now, NumberProfile):
+        return _move_of_numbers(before.rising, now.rising)
+    assert isinstance(before, CategoryProfile)
+    assert isinstance(now, CategoryProfile)
+    names = sorted(before.counts.keys() | now.counts.keys())
+    return _move_of_counts([[column.counts.get(name, 0) for name in names] for column in (before, now)])
+
+
+def _categories(column: ColumnData) -> set[str]:
+    return set(column.counts) if isinstance(column, CategoryProfile) else set()
 
 
 def missing_share(column: ColumnData) -> float:
     return column.missing / max(1, column.rows)
 
 
-def _moved_numbers(before: list[float], now: list[float]) -> float:
+def _move_of_numbers(before: list[float], now: list[float]) -> tuple[float, float]:
     from scipy.stats import ks_2samp
 
     if not before or not now:
-        return float(bool(before) != bool(now))
-    return float(ks_2samp(before, now, method="asymp").statistic)
+        return 0.0, 1.0  # one that lost every value shows it in the missing ones
+    test = ks_2samp(before, now, method="asymp")
+    return float(test.statistic), float(test.pvalue)
 
 
-def _moved_categories(before: Mapping[str, int], now: Mapping[str, int]) -> float:
-    names = sorted(before.keys() | now.keys())
-    shares = [
-        np.array([counts.get(name, 0) for name in names]) / max(1, sum(counts.values())) for counts in (before, now)
-    ]
-    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+def _move_of_counts(counts: list[list[int]]) -> tuple[float, float]:
+    totals = [sum(one) for one in counts]
+    if not all(totals):
+        return 0.0, 1.0
+    shares = [np.array(one) / total for one, total in zip(counts, totals, strict=True)]
+    return float(np.abs(shares[0] - shares[1]).sum() / 2), _p_of_counts(counts)
+
+
+def _p_of_counts(counts: list[list[int]]) -> float:
+    """Pearson's test of two rows of counts; categories that neither has say nothing."""
+    from scipy.stats import chi2_contingency
+
+    table = np.array(counts)
+    table = table[:, table.sum(axis=0) > 0]
+    return float(chi2_contingency(table).pvalue) if table.shape[1] > 1 else 1.0
 
 
 def load_profile(path: Path) -> DataProfile | None:
