@@ -29,6 +29,8 @@ CASE_FILE = "case.yaml"
 
 #: The alias of the model version that is in use.
 CHAMPION_ALIAS = "champion"
+#: The alias of the version that was registered last and has not replaced the champion.
+CHALLENGER_ALIAS = "challenger"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

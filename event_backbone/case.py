@@ -218,6 +218,32 @@ class MonitoringSettings(_Part):
         return self
 
 
+class PromotionLimits(_Part):
+    """When a challenger replaces the champion, by what both score on the gate rows.
+
+    Errors are Brier scores in a binary case, absolute errors in a regression. Growth counts as above a limit when it is
+    beyond chance as well.
+    """
+
+    margin: float = Field(
+        default=0.001, ge=0, lt=1, description="AUC, or R2, by which a challenger is better for certain"
+    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of each one-sided limit")
+    calibration: float = Field(
+        default=0.02, gt=0, description="growth of the calibration error; in a regression a share of the target's spread"
+    )
+    segment: float = Field(
+        default=0.02, gt=0, description="growth of a segment's mean error; in a regression a share of the champion's"
+    )
+    minimum_segment_rows: int = Field(default=30, ge=10, description="smaller segments are not judged")
+
+
+class TrainingLimits(_Part):
+    """What training has to keep to."""
+
+    promotion: PromotionLimits = PromotionLimits()
+
+
 class Case(_Part):
     """A whole case file."""
 
@@ -229,6 +255,7 @@ class Case(_Part):
     columns: list[Column] = Field(min_length=1)
     data: DataSource
     monitoring: MonitoringSettings = MonitoringSettings()
+    training: TrainingLimits = TrainingLimits()
 
     @cached_property
     def features(self) -> tuple[Column, ...]:

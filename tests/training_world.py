@@ -13,8 +13,9 @@ from event_backbone.bundle import BundleShelf
 from event_backbone.case import Case, case_from_dict
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.memory_registry import MemoryRegistry
+from training.challenger import TrainingPlan
 from training.fitting import CANDIDATES
-from training.flow import Parts, TrainingPlan
+from training.flow import Parts
 from training.retrieval import Fetch, Places
 from training.rows import LabelledRows
 from training.synthetic_fitting import fit_sample

@@ -72,7 +72,8 @@ def cli(
 
 def _train(settings: TrainingSettings, *, if_needed: bool, if_none: bool, synthetic: bool, log_url: str | None) -> None:
     from training.bootstrap import build_parts
-    from training.flow import TrainingPlan, train
+    from training.challenger import TrainingPlan
+    from training.flow import train
     from training.summary import open_console, print_outcome
 
     console = open_console()

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from event_backbone.case import Case
+from training.challenger import Evaluated
 from training.fitting import measure_name
-from training.flow import Evaluated, Outcome
+from training.flow import Outcome
 
 _SHOWN = {
     "auc": "AUC",
@@ -43,7 +44,7 @@ def print_outcome(case: Case, outcome: Outcome, console: Console) -> None:
 
 def _title(case: Case, outcome: Outcome) -> str:
     champion = outcome.champion.model
-    done = "unchanged" if outcome.evaluated is None else "registered"
+    done = {"promoted": "registered", "refused": "stays", "unchanged": "unchanged"}[outcome.state]
     return f"{case.title}: champion {champion.name} version {champion.version} {done}"
 
 
@@ -51,6 +52,9 @@ def _rows(case: Case, outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield "rows", ", ".join(f"{name} {size:,}" for name, size in outcome.sizes.items())
     if outcome.evaluated is not None:
         yield from _quality(case, outcome, outcome.evaluated)
+    if outcome.decision is not None and outcome.challenger is not None:
+        reasons = "; ".join(outcome.decision.reasons)
+        yield "gate", f"version {outcome.challenger.model.version} {outcome.state}: {reasons}"
     yield "bundle", outcome.champion.bundle_sha256
     yield "time", f"{outcome.seconds:.1f} s"
 

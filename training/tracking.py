@@ -19,6 +19,7 @@ class RunRecord:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    documents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class RunTracker(Protocol):
@@ -46,7 +47,8 @@ class MlflowTracker:
                 client.log_param(run_id, name, value)
             for name, value in run.metrics.items():
                 client.log_metric(run_id, name, value)
-            self._log_pictures(client, run_id, run.pictures)
+            self._log_files(client, run_id, run.pictures, "pictures")
+            self._log_files(client, run_id, run.documents, None)
             client.set_terminated(run_id)
         return run_id
 
@@ -59,8 +61,8 @@ class MlflowTracker:
         return str(client.create_experiment(name, artifact_location=location))
 
     @staticmethod
-    def _log_pictures(client: Any, run_id: str, pictures: Mapping[str, bytes]) -> None:
+    def _log_files(client: Any, run_id: str, files: Mapping[str, bytes], place: str | None) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            for name, content in pictures.items():
+            for name, content in files.items():
                 (Path(folder) / name).write_bytes(content)
-            client.log_artifacts(run_id, folder, artifact_path="pictures")
+            client.log_artifacts(run_id, folder, artifact_path=place)

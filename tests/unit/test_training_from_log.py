@@ -17,7 +17,9 @@ from event_backbone.events import Event, Label, ModelRef, Prediction, content_ha
 from event_backbone.memory_log import MemoryLog
 from prediction_service.journal import Journal, entry_of
 from training.__main__ import main
-from training.flow import TrainingPlan, divide, train
+from training.challenger import TrainingPlan
+from training.dividing import divide
+from training.flow import train
 from training.retrieval import retrieve_from_log
 from training.rows import LabelledRows
 

@@ -45,7 +45,8 @@ class Report:
 def run(order: Order, settings: TrainingServerSettings, say: Callable[[str], None]) -> Ended:
     """Collect, fit, decide; raises what any of them raises."""
     from training.bootstrap import build_parts
-    from training.flow import TrainingPlan, retrain
+    from training.challenger import TrainingPlan
+    from training.flow import retrain
     from training.server.newest import Newest
 
     case = settings.load_case()
@@ -57,7 +58,8 @@ def run(order: Order, settings: TrainingServerSettings, say: Callable[[str], Non
     rows = newest.read()
     say(f"training on the {len(rows):,} newest labelled records")
     outcome = retrain(case, TrainingPlan(settings.training_seed, settings.training_threads), parts, rows, say)
-    return Ended(outcome.state, outcome.decision)
+    assert outcome.decision is not None
+    return Ended(outcome.decision.state, outcome.decision.report())
 
 
 def main() -> None:
