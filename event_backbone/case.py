@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -239,9 +240,12 @@ class PromotionLimits(_Part):
 
 
 class TrainingLimits(_Part):
-    """What training has to keep to."""
+    """What training has to keep to, and how its reports split numbers."""
 
     promotion: PromotionLimits = PromotionLimits()
+    bands: dict[Identifier, list[float]] = Field(
+        default={}, max_length=8, description="number columns to split measures by, each with the edges of its bands"
+    )
 
 
 class Case(_Part):
@@ -312,7 +316,17 @@ def _faults_across(case: Case) -> list[Fault]:
         if name not in categories:
             message = f"{name!r} is no category column"
             faults.append(Fault(f"monitoring.segments[{index}]", "segment", message))
-    return faults + _faults_of_data(case, seen)
+    return [*faults, *_faults_of_bands(case), *_faults_of_data(case, seen)]
+
+
+def _faults_of_bands(case: Case) -> Iterator[Fault]:
+    numbers = {column.name for column in case.columns if not column.is_category and not column.nullable}
+    for name, edges in case.training.bands.items():
+        if name not in numbers:
+            message = f"{name!r} is no number column, or one that may lack values"
+            yield Fault(f"training.bands.{name}", "bands", message)
+        if not edges or edges != sorted(set(edges)):
+            yield Fault(f"training.bands.{name}", "bands", "the edges have to rise, and there has to be one")
 
 
 def _faults_of_data(case: Case, columns: set[str]) -> list[Fault]:
