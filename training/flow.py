@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from event_backbone.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, registered_name
 from event_backbone.case import Case
@@ -109,12 +109,19 @@ def train(
     else:
         outcome = _challenge(case, plan, parts, data, fingerprint, say, started_at)
         is_ours = outcome.state == "promoted"
-    streamed = fingerprint_of_splits(parts.splits_dir)
-    if streamed is None or (is_ours and streamed != fingerprint):
-        # After the champion, and its own: a stream must not hold rows that the model in use was fitted on.
-        write_splits(parts.splits_dir, data.stream, note_of(case, plan, data, fingerprint))
-    parts.shelf.repoint(outcome.champion)
+    put_in_use(parts, outcome.champion, data.stream, note_of(case, plan, data, fingerprint), is_ours=is_ours)
     return outcome
+
+
+def put_in_use(
+    parts: Parts, champion: RegisteredBundle, stream: LabelledRows, note: Mapping[str, Any], *, is_ours: bool
+) -> None:
+    """Champion and stream split where the services look; ``is_ours``: the champion was made from these rows."""
+    streamed = fingerprint_of_splits(parts.splits_dir)
+    if streamed is None or (is_ours and streamed != note["fingerprint"]):
+        # After the champion, and its own: a stream must not hold rows that the model in use was fitted on.
+        write_splits(parts.splits_dir, stream, note)
+    parts.shelf.repoint(champion)
 
 
 def retrain(case: Case, plan: TrainingPlan, parts: Parts, rows: LabelledRows, say: Say) -> Outcome:
@@ -146,25 +153,31 @@ def _challenge(
     challenger = Challenger(case, plan, data, fit_and_evaluate(case, plan, data, say), fingerprint)
     say(f"gate: {len(data.gate):,} rows")
     champion, decision = judge(challenger, parts.registry, parts.shelf)
+    say(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
+    return settle(challenger, champion, decision, parts, started_at)
+
+
+def settle(
+    challenger: Challenger, champion: RegisteredBundle | None, decision: Decision, parts: Parts, started_at: float
+) -> Outcome:
+    """Register a challenger with what was decided about it, and promote it if that is the decision.
+
+    ``champion`` is the one that it was compared with; ``started_at`` is of :func:`time.monotonic`.
+    """
+    case, data = challenger.case, challenger.data
     run_id = parts.tracker.record(
         registered_name(case), run_record(challenger, {CARD_FILE: model_card(challenger, decision, champion)})
     )
-    registered = register_challenger(parts.registry, case, challenger.files(), run_id=run_id, fingerprint=fingerprint)
+    registered = register_challenger(
+        parts.registry, case, challenger.files(), run_id=run_id, fingerprint=challenger.fingerprint
+    )
     record_decision(parts.registry, registered.model, decision)
-    say(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
     if champion is None or decision.promoted:
         parts.shelf.install(registered, parts.registry)
         promote(parts.registry, registered.model, by=GATE, reason=decision.reasons[0])
         champion = registered
-    return Outcome(
-        data.source,
-        champion,
-        data.sizes(),
-        time.monotonic() - started_at,
-        registered,
-        challenger.evaluated,
-        decision,
-    )
+    seconds = time.monotonic() - started_at
+    return Outcome(data.source, champion, data.sizes(), seconds, registered, challenger.evaluated, decision)
 
 
 def _usable_champion(case: Case, parts: Parts) -> tuple[RegisteredBundle, str | None] | None:
