@@ -10,9 +10,10 @@ BIN := $(VENV)/bin
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV_COMPILE = $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11
 
-# What `make run` is told: CASE=housing, RECORDS=6000 (then it ends by itself), DATA_DIR=folder, SEED=3, RATE=100, SCENARIO=name.
+# What `make run` is told: CASE=housing, RECORDS=6000 (then it ends by itself), DATA_DIR=folder, SEED=3, RATE=100,
+# SCENARIO=name, RETRAINING=on.
 # What is not told here comes from the environment, .env or the default.
-$(foreach name,CASE RECORDS DATA_DIR SEED RATE SCENARIO,$(if $($(name)),$(eval export $(name))))
+$(foreach name,CASE RECORDS DATA_DIR SEED RATE SCENARIO RETRAINING,$(if $($(name)),$(eval export $(name))))
 
 # No dependency phones home.
 export DO_NOT_TRACK := true

@@ -25,7 +25,7 @@ class TrainingServerSettings(ListeningSettings, TrainingSettings):
         default=["ConceptDrift", "RealisedLoss"], description="alerts that start a retraining"
     )
     retraining_rows: int = Field(
-        default=8000, ge=100, description="newest labelled records that a retraining fits, refers to and decides on"
+        default=10_000, ge=100, description="newest labelled records that a retraining fits, refers to and decides on"
     )
     retraining_wait_s: float = Field(
         default=600,
