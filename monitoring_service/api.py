@@ -30,6 +30,8 @@ from monitoring_service.report_desk import ReportDesk
 from monitoring_service.reports import ReportFolder
 from monitoring_service.retraining_api import add_retraining_routes
 from monitoring_service.retraining_desk import RetrainingDesk
+from monitoring_service.shadow_api import add_shadow_routes
+from monitoring_service.shadow_comparison import ShadowComparisons
 from monitoring_service.snapshot import Lookout
 from monitoring_service.state import history_document, state_document
 
@@ -51,6 +53,7 @@ class Parts:
     report_desk: ReportDesk
     reference_desk: ReferenceDesk
     quality_windows: QualityWindows
+    shadow: ShadowComparisons
     alert_desk: AlertDesk
     keys: KeyCheck | None = None
     retraining: RetrainingDesk | None = None
@@ -67,6 +70,7 @@ def build_api(parts: Parts) -> Flask:
     add_report_routes(app, parts.reports, parts.report_desk, parts.keys, parts.metrics.unauthorized.inc)
     add_reference_routes(app, parts.reference_desk)
     add_quality_routes(app, parts.quality_windows)
+    add_shadow_routes(app, parts.shadow)
     add_alert_routes(app, parts.alert_desk)
     if parts.retraining is not None:
         add_retraining_routes(app, parts.retraining)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from prometheus_client import CollectorRegistry
@@ -37,6 +38,7 @@ from monitoring_service.reports import ReportFolder
 from monitoring_service.restoring import Restored, restore
 from monitoring_service.retraining_desk import RetrainingDesk
 from monitoring_service.settings import MonitoringServiceSettings
+from monitoring_service.shadow_comparison import ShadowComparisons
 from monitoring_service.snapshot import Lookout, Shown
 from monitoring_service.standby import OneActive, build_standby
 from monitoring_service.stop_notice import StopNotice
@@ -98,6 +100,7 @@ def build_application(
     accepted = AcceptedReferences(restored.inbox, settings.accepted_references_dir)
     references = References(case, settings.bundles_dir, settings.accepted_references_dir)
     quality_windows = QualityWindows(restored.inbox, evaluator, case.monitoring.window_rows)
+    shadow = ShadowComparisons(case, restored.inbox, evaluator)
     check_parts = CheckParts(
         windows=restored.windows,
         inbox=restored.inbox,
@@ -108,7 +111,8 @@ def build_application(
         accepted=accepted,
         alarms=StreamAlarms(case, restored.windows, restored.inbox, references),
     )
-    checks = _check_thread(case, settings, check_parts, restored.reports, quality_windows)
+    between = (quality_windows.step, shadow.step)
+    checks = _check_thread(case, settings, check_parts, restored.reports, between)
     stream = StreamThread(reader)
     alert_desk = _alert_desk(case, settings, restored)
     lookout = _lookout(case, settings, restored, alert_desk, status)
@@ -125,6 +129,7 @@ def build_application(
         report_desk=report_desk,
         reference_desk=ReferenceDesk(case, restored.windows, restored.inbox, references, accepted),
         quality_windows=quality_windows,
+        shadow=shadow,
         alert_desk=alert_desk,
         keys=keys,
         retraining=retraining,
@@ -139,7 +144,7 @@ def _check_thread(
     settings: MonitoringServiceSettings,
     parts: CheckParts,
     reports: ReportFolder,
-    quality_windows: QualityWindows,
+    between: Sequence[Callable[[], None]],
 ) -> CheckThread:
     housekeeping = Housekeeping(
         parts.inbox,
@@ -149,7 +154,7 @@ def _check_thread(
         unmatched_after_s=settings.monitoring_unmatched_after_s,
     )
     checks = Checks(case, parts, scores_every_s=settings.monitoring_scores_every_s)
-    return CheckThread(checks, (housekeeping.step, quality_windows.step), parts.evaluator)
+    return CheckThread(checks, (housekeeping.step, *between), parts.evaluator)
 
 
 def _report_desk(

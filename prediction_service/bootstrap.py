@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from event_backbone.api_keys import KeyCheck
 from event_backbone.bundle import CHAMPION_ALIAS, BundleShelf, registered_name
 from event_backbone.case import Case
+from event_backbone.errors import Fault, SettingsError
 from event_backbone.kafka_topics import Topics
 from event_backbone.ports import MessageOutlet, ModelRegistry, Sink
 from event_backbone.prediction_logs import open_prediction_log
@@ -31,6 +32,7 @@ from prediction_service.rejections import RejectionLog
 from prediction_service.relay_state import read_relay_state
 from prediction_service.reloading import Reloading
 from prediction_service.settings import ErasingSettings, ServingSettings, SidecarSettings
+from prediction_service.shadowing import SHADOW_POINTER, ShadowModel, ShadowSink
 from prediction_service.sidecar import Sidecar
 from prediction_service.sinks import open_sinks
 from prediction_service.slots import JOURNAL_FILE, RELAY_FILE, HeldLock, claim_slot
@@ -151,20 +153,44 @@ def _stored_predictions(settings: ServingSettings, case: Case, journal: Journal)
 def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
     """Build one sidecar; no sink and no registry has to be there."""
 
+    registry, notes = _registry(settings), RegistryNotes(settings.bundles_dir)
+    shadow = _shadow(settings, case, registry) if settings.shadow_alias else None
+
     def open_all_sinks() -> list[Sink]:
-        return open_sinks(settings.sinks, case, settings, timeout_s=settings.sink_timeout_s)
+        sinks = open_sinks(settings.sinks, case, settings, timeout_s=settings.sink_timeout_s)
+        return sinks if shadow is None else [*sinks, *shadow_sinks(settings, case, shadow)]
 
     open_all_sinks()  # a wrong URL is an error now, not in a thread
-    shelf, notes = BundleShelf(settings.bundles_dir), RegistryNotes(settings.bundles_dir)
-    follower = AliasFollower(_registry(settings), shelf, case, registered_name(case), CHAMPION_ALIAS)
+    shelf = BundleShelf(settings.bundles_dir)
+    follower = AliasFollower(registry, shelf, case, registered_name(case), CHAMPION_ALIAS)
     return Sidecar(
         settings.journals_dir,
         open_all_sinks,
-        RegistryWatch(follower, notes),
+        RegistryWatch(follower, notes, shadow),
         batch_rows=settings.relay_batch_rows,
         follow_interval_s=settings.follow_interval_s,
         publishing=_publishing(settings, case),
     )
+
+
+def _shadow(settings: SidecarSettings, case: Case, registry: ModelRegistry) -> ShadowModel:
+    shelf = BundleShelf(settings.bundles_dir, SHADOW_POINTER)
+    follower = AliasFollower(registry, shelf, case, registered_name(case), settings.shadow_alias)
+    return ShadowModel(follower, shelf, case)
+
+
+def shadow_sinks(settings: SidecarSettings, case: Case, shadow: ShadowModel) -> list[ShadowSink]:
+    """Where the shadow's words go; raises :class:`SettingsError` for a Kafka, whose readers take answers only."""
+    urls = settings.shadow_sinks or [url for url in settings.sinks if not url.startswith("kafka:")]
+    faults = [
+        Fault(f"SHADOW_SINKS[{index}]", "scheme", "Kafka is not told what a shadow says")
+        for index, url in enumerate(urls)
+        if url.startswith("kafka:")
+    ]
+    if faults:
+        raise SettingsError("settings", faults)
+    sinks = open_sinks(urls, case, settings, timeout_s=settings.sink_timeout_s, setting="SHADOW_SINKS")
+    return [ShadowSink(sink, shadow, case) for sink in sinks]
 
 
 def _publishing(settings: SidecarSettings, case: Case) -> DeadLetterPublishing | None:

@@ -9,6 +9,7 @@ import structlog
 
 from prediction_service.following import AliasFollower
 from prediction_service.registry_notes import RegistryNotes
+from prediction_service.shadowing import ShadowModel
 
 log = structlog.get_logger()
 
@@ -17,11 +18,12 @@ _LISTEN_EVERY_S = 0.1
 
 
 class RegistryWatch:
-    """Follows the champion and notes for the server what stands in its way."""
+    """Follows the champion, notes for the server what stands in its way, and follows the shadow where there is one."""
 
-    def __init__(self, champion: AliasFollower, notes: RegistryNotes) -> None:
+    def __init__(self, champion: AliasFollower, notes: RegistryNotes, shadow: ShadowModel | None = None) -> None:
         self._champion = champion
         self._notes = notes
+        self._shadow = shadow
 
     def run(self, stop: threading.Event, *, every_s: float) -> None:
         """Look until told to stop."""
@@ -45,3 +47,5 @@ class RegistryWatch:
         """Once; ``anew``: what was refused before is tried once more."""
         self._champion.follow(anew=anew)
         self._notes.note_fault(self._champion.fault)
+        if self._shadow is not None:
+            self._shadow.look(anew=anew)

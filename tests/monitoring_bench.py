@@ -41,6 +41,7 @@ from monitoring_service.report_desk import ReportDesk, ReportTimer
 from monitoring_service.reports import ReportFolder
 from monitoring_service.restoring import restored_standing, restored_windows
 from monitoring_service.retraining_desk import RetrainingDesk
+from monitoring_service.shadow_comparison import ShadowComparisons
 from monitoring_service.snapshot import Lookout, Shown
 from monitoring_service.standing import decode_point
 from monitoring_service.stream_alarms import StreamAlarms
@@ -154,6 +155,7 @@ class Bench:
         )
         self.checks = Checks(self.case, parts_of_checks, scores_every_s=5, clock=self.clock)
         self.quality_windows = QualityWindows(self.inbox, self.evaluator, 100, clock=self.clock)
+        self.shadow = ShadowComparisons(self.case, self.inbox, self.evaluator, clock=self.clock)
         self.arrivals = Arrivals(self.inbox.arrivals_by_second(since=0), kept_s=300, clock=self.clock)
         self.reports_dir = folder / "reports"
         self.reports = ReportFolder(self.reports_dir, kept=2, kept_s=3600)
@@ -180,6 +182,7 @@ class Bench:
             self.report_desk,
             self.reference_desk,
             self.quality_windows,
+            self.shadow,
             self.desk,
             retraining=retraining,
         )
