@@ -61,8 +61,8 @@ def promote(registry: ModelRegistry, model: ModelRef, *, by: str, reason: str) -
         registry.drop_alias(model.name, CHALLENGER_ALIAS)
 
 
-def rollback(registry: ModelRegistry, name: str, *, by: str, reason: str) -> ModelRef:
-    """Give the alias back to the champion before the present one; doing it again goes one further back.
+def champion_before(registry: ModelRegistry, name: str) -> ModelRef:
+    """The champion that a rollback goes back to.
 
     Raises:
         SettingsError: there is no champion, or none is recorded before it.
@@ -75,11 +75,20 @@ def rollback(registry: ModelRegistry, name: str, *, by: str, reason: str) -> Mod
     previous = versions[present].tags.get(PREVIOUS_TAG)
     if previous is None or previous not in versions:
         raise _nothing_to_do(name, f"no champion is recorded before version {present}")
+    return versions[previous].model
+
+
+def rollback(registry: ModelRegistry, name: str, *, by: str, reason: str) -> ModelRef:
+    """Give the alias back to the champion before the present one; doing it again goes one further back.
+
+    Raises what :func:`champion_before` does.
+    """
+    previous, present = champion_before(registry, name), _champion(registry, name)
     said = {"rolled_back_at": utc_now(), "rolled_back_by": by, "rollback_reason": reason[:_LONGEST_TAG]}
-    registry.set_tags(ModelRef(name, present), said)
-    registry.set_tags(ModelRef(name, previous), {"promoted_at": utc_now(), "promoted_by": by})
-    registry.set_alias(ModelRef(name, previous), CHAMPION_ALIAS)
-    return ModelRef(name, previous)
+    registry.set_tags(ModelRef(name, str(present)), said)
+    registry.set_tags(previous, {"promoted_at": utc_now(), "promoted_by": by, "promotion_reason": "rollback"})
+    registry.set_alias(previous, CHAMPION_ALIAS)
+    return previous
 
 
 def _champion(registry: ModelRegistry, name: str) -> str | None:
