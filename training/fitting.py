@@ -91,10 +91,16 @@ def fit(
     compared = [validate(case, rows, candidate, seed=seed, threads=threads) for candidate in candidates]
     sign = 1 if case.is_binary else -1
     chosen = max(compared, key=lambda validated: sign * validated.measure)
-    targets = rows.targets(case)
+    return fit_chosen(case, rows, compared, chosen, seed)
+
+
+def fit_chosen(
+    case: Case, rows: LabelledRows, compared: Sequence[ValidatedCandidate], chosen: ValidatedCandidate, seed: int
+) -> FittedModel:
+    """Fit the candidate that was chosen among ``compared`` to all of ``rows``."""
+    targets, candidate = rows.targets(case), chosen.candidate
     threshold = best_f1_threshold(targets, chosen.scores) if case.is_binary else None
-    encoder = _fit_encoder(case, rows, chosen.candidate)
-    candidate = chosen.candidate
+    encoder = _fit_encoder(case, rows, candidate)
     encoded = _encoded(case, rows, encoder, candidate, seed)
     model = FAMILIES[candidate.family].fit(case, encoded, candidate.parameters, seed, rounds=chosen.rounds)
     metrics = evaluate(case, targets, chosen.scores, threshold)
@@ -106,7 +112,7 @@ def validate(case: Case, rows: LabelledRows, candidate: Candidate, *, seed: int,
     targets, scores = rows.targets(case), np.zeros(len(rows))
     folds = list(folds_of(case, targets, seed))
     with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(lambda fold: _validate_fold(case, rows, candidate, seed, fold), folds))
+        results = list(pool.map(lambda fold: validate_fold(case, rows, candidate, seed, fold), folds))
     for (_, held_out), (held_out_scores, _) in zip(folds, results, strict=True):
         scores[held_out] = held_out_scores
     rounds = round(np.mean([fold_rounds for _, fold_rounds in results]))
@@ -114,7 +120,7 @@ def validate(case: Case, rows: LabelledRows, candidate: Candidate, *, seed: int,
     return ValidatedCandidate(candidate, rounds, scores, measure)
 
 
-def _validate_fold(
+def validate_fold(
     case: Case, rows: LabelledRows, candidate: Candidate, seed: int, fold: tuple[Indices, Indices]
 ) -> tuple[Floats, int]:
     """Scores of the held-out rows, and the rounds after which they were best; the encoder is fitted here, too."""

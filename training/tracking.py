@@ -10,16 +10,24 @@ from typing import Any, Protocol
 
 from event_backbone.mlflow_registry import mlflow_client, mlflow_errors_translated
 
+#: What MLflow's pages nest runs by.
+_PARENT_TAG = "mlflow.parentRunId"
+
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One training run: ``pictures`` and ``documents`` are files by name."""
+    """One training run: ``pictures`` and ``documents`` are files by name, ``folders`` are copied whole.
+
+    ``parent`` is the run that it belongs to.
+    """
 
     parameters: Mapping[str, str | float | int | bool]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     documents: Mapping[str, bytes] = field(default_factory=dict)
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    parent: str | None = None
 
 
 class RunTracker(Protocol):
@@ -42,13 +50,16 @@ class MlflowTracker:
     def record(self, experiment: str, run: RunRecord) -> str:
         client = mlflow_client(self._uri)
         with mlflow_errors_translated(self._uri):
-            run_id: str = client.create_run(self._experiment_id(client, experiment), tags=dict(run.tags)).info.run_id
+            tags = {**run.tags, **({} if run.parent is None else {_PARENT_TAG: run.parent})}
+            run_id: str = client.create_run(self._experiment_id(client, experiment), tags=tags).info.run_id
             for name, value in run.parameters.items():
                 client.log_param(run_id, name, value)
             for name, value in run.metrics.items():
                 client.log_metric(run_id, name, value)
             self._log_files(client, run_id, run.pictures, "pictures")
             self._log_files(client, run_id, run.documents, None)
+            for name, folder in run.folders.items():
+                client.log_artifacts(run_id, str(folder), artifact_path=name)
             client.set_terminated(run_id)
         return run_id
 

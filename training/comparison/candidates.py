@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from event_backbone.case import Case
 from training.families.balancing import Balance
 from training.families.catalog import FamilyName
 from training.fitting import CANDIDATES, Candidate
+
+#: ``split``: the case file's fit rows, as the champion has them; ``official``: every row that is no test row.
+Protocol = Literal["split", "official"]
 
 FAMILY_NAMES: tuple[FamilyName, ...] = get_args(FamilyName)
 BALANCES: tuple[Balance, ...] = get_args(Balance)
