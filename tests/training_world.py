@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from event_backbone.memory_registry import MemoryRegistry
 from training.challenger import TrainingPlan
 from training.fitting import CANDIDATES
 from training.flow import Parts
+from training.quality.expectations import Part
+from training.quality.gate import Inspection
 from training.retrieval import Fetch, Places
 from training.rows import LabelledRows
 from training.synthetic_fitting import fit_sample
@@ -160,6 +162,19 @@ class MemoryTracker:
         return f"{experiment}-{len(self.runs)}"
 
 
+class OpenGate:
+    """A quality gate that every row passes; its results are an empty folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.inspected: list[Mapping[Part, LabelledRows]] = []
+
+    def inspect(self, case: Case, parts: Mapping[Part, LabelledRows]) -> Inspection:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.inspected.append(parts)
+        return Inspection(tried=1, unmet=[], folder=self._folder)
+
+
 def write_sample(case: Case, path: Path) -> Path:
     import msgspec
 
@@ -176,6 +191,7 @@ def made_parts(folder: Path, *, data_dir: Path | None = None, fetch: Fetch = no_
         shelf=BundleShelf(folder / "bundles"),
         fetch=fetch,
         places=Places(data_dir, folder / "downloads", folder / "samples" / "fruit.json"),
+        quality=OpenGate(folder / "quality"),
         splits_dir=folder / "splits",
     )
 

@@ -8,6 +8,7 @@ from event_backbone.ports import PredictionLog
 from event_backbone.prediction_logs import open_prediction_log
 from event_backbone.settings import ConnectionSettings, read_settings
 from training.flow import Parts
+from training.quality.great_expectations_gate import GreatExpectationsGate
 from training.retrieval import Places, http_fetch
 from training.settings import TrainingSettings
 from training.tracking import MlflowTracker
@@ -21,9 +22,10 @@ def build_parts(settings: TrainingSettings, *, synthetic_only: bool = False, log
     log = None if log_url is None else _open_log(log_url, settings)
     return Parts(
         registry=MlflowRegistry(settings.tracking_uri),
-        tracker=MlflowTracker(settings.tracking_uri, settings.artifacts_dir),
+        tracker=MlflowTracker(settings.tracking_uri, settings.artifacts_url),
         shelf=BundleShelf(settings.bundles_dir),
         fetch=http_fetch(settings.download_timeout_s),
+        quality=GreatExpectationsGate(settings.expectations_path, settings.quality_dir),
         places=Places(settings.data_dir, settings.downloads_dir, settings.sample_path, synthetic_only, log),
         splits_dir=settings.stream_path.parent,
     )

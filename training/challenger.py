@@ -15,12 +15,14 @@ from training.evaluation import evaluate
 from training.families.boosted import MOST_ROUNDS, PATIENCE
 from training.fitting import CANDIDATES, FOLDS, Candidate, FittedModel, fit, measure_name, parameters_of
 from training.pictures import draw_pictures
+from training.quality.gate import Inspection
 from training.raw import Source
-from training.rows import Floats
+from training.rows import Floats, LabelledRows
 from training.tracking import RunRecord
 
 PROVENANCE_FILE = "provenance.json"
 METRICS_FILE = "metrics.json"
+QUALITY_FOLDER = "quality"
 
 Say = Callable[[str], None]
 
@@ -35,23 +37,33 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """A fitted model as ONNX, and how it did on the test rows."""
+class Converted:
+    """A fitted model as ONNX; ``parity`` is the largest difference between the two on rows that it did not fit."""
 
     model: FittedModel
     onnx: bytes
-    test_scores: Floats
-    test_metrics: Mapping[str, float]
     parity: float
 
 
 @dataclass(frozen=True)
+class Evaluated(Converted):
+    """The same, and how it did on the test rows."""
+
+    test_scores: Floats
+    test_metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Challenger:
-    """A model with the rows it comes from; the same ``fingerprint``, the same model."""
+    """A model with the rows it comes from and what the quality gate found in them.
+
+    The same ``fingerprint``, the same model.
+    """
 
     case: Case
     plan: TrainingPlan
     data: Data
+    inspection: Inspection
     evaluated: Evaluated
     fingerprint: str
 
@@ -85,15 +97,29 @@ def fingerprint_of(case: Case, plan: TrainingPlan, source: Source) -> str:
 
 
 def fit_and_evaluate(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Evaluated:
-    """Fit on the fit rows, and look at the test rows once."""
+    """Fit on the fit rows, and look at the test rows once.
+
+    Raises :class:`~event_backbone.errors.StopError` when ONNX and the model disagree.
+    """
+    return evaluate_converted(case, fit_and_convert(case, plan, data, say), data.test)
+
+
+def fit_and_convert(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Converted:
+    """Fit on the fit rows; the reference rows show whether ONNX scores as the model does."""
     say(f"fitting: {len(plan.candidates)} candidates by {FOLDS}-fold cross-validation on {len(data.fit):,} rows")
     model = fit(case, data.fit, seed=plan.seed, threads=plan.threads, candidates=plan.candidates)
     onnx = to_onnx(model)
-    features = model.encoder.encode_rows(data.test.records)
-    scores = onnx_scores(onnx, features)
-    parity = check_parity(case, scores, model.model.scores(features))
-    metrics = evaluate(case, data.test.targets(case), scores, model.threshold)
-    return Evaluated(model, onnx, scores, metrics, parity)
+    features = model.encoder.encode_rows(data.reference.records)
+    parity = check_parity(case, onnx_scores(onnx, features), model.model.scores(features))
+    return Converted(model, onnx, parity)
+
+
+def evaluate_converted(case: Case, converted: Converted, test: LabelledRows) -> Evaluated:
+    """Scores and measures of the test rows."""
+    model, onnx = converted.model, converted.onnx
+    scores = onnx_scores(onnx, model.encoder.encode_rows(test.records))
+    metrics = evaluate(case, test.targets(case), scores, model.threshold)
+    return Evaluated(model, onnx, converted.parity, scores, metrics)
 
 
 def note_of(case: Case, plan: TrainingPlan, data: Data, fingerprint: str) -> dict[str, Any]:
@@ -150,4 +176,5 @@ def run_record(challenger: Challenger, documents: Mapping[str, bytes]) -> RunRec
         },
         pictures=draw_pictures(case, data.test.targets(case), evaluated.test_scores, model.threshold),
         documents=documents,
+        folders={QUALITY_FOLDER: challenger.inspection.folder},
     )

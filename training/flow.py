@@ -37,8 +37,8 @@ from training.promotion.registration import (
     record_decision,
     register_challenger,
 )
+from training.quality.gate import Inspection, QualityGate, inspect_rows, read_or_explain
 from training.raw import Source
-from training.reading import read_raw
 from training.retrieval import Fetch, Places, retrieve
 from training.rows import LabelledRows
 from training.splits_on_disk import fingerprint_of_splits, write_splits
@@ -58,6 +58,7 @@ class Parts:
     shelf: BundleShelf
     fetch: Fetch
     places: Places
+    quality: QualityGate
     splits_dir: Path
 
 
@@ -97,8 +98,9 @@ def train(
         TryAgainLaterError: MLflow is away.
     """
     started_at = time.monotonic()
-    retrieved = read_raw(case, retrieve(case, parts.places, parts.fetch))
-    say(f"data: {retrieved.source.sentence}")
+    raw = retrieve(case, parts.places, parts.fetch)
+    say(f"data: {raw.source.sentence}")
+    retrieved = read_or_explain(case, raw, parts.quality)
     data = divide(case, retrieved, plan.seed)
     fingerprint = fingerprint_of(case, plan, retrieved.source)
     present = _usable_champion(case, parts) if if_needed or if_none else None
@@ -107,7 +109,9 @@ def train(
         outcome = Outcome(retrieved.source, champion, data.sizes(), time.monotonic() - started_at)
         is_ours = made_by == fingerprint and not if_none
     else:
-        outcome = _challenge(case, plan, parts, data, fingerprint, say, started_at)
+        # Not before: the gate's library takes seconds to load, and a champion that stays needs none of it.
+        inspection = inspect_rows(case, retrieved.train, retrieved.test, parts.quality)
+        outcome = _challenge(case, plan, parts, data, inspection, fingerprint, say, started_at)
         is_ours = outcome.state == "promoted"
     put_in_use(parts, outcome.champion, data.stream, note_of(case, plan, data, fingerprint), is_ours=is_ours)
     return outcome
@@ -141,16 +145,26 @@ def retrain(case: Case, plan: TrainingPlan, parts: Parts, rows: LabelledRows, sa
         raise SettingsError("retraining", [Fault("rows", "too_few", message)])
     source = Source("log", f"{len(rows):,} labelled records", {"log": _digest_of(rows)})
     data = divide_newest(case, source, rows, plan.seed)
-    outcome = _challenge(case, plan, parts, data, fingerprint_of(case, plan, source), say, started_at)
+    inspection = inspect_rows(case, rows, LabelledRows([], []), parts.quality)
+    outcome = _challenge(case, plan, parts, data, inspection, fingerprint_of(case, plan, source), say, started_at)
     parts.shelf.repoint(outcome.champion)
     return outcome
 
 
 def _challenge(
-    case: Case, plan: TrainingPlan, parts: Parts, data: Data, fingerprint: str, say: Say, started_at: float
+    case: Case,
+    plan: TrainingPlan,
+    parts: Parts,
+    data: Data,
+    inspection: Inspection,
+    fingerprint: str,
+    say: Say,
+    started_at: float,
 ) -> Outcome:
     """Fit, decide, register, and promote if the gate says so."""
-    challenger = Challenger(case, plan, data, fit_and_evaluate(case, plan, data, say), fingerprint)
+    say(f"quality: {inspection.sentence}")
+    evaluated = fit_and_evaluate(case, plan, data, say)
+    challenger = Challenger(case, plan, data, inspection, evaluated, fingerprint)
     say(f"gate: {len(data.gate):,} rows")
     champion, decision = judge(challenger, parts.registry, parts.shelf)
     say(f"gate: {decision.state}: {'; '.join(decision.reasons)}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from event_backbone.settings import Settings
@@ -26,17 +27,50 @@ class TrainingSettings(Settings):
         default=None, description="where models are registered; an SQLite file in the case's folder if not given"
     )
 
+    mlflow_artifacts: str | None = Field(
+        default=None,
+        description="where files of runs go when no MLflow server keeps them: a folder, s3://bucket/path or "
+        "gs://bucket/path; mlartifacts in the case's folder if not given",
+    )
+
+    @field_validator("mlflow_artifacts")
+    @classmethod
+    def _place_without_credentials(cls, value: str | None) -> str | None:
+        """They belong in the environment, or in the store's own file: an address is logged and kept in the database."""
+        parts = urlsplit(value or "")
+        if "://" in (value or "") and (
+            parts.scheme not in ("s3", "gs", "file") or (parts.scheme != "file" and not parts.netloc)
+        ):
+            raise ValueError("must be a folder, s3://bucket/path or gs://bucket/path")
+        if "@" in parts.netloc or parts.query:
+            raise ValueError("holds credentials; they belong in the environment or in a file that it names")
+        return value
+
     @property
     def tracking_uri(self) -> str:
         return self.mlflow_tracking_uri or f"sqlite:///{(self.case_dir / 'mlflow.db').resolve()}"
 
     @property
-    def artifacts_dir(self) -> Path:
-        return self.case_dir / "mlartifacts"
+    def artifacts_url(self) -> str:
+        if self.mlflow_artifacts is not None and "://" in self.mlflow_artifacts:
+            return f"{self.mlflow_artifacts.rstrip('/')}/{self.case}"
+        folder = (
+            self.case_dir / "mlartifacts" if self.mlflow_artifacts is None else Path(self.mlflow_artifacts) / self.case
+        )
+        return str(folder.resolve())
 
     @property
     def downloads_dir(self) -> Path:
         return self.case_dir / "downloads"
+
+    @property
+    def expectations_path(self) -> Path:
+        return self.cases_dir / f"{self.case}.expectations.yaml"
+
+    @property
+    def quality_dir(self) -> Path:
+        """Where the quality gate's last results are."""
+        return self.case_dir / "quality"
 
     @property
     def sample_path(self) -> Path:

@@ -72,5 +72,5 @@ def _quality(case: Case, outcome: Outcome, evaluated: Evaluated) -> Iterator[tup
     yield "test", ", ".join(f"{label} {value:,.5g}" for label, value in shown) + remark
     yield (
         "ONNX",
-        f"differs from the model by {evaluated.parity:.1e} at most, on all {len(evaluated.test_scores):,} test rows",
+        f"differs from the model by {evaluated.parity:.1e} at most, on {outcome.sizes['reference']:,} reference rows",
     )

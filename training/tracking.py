@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from event_backbone.errors import Fault, SettingsError
 from event_backbone.mlflow_registry import mlflow_client, mlflow_errors_translated
 
 #: What MLflow's pages nest runs by.
@@ -41,11 +42,15 @@ class RunTracker(Protocol):
 
 
 class MlflowTracker:
-    """Runs in MLflow. ``artifacts_dir`` is where a database without a server keeps files; a server knows its own."""
+    """Runs in MLflow.
 
-    def __init__(self, tracking_uri: str, artifacts_dir: Path) -> None:
+    ``artifacts_url`` is the folder, or the place in an object store, where a database without a server keeps files; a
+    server knows its own. An experiment keeps the place that it was made with.
+    """
+
+    def __init__(self, tracking_uri: str, artifacts_url: str) -> None:
         self._uri = tracking_uri
-        self._artifacts_dir = artifacts_dir
+        self._artifacts_url = artifacts_url
 
     def record(self, experiment: str, run: RunRecord) -> str:
         client = mlflow_client(self._uri)
@@ -64,12 +69,14 @@ class MlflowTracker:
         return run_id
 
     def _experiment_id(self, client: Any, name: str) -> str:
+        location = None if self._uri.startswith(("http://", "https://")) else self._artifacts_url
         there = client.get_experiment_by_name(name)
-        if there is not None:
-            return str(there.experiment_id)
-        is_server = self._uri.startswith(("http://", "https://"))
-        location = None if is_server else str(self._artifacts_dir.resolve())
-        return str(client.create_experiment(name, artifact_location=location))
+        if there is None:
+            return str(client.create_experiment(name, artifact_location=location))
+        if location is not None and "://" in location and there.artifact_location != location:
+            message = f"the runs of {name} are in {there.artifact_location}, where they were begun; they stay there"
+            raise SettingsError("MLFLOW_ARTIFACTS", [Fault(location, "other_place", message)])
+        return str(there.experiment_id)
 
     @staticmethod
     def _log_files(client: Any, run_id: str, files: Mapping[str, bytes], place: str | None) -> None:

@@ -12,12 +12,13 @@ import pytest
 from training_world import RawFiles, made_case, made_rows
 
 from event_backbone.errors import SettingsError
-from training.quality.gate import Inspection, check_rows, validate
+from training.quality.gate import Inspection, inspect_rows, validate
 from training.quality.great_expectations_gate import GreatExpectationsGate
 from training.raw import Raw, Source, raw_of_rows
 from training.rows import LabelledRows
 
 CASE = made_case()
+NO_ROWS = LabelledRows([], [])
 
 
 def _gate(folder: Path, further: str = "expectations: []") -> GreatExpectationsGate:
@@ -81,7 +82,7 @@ def test_no_value_of_a_record_is_kept(tmp_path: Path) -> None:
 
 def test_an_expectation_of_the_yaml_file_that_fails_stops_the_flow_by_name(tmp_path: Path) -> None:
     further = "expectations: [{type: expect_column_mean_to_be_between, kwargs: {column: weight, max_value: 9}, why: x}]"
-    raw = raw_of_rows(Source("log", "made", {}), made_rows(400), LabelledRows([], []))
+    raw = raw_of_rows(Source("log", "made", {}), made_rows(400), NO_ROWS)
     with pytest.raises(SettingsError) as caught:
         validate(CASE, raw, _gate(tmp_path, further))
     named, kept = (fault.message for fault in caught.value.faults)
@@ -94,7 +95,7 @@ def test_a_warning_stops_nothing_and_is_said(tmp_path: Path) -> None:
         "expectations: [{type: expect_column_mean_to_be_between, kwargs: {column: weight, max_value: 9}, why: x,"
         " severity: warning}]"
     )
-    inspection = check_rows(CASE, made_rows(400), _gate(tmp_path, further))
+    inspection = inspect_rows(CASE, made_rows(400), NO_ROWS, _gate(tmp_path, further))
     assert "warning: train: expect_column_mean_to_be_between(weight)" in inspection.sentence
 
 

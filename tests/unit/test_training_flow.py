@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from training_world import PLAN, TEST_ROWS, MemoryTracker, RawFiles, made_case, made_parts, silent
+from training_world import PLAN, TEST_ROWS, MemoryTracker, OpenGate, RawFiles, made_case, made_parts, silent
 
 import training.challenger
 import training.fitting
 from event_backbone.bundle import open_bundle
 from event_backbone.case import Case
-from event_backbone.errors import StopError, TryAgainLaterError
+from event_backbone.errors import SettingsError, StopError, TryAgainLaterError
 from event_backbone.memory_registry import MemoryRegistry
 from event_backbone.ports import RegisteredBundle
 from event_backbone.validation import RecordDecoder, faults_in
 from training.challenger import TrainingPlan
 from training.fitting import FittedModel
 from training.flow import Outcome, Parts, train
+from training.quality.expectations import Part
+from training.quality.gate import Inspection, Unmet
 from training.rows import LabelledRows
 
 RAW = RawFiles()
@@ -239,6 +241,40 @@ def test_a_conversion_that_scores_otherwise_registers_nothing(parts: Parts, monk
     with pytest.raises(StopError, match="nothing is registered"):
         _train(parts)
     assert parts.registry.resolve("streamgauge-fruit", "champion") is None
+
+
+class _ShutGate:
+    """A quality gate that nothing passes."""
+
+    def inspect(self, case: Case, parts: Mapping[Part, LabelledRows]) -> Inspection:
+        unmet = Unmet("expect_miracles(weight)", "train", "critical", "none")
+        return Inspection(tried=1, unmet=[unmet], folder=Path("kept"))
+
+
+def test_rows_that_fail_an_expectation_register_nothing(parts: Parts) -> None:
+    with pytest.raises(SettingsError, match=r"^validate: (.|\n)*expect_miracles\(weight\)"):
+        _train(replace(parts, quality=_ShutGate()))
+    assert parts.registry.versions("streamgauge-fruit") == []
+    assert parts.shelf.current() is None
+
+
+def test_every_row_that_a_model_comes_from_goes_through_the_quality_gate(parts: Parts) -> None:
+    _train(parts)
+    assert isinstance(parts.quality, OpenGate)
+    assert [{part: len(rows) for part, rows in one.items()} for one in parts.quality.inspected] == [
+        {"train": 400, "test": TEST_ROWS}
+    ]
+
+
+def test_a_champion_that_stays_needs_no_quality_gate(parts: Parts) -> None:
+    _train(parts)
+    _train(replace(parts, quality=_ShutGate()), if_needed=True)
+
+
+def test_the_gate_s_results_are_kept_with_the_run(parts: Parts, tmp_path: Path) -> None:
+    _train(parts)
+    assert isinstance(parts.tracker, MemoryTracker)
+    assert parts.tracker.runs[0].folders == {"quality": tmp_path / "state" / "quality"}
 
 
 def test_it_says_where_the_data_came_from(parts: Parts, tmp_path: Path) -> None:

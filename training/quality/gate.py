@@ -63,28 +63,40 @@ def validate(case: Case, raw: Raw, gate: QualityGate) -> tuple[Retrieved, Inspec
     Raises:
         SettingsError: with every fault by file and line, and every expectation that failed by its name.
     """
+    retrieved = read_or_explain(case, raw, gate)
+    return retrieved, inspect_rows(case, retrieved.train, retrieved.test, gate)
+
+
+def read_or_explain(case: Case, raw: Raw, gate: QualityGate) -> Retrieved:
+    """The rows; the expectations are tried only where there are faults, for the error to name those that failed, too.
+
+    Raises :class:`SettingsError` as :func:`validate` does.
+    """
     retrieved, faults = look_at(case, raw)
-    parts: dict[Part, LabelledRows] = {"train": retrieved.train, "test": retrieved.test}
-    there = {part: rows for part, rows in parts.items() if len(rows)}
-    if not there:
-        raise bad_data(faults)
-    inspection = gate.inspect(case, there)
-    faults += faults_of(inspection)
+    if faults and len(retrieved.train):
+        faults += _faults_of(_inspected(case, retrieved.train, retrieved.test, gate))
     if faults:
-        raise bad_data([*faults, Fault("results", "kept", f"are in {inspection.folder}")])
-    return retrieved, inspection
+        raise bad_data(faults)
+    return retrieved
 
 
-def check_rows(case: Case, rows: LabelledRows, gate: QualityGate) -> Inspection:
-    """The same for rows that were records already; raises :class:`SettingsError` naming what failed."""
-    inspection = gate.inspect(case, {"train": rows})
-    if faults := faults_of(inspection):
-        raise bad_data([*faults, Fault("results", "kept", f"are in {inspection.folder}")])
+def inspect_rows(case: Case, train: LabelledRows, test: LabelledRows, gate: QualityGate) -> Inspection:
+    """Try every expectation on rows that were read; raises :class:`SettingsError` naming those that failed."""
+    inspection = _inspected(case, train, test, gate)
+    if inspection.failures:
+        raise bad_data(_faults_of(inspection))
     return inspection
 
 
-def faults_of(inspection: Inspection) -> list[Fault]:
-    return [
+def _inspected(case: Case, train: LabelledRows, test: LabelledRows, gate: QualityGate) -> Inspection:
+    parts: dict[Part, LabelledRows] = {"train": train, "test": test}
+    return gate.inspect(case, {part: rows for part, rows in parts.items() if len(rows)})
+
+
+def _faults_of(inspection: Inspection) -> list[Fault]:
+    """One fault for each failure, and where the results are."""
+    failed = [
         Fault(f"{unmet.part} rows", "expectation", f"{unmet.expectation}: {unmet.message}")
         for unmet in inspection.failures
     ]
+    return [*failed, Fault("results", "kept", f"are in {inspection.folder}")]
