@@ -11,8 +11,8 @@ from typing import Literal
 
 from event_backbone.case import DataFile
 from event_backbone.errors import Fault, SettingsError
-from event_backbone.events import encode_json
 from training.rows import LabelledRows
+from training.rows_on_disk import rows_as_lines
 
 #: Where the rows came as records: one ``{"record": {...}, "label": ...}`` a line.
 TRAIN_ROWS_FILE, TEST_ROWS_FILE = "train.jsonl", "test.jsonl"
@@ -46,12 +46,7 @@ class Raw:
 
 
 def raw_of_rows(source: Source, train: LabelledRows, test: LabelledRows) -> Raw:
-    return Raw(source, {TRAIN_ROWS_FILE: _lines(train), TEST_ROWS_FILE: _lines(test)})
-
-
-def _lines(rows: LabelledRows) -> bytes:
-    pairs = zip(rows.records, rows.labels, strict=True)
-    return b"".join(encode_json({"record": record, "label": label}) + b"\n" for record, label in pairs)
+    return Raw(source, {TRAIN_ROWS_FILE: rows_as_lines(train), TEST_ROWS_FILE: rows_as_lines(test)})
 
 
 def write_raw(folder: Path, raw: Raw) -> None:

@@ -6,19 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from event_backbone.case import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.validation import faults_in
 from training.parsing import Reading, listed, read_file
 from training.raw import TEST_ROWS_FILE, TRAIN_ROWS_FILE, Raw, Source, faults_of_digest
 from training.rows import LabelledRows
-
-
-class _Row(msgspec.Struct):
-    record: dict[str, Any]
-    label: Any
+from training.rows_on_disk import rows_in_lines
 
 
 @dataclass(frozen=True)
@@ -74,10 +68,8 @@ def _read_rows(case: Case, content: bytes) -> Reading:
     records: list[Mapping[str, Any]] = []
     labels: list[Any] = []
     faults: list[Fault] = []
-    for number, line in enumerate(content.splitlines(), start=1):
-        try:
-            row = msgspec.json.decode(line, type=_Row)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+    for number, row in enumerate(rows_in_lines(content), start=1):
+        if row is None:
             faults.append(Fault(f"line {number}", "json", 'must be {"record": {...}, "label": ...}'))
             continue
         found = faults_in(case, row.record)
