@@ -59,6 +59,11 @@ class Changes(Struct, frozen=True):
     def notable(self) -> list[str]:
         return [name for name, change in self.columns.items() if change.notable]
 
+    @property
+    def sentence(self) -> str:
+        target = ["the target"] if self.target.notable else []
+        return f"changed since {self.since[:10]}: {', '.join([*target, *self.notable]) or 'nothing notable'}"
+
 
 def profile_of(case: Case, source: Source, rows: LabelledRows) -> DataProfile:
     return DataProfile(

@@ -1,0 +1,80 @@
+"""What a weekly run is asked for, and the adapters that follow from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from event_backbone.errors import Fault, SettingsError
+from event_backbone.settings import read_settings
+from training.bootstrap import build_parts
+from training.challenger import Say, TrainingPlan
+from training.quality.great_expectations_gate import GreatExpectationsGate
+from training.settings import TrainingSettings
+from training.weekly.kept_runs import PREDICTIONS_FILE, PROFILE_FILE, QUALITY_FOLDER, KeptRuns
+from training.weekly.predict_command import open_place, open_records
+from training.weekly.week import NewData, Week
+
+
+class WeeklyOrder(Struct, frozen=True):
+    """What a run is asked for; Prefect shows and keeps it. ``None``: what the settings say.
+
+    ``predict_in`` and ``predict_out`` are as ``train-model predict`` takes them; without them the stream split is
+    predicted, into the run's folder.
+    """
+
+    case: str | None = None
+    data_dir: str | None = None
+    synthetic: bool = False
+    from_log: str | None = None
+    seed: int | None = None
+    predict_in: str | None = None
+    predict_collection: str | None = None
+    predict_out: str | None = None
+
+    def settings(self) -> TrainingSettings:
+        data_dir = None if self.data_dir is None else Path(self.data_dir)
+        given = {"case": self.case, "data_dir": data_dir, "training_seed": self.seed}
+        update = {name: value for name, value in given.items() if value is not None}
+        return read_settings(TrainingSettings).model_copy(update=update)
+
+    def check(self) -> None:
+        """Raises :class:`SettingsError` for what can't be, and for a login that Prefect would show."""
+        urls = {"--from-log": self.from_log, "--in": self.predict_in, "--out": self.predict_out}
+        faults = [
+            Fault(option, "login", "holds a login, which Prefect would show; set MONGO_USERNAME and MONGO_PASSWORD")
+            for option, url in urls.items()
+            if url is not None and "@" in urlsplit(url).netloc
+        ]
+        if self.from_log is not None and (self.synthetic or self.data_dir is not None):
+            faults.append(Fault("--from-log", "sources", "takes no other source beside it"))
+        if faults:
+            raise SettingsError("weekly", faults)
+
+
+def open_week(order: WeeklyOrder, say: Say) -> Week:
+    """A run with a folder of its own; nothing is asked over the network yet.
+
+    Raises:
+        SettingsError: something in the order or the settings must be mended.
+    """
+    order.check()
+    settings = order.settings()
+    case = settings.load_case()
+    runs = KeptRuns(settings.case_dir / "weekly")
+    folder = runs.open()
+    source, destination = order.predict_in or str(settings.stream_path), order.predict_out or folder / PREDICTIONS_FILE
+    return Week(
+        case=case,
+        plan=TrainingPlan(settings.training_seed, settings.training_threads),
+        parts=build_parts(settings, synthetic_only=order.synthetic, log_url=order.from_log),
+        gate=GreatExpectationsGate(settings.cases_dir / f"{case.name}.expectations.yaml", folder / QUALITY_FOLDER),
+        new_data=NewData(
+            lambda: open_records(case, source, order.predict_collection), lambda: open_place(case, str(destination))
+        ),
+        folder=folder,
+        last_profile=runs.last_with(PROFILE_FILE, before=folder),
+        say=say,
+    )
