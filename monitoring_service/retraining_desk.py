@@ -17,7 +17,8 @@ from monitoring_service.training_client import TrainingServer, TrainingStatus
 
 log = structlog.get_logger()
 
-#: What fires is told again and again: the server knows what it has trained for, and a cooldown ends.
+#: What fires is told again and again, times the alerts' scale: the server knows what it has trained for, and a cooldown
+#: ends.
 TELL_EVERY_S = 30.0
 _RUNS_SHOWN = 5
 
@@ -38,6 +39,7 @@ class RetrainingDesk:
         self._clock = clock
         self._status: TrainingStatus | None = None
         self._fault: str | None = None
+        self._tell_every_s = TELL_EVERY_S * (alerts.time_scale if alerts is not None else 1.0)
         self._told_at: dict[tuple[str, float | None], float] = {}
 
     def ask(self, by: str, note: str) -> str:
@@ -75,7 +77,7 @@ class RetrainingDesk:
 
     def _is_due(self, alert: Alert) -> bool:
         told_at = self._told_at.get(_key(alert))
-        return told_at is None or self._clock() - told_at >= TELL_EVERY_S
+        return told_at is None or self._clock() - told_at >= self._tell_every_s
 
     def _tell(self, notification: Notification) -> None:
         assert self._alerts is not None

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import msgspec
 import structlog
+from msgspec.structs import asdict
 
 from event_backbone.errors import StreamgaugeError
 from event_backbone.settings import read_settings
@@ -59,7 +60,9 @@ def run(order: Order, settings: TrainingServerSettings, say: Callable[[str], Non
     say(f"training on the {len(rows):,} newest labelled records")
     outcome = retrain(case, TrainingPlan(settings.training_seed, settings.training_threads), parts, rows, say)
     assert outcome.decision is not None
-    return Ended(outcome.decision.state, outcome.decision.report())
+    assert outcome.challenger is not None
+    challenger = {"challenger": asdict(outcome.challenger.model)}
+    return Ended(outcome.decision.state, {**challenger, **outcome.decision.report()})
 
 
 def main() -> None:
