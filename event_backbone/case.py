@@ -231,10 +231,12 @@ class PromotionLimits(_Part):
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of each one-sided limit")
     calibration: float = Field(
-        default=0.02, gt=0, description="growth of the calibration error; in a regression a share of the target's spread"
+        default=0.02,
+        gt=0,
+        description="growth of the calibration error; in a regression, of the target's spread",
     )
     segment: float = Field(
-        default=0.02, gt=0, description="growth of a segment's mean error; in a regression a share of the champion's"
+        default=0.02, gt=0, description="growth of a segment's mean error; in a regression, of the champion's"
     )
     minimum_segment_rows: int = Field(default=30, ge=10, description="smaller segments are not judged")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from event_backbone.bundle import BrokenBundleError
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events import ModelRef, format_utc
 from event_backbone.ports import RegisteredBundle, RegisteredVersion
 
@@ -27,6 +28,7 @@ DIGEST_TAG = "bundle_sha256"
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _ARTIFACT_FOLDER = "bundle"
 _PAGE = 200
+_USER_INFO = re.compile(r"//[^/@\s]+@")
 _NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 
 # MLflow reads these when it is imported or asked. Its own patience (120 s a request, seven retries) would stop a
@@ -38,6 +40,8 @@ _QUIET_AND_BOUNDED = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    # Artifacts on S3 are moved by boto3, with credentials from the environment or its own files.
+    "AWS_MAX_ATTEMPTS": "2",
 }
 
 
@@ -57,15 +61,38 @@ def mlflow_client(tracking_uri: str) -> Any:
 
 @contextmanager
 def mlflow_errors_translated(tracking_uri: str) -> Iterator[None]:
-    """Whatever MLflow, its database or its server raises becomes :class:`TryAgainLaterError`."""
+    """Whatever MLflow, its database, its server or its artifact store raises becomes :class:`TryAgainLaterError`.
+
+    Raises :class:`SettingsError` when the client of a database or an artifact store is not installed.
+    """
+    try:
+        yield
+    except _errors_of_mlflow() as error:
+        reason = _without_credentials(str(error).partition("\n")[0])[:200]
+        where = _without_credentials(tracking_uri)
+        raise TryAgainLaterError(f"MLflow at {where}: {reason}", retry_after_s=10.0) from error
+    except ImportError as error:
+        message = f"what it names needs a client that is not installed ({error})"
+        place = "MLFLOW_TRACKING_URI or MLFLOW_ARTIFACTS"
+        raise SettingsError("MLflow", [Fault(place, "no_client", message)]) from error
+
+
+def _errors_of_mlflow() -> tuple[type[Exception], ...]:
+    """Those of S3's client only when something was asked of S3: importing it takes a while."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).partition("\n")[0][:200]
-        raise TryAgainLaterError(f"MLflow at {tracking_uri}: {reason}", retry_after_s=10.0) from error
+    errors = (MlflowException, SQLAlchemyError, OSError)
+    if "botocore" not in sys.modules:
+        return errors
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return (*errors, Boto3Error, BotoCoreError, ClientError)
+
+
+def _without_credentials(text: str) -> str:
+    return _USER_INFO.sub("//", text)
 
 
 class MlflowRegistry:

@@ -38,9 +38,7 @@ class TrainingSettings(Settings):
     def _place_without_credentials(cls, value: str | None) -> str | None:
         """They belong in the environment, or in the store's own file: an address is logged and kept in the database."""
         parts = urlsplit(value or "")
-        if "://" in (value or "") and (
-            parts.scheme not in ("s3", "gs", "file") or (parts.scheme != "file" and not parts.netloc)
-        ):
+        if parts.scheme and (parts.scheme not in ("s3", "gs") or not parts.netloc):
             raise ValueError("must be a folder, s3://bucket/path or gs://bucket/path")
         if "@" in parts.netloc or parts.query:
             raise ValueError("holds credentials; they belong in the environment or in a file that it names")
@@ -52,12 +50,11 @@ class TrainingSettings(Settings):
 
     @property
     def artifacts_url(self) -> str:
-        if self.mlflow_artifacts is not None and "://" in self.mlflow_artifacts:
+        if self.mlflow_artifacts is None:
+            return str((self.case_dir / "mlartifacts").resolve())
+        if "://" in self.mlflow_artifacts:
             return f"{self.mlflow_artifacts.rstrip('/')}/{self.case}"
-        folder = (
-            self.case_dir / "mlartifacts" if self.mlflow_artifacts is None else Path(self.mlflow_artifacts) / self.case
-        )
-        return str(folder.resolve())
+        return str((Path(self.mlflow_artifacts) / self.case).resolve())
 
     @property
     def downloads_dir(self) -> Path:

@@ -6,13 +6,14 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events import ModelRef
 from event_backbone.memory_registry import MemoryRegistry
-from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client
+from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client, mlflow_errors_translated
 from event_backbone.ports import ModelRegistry, RegisteredBundle, RegisteredVersion
 
 FIRST, SECOND = "a" * 64, "b" * 64
@@ -170,15 +171,44 @@ def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@pytest.fixture(params=["memory", "mlflow"])
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    """S3's interface in this process, with a bucket called ``models``."""
+    from moto.server import ThreadedMotoServer
+
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "made-up")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        try:
+            url = "http://{}:{}".format(*server.get_host_and_port())
+            environment.setenv("MLFLOW_S3_ENDPOINT_URL", url)
+            _s3(url).create_bucket(Bucket="models")
+            yield url
+        finally:
+            server.stop()
+
+
+def _s3(url: str) -> Any:
+    import boto3
+
+    return boto3.client("s3", endpoint_url=url)
+
+
+@pytest.fixture(params=["memory", "mlflow", "mlflow-s3"])
 def registry_and_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[ModelRegistry, str]]:
     if request.param == "memory":
         yield MemoryRegistry(), "any-run"
         return
+    if request.param == "mlflow-s3":
+        request.getfixturevalue("s3_server")
+    place = str(tmp_path / "artifacts") if request.param == "mlflow" else f"s3://models/{tmp_path.name}"
     (tmp_path / "mlflow.db").write_bytes(request.getfixturevalue("empty_mlflow_database"))
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = mlflow_client(uri)
-    experiment = client.create_experiment("contract", artifact_location=str(tmp_path / "artifacts"))
+    experiment = client.create_experiment("contract", artifact_location=place)
     yield MlflowRegistry(uri), client.create_run(experiment).info.run_id
 
 
@@ -282,3 +312,43 @@ def test_an_mlflow_server_that_is_away_says_try_again_later(monkeypatch: pytest.
         registry = MlflowRegistry(f"http://127.0.0.1:{closed.getsockname()[1]}")
         with pytest.raises(TryAgainLaterError, match="MLflow at http"):
             registry.resolve("streamgauge-x", "champion")
+
+
+def test_a_bundle_in_a_bucket_that_is_away_or_gone_says_try_again_later(
+    s3_server: str, empty_mlflow_database: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes(empty_mlflow_database)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    _s3(s3_server).create_bucket(Bucket="gone")
+    run_id = (
+        mlflow_client(uri)
+        .create_run(mlflow_client(uri).create_experiment("away", artifact_location="s3://gone/runs"))
+        .info.run_id
+    )
+    registry = MlflowRegistry(uri)
+    model = _register(registry, run_id, _bundle(tmp_path / "one", b"1"), FIRST)
+    stored = [item["Key"] for item in _s3(s3_server).list_objects_v2(Bucket="gone")["Contents"]]
+    assert sorted(Path(key).name for key in stored) == ["manifest.json", "model.onnx"]
+    for key in stored:
+        _s3(s3_server).delete_object(Bucket="gone", Key=key)
+    _s3(s3_server).delete_bucket(Bucket="gone")
+    with pytest.raises(TryAgainLaterError, match="MLflow at sqlite"):
+        registry.fetch(RegisteredBundle(model, FIRST), tmp_path / "fetched")
+    with pytest.raises(TryAgainLaterError, match="MLflow at sqlite"):
+        _register(registry, run_id, _bundle(tmp_path / "two", b"2"), SECOND)
+    assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(model, FIRST)
+
+
+def test_what_is_said_of_a_failure_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        registry = MlflowRegistry(f"http://somebody:secret@127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(TryAgainLaterError, match="MLflow at http") as raised:
+            registry.resolve("streamgauge-x", "champion")
+    assert "secret" not in str(raised.value)
+
+
+def test_a_client_that_is_not_installed_is_an_error_of_the_settings() -> None:
+    with pytest.raises(SettingsError, match="MLFLOW_ARTIFACTS"), mlflow_errors_translated("sqlite://"):
+        raise ModuleNotFoundError("No module named 'google'")

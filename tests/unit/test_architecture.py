@@ -20,6 +20,8 @@ PACKAGES = ("event_backbone", *SERVICES)
 #: Third-party client → the only modules that may import it. Each is imported where it is used, never at a module's top.
 CLIENTS = {
     "mlflow": {"event_backbone/mlflow_registry.py", "training/tracking.py"},
+    "boto3": {"event_backbone/mlflow_registry.py"},
+    "botocore": {"event_backbone/mlflow_registry.py"},
     "evidently": {
         "monitoring_service/drift.py",
         "monitoring_service/evaluator.py",
