@@ -36,6 +36,7 @@ class Stage:
         self.checks = staged_checks(case, checks)
         self.state: dict[str, Any] = staged_state(case, self.checks)
         self.quality_windows = staged_windows(case, self.checks)
+        self.shadow = {"most_pairs": 50_000, "comparisons": [staged_comparison(case)]}
         self._server = make_server("127.0.0.1", 0, self._app(), threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -51,6 +52,7 @@ class Stage:
         app.add_url_rule("/api/state", "state", lambda: jsonify(self.state))
         app.add_url_rule("/api/history", view_func=self._history)
         app.add_url_rule("/api/quality-windows", "windows", lambda: jsonify(self.quality_windows))
+        app.add_url_rule("/api/shadow", "shadow", lambda: jsonify(self.shadow))
         app.add_url_rule("/api/columns/<name>/distribution", view_func=self._distribution)
         app.add_url_rule("/api/<path:what>", view_func=self._do, methods=["POST", "DELETE"])
         return app
@@ -101,6 +103,34 @@ class Stage:
         if what == "reports":
             self.state["report"]["running"] = True
         return jsonify({}), 200
+
+
+def staged_comparison(case: Case) -> dict[str, Any]:
+    """Version 5 beside version 4, with a few records still missing."""
+    known = {"accuracy": 0.85, "auc": 0.91} if case.is_binary else {"mae": 41.0, "r2": 0.8}
+    figures = {name: _figure(value, 0.03 * value) for name, value in known.items()}
+    no, yes = case.target.negative, case.target.positive
+    return {
+        "champion": {"name": "streamgauge", "version": "4"},
+        "challenger": {"name": "streamgauge", "version": "5"},
+        "pairs": 1600,
+        "answered": 1604,
+        "first_predicted_at": at(900),
+        "last_predicted_at": at(1),
+        "agreement": {"value": 0.95, "low": 0.938, "high": 0.96} if case.is_binary else None,
+        "flipped": {f"{no} → {yes}": 61, f"{yes} → {no}": 19} if case.is_binary else {},
+        "shift": {
+            "mean": 0.012,
+            "mean_absolute": 0.03,
+            "largest_absolute": 0.41,
+            "p05": -0.05,
+            "p50": 0.008,
+            "p95": 0.09,
+        },
+        "labelled": 700,
+        "champion_figures": figures,
+        "challenger_figures": figures,
+    }
 
 
 def staged_checks(case: Case, count: int) -> list[dict[str, Any]]:
@@ -179,7 +209,7 @@ def staged_state(case: Case, checks: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "case": case.name,
         "at": at(0),
-        "totals": {"predictions": last["row"] + 20, "labels": 9000, "rejected_records": 412},
+        "totals": {"predictions": last["row"] + 20, "labels": 9000, "rejected_records": 412, "shadows": 1600},
         "stream": None,
         "records_per_s": 198.2,
         "arrival_delay": {"rows": 200, "p50_s": 0.043, "p95_s": 0.61},

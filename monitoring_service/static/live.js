@@ -15,6 +15,7 @@ import { Question } from "./question.js";
 import { QualityWindows } from "./quality_windows.js";
 import { Retraining } from "./retraining.js";
 import { Service } from "./service.js";
+import { Shadow } from "./shadow.js";
 import { Status } from "./status.js";
 
 const EVERY_MS = 1000;
@@ -31,6 +32,7 @@ const columns = new Columns(byId("columns"), shown.columns, service);
 const charts = new LineCharts(shown);
 const performance = new Performance(shown);
 const qualityWindows = new QualityWindows(shown, service);
+const shadow = new Shadow(shown, service);
 const reference = new Reference(service, question);
 const retraining = new Retraining(service, question);
 const reports = new Reports(service, apiKey, () => refresh());
@@ -72,6 +74,7 @@ function show(state) {
   charts.draw(history, state);
   performance.show(state.quality);
   qualityWindows.follow(state);
+  shadow.follow(state);
   showDataQuality(state.columns);
   showLabelDelay(state.label_delay);
   showArrivalDelay(state.arrival_delay);
