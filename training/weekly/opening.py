@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -69,8 +70,10 @@ def open_week(order: WeeklyOrder, say: Say) -> Week:
     return Week(
         case=case,
         plan=TrainingPlan(settings.training_seed, settings.training_threads),
-        parts=build_parts(settings, synthetic_only=order.synthetic, log_url=order.from_log),
-        gate=GreatExpectationsGate(settings.cases_dir / f"{case.name}.expectations.yaml", folder / QUALITY_FOLDER),
+        parts=replace(
+            build_parts(settings, synthetic_only=order.synthetic, log_url=order.from_log),
+            quality=GreatExpectationsGate(settings.expectations_path, folder / QUALITY_FOLDER),
+        ),
         new_data=NewData(
             lambda: open_records(case, source, order.predict_collection), lambda: open_place(case, str(destination))
         ),

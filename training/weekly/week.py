@@ -18,7 +18,7 @@ from training.flow import Outcome, Parts, put_in_use, settle
 from training.promotion.card import model_card
 from training.promotion.gate import Decision
 from training.promotion.judging import judge
-from training.quality.gate import Inspection, QualityGate, validate
+from training.quality.gate import Inspection, validate
 from training.raw import Raw
 from training.reading import Retrieved
 from training.retrieval import retrieve
@@ -64,7 +64,6 @@ class Week:
     case: Case
     plan: TrainingPlan
     parts: Parts
-    gate: QualityGate
     new_data: NewData
     folder: Path
     last_profile: Path | None
@@ -77,7 +76,7 @@ class Week:
         return raw
 
     def validate(self, raw: Raw) -> tuple[Retrieved, Inspection]:
-        retrieved, inspection = validate(self.case, raw, self.gate)
+        retrieved, inspection = validate(self.case, raw, self.parts.quality)
         self.say(f"quality: {inspection.sentence}")
         return retrieved, inspection
 
@@ -94,7 +93,7 @@ class Week:
         data = divide(self.case, retrieved, self.plan.seed)
         fingerprint = fingerprint_of(self.case, self.plan, retrieved.source)
         evaluated = fit_and_evaluate(self.case, self.plan, data, self.say)
-        return Challenger(self.case, self.plan, data, inspection, evaluated, fingerprint)
+        return Challenger(self.case, self.plan, data, inspection.folder, evaluated, fingerprint)
 
     def evaluate(self, challenger: Challenger) -> Judged:
         champion, decision = judge(challenger, self.parts.registry, self.parts.shelf)
