@@ -65,6 +65,7 @@ bench: install  ## the numbers the README quotes, as ratios measured in one run
 	$(BIN)/train-model --case census --if-needed
 	$(BIN)/python -m benchmarks.serving --stream var/census/splits/stream.jsonl
 	$(BIN)/python -m benchmarks.overload --stream var/census/splits/stream.jsonl
+	$(BIN)/python -m benchmarks.shadow --stream var/census/splits/stream.jsonl
 	$(BIN)/python -m benchmarks.monitoring
 	$(BIN)/python -m benchmarks.mongo_sink
 	$(BIN)/python -m benchmarks.kafka_worker --stream var/census/splits/stream.jsonl
