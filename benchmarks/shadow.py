@@ -47,6 +47,9 @@ class Replica:
             "PREDICTION_PORT": str(self.port),
             "MONITORING_PORT": str(monitoring_port),
             "SINKS": self.monitoring_url,
+            # A machine that stalls makes replies late here, and refuses none.
+            "MAX_IN_FLIGHT": "200",
+            "SERVER_THREADS": "220",
             # Nobody answers there: the pointers on the shelf are what counts.
             "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
         }
