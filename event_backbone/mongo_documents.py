@@ -97,7 +97,8 @@ def _version_id(event: Prediction | Shadow) -> dict[str, str]:
 
 def _fields_of(event: Event) -> dict[str, Any]:
     match event:
-        case Prediction() | Shadow():  # by hand: a general conversion walks through the record, and this is what there is most of
+        case Prediction() | Shadow():
+            # By hand: a general conversion walks through the record, and this is what there is most of.
             return {**asdict(event), "model": asdict(event.model)}
         case Rejections():
             return {**asdict(event), "faults": [asdict(fault) for fault in event.faults]}
