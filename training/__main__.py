@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from event_backbone.commands import run_command
+from training.comparison.candidates import champion_candidates
 from training.comparison.command import compare, search
-from training.options import CASE_OPTION, DATA_DIR_OPTION, SEED_OPTION, SYNTHETIC_OPTION, settings_given
+from training.families.catalog import FamilyName
+from training.options import (
+    CASE_OPTION,
+    DATA_DIR_OPTION,
+    FAMILY_OPTION,
+    SEED_OPTION,
+    SYNTHETIC_OPTION,
+    settings_given,
+)
+from training.pipeline.command import STAGES
 from training.promotion.command import promote, rollback, versions
 from training.server.command import serve
 from training.settings import TrainingSettings
@@ -22,6 +33,7 @@ from training.weekly.predict_command import predict_command
 @SEED_OPTION
 @click.option("--if-needed", is_flag=True, help="Keep a champion that the same data, case file and settings made.")
 @click.option("--if-none", is_flag=True, help="Keep any champion that fits the case file, whatever it was trained on.")
+@FAMILY_OPTION
 @SYNTHETIC_OPTION
 @click.option(
     "--from-log",
@@ -29,13 +41,14 @@ from training.weekly.predict_command import predict_command
     help="Train on stored predictions that have a label: mongodb://host[/database], sqlite:///journal, or its path.",
 )
 @click.pass_context
-def cli(
+def cli(  # noqa: PLR0913, PLR0917 - click gives every option an argument
     context: click.Context,
     case_name: str | None,
     data_dir: Path | None,
     seed: int | None,
     if_needed: bool,
     if_none: bool,
+    family: FamilyName | Literal["best"],
     synthetic: bool,
     log_url: str | None,
 ) -> None:
@@ -45,6 +58,7 @@ def cli(
     Examples:
       train-model --case census --data-dir ../data/census
       train-model --case housing --if-needed
+      train-model --case census --family best                        every family, not XGBoost alone
       train-model --case census --from-log mongodb://127.0.0.1:27017/streamgauge
       train-model sample --case census --data-dir ../data/census     refit the synthetic sample
       train-model sample --case census --draw 1000 --out drawn.csv   draw rows from it
@@ -55,20 +69,16 @@ def cli(
         return
     if log_url is not None and (synthetic or data_dir is not None):
         raise click.UsageError("--from-log takes no other source beside it")
-    settings = settings_given(case_name, data_dir, seed)
-    _train(settings, if_needed=if_needed, if_none=if_none, synthetic=synthetic, log_url=log_url)
-
-
-def _train(settings: TrainingSettings, *, if_needed: bool, if_none: bool, synthetic: bool, log_url: str | None) -> None:
     from training.bootstrap import build_parts
     from training.challenger import TrainingPlan
     from training.flow import train
     from training.summary import open_console, print_outcome
 
-    console = open_console()
+    settings = settings_given(case_name, data_dir, seed)
     case = settings.load_case()
-    plan = TrainingPlan(settings.training_seed, settings.training_threads)
+    plan = TrainingPlan(settings.training_seed, settings.training_threads, champion_candidates(case, family))
     parts = build_parts(settings, synthetic_only=synthetic, log_url=log_url)
+    console = open_console()
     outcome = train(case, plan, parts, console.print, if_needed=if_needed, if_none=if_none)
     print_outcome(case, outcome, console)
 
@@ -130,7 +140,7 @@ cli.add_command(predict_command)
 cli.add_command(search)
 cli.add_command(weekly)
 cli.add_command(serve)
-for command in (promote, rollback, versions):
+for command in (*STAGES, promote, rollback, versions):
     cli.add_command(command)
 
 

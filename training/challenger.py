@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from event_backbone.case import Case
@@ -15,7 +16,6 @@ from training.evaluation import evaluate
 from training.families.boosted import MOST_ROUNDS, PATIENCE
 from training.fitting import CANDIDATES, FOLDS, Candidate, FittedModel, fit, measure_name, parameters_of
 from training.pictures import draw_pictures
-from training.quality.gate import Inspection
 from training.raw import Source
 from training.rows import Floats, LabelledRows
 from training.tracking import RunRecord
@@ -55,15 +55,15 @@ class Evaluated(Converted):
 
 @dataclass(frozen=True)
 class Challenger:
-    """A model with the rows it comes from and what the quality gate found in them.
+    """A model with the rows it comes from; the same ``fingerprint``, the same model.
 
-    The same ``fingerprint``, the same model.
+    ``quality`` is the folder of what the quality gate found in the rows.
     """
 
     case: Case
     plan: TrainingPlan
     data: Data
-    inspection: Inspection
+    quality: Path
     evaluated: Evaluated
     fingerprint: str
 
@@ -90,7 +90,8 @@ def fingerprint_of(case: Case, plan: TrainingPlan, source: Source) -> str:
         "most_rounds": MOST_ROUNDS,
         "patience": PATIENCE,
         "candidates": [
-            [one.name, one.family, one.order, parameters_of(case, one, plan.seed)] for one in plan.candidates
+            [one.name, one.family, one.balance, one.order, parameters_of(case, one, plan.seed)]
+            for one in plan.candidates
         ],
     }
     return content_hash({"case": case.sha256, "data": source.digests, "settings": settings})
@@ -176,5 +177,5 @@ def run_record(challenger: Challenger, documents: Mapping[str, bytes]) -> RunRec
         },
         pictures=draw_pictures(case, data.test.targets(case), evaluated.test_scores, model.threshold),
         documents=documents,
-        folders={QUALITY_FOLDER: challenger.inspection.folder},
+        folders={QUALITY_FOLDER: challenger.quality},
     )

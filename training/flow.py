@@ -161,11 +161,15 @@ def _challenge(
     say: Say,
     started_at: float,
 ) -> Outcome:
-    """Fit, decide, register, and promote if the gate says so."""
+    """Fit a challenger and let it contest."""
     say(f"quality: {inspection.sentence}")
     evaluated = fit_and_evaluate(case, plan, data, say)
-    challenger = Challenger(case, plan, data, inspection, evaluated, fingerprint)
-    say(f"gate: {len(data.gate):,} rows")
+    return contest(Challenger(case, plan, data, inspection.folder, evaluated, fingerprint), parts, say, started_at)
+
+
+def contest(challenger: Challenger, parts: Parts, say: Say, started_at: float) -> Outcome:
+    """Let the gate decide about a challenger, register it, and promote it if the gate says so."""
+    say(f"gate: {len(challenger.data.gate):,} rows")
     champion, decision = judge(challenger, parts.registry, parts.shelf)
     say(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
     return settle(challenger, champion, decision, parts, started_at)

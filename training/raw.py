@@ -59,12 +59,17 @@ def write_raw(folder: Path, raw: Raw) -> None:
 def load_raw(folder: Path) -> Raw:
     """What :func:`write_raw` left; raises :class:`SettingsError` when it isn't there."""
     try:
-        source = Source(**json.loads((folder / SOURCE_FILE).read_bytes()))
+        source = source_in(folder)
         files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != SOURCE_FILE}
     except (OSError, ValueError, TypeError):
-        message = f"is no folder of retrieved data; `train-model retrieve --out {folder}` makes one"
-        raise SettingsError(str(folder), [Fault("(folder)", "unreadable", message)]) from None
+        message = "is no folder of retrieved data: run `train-model retrieve` first"
+        raise SettingsError(str(folder), [Fault("retrieve", "unreadable", message)]) from None
     return Raw(source, files)
+
+
+def source_in(folder: Path) -> Source:
+    """Where a folder's rows came from; raises what reading a JSON file raises."""
+    return Source(**json.loads((folder / SOURCE_FILE).read_bytes()))
 
 
 def digest_of(content: bytes) -> str:
