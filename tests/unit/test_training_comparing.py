@@ -12,7 +12,7 @@ import pytest
 from training_world import MemoryTracker, RawFiles, made_case, made_rows, priced_rows, regression_case, silent
 
 from event_backbone.case import Case
-from training.comparison.candidates import FAMILY_NAMES, candidates_of
+from training.comparison.candidates import FAMILY_NAMES, candidates_of, champion_candidates
 from training.comparison.comparing import Compared, Comparison, compare
 from training.comparison.running import ComparisonPlan, Compiled, record_runs, rows_of, run_comparison, write_down
 from training.fitting import FOLDS, folds_of
@@ -138,3 +138,11 @@ def test_nothing_that_is_written_names_a_path_of_this_machine(tmp_path: Path) ->
     plan = replace(PLAN, candidates=PLAN.candidates[:1])
     run = run_comparison(CASE, replace(RETRIEVED, source=source), plan, silent())
     assert str(tmp_path) not in json.dumps(run.document)
+
+
+def test_a_champion_is_of_the_asked_family_or_of_any_and_never_balanced() -> None:
+    families = {family: {one.family for one in champion_candidates(CASE, family)} for family in FAMILY_NAMES}
+    assert families == {family: {family} for family in FAMILY_NAMES}
+    every = champion_candidates(CASE, "best")
+    assert {one.family for one in every} == set(FAMILY_NAMES)
+    assert {one.balance for one in every} == {"none"}

@@ -63,6 +63,15 @@ def candidates_of(
             yield made_candidate(case, family, balance, default_parameters(case, family))
 
 
+def champion_candidates(case: Case, family: FamilyName | Literal["best"]) -> Sequence[Candidate]:
+    """What a champion is chosen among: one family, or with ``best`` all of them. None is balanced."""
+    if family == "xgboost":
+        return CANDIDATES
+    if family == "best":
+        return [*CANDIDATES, *(one for one in candidates_of(case, balances=["none"]) if one.family != "xgboost")]
+    return list(candidates_of(case, [family], ["none"]))
+
+
 def made_candidate(
     case: Case, family: FamilyName, balance: Balance, parameters: Mapping[str, Any], remark: str = ""
 ) -> Candidate:
