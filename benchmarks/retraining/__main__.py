@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 import click
+import requests
 
 from benchmarks.retraining.measuring import Measured, measure
 from benchmarks.retraining.stack import running_stack
@@ -45,8 +46,13 @@ def run(
         "TRAINING_SEED": str(settings.training_seed),
         "RETRAINING_ROWS": str(retraining_rows),
     }
-    with running_stack(env, records_per_s=records_per_s) as stack:
-        return measure(world, stack)
+    log = settings.state_dir / "services.log"
+    try:
+        with running_stack(env, log, records_per_s=records_per_s) as stack:
+            return measure(world, stack, retraining_rows=retraining_rows)
+    except (RuntimeError, TimeoutError, requests.RequestException):
+        click.echo(log.read_text()[-20_000:], err=True)
+        raise
 
 
 def train(settings: TrainingSettings) -> None:

@@ -62,7 +62,7 @@ class Rows:
         return rows.take(places)
 
 
-def measure(world: World, stack: Stack) -> Measured:
+def measure(world: World, stack: Stack, *, retraining_rows: int) -> Measured:
     """Send everything and look; raises :class:`TimeoutError` naming what did not come."""
     rows = Rows(world)
     for _ in range(CALM_ROWS // BATCH_ROWS):
@@ -71,7 +71,7 @@ def measure(world: World, stack: Stack) -> Measured:
         raise RuntimeError("a retraining began while nothing had changed")
     before = _until_begun(stack, rows)
     began_at = time.monotonic()
-    run = _until_ended(stack, rows)
+    run = _until_ended(stack, rows, retraining_rows)
     run_s = time.monotonic() - began_at
     if run["state"] == "promoted":
         version = run["decision"]["challenger"]["version"]
@@ -99,13 +99,13 @@ def _until_begun(stack: Stack, rows: Rows) -> Sent:
     return _joined(sent)
 
 
-def _until_ended(stack: Stack, rows: Rows) -> dict[str, Any]:
-    """Send changed rows while the run collects them, and wait for its end."""
-    deadline = time.monotonic() + _RUN_WITHIN_S
+def _until_ended(stack: Stack, rows: Rows, wanted: int) -> dict[str, Any]:
+    """Send changed rows while the run collects them, no more than it wants, and wait for its end."""
+    deadline, enough = time.monotonic() + _RUN_WITHIN_S, stack.sent + wanted
     while (run := stack.runs()[0])["state"] == "running":
         if time.monotonic() > deadline:
             raise TimeoutError(f"the retraining did not end; its stage: {run['stage']}")
-        if run["stage"].startswith(("starting", "collecting")):
+        if run["stage"].startswith(("starting", "collecting")) and stack.sent < enough:
             stack.send(rows.changed())
         else:
             time.sleep(0.5)

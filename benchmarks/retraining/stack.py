@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +23,8 @@ ALERT_TIME_SCALE = 0.05
 #: Much shorter than the rest of a run, so that what keeps a second retraining away is the episode alone.
 COOLDOWN_S = 5.0
 _TIMEOUT_S = 30.0
+#: The evaluator starts with the first check, slowly on a busy machine.
+_FIRST_CHECK_WITHIN_S = 180.0
 Found = TypeVar("Found")
 
 
@@ -49,7 +52,7 @@ class Stack:
 
     def send(self, rows: LabelledRows) -> Floats:
         """Predict a batch and label it, no faster than the rate; the scores."""
-        poll_until(self._monitoring_keeps_up, _TIMEOUT_S, "monitoring keeps up with the records")
+        poll_until(self._monitoring_keeps_up, _FIRST_CHECK_WITHIN_S, "monitoring keeps up with the records")
         time.sleep(max(0.0, self._due_at - time.monotonic()))
         self._due_at = max(self._due_at, time.monotonic() - 1.0) + len(rows) / self.records_per_s
         ids = [f"row-{self.sent + place}" for place in range(len(rows))]
@@ -89,12 +92,11 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(env: Mapping[str, str], *, records_per_s: float) -> Iterator[Stack]:
+def running_stack(env: Mapping[str, str], log: Path, *, records_per_s: float) -> Iterator[Stack]:
     """A replica, monitoring and the training server, wired as ``make run RETRAINING=on`` wires them."""
     ports = {name: free_port() for name in ("PREDICTION_PORT", "MONITORING_PORT", "TRAINING_PORT")}
     prediction, monitoring, training = (f"http://127.0.0.1:{port}" for port in ports.values())
     wired = {
-        "LOG_LEVEL": "WARNING",
         **env,
         **{name: str(port) for name, port in ports.items()},
         "SINKS": monitoring,
@@ -104,9 +106,9 @@ def running_stack(env: Mapping[str, str], *, records_per_s: float) -> Iterator[S
         "MONITORING_ALERT_TIME_SCALE": f"{ALERT_TIME_SCALE:g}",
     }
     with (
-        running(["-m", "training", "serve"], wired, f"{training}/readyz"),
-        running(["-m", "monitoring_service"], wired, f"{monitoring}/readyz"),
-        running(["-m", "prediction_service"], wired, f"{prediction}/readyz"),
-        running(["-m", "prediction_service", "sidecar"], wired, f"{prediction}/readyz"),
+        running(["-m", "training", "serve"], wired, f"{training}/readyz", log),
+        running(["-m", "monitoring_service"], wired, f"{monitoring}/readyz", log),
+        running(["-m", "prediction_service"], wired, f"{prediction}/readyz", log),
+        running(["-m", "prediction_service", "sidecar"], wired, f"{prediction}/readyz", log),
     ):
         yield Stack(prediction, monitoring, training, records_per_s)
