@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from event_backbone.settings import read_settings
+from training.comparison.candidates import FAMILY_NAMES
 from training.settings import TrainingSettings
 
 CASE_OPTION = click.option("--case", "case_name", help="The case.  [default: CASE, or census]")
@@ -17,6 +18,13 @@ DATA_DIR_OPTION = click.option(
 )
 SEED_OPTION = click.option(
     "--seed", type=click.IntRange(min=0), help="Seed of split, folds and fit.  [default: TRAINING_SEED, or 7]"
+)
+FAMILY_OPTION = click.option(
+    "--family",
+    type=click.Choice([*FAMILY_NAMES, "best"]),
+    default="xgboost",
+    show_default=True,
+    help="Of models; best: whichever cross-validation prefers.",
 )
 SYNTHETIC_OPTION = click.option(
     "--synthetic", is_flag=True, help="Train on the synthetic sample, whatever else there is."

@@ -7,24 +7,25 @@ from typing import Any
 
 import click
 
+from training.options import CASE_OPTION, DATA_DIR_OPTION, FAMILY_OPTION, SEED_OPTION, SYNTHETIC_OPTION
+
 #: Mondays at six in the morning, UTC.
 DEFAULT_CRON = "0 6 * * 1"
 
 
 @click.command()
-@click.option("--case", help="The case.  [default: CASE, or census]")
-@click.option(
-    "--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder of the raw files.  [default: DATA_DIR]"
-)
-@click.option("--synthetic", is_flag=True, help="Train on the synthetic sample, whatever else there is.")
+@CASE_OPTION
+@DATA_DIR_OPTION
+@SEED_OPTION
+@FAMILY_OPTION
+@SYNTHETIC_OPTION
 @click.option("--from-log", help="Train on stored predictions that have a label: mongodb://host[/database], a journal.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of split, folds and fit.  [default: TRAINING_SEED]")
 @click.option("--in", "predict_in", help="New data: .csv, .jsonl, .parquet or mongodb://…  [default: the stream split]")
 @click.option("--collection", "predict_collection", help="Which collection of --in mongodb://….")
 @click.option("--out", "predict_out", help="A .parquet file or mongodb://…  [default: in the run's folder]")
 @click.option("--serve", is_flag=True, help="Stay, and run on the schedule of --cron; needs PREFECT_API_URL.")
 @click.option("--cron", default=DEFAULT_CRON, show_default=True, help="When --serve runs it, in UTC.")
-def weekly(*, data_dir: Path | None, serve: bool, cron: str, **asked: Any) -> None:
+def weekly(*, case_name: str | None, data_dir: Path | None, serve: bool, cron: str, **asked: Any) -> None:
     """Retrieve, validate, analyse, train, evaluate, promote, predict new data: with Prefect, and without a server.
 
     With PREFECT_API_URL the run is on the pages of that server. Without, it takes some 15 seconds more, for a server of
@@ -39,7 +40,8 @@ def weekly(*, data_dir: Path | None, serve: bool, cron: str, **asked: Any) -> No
     from training.weekly.opening import WeeklyOrder
     from training.weekly.prefect_flow import run_with_prefect, serve_with_prefect
 
-    order = WeeklyOrder(data_dir=None if data_dir is None else str(data_dir.resolve()), **asked)
+    folder = None if data_dir is None else str(data_dir.resolve())
+    order = WeeklyOrder(case=case_name, data_dir=folder, **asked)
     if serve:
         serve_with_prefect(order, cron)
     else:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+from pydantic import BaseModel, ConfigDict
 
 from event_backbone.errors import Fault, SettingsError
-from event_backbone.settings import read_settings
 from training.bootstrap import build_parts
 from training.challenger import Say, TrainingPlan
+from training.comparison.candidates import champion_candidates
+from training.families.catalog import FamilyName
+from training.options import settings_given
 from training.quality.great_expectations_gate import GreatExpectationsGate
 from training.settings import TrainingSettings
 from training.weekly.kept_runs import PREDICTIONS_FILE, PROFILE_FILE, QUALITY_FOLDER, KeptRuns
@@ -19,27 +22,27 @@ from training.weekly.predict_command import open_place, open_records
 from training.weekly.week import NewData, Week
 
 
-class WeeklyOrder(Struct, frozen=True):
+class WeeklyOrder(BaseModel):
     """What a run is asked for; Prefect shows and keeps it. ``None``: what the settings say.
 
     ``predict_in`` and ``predict_out`` are as ``train-model predict`` takes them; without them the stream split is
     predicted, into the run's folder.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     case: str | None = None
     data_dir: str | None = None
     synthetic: bool = False
     from_log: str | None = None
     seed: int | None = None
+    family: FamilyName | Literal["best"] = "xgboost"
     predict_in: str | None = None
     predict_collection: str | None = None
     predict_out: str | None = None
 
     def settings(self) -> TrainingSettings:
-        data_dir = None if self.data_dir is None else Path(self.data_dir)
-        given = {"case": self.case, "data_dir": data_dir, "training_seed": self.seed}
-        update = {name: value for name, value in given.items() if value is not None}
-        return read_settings(TrainingSettings).model_copy(update=update)
+        return settings_given(self.case, None if self.data_dir is None else Path(self.data_dir), self.seed)
 
     def check(self) -> None:
         """Raises :class:`SettingsError` for what can't be, and for a login that Prefect would show."""
@@ -69,7 +72,7 @@ def open_week(order: WeeklyOrder, say: Say) -> Week:
     source, destination = order.predict_in or str(settings.stream_path), order.predict_out or folder / PREDICTIONS_FILE
     return Week(
         case=case,
-        plan=TrainingPlan(settings.training_seed, settings.training_threads),
+        plan=TrainingPlan(settings.training_seed, settings.training_threads, champion_candidates(case, order.family)),
         parts=replace(
             build_parts(settings, synthetic_only=order.synthetic, log_url=order.from_log),
             quality=GreatExpectationsGate(settings.expectations_path, folder / QUALITY_FOLDER),

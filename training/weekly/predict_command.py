@@ -10,6 +10,7 @@ from event_backbone.case import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.mongo_access import MongoAccess, mongo_access
 from event_backbone.settings import ConnectionSettings, read_settings
+from training.options import CASE_OPTION, settings_given
 from training.settings import TrainingSettings
 from training.weekly.new_records import NewRecords, records_in_collection, records_in_file
 from training.weekly.predicting import Predicted, PredictionsPlace, open_champion, predict
@@ -21,7 +22,7 @@ _MONGO = "mongodb://"
 
 
 @click.command(name="predict")
-@click.option("--case", "case_name", help="The case.  [default: CASE, or census]")
+@CASE_OPTION
 @click.option("--in", "source", required=True, help="A file (.csv, .jsonl, .parquet), or mongodb://host[/database].")
 @click.option("--collection", help="Which collection of --in mongodb://….  [default: what CASE predicted]")
 @click.option("--out", "destination", required=True, help="A file (.parquet), or mongodb://host[/database].")
@@ -38,9 +39,7 @@ def predict_command(case_name: str | None, source: str, collection: str | None, 
       train-model predict --case housing --in var/housing/splits/stream.jsonl --out predictions.parquet
       train-model predict --in mongodb://127.0.0.1/streamgauge --collection applicants --out predictions.parquet
     """
-    given = {} if case_name is None else {"case": case_name}
-    settings = read_settings(TrainingSettings).model_copy(update=given)
-    click.echo(predict_offline(settings, source, destination, collection).sentence)
+    click.echo(predict_offline(settings_given(case_name, None), source, destination, collection).sentence)
 
 
 def predict_offline(

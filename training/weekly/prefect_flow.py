@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from training.weekly.kept_runs import CARD_FILE, REPORT_FILE
 from training.weekly.opening import WeeklyOrder, open_week
@@ -30,9 +28,9 @@ def run_with_prefect(order: WeeklyOrder) -> WeekOutcome:
         SettingsError: in the settings, the data or the expectations; nothing is registered.
         TryAgainLaterError: something is away and stayed away, Prefect's server among it.
     """
-    parameters = _prepared(order)
+    order = _prepared(order)
     outcomes: list[WeekOutcome] = []
-    weekly_flow(outcomes.append)(**parameters)
+    weekly_flow(outcomes.append)(order)
     return outcomes[0]
 
 
@@ -43,7 +41,7 @@ def serve_with_prefect(order: WeeklyOrder, cron: str) -> None:
         SettingsError: there is no server to keep the schedule, or ``cron`` is none.
         TryAgainLaterError: the server is away.
     """
-    parameters = _prepared(order)
+    order = _prepared(order)
     if api_url() is None:
         message = "is not set: a schedule needs `prefect server start`; without one, let cron run `train-model weekly`"
         raise SettingsError("weekly", [Fault("PREFECT_API_URL", "missing", message)])
@@ -53,38 +51,27 @@ def serve_with_prefect(order: WeeklyOrder, cron: str) -> None:
         schedule = Cron(cron, timezone="UTC")
     except ValueError:
         raise SettingsError("weekly", [Fault("--cron", "format", f"{cron!r} is no cron schedule")]) from None
-    weekly_flow().serve(
-        name=parameters["case"], schedule=schedule, parameters=parameters, tags=["streamgauge"], limit=1
-    )
+    parameters = {"order": order.model_dump()}
+    weekly_flow().serve(name=order.case, schedule=schedule, parameters=parameters, tags=["streamgauge"], limit=1)
 
 
-def _prepared(order: WeeklyOrder) -> dict[str, Any]:
-    """The flow's parameters; faults that can be known before Prefect starts are raised here."""
+def _prepared(order: WeeklyOrder) -> WeeklyOrder:
+    """The order with its case named; faults that can be known before Prefect starts are raised here."""
     order.check()
     settings = order.settings()
     case = settings.load_case()
     prepare_prefect(settings.state_dir)
     _check_server()
-    return {**msgspec.to_builtins(order), "case": case.name}
+    return order.model_copy(update={"case": case.name})
 
 
 def weekly_flow(done: Callable[[WeekOutcome], object] = lambda _: None) -> Flow[Any, str]:
-    """The flow, whose parameters are the fields of :class:`WeeklyOrder`; call :func:`prepare_prefect` before."""
+    """The flow; call :func:`prepare_prefect` before."""
     from prefect import flow
 
-    @flow(name=FLOW_NAME, flow_run_name="{case}", validate_parameters=True)
-    def weekly(
-        case: str | None = None,
-        data_dir: str | None = None,
-        synthetic: bool = False,
-        from_log: str | None = None,
-        seed: int | None = None,
-        predict_in: str | None = None,
-        predict_collection: str | None = None,
-        predict_out: str | None = None,
-    ) -> str:
+    @flow(name=FLOW_NAME, flow_run_name="{order.case}")
+    def weekly(order: WeeklyOrder) -> str:
         """Retrieve, validate, analyse, train, evaluate, promote, predict new data."""
-        order = WeeklyOrder(case, data_dir, synthetic, from_log, seed, predict_in, predict_collection, predict_out)
         outcome = run_week(open_week(order, _say), _run_as_task)
         _show(outcome)
         done(outcome)
