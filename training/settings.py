@@ -17,7 +17,10 @@ class TrainingSettings(Settings):
     # Make passes DATA_DIR on even when it was not given.
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
-    data_dir: Path | None = Field(default=None, description="folder of the case's raw files; no other source is tried")
+    data_dir: Path | None = Field(
+        default=None,
+        description="folder of the case's raw files, or of a folder named as the case; no other source is tried",
+    )
     training_seed: int = Field(default=7, ge=0, description="seed of the split, the folds and the fit")
     training_threads: int = Field(default=2, ge=1, le=64, description="models fitted at once")
     download_timeout_s: float = Field(
@@ -55,6 +58,12 @@ class TrainingSettings(Settings):
         if "://" in self.mlflow_artifacts:
             return f"{self.mlflow_artifacts.rstrip('/')}/{self.case}"
         return str((Path(self.mlflow_artifacts) / self.case).resolve())
+
+    @property
+    def raw_dir(self) -> Path | None:
+        """Where the raw files are: ``data_dir``, or the folder in it that is named as the case."""
+        own = None if self.data_dir is None else self.data_dir / self.case
+        return own if own is not None and own.is_dir() else self.data_dir
 
     @property
     def downloads_dir(self) -> Path:
