@@ -8,7 +8,7 @@ import time
 import structlog
 
 from prediction_service.following import AliasFollower
-from prediction_service.registry_notes import RegistryNotes
+from prediction_service.registry_notes import RegistryFault, RegistryNotes
 from prediction_service.shadowing import ShadowModel
 
 log = structlog.get_logger()
@@ -38,10 +38,11 @@ class RegistryWatch:
     def _look_safely(self, asked: str | None) -> None:
         try:
             self.look(anew=asked is not None)
-            if asked is not None:
-                self._notes.answer(asked)
-        except Exception:  # a thread's border: whatever fails, the next look may not
+        except Exception as error:  # a thread's border: whatever fails, the next look may not
             log.exception("follow_failed")
+            self._notes.note_fault(RegistryFault("fetch", f"looking at it failed: {type(error).__name__}"))
+        if asked is not None:
+            self._notes.answer(asked)
 
     def look(self, *, anew: bool = False) -> None:
         """Once; ``anew``: what was refused before is tried once more."""

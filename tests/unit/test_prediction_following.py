@@ -319,6 +319,21 @@ def test_a_reload_while_the_registry_is_away_is_for_later(registry: Registry, tm
         replica.reloading.reload()
 
 
+def test_a_look_that_fails_in_a_way_nobody_thought_of_is_said_and_the_next_one_is_made(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(_name: str, _alias: str) -> RegisteredBundle:
+        raise ZeroDivisionError
+
+    registry.release(tmp_path / "1", made_case())
+    with Replica(tmp_path, registry) as replica:
+        with monkeypatch.context() as patch:
+            patch.setattr(registry, "resolve", resolve)
+            with pytest.raises(TryAgainLaterError, match="looking at it failed: ZeroDivisionError"):
+                replica.reloading.reload()
+        assert replica.reloading.reload()["model"] == {"name": MODEL.name, "version": "1"}
+
+
 def test_a_reload_without_a_sidecar_is_for_later(registry: Registry, tmp_path: Path) -> None:
     replica = Replica(tmp_path, registry)
     reloading = Reloading(replica.champion, replica.notes, within_s=0.1)
