@@ -238,7 +238,6 @@ class PromotionLimits(_Part):
     segment: float = Field(
         default=0.02, gt=0, description="growth of a segment's mean error; in a regression, of the champion's"
     )
-    minimum_segment_rows: int = Field(default=30, ge=10, description="smaller segments are not judged")
 
 
 class TrainingLimits(_Part):

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +150,9 @@ class MlflowRegistry:
 
     def set_alias(self, model: ModelRef, alias: str) -> None:
         client = self._client()
-        self._of_version(model, lambda: client.set_registered_model_alias(model.name, alias, model.version))
+        self._check_there(model)
+        with mlflow_errors_translated(self._uri):
+            client.set_registered_model_alias(model.name, alias, model.version)
 
     def drop_alias(self, name: str, alias: str) -> None:
         client = self._client()
@@ -160,8 +161,10 @@ class MlflowRegistry:
 
     def set_tags(self, model: ModelRef, tags: Mapping[str, str]) -> None:
         client = self._client()
-        for key, value in tags.items():
-            self._of_version(model, partial(client.set_model_version_tag, model.name, model.version, key, value))
+        self._check_there(model)
+        with mlflow_errors_translated(self._uri):
+            for key, value in tags.items():
+                client.set_model_version_tag(model.name, model.version, key, value)
 
     def versions(self, name: str) -> Sequence[RegisteredVersion]:
         client = self._client()
@@ -181,12 +184,10 @@ class MlflowRegistry:
             for one in sorted(found, key=lambda one: int(one.version))
         ]
 
-    def _of_version(self, model: ModelRef, change: Callable[[], Any]) -> None:
-        """Change something of a version; MLflow's own word for a missing one does not tell it from a missing model."""
+    def _check_there(self, model: ModelRef) -> None:
+        """MLflow's own word for a missing version does not tell it from other mistakes."""
         if self.resolve_version(model.name, model.version) is None:
             raise LookupError(f"there is no version {model.version} of {model.name}")
-        with mlflow_errors_translated(self._uri):
-            change()
 
     def _client(self) -> Any:
         if self._made_client is None:

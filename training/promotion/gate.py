@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from event_backbone.case import Case, PromotionLimits
+from training.comparison.segments import segments_of
 from training.evaluation import evaluate
 from training.promotion.paired import (
     Difference,
@@ -18,7 +19,7 @@ from training.promotion.paired import (
     miscalibration,
     r2,
 )
-from training.rows import Floats, Indices, LabelledRows
+from training.rows import Floats, LabelledRows
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _segments(
     """The growth of every segment that has rows enough, the worst first."""
     ours, theirs = _errors(case, targets, challenger), _errors(case, targets, champion)
     found = []
-    for column, value, places in _places(case, rows):
+    for column, value, places in segments_of(case, rows):
         unit = 1.0 if case.is_binary else max(float(theirs[places].mean()), np.finfo(np.float64).tiny)
         growth, p = mean_growth(ours[places] / unit, theirs[places] / unit)
         found.append(SegmentGrowth(column, value, len(places), growth, p))
@@ -130,15 +131,6 @@ def _segments(
 def _errors(case: Case, targets: Floats, scores: Floats) -> Floats:
     """Each row's error, shape (rows,): its part of the Brier score, or the absolute error."""
     return (scores - targets) ** 2 if case.is_binary else np.abs(scores - targets)
-
-
-def _places(case: Case, rows: LabelledRows) -> Iterator[tuple[str, str, Indices]]:
-    for column in case.monitoring.segments:
-        values = np.array([str(record[column]) for record in rows.records])
-        for value in np.unique(values):
-            places = np.flatnonzero(values == value)
-            if len(places) >= case.training.promotion.minimum_segment_rows:
-                yield column, str(value), places
 
 
 def _segment_refusals(segments: Sequence[SegmentGrowth], limits: PromotionLimits) -> Iterator[str]:
