@@ -52,7 +52,7 @@ def cli(  # noqa: PLR0913, PLR0917 - click gives every option an argument
     synthetic: bool,
     log_url: str | None,
 ) -> None:
-    """Train a model for a case and register it as the champion.
+    """Train a model for a case and register it; it becomes the champion if the gate finds it better than the present.
 
     \b
     Examples:
@@ -64,6 +64,7 @@ def cli(  # noqa: PLR0913, PLR0917 - click gives every option an argument
       train-model sample --case census --draw 1000 --out drawn.csv   draw rows from it
       train-model predict --in new.csv --out predictions.parquet     score new records with the champion
       train-model weekly --case census                               every stage, from data to predictions
+      train-model versions --case census                             what is registered, and what the gate said
     """
     if context.invoked_subcommand is not None:
         return
