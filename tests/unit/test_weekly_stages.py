@@ -164,15 +164,15 @@ def test_the_last_profile_is_of_the_newest_run_that_left_one(tmp_path: Path) -> 
     assert runs.last_with(PROFILE_FILE, before=now) == first / PROFILE_FILE
 
 
-@pytest.mark.parametrize("field", ["from_log", "predict_in", "predict_out"])
+@pytest.mark.parametrize("field", ["from_log", "from_collection", "predict_in", "predict_out"])
 def test_a_login_that_prefect_would_show_is_refused_and_not_repeated(field: str) -> None:
     with pytest.raises(SettingsError, match="MONGO_PASSWORD") as caught:
         WeeklyOrder(**{field: "mongodb://me:secret@db.example/streamgauge"}).check()
     assert "secret" not in str(caught.value)
 
 
-def test_a_log_takes_no_other_source_beside_it() -> None:
-    with pytest.raises(SettingsError, match="no other source"):
+def test_there_is_one_source_of_data() -> None:
+    with pytest.raises(SettingsError, match="one of them"):
         WeeklyOrder(from_log="journal.sqlite", synthetic=True).check()
 
 

@@ -20,6 +20,7 @@ DEFAULT_CRON = "0 6 * * 1"
 @FAMILY_OPTION
 @SYNTHETIC_OPTION
 @click.option("--from-log", help="Train on stored predictions that have a label: mongodb://host[/database], a journal.")
+@click.option("--from-collection", help="Train on what `train-model push` put there: mongodb://host[/database].")
 @click.option("--in", "predict_in", help="New data: .csv, .jsonl, .parquet or mongodb://…  [default: the stream split]")
 @click.option("--collection", "predict_collection", help="Which collection of --in mongodb://….")
 @click.option("--out", "predict_out", help="A .parquet file or mongodb://…  [default: in the run's folder]")

@@ -35,6 +35,7 @@ class WeeklyOrder(BaseModel):
     data_dir: str | None = None
     synthetic: bool = False
     from_log: str | None = None
+    from_collection: str | None = None
     seed: int | None = None
     family: FamilyName | Literal["best"] = "xgboost"
     predict_in: str | None = None
@@ -46,14 +47,20 @@ class WeeklyOrder(BaseModel):
 
     def check(self) -> None:
         """Raises :class:`SettingsError` for what can't be, and for a login that Prefect would show."""
-        urls = {"--from-log": self.from_log, "--in": self.predict_in, "--out": self.predict_out}
+        urls = {
+            "--from-log": self.from_log,
+            "--from-collection": self.from_collection,
+            "--in": self.predict_in,
+            "--out": self.predict_out,
+        }
         faults = [
             Fault(option, "login", "holds a login, which Prefect would show; set MONGO_USERNAME and MONGO_PASSWORD")
             for option, url in urls.items()
             if url is not None and "@" in urlsplit(url).netloc
         ]
-        if self.from_log is not None and (self.synthetic or self.data_dir is not None):
-            faults.append(Fault("--from-log", "sources", "takes no other source beside it"))
+        sources = (self.data_dir, self.synthetic or None, self.from_log, self.from_collection)
+        if sum(source is not None for source in sources) > 1:
+            faults.append(Fault("source", "sources", "is a folder, the sample, a log or a collection, one of them"))
         if faults:
             raise SettingsError("weekly", faults)
 
@@ -74,7 +81,12 @@ def open_week(order: WeeklyOrder, say: Say) -> Week:
         case=case,
         plan=TrainingPlan(settings.training_seed, settings.training_threads, champion_candidates(case, order.family)),
         parts=replace(
-            build_parts(settings, synthetic_only=order.synthetic, log_url=order.from_log),
+            build_parts(
+                settings,
+                synthetic_only=order.synthetic,
+                log_url=order.from_log,
+                collection_url=order.from_collection,
+            ),
             quality=GreatExpectationsGate(settings.expectations_path, folder / QUALITY_FOLDER),
         ),
         new_data=NewData(
