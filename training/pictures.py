@@ -82,7 +82,9 @@ def _confusion(case: Case, targets: Floats, classes: np.ndarray) -> bytes:
 
 def _residuals(case: Case, targets: Floats, scores: Floats) -> bytes:
     unit = f", {case.target.unit}" if case.target.unit else ""
-    figure, axes = new_figure(f"{case.title}: residuals on the test rows", f"predicted{unit}", f"true - predicted{unit}")
+    figure, axes = new_figure(
+        f"{case.title}: residuals on the test rows", f"predicted{unit}", f"true - predicted{unit}"
+    )
     axes.scatter(scores, targets - scores, s=4, alpha=0.3, linewidths=0)
     axes.axhline(0, linestyle=":", color="grey")
     return as_png(figure)
