@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test test-fast lint format train faults drift-bench bench dashboards stack lock clean
+.PHONY: help install run test test-fast lint format train pipeline faults drift-bench bench dashboards stack lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ format: install  ## let the formatter and the linter mend what they can
 train: install  ## train and register a champion for CASE
 	$(BIN)/train-model
 
+pipeline: install  ## the stages of training by DVC, those that have something to do; CASE=housing for one case
+	$(BIN)/dvc repro $(if $(CASE),register@$(CASE))
+
 bench: install  ## the numbers the README quotes, as ratios measured in one run
 	$(BIN)/train-model --case census --if-needed
 	$(BIN)/python -m benchmarks.serving --stream var/census/splits/stream.jsonl
@@ -96,4 +99,4 @@ lock: install  ## resolve the dependencies anew
 	echo setuptools | $(UV_COMPILE) --constraint requirements.lock - --output-file containers/locks/build.lock
 
 clean:  ## remove the environment and everything the services kept
-	rm -rf $(VENV) var
+	rm -rf $(VENV) var .dvc/cache .dvc/tmp

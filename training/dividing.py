@@ -23,6 +23,13 @@ class Data:
     stream: LabelledRows
     test: LabelledRows
 
+    def drawn(self) -> LabelledRows:
+        """What a challenger comes from and is judged by: fit, reference and gate."""
+        parts = (self.fit, self.reference, self.gate)
+        return LabelledRows(
+            [record for part in parts for record in part.records], [label for part in parts for label in part.labels]
+        )
+
     def sizes(self) -> dict[str, int]:
         return {name: len(getattr(self, name)) for name in ("fit", "reference", "gate", "stream", "test")}
 

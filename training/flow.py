@@ -145,7 +145,7 @@ def retrain(case: Case, plan: TrainingPlan, parts: Parts, rows: LabelledRows, sa
         raise SettingsError("retraining", [Fault("rows", "too_few", message)])
     source = Source("log", f"{len(rows):,} labelled records", {"log": _digest_of(rows)})
     data = divide_newest(case, source, rows, plan.seed)
-    inspection = inspect_rows(case, rows, LabelledRows([], []), parts.quality)
+    inspection = inspect_rows(case, data.drawn(), LabelledRows([], []), parts.quality)
     outcome = _challenge(case, plan, parts, data, inspection, fingerprint_of(case, plan, source), say, started_at)
     parts.shelf.repoint(outcome.champion)
     return outcome

@@ -27,6 +27,7 @@ CLIENTS = {
         "monitoring_service/evaluator.py",
         "monitoring_service/report_page.py",
     },
+    "great_expectations": {"training/quality/great_expectations_gate.py"},
     "granian": {"event_backbone/wsgi_server.py"},
     "kafka": {
         "event_backbone/kafka_admin.py",
