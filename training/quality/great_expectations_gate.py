@@ -69,8 +69,9 @@ def _series(values: Sequence[Any], kind: str) -> pd.Series[Any]:
         return pd.Series(values, dtype="str" if is_text else "object")
     if any(isinstance(value, str | bool) for value in values):
         return pd.Series(values, dtype="object")
-    whole = kind == "integer" and not any(value is None or isinstance(value, float) for value in values)
-    return pd.Series(values, dtype="int64" if whole else "float64")
+    if kind == "integer" and not any(isinstance(value, float) for value in values):
+        return pd.Series(values, dtype="Int64" if None in values else "int64")
+    return pd.Series(values, dtype="float64")
 
 
 def _open_context(docs: Path) -> Any:
