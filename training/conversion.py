@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from training.fitting import FittedModel
 
 INPUT_NAME = "features"
+#: Without one the libraries make up another for each conversion: the same model shall be the same bytes.
+_GRAPH_NAME = "scorer"
 #: Largest difference between the two, absolute for probabilities and relative for values.
 TOLERANCE = 1e-5
 _ROWS_AT_ONCE = 4096
@@ -31,7 +33,8 @@ def booster_to_onnx(booster: Booster, features: int) -> bytes:
     from onnxmltools import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
 
-    converted = convert_xgboost(booster, initial_types=[(INPUT_NAME, FloatTensorType([None, features]))])
+    input_type = [(INPUT_NAME, FloatTensorType([None, features]))]
+    converted = convert_xgboost(booster, name=_GRAPH_NAME, initial_types=input_type)
     serialized: bytes = converted.SerializeToString()
     return serialized
 
@@ -44,6 +47,7 @@ def pipeline_to_onnx(pipeline: Any, features: int, *, is_binary: bool) -> bytes:
 
     converted = convert_sklearn(
         pipeline,
+        name=_GRAPH_NAME,
         initial_types=[(INPUT_NAME, FloatTensorType([None, features]))],
         # Probabilities as a matrix, not as a list of dictionaries.
         options={id(pipeline): {"zipmap": False}} if is_binary else None,
