@@ -14,9 +14,11 @@ from training.rows import Floats, LabelledRows
 
 CALM_ROWS = 1500
 FOLLOWING_ROWS = 3000
+#: An alert waits for seconds, and a busy machine is slow: there are only so many rows.
+_SHOWN_AFTER_ROWS = 2000
 #: For alerts to be told again, and for the cooldown to be over, several times.
-_LISTENING_S = 4 * COOLDOWN_S
-_RUN_WITHIN_S = 300.0
+_LISTENING_S = 3 * COOLDOWN_S
+_RUN_WITHIN_S = 600.0
 _FOLLOWED_WITHIN_S = 60.0
 
 Sent = tuple[LabelledRows, Floats]
@@ -27,7 +29,7 @@ class Measured:
     """What became of one changed world: how every retraining ended, the first one first, and why that one did so.
 
     ``auc_before`` is the first champion's on changed records, ``auc_after`` the service's on those that followed the
-    retraining, and ``offline_auc`` that of a model that learned the changed world offline on the same ones.
+    retraining, and ``offline_auc`` that of a model that learned the changed world offline on the same ones, if wanted.
     """
 
     seed: int
@@ -37,7 +39,7 @@ class Measured:
     run_s: float
     auc_before: float
     auc_after: float
-    offline_auc: float
+    offline_auc: float | None
 
 
 class Rows:
@@ -62,7 +64,7 @@ class Rows:
         return rows.take(places)
 
 
-def measure(world: World, stack: Stack, *, retraining_rows: int) -> Measured:
+def measure(world: World, stack: Stack, *, retraining_rows: int, with_offline: bool) -> Measured:
     """Send everything and look; raises :class:`TimeoutError` naming what did not come."""
     rows = Rows(world)
     for _ in range(CALM_ROWS // BATCH_ROWS):
@@ -87,15 +89,17 @@ def measure(world: World, stack: Stack, *, retraining_rows: int) -> Measured:
         run_s=run_s,
         auc_before=world.auc(*before),
         auc_after=world.auc(*after),
-        offline_auc=world.offline_auc(after[0]),
+        offline_auc=world.offline_auc(after[0]) if with_offline else None,
     )
 
 
 def _until_begun(stack: Stack, rows: Rows) -> Sent:
-    """Send changed rows until a retraining has begun."""
+    """Send changed rows until a retraining has begun, slowly once the change should have shown."""
     sent: list[Sent] = []
     while not stack.runs():
         sent.append(_sent(stack, rows.changed()))
+        if len(sent) > _SHOWN_AFTER_ROWS // BATCH_ROWS:
+            time.sleep(1.0)
     return _joined(sent)
 
 

@@ -23,7 +23,7 @@ from training.server.settings import TrainingServerSettings
 log = structlog.get_logger()
 
 #: A run has time, and serving on the same machine has not.
-_NICENESS = 10
+_NICENESS = 5
 
 
 @dataclass(frozen=True)
