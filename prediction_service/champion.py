@@ -11,7 +11,7 @@ from event_backbone.case import Case
 from event_backbone.ports import RegisteredBundle
 from event_backbone.scoring import Scorer
 from prediction_service.metrics import RELOAD_STEPS, PredictingMetrics
-from prediction_service.registry_notes import RegistryFault, RegistryNotes
+from prediction_service.registry_notes import RegistryFault, RegistryNotes, ShadowNote
 
 log = structlog.get_logger()
 
@@ -51,6 +51,11 @@ class ServingChampion:
     def registry_fault(self) -> RegistryFault | None:
         """Why the registry's champion is not the one that the shelf points to."""
         return self._notes.fault()
+
+    @property
+    def shadow(self) -> ShadowNote | None:
+        """Which version shadows; ``None`` where none is meant to."""
+        return self._notes.shadow()
 
     def _hear(self, fault: RegistryFault | None) -> None:
         """What the sidecar noted, as metrics: it serves none itself."""

@@ -50,3 +50,4 @@ class RegistryWatch:
         self._notes.note_fault(self._champion.fault)
         if self._shadow is not None:
             self._shadow.look(anew=anew)
+        self._notes.note_shadow(self._shadow.note() if self._shadow is not None else None)

@@ -18,6 +18,7 @@ from event_backbone.ports import Delivered, Refusal, RegisteredBundle, Sink
 from event_backbone.scoring import Scorer
 from event_backbone.validation import Record, RecordDecoder
 from prediction_service.following import AliasFollower
+from prediction_service.registry_notes import ShadowNote
 from prediction_service.relay_state import SHADOW_SUFFIX
 
 log = structlog.get_logger()
@@ -63,6 +64,11 @@ class ShadowModel:
             self.scorer = Scorer(bundle, wanted.model, self._case)
         self._loaded = wanted
         log.info("shadow_scores", version=wanted.model.version if wanted else None)
+
+    def note(self) -> ShadowNote:
+        """Who shadows, for people."""
+        scorer, fault = self.scorer, self._follower.fault
+        return ShadowNote(scorer.model.version if scorer else None, fault.text if fault else None)
 
     def is_known(self, within_s: float) -> bool:
         """Whether anybody looked yet; waits a little for it."""

@@ -135,6 +135,9 @@ def test_another_version_takes_over_and_a_broken_one_does_not(world: World) -> N
     world.registry.register(folder, sha256, name=MODEL.name, alias=ALIAS, run_id="run")
     world.model.look()
     assert world.model.scorer.model.version == "2"
+    note = world.model.note()
+    assert note.version == "2"
+    assert "version 3 was refused" in (note.fault or "")
 
 
 def test_what_its_own_version_answered_needs_no_second_opinion(world: World) -> None:
