@@ -10,9 +10,10 @@ BIN := $(VENV)/bin
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 UV_COMPILE = $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11
 
-# What `make run` is told: CASE=housing, RECORDS=6000 (then it ends by itself), DATA_DIR=folder, SEED=3, RATE=100, SCENARIO=name.
+# What `make run` is told: CASE=housing, RECORDS=6000 (then it ends by itself), DATA_DIR=folder, SEED=3, RATE=100,
+# SCENARIO=name, RETRAINING=on.
 # What is not told here comes from the environment, .env or the default.
-$(foreach name,CASE RECORDS DATA_DIR SEED RATE SCENARIO,$(if $($(name)),$(eval export $(name))))
+$(foreach name,CASE RECORDS DATA_DIR SEED RATE SCENARIO RETRAINING,$(if $($(name)),$(eval export $(name))))
 
 # No dependency phones home.
 export DO_NOT_TRACK := true
@@ -20,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test test-fast lint format train faults drift-bench bench dashboards stack lock clean
+.PHONY: help install run test test-fast lint format train pipeline faults drift-bench bench dashboards stack lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -60,10 +61,14 @@ format: install  ## let the formatter and the linter mend what they can
 train: install  ## train and register a champion for CASE
 	$(BIN)/train-model
 
+pipeline: install  ## the stages of training by DVC, those that have something to do; CASE=housing for one case
+	$(BIN)/dvc repro $(if $(CASE),register@$(CASE))
+
 bench: install  ## the numbers the README quotes, as ratios measured in one run
 	$(BIN)/train-model --case census --if-needed
 	$(BIN)/python -m benchmarks.serving --stream var/census/splits/stream.jsonl
 	$(BIN)/python -m benchmarks.overload --stream var/census/splits/stream.jsonl
+	$(BIN)/python -m benchmarks.shadow --stream var/census/splits/stream.jsonl
 	$(BIN)/python -m benchmarks.monitoring
 	$(BIN)/python -m benchmarks.mongo_sink
 	$(BIN)/python -m benchmarks.kafka_worker --stream var/census/splits/stream.jsonl
@@ -94,4 +99,4 @@ lock: install  ## resolve the dependencies anew
 	echo setuptools | $(UV_COMPILE) --constraint requirements.lock - --output-file containers/locks/build.lock
 
 clean:  ## remove the environment and everything the services kept
-	rm -rf $(VENV) var
+	rm -rf $(VENV) var .dvc/cache .dvc/tmp

@@ -108,7 +108,7 @@ def made_world(case: Case, rows: LabelledRows, sizes: Sizes, seed: int) -> World
 
 
 def _pool(case: Case, model: FittedModel, rows: LabelledRows) -> Pool:
-    scores = np.asarray(model.booster.inplace_predict(model.encoder.encode_rows(rows.records)), dtype=np.float64)
+    scores = model.model.scores(model.encoder.encode_rows(rows.records))
     return Pool(rows, scores, decide(case, scores, model.threshold))
 
 

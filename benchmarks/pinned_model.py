@@ -27,8 +27,10 @@ def read_census(path: Path, case: Case, limit: int) -> tuple[list[dict[str, Any]
     return [line["record"] for line in lines], [float(line["label"] == case.target.positive) for line in lines]
 
 
-def install_pinned_model(bundles_dir: Path, case: Case, rows: Rows, labels: Sequence[float]) -> None:
-    """Fit, export and make it the current bundle of ``bundles_dir``."""
+def install_pinned_model(
+    bundles_dir: Path, case: Case, rows: Rows, labels: Sequence[float], *, pointer: str = "current"
+) -> None:
+    """Fit, export and make it the bundle that ``pointer`` of ``bundles_dir`` points to."""
     from onnxmltools import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
     from xgboost import XGBClassifier
@@ -45,13 +47,13 @@ def install_pinned_model(bundles_dir: Path, case: Case, rows: Rows, labels: Sequ
         "decision.json": encode_json({"threshold": 0.5}),
         "golden.json": encode_json({"records": list(rows[:32]), "scores": golden}),
     }
-    _install(bundles_dir, case, parts)
+    _install(bundles_dir, case, parts, pointer)
 
 
-def _install(bundles_dir: Path, case: Case, parts: Mapping[str, bytes]) -> None:
+def _install(bundles_dir: Path, case: Case, parts: Mapping[str, bytes], pointer: str) -> None:
     made = bundles_dir / "making"
     shutil.rmtree(made, ignore_errors=True)
     sha256 = write_bundle(made, case, parts)
     shutil.rmtree(bundles_dir / sha256, ignore_errors=True)
     made.rename(bundles_dir / sha256)
-    BundleShelf(bundles_dir).repoint(RegisteredBundle(ModelRef("pinned", "1"), sha256))
+    BundleShelf(bundles_dir, pointer).repoint(RegisteredBundle(ModelRef("pinned", pointer), sha256))

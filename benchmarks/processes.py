@@ -21,9 +21,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(arguments: Sequence[str], env: Mapping[str, str], ready_url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process of ours, from ready to ended."""
-    process = subprocess.Popen([sys.executable, *arguments], env={**os.environ, **env}, stdout=subprocess.DEVNULL)
+def running(
+    arguments: Sequence[str], env: Mapping[str, str], ready_url: str, log: Path = Path(os.devnull)
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python process of ours, from ready to ended; what it logs goes to the end of ``log``."""
+    with log.open("ab") as file:
+        process = subprocess.Popen([sys.executable, *arguments], env={**os.environ, **env}, stdout=file)
     try:
         _wait_until_ready(process, ready_url)
         yield process

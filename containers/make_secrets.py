@@ -39,6 +39,8 @@ MADE: Mapping[str, Callable[[], str]] = {
     "operator_api_key": _key,
     "generator_api_key": _key,
     "monitoring_api_key": _key,
+    "training_api_key": _key,
+    "alert_training_key": _key,
     "kafka_password": _key,
     "mongo_password": _key,
     "mongo_root_password": _key,
@@ -60,20 +62,29 @@ def files_for(known: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Service → file → content. Files are called as the settings that read them."""
     prediction_keys = {"operator": "operator_api_key", "generator": "generator_api_key"}
     monitoring_keys = {"operator": "operator_api_key", "replica": "monitoring_api_key"}
+    training_keys = {
+        "operator": "operator_api_key",
+        "monitoring": "training_api_key",
+        "alertmanager": "alert_training_key",
+    }
     return {
         "replica": {
             **{name: known[name] for name in ("kafka_password", "mongo_password", "monitoring_api_key")},
             "api_keys": keys_file(known, prediction_keys),
         },
         "monitoring": {
-            "kafka_password": known["kafka_password"],
+            **{name: known[name] for name in ("kafka_password", "training_api_key")},
             "api_keys": keys_file(known, monitoring_keys),
         },
+        "training": {"mongo_password": known["mongo_password"], "api_keys": keys_file(known, training_keys)},
         "generator": {"api_key": known["generator_api_key"]},
         "kafka": {"kafka_password": known["kafka_password"]},
         "mongo": {name: known[name] for name in ("mongo_keyfile", "mongo_root_password", "mongo_password")},
         "grafana": {"grafana_admin_password": known["grafana_admin_password"]},
-        "alertmanager": {name: known[name] for name in ("alert_webhook_url", "alert_slack_url", "alert_smtp_password")},
+        "alertmanager": {
+            name: known[name]
+            for name in ("alert_webhook_url", "alert_slack_url", "alert_smtp_password", "alert_training_key")
+        },
     }
 
 

@@ -43,9 +43,10 @@ PORTS = {
     "PROMETHEUS_PORT": "29090",
     "ALERTMANAGER_PORT": "29093",
     "MLFLOW_PORT": "25000",
+    "TRAINING_PORT": "28090",
 }
 ONE_SHOTS = ("secrets", "topics", "mongo-setup", "trainer", "alert-routes")
-OUR_SERVICES = ("mlflow", "prediction", "sidecar", "worker", "monitoring", "generator")
+OUR_SERVICES = ("mlflow", "prediction", "sidecar", "worker", "monitoring", "training", "generator")
 SERVICES = (*OUR_SERVICES, *PARTS)
 
 

@@ -27,6 +27,8 @@ from prediction_service.metrics import ReplicaCollector, ServingMetrics, WorkerM
 from prediction_service.settings import ReplicaSettings, ServingSettings, SidecarSettings, WorkerSettings
 from prediction_service.status import ReplicaStatus
 from stream_generator.settings import GeneratorSettings
+from training.server.metrics import TrainingMetrics
+from training.server.settings import TrainingServerSettings
 from training.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +50,7 @@ READERS: Mapping[str, type[Settings]] = {
     "`monitoring-service`": MonitoringServiceSettings,
     "`stream-generator`": GeneratorSettings,
     "`train-model`": TrainingSettings,
+    "`train-model serve`": TrainingServerSettings,
     "`make run`": StackSettings,
     "Alertmanager's receivers (`python -m prometheus.render`)": ALERTING["AlertingSettings"],
 }
@@ -59,7 +62,7 @@ counts as drift) stands in the case file instead.
 """.splitlines()
 
 METRICS_INTRO = """\
-Both services answer `GET /metrics` in Prometheus' text format. Every series carries the label `case`, beside those
+Every service answers `GET /metrics` in Prometheus' text format. Every series carries the label `case`, beside those
 below. Labels come from closed sets: columns of the case, reasons, statuses, names in the settings. A figure that is not
 known has no series, never a false zero. What alerts follow from them stands in the [runbook](runbook.md).
 """.splitlines()
@@ -183,6 +186,12 @@ def monitoring_registry() -> ListingRegistry:
     return registry
 
 
+def training_registry() -> ListingRegistry:
+    registry = ListingRegistry()
+    TrainingMetrics(registry)
+    return registry
+
+
 def families(registry: ListingRegistry) -> Iterator[tuple[Metric, tuple[str, ...]]]:
     """Every metric with its labels' names, for which prometheus_client has no public name."""
     for collector in registry.collectors:
@@ -203,6 +212,7 @@ def metrics_page() -> str:
         ("prediction-service", serving_registry()),
         ("prediction-service worker", worker_registry()),
         ("monitoring-service", monitoring_registry()),
+        ("train-model serve", training_registry()),
     ):
         rows = metric_rows(registry)
         lines += ["", f"## {service}", "", *table(("metric", "type", "labels", "meaning"), rows)]

@@ -7,7 +7,6 @@ all of them, and only JSON, YAML, ONNX, UBJ and Parquet are inside: nothing in a
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import msgspec
 import yaml
 from msgspec import Struct
 
+from event_backbone.bundle_files import fault_in_content, fault_in_name, replace_file, strangers
 from event_backbone.case import Case, load_case
 from event_backbone.errors import SettingsError, StreamgaugeError
 from event_backbone.events import ModelRef, utc_now
@@ -29,9 +29,10 @@ CASE_FILE = "case.yaml"
 
 #: The alias of the model version that is in use.
 CHAMPION_ALIAS = "champion"
+#: The alias of the version that was registered last and has not replaced the champion.
+CHALLENGER_ALIAS = "challenger"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 def registered_name(case: Case) -> str:
@@ -89,15 +90,19 @@ def write_bundle(directory: Path, case: Case, parts: Mapping[str, bytes]) -> str
 
 
 def open_bundle(path: Path, expected_sha256: str | None = None) -> Bundle:
-    """Check every digest of the bundle in ``path``.
+    """Check every file of the bundle in ``path``; nothing of it is loaded.
 
     Raises:
-        BrokenBundleError: naming the file that is missing, unreadable or not what its digest says.
+        BrokenBundleError: naming the file that is missing, unreadable, not what its digest says, in no manifest, or of
+            a kind that has no business in a bundle.
     """
     sha256, manifest = _checked_manifest(path, expected_sha256)
+    for name in strangers(path, frozenset(manifest.files) | {MANIFEST}):
+        raise BrokenBundleError(f"{path / name}: is not in the manifest")
     for name, digest in manifest.files.items():
         _check_file_name(path, name)
-        _read_checked(path / name, digest)
+        if fault := fault_in_content(_read_checked(path / name, digest)):
+            raise BrokenBundleError(f"{path / name}: {fault}")
     return Bundle(path, sha256, _load_case(path, manifest), manifest.files)
 
 
@@ -116,13 +121,13 @@ def read_part(path: Path, sha256: str, name: str) -> bytes:
 class BundleShelf:
     """The bundles on this machine, each in a folder named by its sha256, and a pointer to the one in use.
 
-    A sidecar installs and repoints; any number of processes may read at the same time.
+    A sidecar installs and repoints; any number of processes may read at the same time. Shelves of one folder share its
+    bundles, and each ``pointer`` points for itself.
     """
 
-    def __init__(self, bundles_dir: Path) -> None:
+    def __init__(self, bundles_dir: Path, pointer: str = "current") -> None:
         self._dir = bundles_dir
-        self._pointer = bundles_dir / "current"
-        self._registry_fault = bundles_dir / "registry-fault"
+        self._pointer = bundles_dir / pointer
 
     def current(self) -> RegisteredBundle | None:
         """What the pointer says, ``None`` when there is none yet; the bundle itself is not checked here."""
@@ -165,30 +170,11 @@ class BundleShelf:
     def repoint(self, registered: RegisteredBundle) -> None:
         """Make ``registered`` the current one; a reader sees the old pointer or the new one, never a part."""
         pointer = _Pointer(registered.bundle_sha256, registered.model.name, registered.model.version)
-        self._replace(self._pointer, msgspec.json.encode(pointer))
+        replace_file(self._pointer, msgspec.json.encode(pointer))
 
-    def note_registry_fault(self, fault: str | None) -> None:
-        """Leave a note for the readers why no newer bundle can come, or take it away."""
-        if fault is None:
-            self._registry_fault.unlink(missing_ok=True)
-        else:
-            self._replace(self._registry_fault, fault.encode())
-
-    def registry_fault(self) -> str | None:
-        """What whoever follows the registry said last; ``None`` when it was reached, or nobody follows it."""
-        try:
-            return self._registry_fault.read_text(errors="replace")
-        except FileNotFoundError:
-            return None
-
-    def _replace(self, path: Path, content: bytes) -> None:
-        self._dir.mkdir(parents=True, exist_ok=True)
-        beside = self._dir / f".{path.name}-{os.getpid()}"
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+    def clear(self) -> None:
+        """Point at nothing."""
+        self._pointer.unlink(missing_ok=True)
 
 
 class _Pointer(Struct, frozen=True):
@@ -240,9 +226,9 @@ def _decode_manifest(path: Path, body: bytes) -> _Manifest:
 
 
 def _check_file_name(path: Path, name: str) -> None:
-    # A manifest comes from a registry: its names must not lead out of the bundle's folder.
-    if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
-        raise BrokenBundleError(f"bundle {path}: {name!r} can't be the name of a file in it")
+    fault = f"{name!r} can't be the name of a file in it" if name == MANIFEST else fault_in_name(name)
+    if fault:
+        raise BrokenBundleError(f"bundle {path}: {fault}")
 
 
 def _read_checked(path: Path, digest: str) -> bytes:

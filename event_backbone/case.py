@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -135,24 +136,35 @@ class DataFile(_Part):
     url: str
     sha256: Sha256
     rows: int = Field(gt=0)
+    target_suffix: str | None = Field(default=None, min_length=1, description="what stands after each label")
 
 
 class FileFormat(_Part):
-    """How the raw files are written; fields are separated by commas, blanks around them do not count."""
+    """How the raw files are written; fields are separated by commas, blanks around them do not count.
+
+    ``fields`` are needed where there is no header; where there is one, it must be just these.
+    """
 
     header: bool
     fields: list[Identifier] | None = None
     missing: list[str] = []
     comment_prefix: str | None = None
-    target_suffix: str | None = None
 
 
 class Split(_Part):
-    """Rows of the train files, drawn with the training seed; what is left becomes the stream."""
+    """Rows of the train files, drawn with the training seed; what is left becomes the stream.
+
+    ``gate_rows`` decide whether a challenger replaces the champion; a third of what would be left, if not given.
+    """
 
     fit_and_validation: int = Field(gt=0)
     reference: int = Field(gt=0)
+    gate_rows: int | None = Field(default=None, gt=0)
     test_share: float | None = Field(default=None, gt=0, lt=1)
+
+    def gate_rows_of(self, left: int) -> int:
+        """How many of the rows that fit and reference leave belong to the gate."""
+        return left // 3 if self.gate_rows is None else self.gate_rows
 
 
 class DataSource(_Part):
@@ -210,6 +222,36 @@ class MonitoringSettings(_Part):
         return self
 
 
+class PromotionLimits(_Part):
+    """When a challenger replaces the champion, by what both score on the gate rows.
+
+    Errors are Brier scores in a binary case, absolute errors in a regression. Growth counts as above a limit when it is
+    beyond chance as well.
+    """
+
+    margin: float = Field(
+        default=0.001, ge=0, lt=1, description="AUC, or R2, by which a challenger is better for certain"
+    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of each one-sided limit")
+    calibration: float = Field(
+        default=0.02,
+        gt=0,
+        description="growth of the calibration error; in a regression, of the target's spread",
+    )
+    segment: float = Field(
+        default=0.02, gt=0, description="growth of a segment's mean error; in a regression, of the champion's"
+    )
+
+
+class TrainingLimits(_Part):
+    """What training has to keep to, and how its reports split numbers."""
+
+    promotion: PromotionLimits = PromotionLimits()
+    bands: dict[Identifier, list[float]] = Field(
+        default={}, max_length=8, description="number columns to split measures by, each with the edges of its bands"
+    )
+
+
 class Case(_Part):
     """A whole case file."""
 
@@ -221,6 +263,7 @@ class Case(_Part):
     columns: list[Column] = Field(min_length=1)
     data: DataSource
     monitoring: MonitoringSettings = MonitoringSettings()
+    training: TrainingLimits = TrainingLimits()
 
     @cached_property
     def features(self) -> tuple[Column, ...]:
@@ -277,7 +320,17 @@ def _faults_across(case: Case) -> list[Fault]:
         if name not in categories:
             message = f"{name!r} is no category column"
             faults.append(Fault(f"monitoring.segments[{index}]", "segment", message))
-    return faults + _faults_of_data(case, seen)
+    return [*faults, *_faults_of_bands(case), *_faults_of_data(case, seen)]
+
+
+def _faults_of_bands(case: Case) -> Iterator[Fault]:
+    numbers = {column.name for column in case.columns if not column.is_category and not column.nullable}
+    for name, edges in case.training.bands.items():
+        if name not in numbers:
+            message = f"{name!r} is no number column, or one that may lack values"
+            yield Fault(f"training.bands.{name}", "bands", message)
+        if not edges or edges != sorted(set(edges)):
+            yield Fault(f"training.bands.{name}", "bands", "the edges have to rise, and there has to be one")
 
 
 def _faults_of_data(case: Case, columns: set[str]) -> list[Fault]:
@@ -290,10 +343,10 @@ def _faults_of_data(case: Case, columns: set[str]) -> list[Fault]:
         faults.append(Fault("data.split.test_share", "test", message))
     train_rows = sum(file.rows for file in data.files if file.role == "train")
     left = train_rows * (1 - (data.split.test_share or 0)) - data.split.fit_and_validation - data.split.reference
-    if left < 1:
+    if left - data.split.gate_rows_of(0) < 1:
         faults.append(Fault("data.split", "too_large", f"the split leaves no row of {train_rows} for the stream"))
-    if data.format.header == (data.format.fields is not None):
-        message = "name the fields exactly when the files have no header"
+    if not data.format.header and data.format.fields is None:
+        message = "files without a header need their fields named"
         faults.append(Fault("data.format.fields", "header", message))
     if data.format.fields is not None:
         wanted, given = columns | {case.target.name}, set(data.format.fields)

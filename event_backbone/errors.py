@@ -65,7 +65,7 @@ class TryAgainLaterError(StreamgaugeError):
 
 
 class ConflictError(StreamgaugeError):
-    """The same identity was already used for other content; nothing changed."""
+    """What stands already is in the way, such as an identity that was used for other content; nothing changed."""
 
 
 class StopError(StreamgaugeError):

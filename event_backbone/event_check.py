@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from event_backbone.case import Case
 from event_backbone.errors import Fault, UnreadableMessageError
-from event_backbone.events import Erasure, Event, Label, Prediction, Rejections, parse_utc
+from event_backbone.events import Erasure, Event, Label, Prediction, Rejections, Shadow, parse_utc
 from event_backbone.validation import fault_in_record_id
 
 #: What stores can count, with room to add.
@@ -16,7 +16,7 @@ def check_event(case: Case, event: Event) -> None:
     if event.case != case.name:
         raise _unreadable("case", "case", f"must be {case.name}")
     match event:
-        case Prediction():
+        case Prediction() | Shadow():
             _check_id(event)
             if not case.is_label(event.prediction) or not is_time(event.predicted_at):
                 raise _unreadable("prediction", "prediction", "is no prediction of this case")
@@ -32,7 +32,7 @@ def check_event(case: Case, event: Event) -> None:
             _check_id(event)
 
 
-def _check_id(event: Prediction | Label | Erasure) -> None:
+def _check_id(event: Prediction | Label | Erasure | Shadow) -> None:
     if fault := fault_in_record_id(event.record_id):
         raise UnreadableMessageError("record_id", [fault])
 

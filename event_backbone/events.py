@@ -82,7 +82,24 @@ class Erasure(Struct, frozen=True, tag_field="type", tag="erasure"):
     erased_at: str
 
 
-Event = Prediction | Label | Rejections | Erasure
+class Shadow(Struct, frozen=True, tag_field="type", tag="shadow"):
+    """What another model version says about a record that was answered already; it is nobody's answer.
+
+    ``content_hash`` is that of the record, which stands with its prediction, as does ``predicted_at``.
+    """
+
+    record_id: str
+    case: str
+    case_sha256: str
+    prediction: str | float
+    score: float
+    model: ModelRef
+    bundle_sha256: str
+    predicted_at: str
+    content_hash: str
+
+
+Event = Prediction | Label | Rejections | Erasure | Shadow
 
 
 class Envelope(Struct, frozen=True):
@@ -131,6 +148,8 @@ def event_id(event: Event) -> str:
             return f"rejections:{event.rejections_id}"
         case Erasure():
             return f"erasure:{event.record_id}:{event.erased_at}"
+        case Shadow():
+            return f"shadow:{event.record_id}:{event.model.version}"
 
 
 def latest_labels(labels: Iterable[Label]) -> dict[str, Label]:

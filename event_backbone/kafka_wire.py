@@ -24,6 +24,7 @@ from event_backbone.events import (
     Label,
     Prediction,
     Rejections,
+    Shadow,
     encode_json,
     event_id,
     format_utc,
@@ -37,7 +38,7 @@ from event_backbone.validation import decode_lenient, fault_in_record_id
 
 
 def messages_of(envelope: Envelope, topics: Topics, case_sha256: str) -> list[Message]:
-    """One message, or for an erasure a tombstone in the topics of predictions and labels."""
+    """One message, for an erasure a tombstone in the topics of predictions and labels, for a shadow none."""
     event = envelope.event
     match event:
         case Prediction():
@@ -52,6 +53,8 @@ def messages_of(envelope: Envelope, topics: Topics, case_sha256: str) -> list[Me
         case Erasure():
             places = (topics.predictions, topics.labels)
             return [_message(topic, event.record_id, None, envelope, event.erased_at) for topic in places]
+        case Shadow():
+            return []  # nobody was answered so: whoever reads the topics would take it for an answer
 
 
 #: Spliced on instead of encoding a second struct: this stands in the hot path. A prediction has its case_sha256 itself.

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from event_backbone.errors import StopError
-from event_backbone.events import Erasure, Event, Label, Prediction, Rejections, event_id
+from event_backbone.events import Erasure, Event, Label, Prediction, Rejections, Shadow, event_id
 from event_backbone.mongo_connection import Document, Index, MongoConnection
 
 SomeEvent = TypeVar("SomeEvent", Prediction, Label)
@@ -45,7 +45,8 @@ class Collections:
 
     @property
     def rescored(self) -> str:
-        """What other model versions say about stored records."""
+        """What other model versions say about stored records, once by ``record_id`` and version: a shadow's as they
+        are answered, a replay's later."""
         return f"{self.case}.rescored"
 
     @property
@@ -78,7 +79,7 @@ def document_of(event: Event, stored_at: datetime) -> Document:
     }
 
 
-def _id_of(event: Event) -> str:
+def _id_of(event: Event) -> str | dict[str, str]:
     match event:
         case Prediction() | Erasure():
             return event.record_id
@@ -86,11 +87,18 @@ def _id_of(event: Event) -> str:
             return event_id(event).removeprefix("label:")
         case Rejections():
             return event.rejections_id
+        case Shadow():
+            return _version_id(event)
+
+
+def _version_id(event: Prediction | Shadow) -> dict[str, str]:
+    return {"record_id": event.record_id, "model_version": event.model.version}
 
 
 def _fields_of(event: Event) -> dict[str, Any]:
     match event:
-        case Prediction():  # by hand: a general conversion walks through the record, and this is what there is most of
+        case Prediction() | Shadow():
+            # By hand: a general conversion walks through the record, and this is what there is most of.
             return {**asdict(event), "model": asdict(event.model)}
         case Rejections():
             return {**asdict(event), "faults": [asdict(fault) for fault in event.faults]}
@@ -103,8 +111,7 @@ def conflict_document(prediction: Prediction, stored_at: datetime) -> Document:
 
 
 def rescored_document(prediction: Prediction, stored_at: datetime) -> Document:
-    version = {"record_id": prediction.record_id, "model_version": prediction.model.version}
-    return {**document_of(prediction, stored_at), "_id": version}
+    return {**document_of(prediction, stored_at), "_id": _version_id(prediction)}
 
 
 def prediction_of(document: Mapping[str, Any]) -> Prediction:

@@ -1,4 +1,4 @@
-"""MongoDB as a sink: predictions once by ``record_id``, labels, counts of rejections, and erasures."""
+"""MongoDB as a sink: predictions once by ``record_id``, labels, rejections, erasures and what a shadow says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import structlog
 
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.events import Envelope, Erasure, Label, Prediction, Rejections
+from event_backbone.events import Envelope, Erasure, Label, Prediction, Rejections, Shadow
 from event_backbone.mongo_access import MongoAccess
 from event_backbone.mongo_connection import DUPLICATE, Document, MongoConnection
 from event_backbone.mongo_documents import (
@@ -89,6 +89,7 @@ class MongoSink:
         self._insert(names.erasures, [one for one in mine if isinstance(one.event, Erasure)], outcome)
         known = self._insert(names.predictions, [one for one in mine if isinstance(one.event, Prediction)], outcome)
         self._insert(names.labels, [one for one in mine if isinstance(one.event, Label)], outcome)
+        self._insert(names.rescored, [one for one in mine if isinstance(one.event, Shadow)], outcome)
         self._insert(names.rejections, [one for one in mine if isinstance(one.event, Rejections)], outcome)
         missing = self._compare_with_held(known, outcome)
         ids = {one.event.record_id for one in mine if not isinstance(one.event, Rejections)}

@@ -185,6 +185,16 @@ class RegisteredBundle:
     bundle_sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """A model version and what is known of it; ``registered_at`` is RFC 3339 in UTC."""
+
+    model: ModelRef
+    registered_at: str
+    aliases: frozenset[str]
+    tags: Mapping[str, str]
+
+
 class ModelRegistry(Protocol):
     """Where bundles are registered and an alias says which one is in use.
 
@@ -192,6 +202,11 @@ class ModelRegistry(Protocol):
     :meth:`resolve` returns ``None`` when nothing has the alias yet, :meth:`resolve_version` when there is no such
     version, whatever its text is.
     :meth:`fetch` leaves the bundle's files in ``destination``, which must not exist; they are not checked yet.
+    :meth:`set_alias` takes the alias from the version that had it, :meth:`drop_alias` from whichever has it, and
+    :meth:`set_tags` keeps the tags it does not name; all three are durable on return, and doing them again changes
+    nothing. A tag's name has letters, digits and ``._-`` only, its text up to 5,000 characters.
+    :meth:`versions` gives every version of a name, the oldest first; none for a name that nobody registered.
+    :meth:`set_alias` and :meth:`set_tags` raise :class:`LookupError` when there is no such version.
     All raise :class:`~event_backbone.errors.TryAgainLaterError` when the registry is away. One caller at a time.
     """
 
@@ -202,3 +217,11 @@ class ModelRegistry(Protocol):
     def resolve_version(self, name: str, version: str) -> RegisteredBundle | None: ...
 
     def fetch(self, registered: RegisteredBundle, destination: Path) -> None: ...
+
+    def set_alias(self, model: ModelRef, alias: str) -> None: ...
+
+    def drop_alias(self, name: str, alias: str) -> None: ...
+
+    def set_tags(self, model: ModelRef, tags: Mapping[str, str]) -> None: ...
+
+    def versions(self, name: str) -> Sequence[RegisteredVersion]: ...

@@ -26,10 +26,12 @@ _EXIT_INTERRUPTED = 130
 def check_ports(settings: StackSettings, *, patience_s: float = 2.0) -> None:
     """Raise :class:`SettingsError` naming every port that is taken."""
     faults: list[Fault] = []
-    for host, port in (
+    places = [
         (settings.prediction_host, settings.prediction_port),
         (settings.monitoring_host, settings.monitoring_port),
-    ):
+        *([(settings.training_host, settings.training_port)] if settings.retraining else []),
+    ]
+    for host, port in places:
         try:
             check_port_is_free(host, port, patience_s=patience_s)
         except SettingsError as error:
@@ -66,8 +68,10 @@ def train(settings: StackSettings) -> None:
 
 def environment(settings: StackSettings) -> Mapping[str, str]:
     """What the processes are told: ours, and where this run keeps its state."""
+    retraining = {"TRAINING_URL": settings.training_url, "RETRAIN_ON_ALERTS": "true"} if settings.retraining else {}
     return {
         **os.environ,
+        **retraining,
         "CASE": settings.case,
         "RUN_DIR": str(settings.kept_in),
         "SINKS": os.environ.get("SINKS") or settings.monitoring_url,
@@ -84,6 +88,8 @@ def run_processes(settings: StackSettings) -> int:
     group.add("prediction", ["-m", "prediction_service"], env)
     group.add("sidecar", ["-m", "prediction_service", "sidecar"], env)
     group.add("monitoring", ["-m", "monitoring_service"], env)
+    if settings.retraining:
+        group.add("training", ["-m", "training", "serve"], env)
     group.add(DRIVER, ["-m", "local_stack.drive"], env)
     group.loop()
     if group.first_to_end not in (None, DRIVER):

@@ -43,11 +43,13 @@ class Driver:
     tell: Callable[[str], None]
 
     @property
-    def services(self) -> tuple[Service, Service]:
-        return (
+    def services(self) -> tuple[Service, ...]:
+        always = (
             Service("prediction-service", self.settings.prediction_url),
             Service("monitoring-service", self.settings.monitoring_url),
         )
+        training = Service("train-model serve", self.settings.training_url)
+        return (*always, training) if self.settings.retraining else always
 
     def run(self) -> int:
         """Return the exit code."""

@@ -35,6 +35,11 @@ class StackSettings(Settings):
     prediction_port: int = Field(default=9696, ge=1, le=65535, description="port to listen on")
     monitoring_host: str = Field(default="127.0.0.1", description="address to listen on")
     monitoring_port: int = Field(default=8085, ge=1, le=65535, description="port to listen on")
+    training_host: str = Field(default="127.0.0.1", description="address to listen on")
+    training_port: int = Field(default=8090, ge=1, le=65535, description="port to listen on")
+    retraining: bool = Field(
+        default=False, description="make run: start the training server as well, and retrain when the model loses"
+    )
 
     @property
     def records_per_s(self) -> float:
@@ -54,6 +59,10 @@ class StackSettings(Settings):
     @property
     def monitoring_url(self) -> str:
         return f"http://{self.monitoring_host}:{self.monitoring_port}"
+
+    @property
+    def training_url(self) -> str:
+        return f"http://{self.training_host}:{self.training_port}"
 
     @property
     def kept_in(self) -> Path:

@@ -1,4 +1,4 @@
-"""The two threads of the alerts: one looks at the conditions, the other waits for a slow receiver."""
+"""The threads of the alerts: one looks at the conditions, the others wait for a slow receiver each."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import structlog
 from event_backbone.errors import StreamgaugeError
 from monitoring_service.alert_desk import AlertDesk
 from monitoring_service.notifier import Notifier
+from monitoring_service.retraining_desk import RetrainingDesk
 from monitoring_service.snapshot import Lookout
 
 log = structlog.get_logger()
@@ -20,14 +21,18 @@ _ENDS_WITHIN_S = 1.0
 
 
 class AlertThreads:
-    """Starts and stops both; without a notifier there is one."""
+    """Starts and stops them; one each for the notifier and the training server, where there are such."""
 
-    def __init__(self, desk: AlertDesk, lookout: Lookout, notifier: Notifier | None) -> None:
+    def __init__(
+        self, desk: AlertDesk, lookout: Lookout, notifier: Notifier | None, retraining: RetrainingDesk | None = None
+    ) -> None:
         self._every_s = max(_SHORTEST_LOOK_S, LOOK_EVERY_S * desk.time_scale)
         self._stopping = threading.Event()
         self._threads = [self._thread("alerts", lambda: desk.watch(lookout.conditions()))]
         if notifier is not None:
             self._threads.append(self._thread("notifier", lambda: notifier.step(self._stopping)))
+        if retraining is not None:
+            self._threads.append(self._thread("retraining", retraining.step))
 
     def _thread(self, name: str, step: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=self._run, args=(step,), name=name, daemon=True)

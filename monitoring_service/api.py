@@ -28,6 +28,10 @@ from monitoring_service.reference_desk import ReferenceDesk
 from monitoring_service.report_api import add_report_routes
 from monitoring_service.report_desk import ReportDesk
 from monitoring_service.reports import ReportFolder
+from monitoring_service.retraining_api import add_retraining_routes
+from monitoring_service.retraining_desk import RetrainingDesk
+from monitoring_service.shadow_api import add_shadow_routes
+from monitoring_service.shadow_comparison import ShadowComparisons
 from monitoring_service.snapshot import Lookout
 from monitoring_service.state import history_document, state_document
 
@@ -49,8 +53,10 @@ class Parts:
     report_desk: ReportDesk
     reference_desk: ReferenceDesk
     quality_windows: QualityWindows
+    shadow: ShadowComparisons
     alert_desk: AlertDesk
     keys: KeyCheck | None = None
+    retraining: RetrainingDesk | None = None
 
 
 def build_api(parts: Parts) -> Flask:
@@ -64,7 +70,10 @@ def build_api(parts: Parts) -> Flask:
     add_report_routes(app, parts.reports, parts.report_desk, parts.keys, parts.metrics.unauthorized.inc)
     add_reference_routes(app, parts.reference_desk)
     add_quality_routes(app, parts.quality_windows)
+    add_shadow_routes(app, parts.shadow)
     add_alert_routes(app, parts.alert_desk)
+    if parts.retraining is not None:
+        add_retraining_routes(app, parts.retraining)
     _add_errors(app, parts)
     return app
 
@@ -87,7 +96,8 @@ def _add_state(app: Flask, parts: Parts) -> None:
     @app.get("/api/state")
     def state() -> ResponseReturnValue:
         reports, reference = parts.reports.all(), parts.reference_desk.current()
-        return _json(state_document(parts.case, parts.lookout.look(), reports, reference))
+        document = state_document(parts.case, parts.lookout.look(), reports, reference)
+        return _json({**document, "retraining": parts.retraining.document() if parts.retraining else None})
 
     @app.get("/api/columns/<name>/distribution")
     def column_distribution(name: str) -> ResponseReturnValue:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from event_backbone.events import Envelope, Erasure, Label, Prediction, Rejections
+from event_backbone.events import Envelope, Erasure, Label, Prediction, Rejections, Shadow
 from monitoring_service.ledger import Ledger
 from monitoring_service.new_labels import store_labels
 from monitoring_service.new_predictions import NewPredictions
+from monitoring_service.new_shadows import store_shadows
 from monitoring_service.row_buffer import Row
 from monitoring_service.segments import SegmentReader
 from monitoring_service.windows import RejectedRecords
@@ -80,6 +81,7 @@ class Batch:
         self._new_predictions = NewPredictions(self._ledger)
         self._predictions: list[Prediction] = []
         self._labels: list[Label] = []
+        self._shadows: list[Shadow] = []
         self._rejected: list[RejectedRecords] = []
         self._erased: list[int] = []
         self._positions: dict[str, int] = {}
@@ -92,6 +94,8 @@ class Batch:
                 self._labels.append(envelope.event)
             case Rejections():
                 self._take_rejections(envelope.event)
+            case Shadow():
+                self._shadows.append(envelope.event)
             case Erasure():
                 self._take_erasure(envelope.event)
         self._move(envelope.source, envelope.seq)
@@ -110,6 +114,7 @@ class Batch:
     def finish(self) -> Stored:
         self._write_predictions()
         self._write_labels()
+        store_shadows(self._ledger, self._shadows)
         ledger, outcomes = self._ledger, self._ledger.outcomes
         if self._erased:
             # Whatever was written about windows until now may hold what was erased.
@@ -173,6 +178,7 @@ class Batch:
         ledger.totals["erasures"] += 1
         self._db.execute("UPDATE labels SET label = NULL, waiting = 0 WHERE record_id = ?", (record_id,))
         self._db.execute("DELETE FROM conflicts WHERE record_id = ?", (record_id,))
+        self._db.execute("DELETE FROM shadows WHERE record_id = ?", (record_id,))
         for (number,) in self._db.execute(_ERASE_PREDICTION, (record_id,)).fetchall():
             self._db.execute("DELETE FROM records WHERE number = ?", (number,))
             ledger.rows.pop(number, None)

@@ -26,6 +26,7 @@ from monitoring_service.messages import Start
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.notifier import Notifier, Webhook
 from monitoring_service.restoring import Restored, restore
+from monitoring_service.retraining_desk import RetrainingDesk
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.standby import OneActive, build_standby
 from monitoring_service.stop_notice import StopNotice
@@ -33,6 +34,7 @@ from monitoring_service.stream_alarms import first_row_needed
 from monitoring_service.stream_batch import StreamDecoder
 from monitoring_service.stream_reader import StreamReader
 from monitoring_service.stream_status import StreamStatus
+from monitoring_service.training_client import HttpTrainingServer
 from monitoring_service.wiring import Wired, api_parts, wire
 
 REPORT_WITHIN_S = 180.0
@@ -85,12 +87,13 @@ def build_application(
     reader = _stream_reader(access, settings, restored, wired.intake, status, stop) if access and status else None
     checks = _check_thread(case, settings, restored, wired, evaluator)
     stream = StreamThread(reader)
-    alerts = AlertThreads(wired.alert_desk, wired.lookout, _notifier(settings, wired.alert_desk, metrics))
+    retraining = _retraining_desk(settings, wired.alert_desk)
+    alerts = AlertThreads(wired.alert_desk, wired.lookout, _notifier(settings, wired.alert_desk, metrics), retraining)
 
     def faults() -> list[str]:
         return _readiness_faults(draining, checks, stream, alerts)
 
-    parts = api_parts(case, settings, restored, metrics, wired, faults, keys)
+    parts = api_parts(case, settings, restored, metrics, wired, faults, keys, retraining)
     application = MonitoringApplication(build_api(parts), checks, stream, alerts, restored.inbox, metrics)
     application.start()
     return application
@@ -106,7 +109,7 @@ def _check_thread(
         retention_s=settings.monitoring_retention_s,
         unmatched_after_s=settings.monitoring_unmatched_after_s,
     )
-    return CheckThread(wired.checks, (housekeeping.step, wired.quality_windows.step), evaluator)
+    return CheckThread(wired.checks, (housekeeping.step, wired.quality_windows.step, wired.shadow.step), evaluator)
 
 
 def _stream_reader(
@@ -138,6 +141,14 @@ def _notifier(settings: MonitoringServiceSettings, desk: AlertDesk, metrics: Mon
     if settings.monitoring_webhook_url is None:
         return None
     return Notifier(desk, Webhook(settings.monitoring_webhook_url.get_secret_value()), count=metrics.count_notification)
+
+
+def _retraining_desk(settings: MonitoringServiceSettings, alerts: AlertDesk) -> RetrainingDesk | None:
+    if settings.training_url is None:
+        return None
+    key = settings.training_api_key.get_secret_value() if settings.training_api_key else None
+    server = HttpTrainingServer(settings.training_url, key)
+    return RetrainingDesk(server, alerts if settings.retrain_on_alerts else None)
 
 
 def _readiness_faults(draining: Draining, checks: CheckThread, stream: StreamThread, alerts: AlertThreads) -> list[str]:

@@ -74,7 +74,10 @@ class InboxUnavailableError(TryAgainLaterError):
 
 
 class Totals(Struct, frozen=True):
-    """What was counted since the inbox began; ``rejected_records`` are counts that the prediction service sent."""
+    """What was counted since the inbox began; ``rejected_records`` are counts that the prediction service sent.
+
+    ``shadows`` are what shadows said, once by record and version.
+    """
 
     predictions: int = 0
     labels: int = 0
@@ -83,6 +86,7 @@ class Totals(Struct, frozen=True):
     conflicts: int = 0
     unmatched_labels: int = 0
     erasures: int = 0
+    shadows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,7 @@ class Inbox:
             _delete_oldest(db, "rejections", "id", "at_row < ? AND received_at < ?", (row, at), limit)
             _delete_oldest(db, "labels", "id", "received_at < ?", (at,), limit)
             _delete_oldest(db, "conflicts", "rowid", "received_at < ?", (at,), limit)
+            _delete_oldest(db, "shadows", "id", "received_at < ?", (at,), limit)
             _delete_oldest(db, "erasures", "rowid", "received_at < ?", (at,), limit)
 
     @property

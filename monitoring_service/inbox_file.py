@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from event_backbone.case import Case
 
-FORMAT = 2
+FORMAT = 3
 
 _SCHEMA = """
 CREATE TABLE kept (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
@@ -69,10 +69,19 @@ CREATE TABLE quality_windows (
 CREATE TABLE unstated_windows (first_row INTEGER PRIMARY KEY, changes INTEGER NOT NULL, since REAL NOT NULL);
 CREATE INDEX unstated_windows_by_age ON unstated_windows (since, first_row);
 """
+_SHADOWS = """
+-- What a shadow says about records, whether their prediction came already or not.
+CREATE TABLE shadows (
+    id INTEGER PRIMARY KEY, record_id TEXT NOT NULL, model INTEGER NOT NULL REFERENCES models,
+    content_hash TEXT NOT NULL, score REAL NOT NULL, prediction NOT NULL, received_at REAL NOT NULL,
+    UNIQUE (record_id, model)
+);
+"""
 #: What makes a file of the format before into one of this; by the format that it makes.
 _MIGRATIONS = {
     2: "ALTER TABLE predictions ADD COLUMN segments TEXT;"
-    "ALTER TABLE episodes ADD COLUMN cause TEXT NOT NULL DEFAULT 'window';" + _QUALITY_WINDOWS
+    "ALTER TABLE episodes ADD COLUMN cause TEXT NOT NULL DEFAULT 'window';" + _QUALITY_WINDOWS,
+    3: _SHADOWS,
 }
 _WINDOW_ROWS = "quality_window_rows"
 _NEW_WINDOWS = """
@@ -104,7 +113,7 @@ def prepare(db: sqlite3.Connection, durability: str, case: Case) -> None:
         raise ValueError(f"has format {found}, this version reads format {FORMAT}")
     if found == 0:
         with transaction(db):
-            _run(db, _SCHEMA + _QUALITY_WINDOWS)
+            _run(db, _SCHEMA + _QUALITY_WINDOWS + _SHADOWS)
             db.execute("INSERT INTO kept VALUES ('case', ?)", (case.name,))
             db.execute(f"PRAGMA user_version = {FORMAT}")
     (kept_case,) = db.execute("SELECT body FROM kept WHERE name = 'case'").fetchone()

@@ -8,10 +8,14 @@ from collections.abc import Iterable
 
 import msgspec
 
+from event_backbone.events import Prediction, Shadow
 from monitoring_service.row_buffer import Row
 from monitoring_service.segments import SegmentReader
 
 _encode = msgspec.json.Encoder().encode
+
+_INSERT_MODEL = "INSERT INTO models (name, version, bundle_sha256) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_FIND_MODEL = "SELECT id FROM models WHERE name = ? AND version = ? AND bundle_sha256 = ?"
 
 
 class Ledger:
@@ -26,6 +30,7 @@ class Ledger:
         self.outcomes = Counter[str]()
         self.rows: dict[int, Row] = {}
         self._window_rows = window_rows
+        self._model_ids: dict[tuple[str, str, str], int] = {}
         self._changed_windows: set[int] = set()
         # Erasures are rare: most batches need not ask for them.
         self.may_be_erased = db.execute("SELECT 1 FROM erasures LIMIT 1").fetchone() is not None
@@ -35,6 +40,16 @@ class Ledger:
             return set()
         query = "SELECT record_id FROM erasures WHERE record_id IN (SELECT value FROM json_each(?))"
         return {record_id for (record_id,) in self.db.execute(query, (as_json(record_ids),))}
+
+    def model_id(self, event: Prediction | Shadow) -> int:
+        """The number that stands for the model version of an event."""
+        key = (event.model.name, event.model.version, event.bundle_sha256)
+        found = self._model_ids.get(key)
+        if found is None:
+            self.db.execute(_INSERT_MODEL, key)
+            (found,) = self.db.execute(_FIND_MODEL, key).fetchone()
+            self._model_ids[key] = found
+        return found
 
     def note_changed(self, number: int) -> None:
         """The quality window of this row is not what was last stated."""

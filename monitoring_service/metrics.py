@@ -71,6 +71,7 @@ class MonitoringMetrics:
             ),
             "unmatched_labels": make.counter("unmatched_labels", "Labels whose prediction did not come in time."),
             "erasures": make.counter("erasures", "Erasures carried out."),
+            "shadows": make.counter("shadows", "What a shadow said about records, once by record and version."),
         }
         self.unauthorized = make.counter("unauthorized", "Requests refused because they showed no good API key.")
         self.refused_events = make.counter("refused_events", "Lines that will never be taken, by reason.", "reason")

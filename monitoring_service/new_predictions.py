@@ -23,11 +23,10 @@ _INSERT = "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class NewPredictions:
-    """Stores runs of predictions; knows the models of one transaction."""
+    """Stores runs of predictions."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._model_ids: dict[tuple[str, str, str], int] = {}
 
     def store(self, events: Sequence[Prediction]) -> None:
         """In this order; what is known is counted as a duplicate or kept as a conflict."""
@@ -78,7 +77,7 @@ class NewPredictions:
             number,
             event.record_id,
             event.content_hash,
-            self._model_id(event),
+            self._ledger.model_id(event),
             event.score,
             event.prediction,
             event.predicted_at,
@@ -89,8 +88,8 @@ class NewPredictions:
         )
 
     def _erased_row(self, number: int, event: Prediction) -> tuple[Any, ...]:
-        content = (None,) * 3
-        return (number, event.record_id, None, self._model_id(event), *content, self._ledger.received_at, *content)
+        ledger, content = self._ledger, (None,) * 3
+        return (number, event.record_id, None, ledger.model_id(event), *content, ledger.received_at, *content)
 
     def _note_row(self, number: int, event: Prediction) -> None:
         self._ledger.rows[number] = Row(
@@ -103,15 +102,3 @@ class NewPredictions:
             event.predicted_at,
             self._ledger.received_at,
         )
-
-    def _model_id(self, event: Prediction) -> int:
-        key = (event.model.name, event.model.version, event.bundle_sha256)
-        found = self._model_ids.get(key)
-        if found is None:
-            db = self._ledger.db
-            db.execute("INSERT INTO models (name, version, bundle_sha256) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", key)
-            (found,) = db.execute(
-                "SELECT id FROM models WHERE name = ? AND version = ? AND bundle_sha256 = ?", key
-            ).fetchone()
-            self._model_ids[key] = found
-        return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -38,17 +38,17 @@ class Outbox(Protocol):
 class Webhook:
     """Posts to one URL; follows no redirect and reads no answer."""
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url = url
+        self._headers = {"Content-Type": "application/json", "User-Agent": "streamgauge-monitoring", **(headers or {})}
         self._timeout_s = timeout_s
 
     def send(self, body: bytes) -> None:
         import requests
 
-        headers = {"Content-Type": "application/json", "User-Agent": "streamgauge-monitoring"}
         try:
             with requests.post(
-                self._url, data=body, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
+                self._url, data=body, headers=self._headers, timeout=self._timeout_s, allow_redirects=False, stream=True
             ) as response:
                 status = response.status_code
         except requests.RequestException as error:

@@ -29,14 +29,14 @@ def add_reference_routes(app: Flask, desk: ReferenceDesk) -> None:
 
     @app.post("/api/reference/accept")
     def accept() -> ResponseReturnValue:
-        said = _said()
-        desk.accept(said.by, said.note)
+        asked = said()
+        desk.accept(asked.by, asked.note)
         return _json(desk.document())
 
     @app.post("/api/reference/revert")
     def revert() -> ResponseReturnValue:
-        said = _said()
-        desk.revert(said.by, said.note)
+        asked = said()
+        desk.revert(asked.by, asked.note)
         return _json(desk.document())
 
     @app.errorhandler(msgspec.ValidationError)
@@ -48,7 +48,8 @@ def add_reference_routes(app: Flask, desk: ReferenceDesk) -> None:
         return Response(problem(400, "The body is no JSON; nothing was changed."), 400, content_type=CONTENT_TYPE)
 
 
-def _said() -> Said:
+def said() -> Said:
+    """The body of the present request; raises msgspec's errors, which :func:`add_reference_routes` answers."""
     request.max_content_length = _MOST_BYTES
     return msgspec.json.decode(request.get_data(cache=False), type=Said)
 

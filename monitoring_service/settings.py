@@ -67,6 +67,13 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
         default=1, gt=0, le=1, description="shortens every time of the alerts, for tests and demonstrations"
     )
     monitoring_runbook_url: str = Field(default=RUNBOOK, description="where alerts say the runbook is")
+    training_url: str | None = Field(
+        default=None, description="where the training server is; without it the page can't ask for a retraining"
+    )
+    training_api_key: SecretStr | None = Field(default=None, description="key to show to the training server")
+    retrain_on_alerts: bool = Field(
+        default=False, description="tell the training server of alerts; where Alertmanager runs, it does"
+    )
     monitoring_public_url: str | None = Field(
         default=None, description="where people reach this service, for links in alerts; host and port if not given"
     )
@@ -81,6 +88,13 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
         if urlsplit(value.get_secret_value()).scheme not in ("http", "https"):
             raise ValueError("must be a URL that begins with http:// or https://")
         return value
+
+    @field_validator("training_url")
+    @classmethod
+    def _http_training(cls, value: str | None) -> str | None:
+        if value and urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("must be a URL that begins with http:// or https://")
+        return value or None
 
     @field_validator("monitoring_events")
     @classmethod

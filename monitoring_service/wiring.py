@@ -22,7 +22,9 @@ from monitoring_service.reference_desk import ReferenceDesk
 from monitoring_service.references import References
 from monitoring_service.report_desk import ReportDesk, ReportTimer
 from monitoring_service.restoring import Restored
+from monitoring_service.retraining_desk import RetrainingDesk
 from monitoring_service.settings import MonitoringServiceSettings
+from monitoring_service.shadow_comparison import ShadowComparisons
 from monitoring_service.snapshot import Lookout, Shown
 from monitoring_service.stream_alarms import StreamAlarms
 from monitoring_service.stream_status import StreamStatus
@@ -45,6 +47,7 @@ class Wired:
     report_desk: ReportDesk
     reference_desk: ReferenceDesk
     quality_windows: QualityWindows
+    shadow: ShadowComparisons
     checks: Checks
     alert_desk: AlertDesk
     lookout: Lookout
@@ -80,6 +83,7 @@ def wire(
         report_desk=report_desk,
         reference_desk=ReferenceDesk(case, restored.windows, restored.inbox, references, accepted),
         quality_windows=QualityWindows(restored.inbox, evaluator, case.monitoring.window_rows, clocks.steady),
+        shadow=ShadowComparisons(case, restored.inbox, evaluator, clock=clocks.steady),
         checks=Checks(case, parts, scores_every_s=settings.monitoring_scores_every_s, clock=clocks.steady),
         alert_desk=alert_desk,
         lookout=_lookout(case, settings, restored, alert_desk, status, clocks),
@@ -94,6 +98,7 @@ def api_parts(
     wired: Wired,
     faults: Callable[[], list[str]],
     keys: KeyCheck | None = None,
+    retraining: RetrainingDesk | None = None,
 ) -> Parts:
     """What the views call; ``faults`` says why the service is not ready, ``keys`` open forms."""
     return Parts(
@@ -107,8 +112,10 @@ def api_parts(
         report_desk=wired.report_desk,
         reference_desk=wired.reference_desk,
         quality_windows=wired.quality_windows,
+        shadow=wired.shadow,
         alert_desk=wired.alert_desk,
         keys=keys,
+        retraining=retraining,
     )
 
 

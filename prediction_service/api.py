@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from event_backbone.case import Case
-from event_backbone.errors import RejectedError, TryAgainLaterError
+from event_backbone.errors import ConflictError, RejectedError, TryAgainLaterError
 from event_backbone.key_guard import CHALLENGE
 from event_backbone.problems import CONTENT_TYPE, problem, rejection
 from event_backbone.validation import fault_in_record_id
@@ -22,6 +22,7 @@ from prediction_service.front import failed, retry_after_header, unavailable
 from prediction_service.journal import Journal
 from prediction_service.openapi import openapi_document
 from prediction_service.probes import add_probes, json_response
+from prediction_service.reloading import Reloading
 from prediction_service.status import ReplicaStatus
 from prediction_service.stored import StoredPredictions
 
@@ -93,6 +94,14 @@ def _add_stored_predictions(app: Flask, case: Case, journal: Journal, stored: St
         return json_response({"record_id": record_id, "rows_erased": journal.erase(record_id, case.name)})
 
 
+def add_admin(app: Flask, reloading: Reloading) -> None:
+    """What is for operators, beside :func:`build_api`."""
+
+    @app.post("/admin/reload")
+    def reload() -> ResponseReturnValue:
+        return json_response(reloading.reload())
+
+
 def _check_record_id(record_id: str) -> None:
     fault = fault_in_record_id(record_id)
     if fault is not None:
@@ -142,6 +151,10 @@ def _add_errors(app: Flask) -> None:
     @app.errorhandler(RejectedError)
     def rejected(error: RejectedError) -> ResponseReturnValue:
         return _render(rejection(error.faults, "request"))
+
+    @app.errorhandler(ConflictError)
+    def conflict(error: ConflictError) -> ResponseReturnValue:
+        return _render((409, problem(409, str(error))))
 
     @app.errorhandler(InternalServerError)
     def broken(_error: InternalServerError) -> ResponseReturnValue:

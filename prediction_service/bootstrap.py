@@ -8,25 +8,31 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from event_backbone.api_keys import KeyCheck
-from event_backbone.bundle import BundleShelf, registered_name
+from event_backbone.bundle import CHAMPION_ALIAS, BundleShelf, registered_name
 from event_backbone.case import Case
+from event_backbone.errors import Fault, SettingsError
 from event_backbone.kafka_topics import Topics
 from event_backbone.ports import MessageOutlet, ModelRegistry, Sink
 from event_backbone.prediction_logs import open_prediction_log
 from event_backbone.wsgi_server import Draining
 from prediction_service.answering import PredictionHandlers
-from prediction_service.api import build_api
-from prediction_service.champion import ChampionFollower, ServingChampion
+from prediction_service.api import add_admin, build_api
+from prediction_service.champion import ServingChampion
 from prediction_service.dead_letter_publishing import DeadLetterPublishing
 from prediction_service.erasing import IdleJournals, LocalPlace, Place, ReplicaPlace, SinkPlace
+from prediction_service.following import AliasFollower
 from prediction_service.form import FormKey
 from prediction_service.front import Admission, Front
 from prediction_service.journal import Journal, JournalReader
 from prediction_service.metrics import ReplicaCollector, ServingMetrics
 from prediction_service.predicting import Predictor
+from prediction_service.registry_notes import RegistryNotes
+from prediction_service.registry_watch import RegistryWatch
 from prediction_service.rejections import RejectionLog
 from prediction_service.relay_state import read_relay_state
+from prediction_service.reloading import Reloading
 from prediction_service.settings import ErasingSettings, ServingSettings, SidecarSettings
+from prediction_service.shadowing import SHADOW_POINTER, ShadowModel, ShadowSink
 from prediction_service.sidecar import Sidecar
 from prediction_service.sinks import open_sinks
 from prediction_service.slots import JOURNAL_FILE, RELAY_FILE, HeldLock, claim_slot
@@ -90,7 +96,8 @@ def build_serving(
         durability=settings.durability,
         delivered_seq=max((sink.delivered_seq for sink in sinks.values()), default=0),
     )
-    champion = ServingChampion(BundleShelf(settings.bundles_dir), case, metrics)
+    notes = RegistryNotes(settings.bundles_dir)
+    champion = ServingChampion(BundleShelf(settings.bundles_dir), notes, case, metrics)
     rejections = RejectionLog(case, metrics)
     status = ReplicaStatus(case, journal, slot / RELAY_FILE, champion, draining)
     metrics.registry.register(ReplicaCollector(status))
@@ -109,6 +116,7 @@ def build_serving(
         max_body_bytes=settings.max_body_bytes,
         form_key=form_key,
     )
+    add_admin(flask_app, Reloading(champion, notes))
     admission = Admission(settings.max_in_flight)
     metrics.in_flight.set_function(lambda: admission.in_flight)
     front = Front(
@@ -145,19 +153,44 @@ def _stored_predictions(settings: ServingSettings, case: Case, journal: Journal)
 def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
     """Build one sidecar; no sink and no registry has to be there."""
 
+    registry, notes = _registry(settings), RegistryNotes(settings.bundles_dir)
+    shadow = _shadow(settings, case, registry) if settings.shadow_alias else None
+
     def open_all_sinks() -> list[Sink]:
-        return open_sinks(settings.sinks, case, settings, timeout_s=settings.sink_timeout_s)
+        sinks = open_sinks(settings.sinks, case, settings, timeout_s=settings.sink_timeout_s)
+        return sinks if shadow is None else [*sinks, *shadow_sinks(settings, case, shadow)]
 
     open_all_sinks()  # a wrong URL is an error now, not in a thread
-    follower = ChampionFollower(_registry(settings), BundleShelf(settings.bundles_dir), registered_name(case))
+    shelf = BundleShelf(settings.bundles_dir)
+    follower = AliasFollower(registry, shelf, case, registered_name(case), CHAMPION_ALIAS)
     return Sidecar(
         settings.journals_dir,
         open_all_sinks,
-        follower,
+        RegistryWatch(follower, notes, shadow),
         batch_rows=settings.relay_batch_rows,
         follow_interval_s=settings.follow_interval_s,
         publishing=_publishing(settings, case),
     )
+
+
+def _shadow(settings: SidecarSettings, case: Case, registry: ModelRegistry) -> ShadowModel:
+    shelf = BundleShelf(settings.bundles_dir, SHADOW_POINTER)
+    follower = AliasFollower(registry, shelf, case, registered_name(case), settings.shadow_alias)
+    return ShadowModel(follower, shelf, case)
+
+
+def shadow_sinks(settings: SidecarSettings, case: Case, shadow: ShadowModel) -> list[ShadowSink]:
+    """Where the shadow's words go; raises :class:`SettingsError` for a Kafka, whose readers take answers only."""
+    urls = settings.shadow_sinks or [url for url in settings.sinks if not url.startswith("kafka:")]
+    faults = [
+        Fault(f"SHADOW_SINKS[{index}]", "scheme", "Kafka is not told what a shadow says")
+        for index, url in enumerate(urls)
+        if url.startswith("kafka:")
+    ]
+    if faults:
+        raise SettingsError("settings", faults)
+    sinks = open_sinks(urls, case, settings, timeout_s=settings.sink_timeout_s, setting="SHADOW_SINKS")
+    return [ShadowSink(sink, shadow, case) for sink in sinks]
 
 
 def _publishing(settings: SidecarSettings, case: Case) -> DeadLetterPublishing | None:

@@ -110,7 +110,7 @@ class Row:
     event: Event
 
 
-def entry_of(event: Event) -> Entry:
+def entry_of(event: Prediction | Label | Rejections | Erasure) -> Entry:
     """The row that keeps ``event``."""
     match event:
         case Prediction():

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from event_backbone.case import Case
+from event_backbone.events import ModelRef
 
 if TYPE_CHECKING:
     from prediction_service.status import ReplicaStatus
@@ -26,8 +27,8 @@ REASONS = ("missing", "null", "type", "not_finite", "range", "length", "unknown"
 NO_COLUMN = ("(body)", "(unknown)", "record_id")
 
 
-#: The sidecar fetches a champion, who predicts loads it.
-RELOAD_STEPS = ("fetch", "load")
+#: The sidecar fetches a champion and checks it, who predicts loads it.
+RELOAD_STEPS = ("fetch", "check", "load")
 
 
 class PredictingMetrics:
@@ -66,11 +67,19 @@ class PredictingMetrics:
         self.unauthorized = Counter(
             "prediction_unauthorized_total", "Requests refused because they showed no good API key.", registry=registry
         )
+        self._shown_model: ModelRef | None = None
         for step in RELOAD_STEPS:
             self.reload_failed.labels(step)
         for column in case.column_names:
             for reason in ("missing", "type", "range"):
                 self.rejected.labels(column, reason)
+
+    def show_model(self, model: ModelRef) -> None:
+        """Name the version that answers from now on; whoever asks meanwhile sees one, or both."""
+        before, self._shown_model = self._shown_model, model
+        self.model_info.labels(model.name, model.version).set(1)
+        if before is not None and before != model:
+            self.model_info.remove(before.name, before.version)
 
 
 class ServingMetrics(PredictingMetrics):

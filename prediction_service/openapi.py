@@ -143,6 +143,7 @@ def _paths(case: Case, max_body_bytes: int) -> dict[str, Any]:
             )
         },
         **_stored_predictions(),
+        "/admin/reload": {"post": _reload()},
         **_about_the_service(),
     }
 
@@ -188,6 +189,21 @@ def _stored_predictions() -> dict[str, Any]:
                 "responses": _answers("200", erased, status_422=absent["status_422"], **later),
             },
         },
+    }
+
+
+def _reload() -> dict[str, Any]:
+    version = {"type": "string"}
+    model = _object(name=version, version=version)
+    done = _object(model=model, previous={"anyOf": [version, {"type": "null"}]}, changed={"type": "boolean"})
+    return {
+        "summary": "Look at the registry now; which version answers after that",
+        "responses": _answers(
+            "200",
+            done,
+            status_409="The registry's champion was refused, and why; the version before answers on.",
+            status_503="The registry is away, no sidecar runs, or another reload is under way.",
+        ),
     }
 
 

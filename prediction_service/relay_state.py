@@ -15,6 +15,9 @@ from pathlib import Path
 from event_backbone.events import encode_json, utc_now
 from event_backbone.ports import Refusal
 
+#: Ends the names of cursors that the shadow has: nobody waits for it for good.
+SHADOW_SUFFIX = "-shadow"
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (
     sink TEXT PRIMARY KEY, delivered_seq INTEGER NOT NULL, fault TEXT, conflicts INTEGER NOT NULL DEFAULT 0

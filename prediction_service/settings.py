@@ -82,7 +82,17 @@ class SidecarSettings(ReplicaSettings):
         default=None, description="where models are registered; an SQLite file in the case's folder if not given"
     )
     follow_interval_s: float = Field(default=2.0, gt=0, description="seconds between two looks at the champion alias")
+    shadow_alias: str = Field(
+        default="",
+        pattern="^[A-Za-z0-9_-]{0,100}$",
+        description="alias of a version, such as challenger, that scores what is answered as well; none if not given",
+    )
+    shadow_sinks: Annotated[list[str], NoDecode] = Field(
+        default=[], description="URLs that get what the shadow says, separated by commas; SINKS but Kafka if not given"
+    )
     relay_batch_rows: int = Field(default=500, ge=1, le=10_000, description="most rows delivered at once")
+
+    _split_shadow_sinks = field_validator("shadow_sinks", mode="before")(split_urls)
 
 
 class ErasingSettings(ClientSettings, SidecarSettings):

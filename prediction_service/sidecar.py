@@ -11,9 +11,9 @@ from pathlib import Path
 import structlog
 
 from event_backbone.ports import Sink
-from prediction_service.champion import ChampionFollower
 from prediction_service.dead_letter_publishing import DeadLetterPublishing
 from prediction_service.journal import JournalReader
+from prediction_service.registry_watch import RegistryWatch
 from prediction_service.relay import Relay, run_relay
 from prediction_service.relay_state import RelayState
 from prediction_service.slots import JOURNAL_FILE, RELAY_FILE, HeldLock, slots_with_a_journal, try_lock
@@ -31,7 +31,7 @@ class Sidecar:
         self,
         journals_dir: Path,
         open_all_sinks: Callable[[], list[Sink]],
-        follower: ChampionFollower,
+        watch: RegistryWatch,
         *,
         batch_rows: int,
         follow_interval_s: float,
@@ -39,7 +39,7 @@ class Sidecar:
     ) -> None:
         self._journals_dir = journals_dir
         self._open_all_sinks = open_all_sinks
-        self._follower = follower
+        self._watch = watch
         self._batch_rows = batch_rows
         self._follow_interval_s = follow_interval_s
         self._publishing = publishing
@@ -50,7 +50,8 @@ class Sidecar:
     def run(self) -> None:
         """Block until :meth:`stop`, then until every relay has finished what it has in hand."""
         # Not waited for: a registry that is away may hold it for seconds, and whatever it leaves undone is done again.
-        threading.Thread(target=self._follow, name="follower", daemon=True).start()
+        watch = functools.partial(self._watch.run, self._stop, every_s=self._follow_interval_s)
+        threading.Thread(target=watch, name="follower", daemon=True).start()
         while not self._stop.wait(0.5):
             self._relay_free_slots()
         for thread in self._threads:
@@ -60,15 +61,6 @@ class Sidecar:
 
     def stop(self) -> None:
         self._stop.set()
-
-    def _follow(self) -> None:
-        wait_s = 0.0
-        while not self._stop.wait(wait_s):
-            try:
-                self._follower.follow()
-            except Exception:  # a thread's border: whatever fails, the next look may not
-                log.exception("follow_failed")
-            wait_s = self._follow_interval_s
 
     def _relay_free_slots(self) -> None:
         for slot in slots_with_a_journal(self._journals_dir):

@@ -209,8 +209,10 @@ ADAPTERS: dict[str, Callable[[SinkAddress], Sink]] = {
 }
 
 
-def open_sinks(urls: Sequence[str], case: Case, connections: ConnectionSettings, *, timeout_s: float) -> list[Sink]:
-    """The sinks of some URLs; nothing is connected yet.
+def open_sinks(
+    urls: Sequence[str], case: Case, connections: ConnectionSettings, *, timeout_s: float, setting: str = "SINKS"
+) -> list[Sink]:
+    """The sinks of some URLs, which stand in a setting; nothing is connected yet.
 
     Raises:
         SettingsError: with every fault of every URL and its login, or whose sinks would share a cursor.
@@ -219,10 +221,10 @@ def open_sinks(urls: Sequence[str], case: Case, connections: ConnectionSettings,
     faults: list[Fault] = []
     for index, url in enumerate(urls):
         try:
-            sinks.append(_open(SinkAddress(url, f"SINKS[{index}]", timeout_s, case, connections)))
+            sinks.append(_open(SinkAddress(url, f"{setting}[{index}]", timeout_s, case, connections)))
         except SettingsError as error:
             faults += error.faults
-    faults += _faults_of_names([sink.name for sink in sinks])
+    faults += _faults_of_names([sink.name for sink in sinks], setting)
     if faults:
         raise SettingsError("settings", faults)
     return sinks
@@ -247,7 +249,9 @@ def _fault_in_http_url(address: SinkAddress) -> Fault | None:
     return None if parts.hostname else Fault(address.place, "url", f"{without_login(address.url)!r} names no host")
 
 
-def _faults_of_names(names: Sequence[str]) -> Iterator[Fault]:
+def _faults_of_names(names: Sequence[str], setting: str) -> Iterator[Fault]:
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield Fault(f"SINKS[{index}]", "twice", f"a second sink called {name!r}: the two would share one cursor")
+            yield Fault(
+                f"{setting}[{index}]", "twice", f"a second sink called {name!r}: the two would share one cursor"
+            )

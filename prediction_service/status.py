@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import asdict
+
 from event_backbone.case import Case
 from event_backbone.events import parse_utc
 from event_backbone.wsgi_server import Draining
@@ -83,14 +85,15 @@ class ReplicaStatus:
         """The body of ``/status``."""
         scorer = self._champion.scorer
         model = {"name": scorer.model.name, "version": scorer.model.version} if scorer else None
-        faults = self.faults()
+        faults, registry_fault, shadow = self.faults(), self._champion.registry_fault, self._champion.shadow
         return {
             "case": self._case.name,
             "ready": not faults,
             "faults": faults,
             "model": model,
             "model_fault": self._champion.fault,
-            "registry": {"fault": self._champion.registry_fault},
+            "registry": {"fault": registry_fault.text if registry_fault else None},
+            "shadow": asdict(shadow) if shadow else None,
             "journal": self.journal(),
             "sinks": self.sinks(),
         }

@@ -14,7 +14,7 @@ from event_backbone.events import format_utc
 from prediction_service.journal import Journal, entry_of
 from prediction_service.metrics import PredictingMetrics
 from prediction_service.rejections import RejectionLog
-from prediction_service.relay_state import read_relay_state
+from prediction_service.relay_state import SHADOW_SUFFIX, read_relay_state
 
 log = structlog.get_logger()
 
@@ -64,11 +64,17 @@ class JournalKeeper:
         self._journal.maintain()
 
     def _trim(self) -> None:
-        """Rows go only when every sink has them; without a sidecar's word nothing goes."""
+        """Rows go only when every sink has them; without a sidecar's word nothing goes.
+
+        A shadow that is slow is waited for until the journal is as large as it may stay, and no longer: it must never
+        fill it.
+        """
         sinks = read_relay_state(self._relay_path)
         if sinks is None:
             return
-        delivered_seq = min((sink.delivered_seq for sink in sinks.values()), default=_EVERYTHING)
+        is_large = self._journal.bytes_used > self._retention_bytes
+        waited_for = [sink for name, sink in sinks.items() if not (is_large and name.endswith(SHADOW_SUFFIX))]
+        delivered_seq = min((sink.delivered_seq for sink in waited_for), default=_EVERYTHING)
         older_than = format_utc(datetime.now(UTC) - self._retention)
         while self._journal.trim(delivered_seq=delivered_seq, older_than=older_than, above_bytes=self._retention_bytes):
             continue

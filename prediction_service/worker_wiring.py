@@ -17,6 +17,7 @@ from prediction_service.champion import ServingChampion
 from prediction_service.metrics import WorkerMetrics
 from prediction_service.pipeline import Pipeline
 from prediction_service.predicting import Predictor
+from prediction_service.registry_notes import RegistryNotes
 from prediction_service.settings import WorkerSettings
 from prediction_service.sinks import open_sinks
 from prediction_service.upkeep import Upkeep
@@ -71,7 +72,7 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
     others = [url for url in settings.sinks if not url.startswith("kafka:")]
     sinks = open_sinks(others, case, settings, timeout_s=settings.sink_timeout_s)
     metrics = WorkerMetrics(CollectorRegistry(), case)
-    champion = ServingChampion(BundleShelf(settings.bundles_dir), case, metrics)
+    champion = ServingChampion(BundleShelf(settings.bundles_dir), RegistryNotes(settings.bundles_dir), case, metrics)
     champion.refresh()
     maker = BatchMaker(
         case,

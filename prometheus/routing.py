@@ -15,6 +15,8 @@ Config = dict[str, Any]
 
 #: As in monitoring_service/alerts.py, which tells its webhook without Prometheus.
 GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL = "10s", "1m", "4h"
+#: How often the training server hears of what still fires.
+RETRAINING_INTERVAL = "5m"
 
 #: What a monitor says about data and model, and about itself: without the monitor it is what was.
 FOLLOWS_CHECKS = (
@@ -49,9 +51,17 @@ class AlertingSettings(Settings):
     alert_smtp_username: str | None = Field(default=None, description="name to log in to the mail server with")
     alert_smtp_password_file: Path | None = Field(default=None, description="file with the password for it")
 
-    _split = field_validator("alert_pages_to", "alert_tickets_to", mode="before")(words)
+    alert_training_url: str | None = Field(
+        default=None, description="the training server's webhook, such as http://127.0.0.1:8090/alerts"
+    )
+    alert_training_key_file: Path | None = Field(default=None, description="file with the key to show to it")
+    retraining_alerts: Annotated[list[str], NoDecode] = Field(
+        default=["ConceptDrift", "RealisedLoss"], description="alerts that start a retraining"
+    )
 
-    @field_validator("alert_slack_url_file", "alert_smtp_password_file", mode="after")
+    _split = field_validator("alert_pages_to", "alert_tickets_to", "retraining_alerts", mode="before")(words)
+
+    @field_validator("alert_slack_url_file", "alert_smtp_password_file", "alert_training_key_file", mode="after")
     @classmethod
     def _no_secret(cls, path: Path | None) -> Path | None:
         """A secret that nobody gave is an empty file."""
@@ -72,6 +82,7 @@ def alertmanager_config(settings: AlertingSettings) -> Config:
             "group_interval": GROUP_INTERVAL,
             "repeat_interval": REPEAT_INTERVAL,
             "routes": [
+                *_retraining_route(settings),
                 {"matchers": ["severity = page"], "receiver": "pages"},
                 {"matchers": ["severity = ticket"], "receiver": "tickets"},
             ],
@@ -80,9 +91,30 @@ def alertmanager_config(settings: AlertingSettings) -> Config:
             {"name": "nobody"},
             {"name": "pages", **_receivers(settings, settings.alert_pages_to)},
             {"name": "tickets", **_receivers(settings, settings.alert_tickets_to)},
+            *_retraining_receiver(settings),
         ],
         "inhibit_rules": inhibitions(),
     }
+
+
+def _retraining_route(settings: AlertingSettings) -> list[Config]:
+    """People are told as well. The training server knows what it has trained for: it is told again for what it could
+    not begin, during a cooldown."""
+    if not settings.alert_training_url:
+        return []
+    names = "|".join(settings.retraining_alerts)
+    route = {"matchers": [f"alertname =~ {names}"], "receiver": "training", "continue": True}
+    return [{**route, "repeat_interval": RETRAINING_INTERVAL}]
+
+
+def _retraining_receiver(settings: AlertingSettings) -> list[Config]:
+    if not settings.alert_training_url:
+        return []
+    webhook: Config = {"url": settings.alert_training_url, "send_resolved": False}
+    if settings.alert_training_key_file:
+        credentials = {"type": "Bearer", "credentials_file": str(settings.alert_training_key_file)}
+        webhook["http_config"] = {"authorization": credentials}
+    return [{"name": "training", "webhook_configs": [webhook]}]
 
 
 def _mail_server(settings: AlertingSettings) -> Config:

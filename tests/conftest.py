@@ -72,7 +72,7 @@ def _champion_state(case: str, data_dir: Path, config: pytest.Config) -> Path:
 
 
 def _digest_of_training() -> str:
-    code = sorted([*(ROOT / "training").glob("*.py"), *(ROOT / "event_backbone").glob("*.py")])
+    code = sorted([*(ROOT / "training").rglob("*.py"), *(ROOT / "event_backbone").glob("*.py")])
     return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:12]
 
 

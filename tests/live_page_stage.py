@@ -36,6 +36,7 @@ class Stage:
         self.checks = staged_checks(case, checks)
         self.state: dict[str, Any] = staged_state(case, self.checks)
         self.quality_windows = staged_windows(case, self.checks)
+        self.shadow = {"most_pairs": 50_000, "comparisons": [staged_comparison(case)]}
         self._server = make_server("127.0.0.1", 0, self._app(), threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -51,6 +52,7 @@ class Stage:
         app.add_url_rule("/api/state", "state", lambda: jsonify(self.state))
         app.add_url_rule("/api/history", view_func=self._history)
         app.add_url_rule("/api/quality-windows", "windows", lambda: jsonify(self.quality_windows))
+        app.add_url_rule("/api/shadow", "shadow", lambda: jsonify(self.shadow))
         app.add_url_rule("/api/columns/<name>/distribution", view_func=self._distribution)
         app.add_url_rule("/api/<path:what>", view_func=self._do, methods=["POST", "DELETE"])
         return app
@@ -96,9 +98,39 @@ class Stage:
             kind = "accepted" if what.endswith("accept") else "bundle"
             said = {"at": at(0), "by": body["by"], "note": body["note"]} if kind == "accepted" else {}
             self.state["reference"] = {"kind": kind, "rows": 1000, "can_revert": kind == "accepted", **said}
+        if what == "retraining":
+            self.state["retraining"] = staged_retraining(running=f"{body['by']}: {body['note']}")
         if what == "reports":
             self.state["report"]["running"] = True
         return jsonify({}), 200
+
+
+def staged_comparison(case: Case) -> dict[str, Any]:
+    """Version 5 beside version 4, with a few records still missing."""
+    known = {"accuracy": 0.85, "auc": 0.91} if case.is_binary else {"mae": 41.0, "r2": 0.8}
+    figures = {name: _figure(value, 0.03 * value) for name, value in known.items()}
+    no, yes = case.target.negative, case.target.positive
+    return {
+        "champion": {"name": "streamgauge", "version": "4"},
+        "challenger": {"name": "streamgauge", "version": "5"},
+        "pairs": 1600,
+        "answered": 1604,
+        "first_predicted_at": at(900),
+        "last_predicted_at": at(1),
+        "agreement": {"value": 0.95, "low": 0.938, "high": 0.96} if case.is_binary else None,
+        "flipped": {f"{no} → {yes}": 61, f"{yes} → {no}": 19} if case.is_binary else {},
+        "shift": {
+            "mean": 0.012,
+            "mean_absolute": 0.03,
+            "largest_absolute": 0.41,
+            "p05": -0.05,
+            "p50": 0.008,
+            "p95": 0.09,
+        },
+        "labelled": 700,
+        "champion_figures": figures,
+        "challenger_figures": figures,
+    }
 
 
 def staged_checks(case: Case, count: int) -> list[dict[str, Any]]:
@@ -177,7 +209,7 @@ def staged_state(case: Case, checks: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "case": case.name,
         "at": at(0),
-        "totals": {"predictions": last["row"] + 20, "labels": 9000, "rejected_records": 412},
+        "totals": {"predictions": last["row"] + 20, "labels": 9000, "rejected_records": 412, "shadows": 1600},
         "stream": None,
         "records_per_s": 198.2,
         "arrival_delay": {"rows": 200, "p50_s": 0.043, "p95_s": 0.61},
@@ -221,12 +253,33 @@ def staged_state(case: Case, checks: list[dict[str, Any]]) -> dict[str, Any]:
         "conditions": _conditions(case, drifted),
         "alerts": staged_alerts(case),
         "reference": {"kind": "bundle", "rows": 5000, "at": None, "by": None, "note": None, "can_revert": False},
+        "retraining": staged_retraining(),
         "report": {"latest": {"row": 14000, "at": at(40), "url": "/reports/latest"}, "running": False, "failed": 0},
         "reports": [
             {"row": 14000, "at": at(40), "kind": "schedule", "url": "/reports/report-14000-schedule.html"},
             {"row": 10700, "at": at(90), "kind": "alert", "url": "/reports/report-10700-alert.html"},
         ],
     }
+
+
+def staged_retraining(*, running: str | None = None, fault: str | None = None) -> dict[str, Any]:
+    """Two runs that have ended, and one at work where a reason is given."""
+
+    def run(number: int, state: str, reason: str, *reasons: str) -> dict[str, Any]:
+        ended = None if state == "running" else at(1000 * number)
+        decision = None if state == "running" else {"reasons": list(reasons)}
+        stage = "fitting: 2 candidates" if state == "running" else "ended"
+        known = {"started_at": at(1000 * number + 90), "ended_at": ended, "decision": decision}
+        return {"id": f"r{number}", "state": state, "stage": stage, "reason": reason, **known}
+
+    runs = [
+        run(2, "refused", "alert RealisedLoss", "it is not better by the margin"),
+        run(3, "promoted", "alert ConceptDrift"),
+    ]
+    if running is None:
+        return {"fault": fault, "runs": runs, "refusal": None}
+    refusal = {"reason": "running", "detail": "Run r1 is at work.", "retry_after_s": 10.0}
+    return {"fault": fault, "runs": [run(1, "running", running), *runs], "refusal": refusal}
 
 
 def _quality(case: Case) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from monitoring_service.messages import (
 )
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.restoring import restore
+from monitoring_service.retraining_desk import RetrainingDesk
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.stream_status import StreamStatus
 from monitoring_service.wiring import Clocks, api_parts, wire
@@ -121,6 +122,7 @@ class Bench:
         max_backlog_rows: int = 1000,
         max_body_bytes: int = 1_000_000,
         stream: StreamStatus | None = None,
+        retraining: RetrainingDesk | None = None,
     ) -> None:
         self.case = fast_case()
         self.clock = Clock()
@@ -146,7 +148,9 @@ class Bench:
         self.intake, self.checks, self.quality_windows = wired.intake, wired.checks, wired.quality_windows
         self.report_desk, self.reference_desk, self.accepted = wired.report_desk, wired.reference_desk, wired.accepted
         self.desk, self.lookout = wired.alert_desk, wired.lookout
-        parts = api_parts(self.case, settings, restored, self.metrics, wired, lambda: self.faults)
+        parts = api_parts(
+            self.case, settings, restored, self.metrics, wired, lambda: self.faults, retraining=retraining
+        )
         self.client = Client(build_api(parts))
 
     def receive(self, count: int, first: int = 0) -> None:

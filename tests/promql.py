@@ -69,7 +69,7 @@ def declared_metrics() -> Mapping[str, str]:
     generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
     rows = [
         row
-        for registry in ("serving_registry", "worker_registry", "monitoring_registry")
+        for registry in ("serving_registry", "worker_registry", "monitoring_registry", "training_registry")
         for row in generate["metric_rows"](generate[registry]())
     ]
     return {name.strip("`"): kind for name, kind, *_ in rows}

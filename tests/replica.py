@@ -29,6 +29,8 @@ COMMANDS = {
     "monitoring": ["-m", "monitoring_service"],
     "worker": ["-m", "prediction_service", "worker"],
 }
+#: In a setting: where this replica's monitoring is.
+OWN_MONITORING = "{monitoring}"
 #: The embedded default: no Kafka, so no worker.
 EMBEDDED = ("serving", "sidecar", "monitoring")
 
@@ -59,7 +61,7 @@ class Replica:
             "SINKS": self.monitoring_url,
             # Nothing answers there: a start needs no registry.
             "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
-            **settings,
+            **{name: value.replace(OWN_MONITORING, self.monitoring_url) for name, value in settings.items()},
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pyarrow as pa
@@ -23,15 +25,15 @@ from event_backbone.profile import PROFILE_FILE, encode_profile
 THRESHOLD = 0.50005
 
 
-def made_model(features: int) -> bytes:
-    """ONNX of "price / 100, between 0.01 and 0.99" as two probabilities; the price is the first feature."""
+def made_model(features: int, scale: float = 1.0) -> bytes:
+    """ONNX of "scale · price / 100, between 0.01 and 0.99" as two probabilities; the price is the first feature."""
 
     def constant(name: str, kind: int, values: list[float]) -> onnx.NodeProto:
         return helper.make_node("Constant", [], [name], value=helper.make_tensor(name, kind, [len(values)], values))
 
     nodes = [
         constant("first", TensorProto.INT64, [0]),
-        constant("hundred", TensorProto.FLOAT, [100.0]),
+        constant("hundred", TensorProto.FLOAT, [100.0 / scale]),
         constant("one", TensorProto.FLOAT, [1.0]),
         helper.make_node("Constant", [], ["low"], value=helper.make_tensor("low", TensorProto.FLOAT, [], [0.01])),
         helper.make_node("Constant", [], ["high"], value=helper.make_tensor("high", TensorProto.FLOAT, [], [0.99])),
@@ -52,18 +54,23 @@ def made_model(features: int) -> bytes:
     return model.SerializeToString()
 
 
-def servable_parts(case: Case) -> dict[str, bytes]:
-    """The files of a bundle that serving and monitoring can use."""
+def scaled_score(record: Mapping[str, Any], scale: float) -> float:
+    return made_score({**record, "price": scale * float(record["price"])})
+
+
+def servable_parts(case: Case, scale: float = 1.0) -> dict[str, bytes]:
+    """The files of a bundle that serving and monitoring can use; another ``scale`` says something else."""
     rng = random.Random(3)
     golden = [made_record(rng) for _ in range(16)]
-    encoder = Encoder.fit(case, golden, [made_score(record) for record in golden])
+    scores = [scaled_score(record, scale) for record in golden]
+    encoder = Encoder.fit(case, golden, scores)
     reference = io.BytesIO()
     parquet.write_table(pa.table(made_reference()), reference)
     return {
-        "model.onnx": made_model(len(encoder.feature_names)),
+        "model.onnx": made_model(len(encoder.feature_names), scale),
         "encoder.json": encoder.to_json(),
         "decision.json": encode_json({"threshold": THRESHOLD}),
-        "golden.json": encode_json({"records": golden, "scores": [made_score(record) for record in golden]}),
+        "golden.json": encode_json({"records": golden, "scores": scores}),
         "reference.parquet": reference.getvalue(),
         PROFILE_FILE: encode_profile(made_profile(case)),
     }

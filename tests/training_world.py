@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ from event_backbone.bundle import BundleShelf
 from event_backbone.case import Case, case_from_dict
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.memory_registry import MemoryRegistry
+from training.challenger import TrainingPlan
 from training.fitting import CANDIDATES
-from training.flow import Parts, TrainingPlan
+from training.flow import Parts
+from training.quality.expectations import Part
+from training.quality.gate import Inspection
 from training.retrieval import Fetch, Places
 from training.rows import LabelledRows
 from training.synthetic_fitting import fit_sample
@@ -89,24 +92,30 @@ class RawFiles:
         return case_from_dict({**_PARTS, "data": self._data(), **changes}, subject="made case")
 
     def _data(self) -> dict[str, Any]:
-        files: Sequence[tuple[str, str, bytes, int]] = (
-            ("fruit.data", "train", self.train, TRAIN_ROWS),
-            ("fruit.test", "test", self.test, TEST_ROWS),
+        files: Sequence[tuple[str, str, bytes, int, str | None]] = (
+            ("fruit.data", "train", self.train, TRAIN_ROWS, None),
+            ("fruit.test", "test", self.test, TEST_ROWS, "."),
         )
         return {
             "citation": "Made up.",
             "files": [
-                {"name": name, "role": role, "url": f"http://made.up/{name}", "sha256": digest(content), "rows": rows}
-                for name, role, content, rows in files
+                {
+                    "name": name,
+                    "role": role,
+                    "url": f"http://made.up/{name}",
+                    "sha256": digest(content),
+                    "rows": rows,
+                    "target_suffix": suffix,
+                }
+                for name, role, content, rows, suffix in files
             ],
             "format": {
                 "header": False,
                 "fields": ["number", "weight", "sugar", "colour", "ripe"],
                 "missing": ["?"],
                 "comment_prefix": "|",
-                "target_suffix": ".",
             },
-            "split": {"fit_and_validation": 250, "reference": 100},
+            "split": {"fit_and_validation": 250, "reference": 100, "gate_rows": 30},
         }
 
 
@@ -124,7 +133,7 @@ def regression_case() -> Case:
         "citation": "Made up.",
         "files": [{"name": "fruit.csv", "role": "train", "url": "http://made.up", "sha256": "0" * 64, "rows": 400}],
         "format": {"header": True, "missing": [""]},
-        "split": {"test_share": 0.2, "fit_and_validation": 200, "reference": 60},
+        "split": {"test_share": 0.2, "fit_and_validation": 200, "reference": 60, "gate_rows": 30},
     }
     target = {"name": "price", "title": "Price", "unit": "cents"}
     content = {**_PARTS, "name": "fruit-prices", "task": "regression", "target": target, "data": data}
@@ -153,6 +162,19 @@ class MemoryTracker:
         return f"{experiment}-{len(self.runs)}"
 
 
+class OpenGate:
+    """A quality gate that every row passes; its results are an empty folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.inspected: list[Mapping[Part, LabelledRows]] = []
+
+    def inspect(self, case: Case, parts: Mapping[Part, LabelledRows]) -> Inspection:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.inspected.append(parts)
+        return Inspection(tried=1, unmet=[], folder=self._folder)
+
+
 def write_sample(case: Case, path: Path) -> Path:
     import msgspec
 
@@ -169,6 +191,7 @@ def made_parts(folder: Path, *, data_dir: Path | None = None, fetch: Fetch = no_
         shelf=BundleShelf(folder / "bundles"),
         fetch=fetch,
         places=Places(data_dir, folder / "downloads", folder / "samples" / "fruit.json"),
+        quality=OpenGate(folder / "quality"),
         splits_dir=folder / "splits",
     )
 

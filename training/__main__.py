@@ -3,86 +3,90 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from event_backbone.commands import run_command
-from event_backbone.settings import read_settings
-from training.settings import TrainingSettings
-
-_CASE = click.option("--case", "case_name", help="The case.  [default: CASE, or census]")
-_DATA_DIR = click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the raw files; nothing else is tried.  [default: DATA_DIR; without it a download, then the sample]",
+from training.comparison.candidates import champion_candidates
+from training.comparison.command import compare, search
+from training.families.catalog import FamilyName
+from training.options import (
+    CASE_OPTION,
+    DATA_DIR_OPTION,
+    FAMILY_OPTION,
+    SEED_OPTION,
+    SYNTHETIC_OPTION,
+    settings_given,
 )
-
-
-def _settings(case_name: str | None, data_dir: Path | None, seed: int | None = None) -> TrainingSettings:
-    given = {"case": case_name, "data_dir": data_dir, "training_seed": seed}
-    update = {name: value for name, value in given.items() if value is not None}
-    return read_settings(TrainingSettings).model_copy(update=update)
+from training.pipeline.command import STAGES
+from training.promotion.command import promote, rollback, versions
+from training.server.command import serve
+from training.settings import TrainingSettings
+from training.weekly.command import weekly
+from training.weekly.predict_command import predict_command
 
 
 @click.group(invoke_without_command=True)
-@_CASE
-@_DATA_DIR
-@click.option(
-    "--seed", type=click.IntRange(min=0), help="Seed of split, folds and fit.  [default: TRAINING_SEED, or 7]"
-)
+@CASE_OPTION
+@DATA_DIR_OPTION
+@SEED_OPTION
 @click.option("--if-needed", is_flag=True, help="Keep a champion that the same data, case file and settings made.")
 @click.option("--if-none", is_flag=True, help="Keep any champion that fits the case file, whatever it was trained on.")
-@click.option("--synthetic", is_flag=True, help="Train on the synthetic sample, whatever else there is.")
+@FAMILY_OPTION
+@SYNTHETIC_OPTION
 @click.option(
     "--from-log",
     "log_url",
     help="Train on stored predictions that have a label: mongodb://host[/database], sqlite:///journal, or its path.",
 )
 @click.pass_context
-def cli(
+def cli(  # noqa: PLR0913, PLR0917 - click gives every option an argument
     context: click.Context,
     case_name: str | None,
     data_dir: Path | None,
     seed: int | None,
     if_needed: bool,
     if_none: bool,
+    family: FamilyName | Literal["best"],
     synthetic: bool,
     log_url: str | None,
 ) -> None:
-    """Train a model for a case and register it as the champion.
+    """Train a model for a case and register it; it becomes the champion if the gate finds it better than the present.
 
     \b
     Examples:
       train-model --case census --data-dir ../data/census
       train-model --case housing --if-needed
+      train-model --case census --family best                        every family, not XGBoost alone
       train-model --case census --from-log mongodb://127.0.0.1:27017/streamgauge
       train-model sample --case census --data-dir ../data/census     refit the synthetic sample
       train-model sample --case census --draw 1000 --out drawn.csv   draw rows from it
+      train-model predict --in new.csv --out predictions.parquet     score new records with the champion
+      train-model weekly --case census                               every stage, from data to predictions
+      train-model versions --case census                             what is registered, and what the gate said
     """
     if context.invoked_subcommand is not None:
         return
     if log_url is not None and (synthetic or data_dir is not None):
         raise click.UsageError("--from-log takes no other source beside it")
-    settings = _settings(case_name, data_dir, seed)
-    _train(settings, if_needed=if_needed, if_none=if_none, synthetic=synthetic, log_url=log_url)
-
-
-def _train(settings: TrainingSettings, *, if_needed: bool, if_none: bool, synthetic: bool, log_url: str | None) -> None:
     from training.bootstrap import build_parts
-    from training.flow import TrainingPlan, train
+    from training.challenger import TrainingPlan
+    from training.flow import train
     from training.summary import open_console, print_outcome
 
-    console = open_console()
+    settings = settings_given(case_name, data_dir, seed)
     case = settings.load_case()
-    plan = TrainingPlan(settings.training_seed, settings.training_threads)
+    plan = TrainingPlan(settings.training_seed, settings.training_threads, champion_candidates(case, family))
     parts = build_parts(settings, synthetic_only=synthetic, log_url=log_url)
+    console = open_console()
     outcome = train(case, plan, parts, console.print, if_needed=if_needed, if_none=if_none)
     print_outcome(case, outcome, console)
 
 
 @cli.command()
-@_CASE
-@_DATA_DIR
+@CASE_OPTION
+@DATA_DIR_OPTION
 @click.option("--draw", type=click.IntRange(min=1), help="Draw this many rows instead of refitting the tables.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where drawn rows go: .csv or .jsonl.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the draw.")
@@ -99,7 +103,7 @@ def sample(case_name: str | None, data_dir: Path | None, draw: int | None, out: 
     """
     if (draw is None) != (out is None):
         raise click.UsageError("--draw and --out belong together")
-    settings = _settings(case_name, data_dir)
+    settings = settings_given(case_name, data_dir)
     if draw is not None and out is not None:
         _draw(settings, draw, seed, out)
     else:
@@ -130,6 +134,15 @@ def _refit(settings: TrainingSettings) -> None:
     click.echo(
         f"tables of {fitted.fitted_on.rows:,} training rows are in {settings.sample_path} ({size / 1000:,.0f} kB)"
     )
+
+
+cli.add_command(compare)
+cli.add_command(predict_command)
+cli.add_command(search)
+cli.add_command(weekly)
+cli.add_command(serve)
+for command in (*STAGES, promote, rollback, versions):
+    cli.add_command(command)
 
 
 def main() -> None:

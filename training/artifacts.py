@@ -40,7 +40,7 @@ def bundle_parts(
     measured = evaluate(case, reference.targets(case), scores, model.threshold)
     return {
         "model.onnx": onnx,
-        "model.ubj": bytes(model.booster.save_raw("ubj")),
+        **model.model.native_files(),
         "encoder.json": model.encoder.to_json(),
         "decision.json": _json({} if model.threshold is None else {"threshold": model.threshold}),
         "reference.parquet": _parquet(case, reference, scores, predictions),

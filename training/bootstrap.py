@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from event_backbone.bundle import BundleShelf
 from event_backbone.mlflow_registry import MlflowRegistry
+from event_backbone.mongo_access import mongo_access
+from event_backbone.mongo_connection import MongoConnection
 from event_backbone.ports import PredictionLog
 from event_backbone.prediction_logs import open_prediction_log
 from event_backbone.settings import ConnectionSettings, read_settings
 from training.flow import Parts
+from training.quality.great_expectations_gate import GreatExpectationsGate
 from training.retrieval import Places, http_fetch
+from training.row_collection import MongoRows
 from training.settings import TrainingSettings
 from training.tracking import MlflowTracker
 
@@ -16,17 +20,33 @@ from training.tracking import MlflowTracker
 _LOG_TIMEOUT_S = 30.0
 
 
-def build_parts(settings: TrainingSettings, *, synthetic_only: bool = False, log_url: str | None = None) -> Parts:
+def build_parts(
+    settings: TrainingSettings,
+    *,
+    synthetic_only: bool = False,
+    log_url: str | None = None,
+    collection_url: str | None = None,
+) -> Parts:
     """MLflow and MongoDB are not connected yet; a journal's file has to be there."""
     log = None if log_url is None else _open_log(log_url, settings)
+    collection = None if collection_url is None else open_collection(collection_url, settings)
     return Parts(
         registry=MlflowRegistry(settings.tracking_uri),
-        tracker=MlflowTracker(settings.tracking_uri, settings.artifacts_dir),
+        tracker=MlflowTracker(settings.tracking_uri, settings.artifacts_url),
         shelf=BundleShelf(settings.bundles_dir),
         fetch=http_fetch(settings.download_timeout_s),
-        places=Places(settings.data_dir, settings.downloads_dir, settings.sample_path, synthetic_only, log),
+        quality=GreatExpectationsGate(settings.expectations_path, settings.quality_dir),
+        places=Places(settings.raw_dir, settings.downloads_dir, settings.sample_path, synthetic_only, log, collection),
         splits_dir=settings.stream_path.parent,
     )
+
+
+def open_collection(url: str, settings: TrainingSettings) -> MongoRows:
+    """The case's raw rows in MongoDB, which is not connected yet; raises :class:`SettingsError` for another URL."""
+    access = mongo_access(
+        url, read_settings(ConnectionSettings), timeout_s=_LOG_TIMEOUT_S, place="the collection's address"
+    )
+    return MongoRows(MongoConnection(access), settings.load_case())
 
 
 def _open_log(url: str, settings: TrainingSettings) -> PredictionLog:

@@ -14,8 +14,8 @@ from training.rows import Floats
 def evaluate(case: Case, targets: Floats, scores: Floats, threshold: float | None) -> dict[str, float]:
     """Measures of ``scores`` against ``targets``, both of shape (rows,).
 
-    A binary case has ``auc``, ``log_loss``, ``calibration_error`` and ``brier`` of the scores, and ``accuracy``,
-    ``f1``, ``precision`` and ``recall`` of the classes at ``threshold``; a regression has ``mae``, ``mse``, ``rmse``
+    A binary case has ``auc``, ``average_precision``, ``log_loss``, ``calibration_error`` and ``brier`` of the scores,
+    and ``accuracy``, ``f1``, ``precision`` and ``recall`` of the classes at ``threshold``; a regression has ``mae``, ``mse``, ``rmse``
     and ``r2``.
     """
     measured = _of_classes(targets, scores, cast(float, threshold)) if case.is_binary else _of_values(targets, scores)
@@ -28,6 +28,7 @@ def _of_classes(targets: Floats, scores: Floats, threshold: float) -> dict[str, 
     classes = scores >= threshold
     return {
         "auc": metrics.roc_auc_score(targets, scores),
+        "average_precision": metrics.average_precision_score(targets, scores),
         "accuracy": metrics.accuracy_score(targets, classes),
         "f1": metrics.f1_score(targets, classes),
         "precision": metrics.precision_score(targets, classes, zero_division=0.0),

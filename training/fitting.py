@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from event_backbone.case import Case
 from event_backbone.encoder import Encoder, Order
 from training.evaluation import best_f1_threshold, evaluate
+from training.families.balancing import Balance, balanced
+from training.families.catalog import FAMILIES, FamilyName
+from training.families.family import EncodedRows, Model
 from training.rows import Floats, Indices, LabelledRows
 
-if TYPE_CHECKING:
-    from xgboost import Booster
-
 FOLDS = 5
-#: One-row latency grows with the number of trees.
-MOST_ROUNDS = 600
-#: Rounds without a better validation score before a fold stops.
-PATIENCE = 40
 
 _SHARED_PARAMETERS = {
     "tree_method": "hist",
@@ -36,11 +32,13 @@ _SHARED_PARAMETERS = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to fit: the order of category codes and XGBoost's parameters."""
+    """A way to fit: the order of category codes, a family and its parameters, and what is done about a rare class."""
 
     name: str
     order: Order
     parameters: Mapping[str, Any]
+    family: FamilyName = "xgboost"
+    balance: Balance = "none"
 
 
 def _candidates() -> Iterator[Candidate]:
@@ -69,7 +67,7 @@ class FittedModel:
     """The model that will be served, and what it was chosen by; ``targets`` are those of the rows it was fitted to."""
 
     encoder: Encoder
-    booster: Booster
+    model: Model
     chosen: ValidatedCandidate
     compared: Sequence[ValidatedCandidate]
     threshold: float | None
@@ -93,14 +91,20 @@ def fit(
     compared = [validate(case, rows, candidate, seed=seed, threads=threads) for candidate in candidates]
     sign = 1 if case.is_binary else -1
     chosen = max(compared, key=lambda validated: sign * validated.measure)
-    targets = rows.targets(case)
+    return fit_chosen(case, rows, compared, chosen, seed)
+
+
+def fit_chosen(
+    case: Case, rows: LabelledRows, compared: Sequence[ValidatedCandidate], chosen: ValidatedCandidate, seed: int
+) -> FittedModel:
+    """Fit the candidate that was chosen among ``compared`` to all of ``rows``."""
+    targets, candidate = rows.targets(case), chosen.candidate
     threshold = best_f1_threshold(targets, chosen.scores) if case.is_binary else None
-    encoder = _fit_encoder(case, rows, chosen.candidate)
-    booster = _train(
-        parameters_of(case, chosen.candidate, seed), encoder.encode_rows(rows.records), targets, chosen.rounds
-    )
+    encoder = _fit_encoder(case, rows, candidate)
+    encoded = _encoded(case, rows, encoder, candidate, seed)
+    model = FAMILIES[candidate.family].fit(case, encoded, candidate.parameters, seed, rounds=chosen.rounds)
     metrics = evaluate(case, targets, chosen.scores, threshold)
-    return FittedModel(encoder, booster, chosen, compared, threshold, metrics, targets)
+    return FittedModel(encoder, model, chosen, compared, threshold, metrics, targets)
 
 
 def validate(case: Case, rows: LabelledRows, candidate: Candidate, *, seed: int, threads: int) -> ValidatedCandidate:
@@ -108,30 +112,24 @@ def validate(case: Case, rows: LabelledRows, candidate: Candidate, *, seed: int,
     targets, scores = rows.targets(case), np.zeros(len(rows))
     folds = list(folds_of(case, targets, seed))
     with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(lambda fold: _validate_fold(case, rows, candidate, seed, fold), folds))
+        results = list(pool.map(lambda fold: validate_fold(case, rows, candidate, seed, fold), folds))
     for (_, held_out), (held_out_scores, _) in zip(folds, results, strict=True):
         scores[held_out] = held_out_scores
-    rounds = max(1, round(np.mean([fold_rounds for _, fold_rounds in results])))
+    rounds = round(np.mean([fold_rounds for _, fold_rounds in results]))
     measure = evaluate(case, targets, scores, threshold=0.5)[measure_name(case)]
     return ValidatedCandidate(candidate, rounds, scores, measure)
 
 
-def _validate_fold(
+def validate_fold(
     case: Case, rows: LabelledRows, candidate: Candidate, seed: int, fold: tuple[Indices, Indices]
 ) -> tuple[Floats, int]:
     """Scores of the held-out rows, and the rounds after which they were best; the encoder is fitted here, too."""
     fit_rows, held_out = rows.take(fold[0]), rows.take(fold[1])
     encoder = _fit_encoder(case, fit_rows, candidate)
-    features = encoder.encode_rows(held_out.records)
-    booster = _train(
-        parameters_of(case, candidate, seed),
-        encoder.encode_rows(fit_rows.records),
-        fit_rows.targets(case),
-        MOST_ROUNDS,
-        stop_by=(features, held_out.targets(case)),
-    )
-    rounds = booster.best_iteration + 1
-    return booster.inplace_predict(features, iteration_range=(0, rounds)), rounds
+    encoded = _encoded(case, fit_rows, encoder, candidate, seed)
+    unseen = EncodedRows(encoder.encode_rows(held_out.records), held_out.targets(case))
+    model = FAMILIES[candidate.family].fit_fold(case, encoded, unseen, candidate.parameters, seed)
+    return model.scores(unseen.features), model.rounds
 
 
 def folds_of(case: Case, targets: Floats, seed: int) -> Iterator[tuple[Indices, Indices]]:
@@ -143,37 +141,15 @@ def folds_of(case: Case, targets: Floats, seed: int) -> Iterator[tuple[Indices, 
 
 
 def parameters_of(case: Case, candidate: Candidate, seed: int) -> dict[str, Any]:
-    """XGBoost's parameters; no class weights and no resampling, so that scores stay probabilities."""
-    # Boosting starts at nothing (even odds, or 0): with the mean to start from, ONNX Runtime and XGBoost round the sum
-    # of a large number and many small ones differently, by up to 1e-5 of a value.
-    task: dict[str, Any] = (
-        {"objective": "binary:logistic", "eval_metric": "auc", "base_score": 0.5}
-        if case.is_binary
-        else {"objective": "reg:squarederror", "eval_metric": "rmse", "base_score": 0.0}
-    )
-    # One thread a model: OpenMP's threads wait by spinning, and on cores that others use that takes ten times as long.
-    return {**candidate.parameters, **task, "seed": seed, "nthread": 1}
+    """Everything that decides a candidate's model beside the rows and the order of category codes."""
+    return FAMILIES[candidate.family].parameters(case, candidate.parameters, seed)
 
 
 def _fit_encoder(case: Case, rows: LabelledRows, candidate: Candidate) -> Encoder:
     return Encoder.fit(case, rows.records, rows.targets(case).tolist(), order=candidate.order)
 
 
-def _train(
-    parameters: Mapping[str, Any],
-    features: Any,
-    targets: Floats,
-    rounds: int,
-    stop_by: tuple[Any, Floats] | None = None,
-) -> Booster:
-    import xgboost
-
-    evals = [(xgboost.DMatrix(*stop_by), "held_out")] if stop_by is not None else []
-    return xgboost.train(
-        dict(parameters),
-        xgboost.DMatrix(features, targets),
-        rounds,
-        evals=evals,
-        early_stopping_rounds=PATIENCE if evals else None,
-        verbose_eval=False,
-    )
+def _encoded(case: Case, rows: LabelledRows, encoder: Encoder, candidate: Candidate, seed: int) -> EncodedRows:
+    """Rows as the candidate is fitted to them; rows that are only scored are never balanced."""
+    encoded = EncodedRows(encoder.encode_rows(rows.records), rows.targets(case))
+    return balanced(case, encoded, candidate.balance, seed)

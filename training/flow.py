@@ -1,54 +1,52 @@
-"""The training flow: retrieve, split, fit and compare, evaluate, convert, register."""
+"""The training flow: retrieve, split, fit and compare, evaluate, convert, register, decide, promote."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-
-from event_backbone.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, registered_name, write_bundle
+from event_backbone.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, registered_name
 from event_backbone.case import Case
-from event_backbone.events import content_hash
+from event_backbone.errors import Fault, SettingsError
+from event_backbone.events import encode_json
 from event_backbone.ports import ModelRegistry, RegisteredBundle
-from training.artifacts import bundle_parts
-from training.conversion import check_parity, onnx_scores, to_onnx
-from training.evaluation import evaluate
-from training.fitting import (
-    CANDIDATES,
-    FOLDS,
-    MOST_ROUNDS,
-    PATIENCE,
-    Candidate,
-    FittedModel,
-    fit,
-    measure_name,
-    parameters_of,
+from training.challenger import (
+    PROVENANCE_FILE,
+    Challenger,
+    Evaluated,
+    Say,
+    TrainingPlan,
+    fingerprint_of,
+    fit_and_evaluate,
+    note_of,
+    run_record,
 )
-from training.pictures import draw_pictures
-from training.retrieval import Fetch, Places, Retrieved, Source, retrieve
-from training.rows import Floats, LabelledRows
+from training.dividing import Data, divide, divide_newest
+from training.promotion.card import CARD_FILE, model_card
+from training.promotion.gate import Decision
+from training.promotion.judging import judge
+from training.promotion.registration import (
+    DECISION_TAG,
+    FINGERPRINT_TAG,
+    promote,
+    record_decision,
+    register_challenger,
+)
+from training.quality.gate import Inspection, QualityGate, inspect_rows, read_or_explain
+from training.raw import Source
+from training.retrieval import Fetch, Places, retrieve
+from training.rows import LabelledRows
 from training.splits_on_disk import fingerprint_of_splits, write_splits
-from training.splitting import split_rows
-from training.tracking import RunRecord, RunTracker
+from training.tracking import RunTracker
 
-PROVENANCE_FILE = "provenance.json"
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """What decides the model, beside the data and the case file. Threads change the time only."""
-
-    seed: int
-    threads: int = 2
-    candidates: Sequence[Candidate] = CANDIDATES
+#: Who promotes when nobody in person does.
+GATE = "gate"
+FEWEST_RETRAINING_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -60,118 +58,148 @@ class Parts:
     shelf: BundleShelf
     fetch: Fetch
     places: Places
+    quality: QualityGate
     splits_dir: Path
 
 
 @dataclass(frozen=True)
-class Data:
-    """The rows, by what they are for: fitting and choosing see ``fit`` alone."""
-
-    source: Source
-    fit: LabelledRows
-    reference: LabelledRows
-    stream: LabelledRows
-    test: LabelledRows
-
-    def sizes(self) -> dict[str, int]:
-        return {name: len(getattr(self, name)) for name in ("fit", "reference", "stream", "test")}
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A fitted model as ONNX, and how it did on the test rows."""
-
-    model: FittedModel
-    onnx: bytes
-    test_scores: Floats
-    test_metrics: Mapping[str, float]
-    parity: float
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What a run of the flow ended with; ``evaluated`` is ``None`` when the present champion was good as it is."""
+    """What a run of the flow ended with.
+
+    ``champion`` is the one in use afterwards. ``challenger``, ``evaluated`` and ``decision`` are ``None`` when the
+    present champion was good as it is.
+    """
 
     source: Source
     champion: RegisteredBundle
     sizes: Mapping[str, int]
-    evaluated: Evaluated | None
     seconds: float
+    challenger: RegisteredBundle | None = None
+    evaluated: Evaluated | None = None
+    decision: Decision | None = None
+
+    @property
+    def state(self) -> Literal["promoted", "refused", "unchanged"]:
+        return "unchanged" if self.decision is None else self.decision.state
 
 
 def train(
     case: Case, plan: TrainingPlan, parts: Parts, say: Say, *, if_needed: bool = False, if_none: bool = False
 ) -> Outcome:
-    """Train and register a champion, and put it and the stream split where the services look.
+    """Train a challenger, let the gate decide, and put champion and stream split where the services look.
 
-    With ``if_needed`` a champion that the same data, case file and settings made is left in place; with ``if_none`` any
-    that fits the case file, and the stream split that is there.
+    With ``if_needed`` nothing is trained when the same data, case file and settings made the champion, or a challenger
+    that the gate refused; with ``if_none`` any champion that fits the case file stays, and the stream split that is
+    there.
 
     Raises:
         SettingsError: the data are not what the case file says.
-        StopError: ONNX and XGBoost disagree; nothing was registered.
+        StopError: ONNX and the model disagree; nothing was registered.
         TryAgainLaterError: MLflow is away.
     """
     started_at = time.monotonic()
-    retrieved = retrieve(case, parts.places, parts.fetch)
-    say(f"data: {retrieved.source.sentence}")
+    raw = retrieve(case, parts.places, parts.fetch)
+    say(f"data: {raw.source.sentence}")
+    retrieved = read_or_explain(case, raw, parts.quality)
     data = divide(case, retrieved, plan.seed)
     fingerprint = fingerprint_of(case, plan, retrieved.source)
-    champion = _champion_in_place(case, parts, None if if_none else fingerprint) if if_needed or if_none else None
-    evaluated = None
-    if champion is None:
-        evaluated = fit_and_evaluate(case, plan, data, say)
-        champion = _register(case, plan, data, evaluated, fingerprint, parts)
+    present = _usable_champion(case, parts) if if_needed or if_none else None
+    if present and (if_none or fingerprint == present[1] or _was_refused(case, parts, fingerprint)):
+        champion, made_by = present
+        outcome = Outcome(retrieved.source, champion, data.sizes(), time.monotonic() - started_at)
+        is_ours = made_by == fingerprint and not if_none
+    else:
+        # Not before: the gate's library takes seconds to load, and a champion that stays needs none of it.
+        inspection = inspect_rows(case, retrieved.train, retrieved.test, parts.quality)
+        outcome = _challenge(case, plan, parts, data, inspection, fingerprint, say, started_at)
+        is_ours = outcome.state == "promoted"
+    put_in_use(parts, outcome.champion, data.stream, note_of(case, plan, data, fingerprint), is_ours=is_ours)
+    return outcome
+
+
+def put_in_use(
+    parts: Parts, champion: RegisteredBundle, stream: LabelledRows, note: Mapping[str, Any], *, is_ours: bool
+) -> None:
+    """Champion and stream split where the services look; ``is_ours``: the champion was made from these rows."""
     streamed = fingerprint_of_splits(parts.splits_dir)
-    if streamed != fingerprint and not (if_none and streamed is not None and evaluated is None):
-        # After the champion: a stream must not hold rows that the model in use was fitted on.
-        write_splits(parts.splits_dir, data.stream, _note_of(case, plan, data, fingerprint))
+    if streamed is None or (is_ours and streamed != note["fingerprint"]):
+        # After the champion, and its own: a stream must not hold rows that the model in use was fitted on.
+        write_splits(parts.splits_dir, stream, note)
     parts.shelf.repoint(champion)
-    return Outcome(retrieved.source, champion, data.sizes(), evaluated, time.monotonic() - started_at)
 
 
-def divide(case: Case, retrieved: Retrieved, seed: int) -> Data:
-    """Split the train rows; the test rows are the test files', or the share that was held out first."""
-    train_rows = retrieved.train
-    places = split_rows(len(train_rows), case.data.split, seed)
-    return Data(
-        source=retrieved.source,
-        fit=train_rows.take(places.fit),
-        reference=train_rows.take(places.reference),
-        stream=train_rows.take(places.stream),
-        test=retrieved.test if case.data.split.test_share is None else train_rows.take(places.test),
-    )
+def retrain(case: Case, plan: TrainingPlan, parts: Parts, rows: LabelledRows, say: Say) -> Outcome:
+    """Train a challenger on the newest of these labelled records, oldest first, and let the gate decide.
 
+    Fit, reference and gate rows are disjoint parts of the newest records, so that a model of a new world is judged by
+    that world, and monitored against it. The stream split stays as it is.
 
-def fingerprint_of(case: Case, plan: TrainingPlan, source: Source) -> str:
-    """A digest of all that decides the model: the same fingerprint, the same model."""
-    settings = {
-        "seed": plan.seed,
-        "folds": FOLDS,
-        "most_rounds": MOST_ROUNDS,
-        "patience": PATIENCE,
-        "candidates": [[one.name, one.order, parameters_of(case, one, plan.seed)] for one in plan.candidates],
-    }
-    return content_hash({"case": case.sha256, "data": source.digests, "settings": settings})
-
-
-def fit_and_evaluate(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Evaluated:
-    """Fit on the fit rows, and look at the test rows once."""
-    say(f"fitting: {len(plan.candidates)} candidates by {FOLDS}-fold cross-validation on {len(data.fit):,} rows")
-    model = fit(case, data.fit, seed=plan.seed, threads=plan.threads, candidates=plan.candidates)
-    onnx = to_onnx(model.booster, len(model.encoder.feature_names))
-    features = model.encoder.encode_rows(data.test.records)
-    scores = onnx_scores(onnx, features)
-    parity = check_parity(case, scores, model.booster.inplace_predict(features).astype(np.float64))
-    metrics = evaluate(case, data.test.targets(case), scores, model.threshold)
-    return Evaluated(model, onnx, scores, metrics, parity)
-
-
-def _champion_in_place(case: Case, parts: Parts, made_by: str | None) -> RegisteredBundle | None:
-    """The present champion, if it is of this case file and, where one is given, has this fingerprint.
-
-    One that is broken counts as none.
+    Raises:
+        SettingsError: there are too few records.
+        StopError: ONNX and the model disagree; nothing was registered.
+        TryAgainLaterError: MLflow is away.
     """
+    started_at = time.monotonic()
+    if len(rows) < FEWEST_RETRAINING_ROWS:
+        message = f"there are {len(rows):,} labelled records; a retraining needs {FEWEST_RETRAINING_ROWS:,}"
+        raise SettingsError("retraining", [Fault("rows", "too_few", message)])
+    source = Source("log", f"{len(rows):,} labelled records", {"log": _digest_of(rows)})
+    data = divide_newest(case, source, rows, plan.seed)
+    inspection = inspect_rows(case, data.drawn(), LabelledRows([], []), parts.quality)
+    outcome = _challenge(case, plan, parts, data, inspection, fingerprint_of(case, plan, source), say, started_at)
+    parts.shelf.repoint(outcome.champion)
+    return outcome
+
+
+def _challenge(
+    case: Case,
+    plan: TrainingPlan,
+    parts: Parts,
+    data: Data,
+    inspection: Inspection,
+    fingerprint: str,
+    say: Say,
+    started_at: float,
+) -> Outcome:
+    """Fit a challenger and let it contest."""
+    say(f"quality: {inspection.sentence}")
+    evaluated = fit_and_evaluate(case, plan, data, say)
+    return contest(Challenger(case, plan, data, inspection.folder, evaluated, fingerprint), parts, say, started_at)
+
+
+def contest(challenger: Challenger, parts: Parts, say: Say, started_at: float) -> Outcome:
+    """Let the gate decide about a challenger, register it, and promote it if the gate says so."""
+    say(f"gate: {len(challenger.data.gate):,} rows")
+    champion, decision = judge(challenger, parts.registry, parts.shelf)
+    say(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
+    return settle(challenger, champion, decision, parts, started_at)
+
+
+def settle(
+    challenger: Challenger, champion: RegisteredBundle | None, decision: Decision, parts: Parts, started_at: float
+) -> Outcome:
+    """Register a challenger with what was decided about it, and promote it if that is the decision.
+
+    ``champion`` is the one that it was compared with; ``started_at`` is of :func:`time.monotonic`.
+    """
+    case, data = challenger.case, challenger.data
+    run_id = parts.tracker.record(
+        registered_name(case), run_record(challenger, {CARD_FILE: model_card(challenger, decision, champion)})
+    )
+    registered = register_challenger(
+        parts.registry, case, challenger.files(), run_id=run_id, fingerprint=challenger.fingerprint
+    )
+    record_decision(parts.registry, registered.model, decision)
+    if champion is None or decision.promoted:
+        parts.shelf.install(registered, parts.registry)
+        promote(parts.registry, registered.model, by=GATE, reason=decision.reasons[0])
+        champion = registered
+    seconds = time.monotonic() - started_at
+    return Outcome(data.source, champion, data.sizes(), seconds, registered, challenger.evaluated, decision)
+
+
+def _usable_champion(case: Case, parts: Parts) -> tuple[RegisteredBundle, str | None] | None:
+    """The present champion, if it is of this case file, and its fingerprint; one that is broken counts as none."""
     try:
         champion = parts.registry.resolve(registered_name(case), CHAMPION_ALIAS)
         if champion is None:
@@ -180,75 +208,19 @@ def _champion_in_place(case: Case, parts: Parts, made_by: str | None) -> Registe
         fingerprint = json.loads(bundle.read(PROVENANCE_FILE)).get("fingerprint")
     except BrokenBundleError:
         return None
-    return champion if bundle.case.sha256 == case.sha256 and made_by in (None, fingerprint) else None
+    return (champion, fingerprint) if bundle.case.sha256 == case.sha256 else None
 
 
-def _register(
-    case: Case, plan: TrainingPlan, data: Data, evaluated: Evaluated, fingerprint: str, parts: Parts
-) -> RegisteredBundle:
-    """Log the run, register its bundle as the champion and place it on this machine's shelf."""
-    note = _note_of(case, plan, data, fingerprint)
-    reports = {"metrics.json": _metrics_report(case, evaluated), PROVENANCE_FILE: note}
-    contents = bundle_parts(case, evaluated.model, evaluated.onnx, data.reference, reports)
-    with tempfile.TemporaryDirectory() as workspace:
-        bundle_dir = Path(workspace) / "bundle"
-        sha256 = write_bundle(bundle_dir, case, contents)
-        name = registered_name(case)
-        run_id = parts.tracker.record(name, _run_record(case, plan, data, evaluated, fingerprint))
-        model = parts.registry.register(bundle_dir, sha256, name=name, alias=CHAMPION_ALIAS, run_id=run_id)
-    champion = RegisteredBundle(model, sha256)
-    parts.shelf.install(champion, parts.registry)
-    return champion
-
-
-def _note_of(case: Case, plan: TrainingPlan, data: Data, fingerprint: str) -> dict[str, Any]:
-    """What the rows were. It goes into the bundle, so it holds no path of this machine."""
-    return {
-        "fingerprint": fingerprint,
-        "case": case.name,
-        "case_sha256": case.sha256,
-        "source": data.source.kind,
-        "synthetic": data.source.is_synthetic,
-        "digests": data.source.digests,
-        "seed": plan.seed,
-        "rows": data.sizes(),
-    }
-
-
-def _metrics_report(case: Case, evaluated: Evaluated) -> dict[str, Any]:
-    model = evaluated.model
-    compared = [
-        {"name": one.candidate.name, "rounds": one.rounds, measure_name(case): one.measure} for one in model.compared
-    ]
-    return {
-        "test": dict(evaluated.test_metrics),
-        "validation": dict(model.validation_metrics),
-        "largest_onnx_difference": evaluated.parity,
-        "chosen": model.chosen.candidate.name,
-        "compared": compared,
-    }
-
-
-def _run_record(case: Case, plan: TrainingPlan, data: Data, evaluated: Evaluated, fingerprint: str) -> RunRecord:
-    model = evaluated.model
-    chosen = model.chosen.candidate
-    threshold = {} if model.threshold is None else {"threshold": model.threshold}
-    sizes = {f"{name}_rows": size for name, size in data.sizes().items()}
-    encoding: dict[str, str | int] = {
-        "candidate": chosen.name,
-        "category_order": chosen.order,
-        "rounds": model.chosen.rounds,
-    }
-    validation = {f"validation_{name}": value for name, value in model.validation_metrics.items()}
-    return RunRecord(
-        parameters={"seed": plan.seed, **encoding, **chosen.parameters, **threshold, **sizes},
-        metrics={**evaluated.test_metrics, **validation, "largest_onnx_difference": evaluated.parity},
-        tags={
-            "case": case.name,
-            "case_sha256": case.sha256,
-            "data_source": data.source.kind,
-            "synthetic": str(data.source.is_synthetic).lower(),
-            "fingerprint": fingerprint,
-        },
-        pictures=draw_pictures(case, data.test.targets(case), evaluated.test_scores, model.threshold),
+def _was_refused(case: Case, parts: Parts, fingerprint: str) -> bool:
+    """Whether the same was trained before, for nothing."""
+    return any(
+        one.tags.get(FINGERPRINT_TAG) == fingerprint and one.tags.get(DECISION_TAG) == "refused"
+        for one in parts.registry.versions(registered_name(case))
     )
+
+
+def _digest_of(rows: LabelledRows) -> str:
+    digest = hashlib.sha256()
+    for record, label in zip(rows.records, rows.labels, strict=True):
+        digest.update(encode_json([record, label]))
+    return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from event_backbone.case import Case, Column, DataFile, FileFormat
@@ -17,28 +18,52 @@ MOST_FAULTS_LISTED = 20
 NumberedFields = tuple[int, list[str]]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What could be read of a file, and all that is wrong with it.
+
+    ``rows`` are the records whose fields could be told apart. Where there are faults, values and labels may be such
+    that the case file refuses them.
+    """
+
+    rows: LabelledRows
+    faults: Sequence[Fault]
+
+
 def parse_file(case: Case, file: DataFile, content: bytes) -> LabelledRows:
     """Every record of a raw file with its label.
 
     Raises:
         SettingsError: the file is not what the case file says, with the lines and columns that differ.
     """
-    lines = _lines_of(file, content)
-    numbered = list(_fields_of(case.data.format, lines))
-    names = _names_of_fields(case, file, numbered)
-    rows, faults = _parse_rows(case, names, numbered)
+    reading = read_file(case, file, content)
+    if reading.faults:
+        raise SettingsError(file.name, listed(reading.faults))
+    return reading.rows
+
+
+def read_file(case: Case, file: DataFile, content: bytes) -> Reading:
+    """The same without an error: the faults come beside what could be read."""
+    try:
+        numbered = list(_fields_of(case.data.format, _lines_of(file, content)))
+        names = _names_of_fields(case, file, numbered)
+    except SettingsError as error:
+        return Reading(LabelledRows([], []), error.faults)
+    rows, faults = _parse_rows(case, file, names, numbered)
     if not faults and len(rows) != file.rows:
         faults = [Fault("(file)", "rows", f"holds {len(rows):,} records, expected {file.rows:,}")]
-    if faults:
-        raise SettingsError(file.name, _listed(faults))
-    return rows
+    return Reading(rows, faults)
 
 
 def _lines_of(file: DataFile, content: bytes) -> list[str]:
     try:
         return content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise SettingsError(file.name, [Fault("(file)", "encoding", f"is no UTF-8 text: {error.reason}")]) from None
+        raise _wrong(file, "(file)", "encoding", f"is no UTF-8 text: {error.reason}") from None
+
+
+def _wrong(file: DataFile, place: str, reason: str, *messages: str) -> SettingsError:
+    return SettingsError(file.name, [Fault(place, reason, message) for message in messages])
 
 
 def _fields_of(written: FileFormat, lines: Sequence[str]) -> Iterator[NumberedFields]:
@@ -53,17 +78,33 @@ def _fields_of(written: FileFormat, lines: Sequence[str]) -> Iterator[NumberedFi
 def _names_of_fields(case: Case, file: DataFile, numbered: list[NumberedFields]) -> Sequence[str]:
     """Field names from the case file, or from a header, which is taken off ``numbered``."""
     written = case.data.format
-    if not written.header:
-        return written.fields or ()
-    names = numbered.pop(0)[1] if numbered else []
-    missing = [name for name in (*case.column_names, case.target.name) if name not in names]
-    if missing:
-        raise SettingsError(file.name, [Fault("header", "missing", f"has no field {name!r}") for name in missing])
+    if not numbered:
+        raise _wrong(file, "(file)", "empty", "is empty")
+    if written.header:
+        names = numbered.pop(0)[1]
+        _check_header(case, file, names)
+    else:
+        names = written.fields or []
+    if numbered and all(len(fields) != len(names) for _, fields in numbered):
+        counts = sorted({len(fields) for _, fields in numbered})
+        found = ", ".join(str(count) for count in counts[:5])
+        message = f"has {found} fields, expected {len(names)}: {', '.join(names)}"
+        raise _wrong(file, "(every line)", "fields", message)
     return names
 
 
+def _check_header(case: Case, file: DataFile, names: Sequence[str]) -> None:
+    """Where the case file lists the fields, the header must be that list: names that moved may have left values."""
+    missing = [name for name in (*case.column_names, case.target.name) if name not in names]
+    if missing:
+        raise _wrong(file, "header", "missing", *(f"has no field {name!r}" for name in missing))
+    wanted = case.data.format.fields
+    if wanted is not None and list(names) != wanted:
+        raise _wrong(file, "header", "order", f"is not the case file's: it must be {', '.join(wanted)}, in this order")
+
+
 def _parse_rows(
-    case: Case, names: Sequence[str], numbered: Sequence[NumberedFields]
+    case: Case, file: DataFile, names: Sequence[str], numbered: Sequence[NumberedFields]
 ) -> tuple[LabelledRows, list[Fault]]:
     parsers = [_ColumnParser(column, case.data.format.missing) for column in case.columns]
     records, labels, faults = [], [], []
@@ -73,10 +114,8 @@ def _parse_rows(
             continue
         texts = dict(zip(names, fields, strict=True))
         cells = {parser.name: parser.parse(texts[parser.name]) for parser in parsers}
-        label = _parse_label(case, texts[case.target.name])
-        found = [fault for _, fault in cells.values() if fault is not None]
-        if label is None:
-            found.append(Fault(case.target.name, "label", "is no label of this case"))
+        label, fault_of_label = _parse_label(case, file, texts[case.target.name])
+        found = [fault for fault in (*(fault for _, fault in cells.values()), fault_of_label) if fault is not None]
         faults += [Fault(f"line {number}", fault.reason, f"{fault.place} {fault.message}") for fault in found]
         records.append({name: value for name, (value, _) in cells.items()})
         labels.append(label)
@@ -110,9 +149,16 @@ class _ColumnParser:
             return text
 
 
-def _parse_label(case: Case, text: str) -> str | float | None:
-    written = case.data.format
-    text = text.removesuffix(written.target_suffix or "")
+def _parse_label(case: Case, file: DataFile, text: str) -> tuple[str | float | None, Fault | None]:
+    """The label without what this file writes after each; one that lacks it was not written by who wrote the others."""
+    suffix = file.target_suffix or ""
+    if not text.endswith(suffix):
+        return None, Fault(case.target.name, "label", f"must end with {suffix!r} in this file")
+    label = _label_of(case, text.removesuffix(suffix))
+    return label, None if label is not None else Fault(case.target.name, "label", "is no label of this case")
+
+
+def _label_of(case: Case, text: str) -> str | float | None:
     if case.is_binary:
         return text if case.is_label(text) else None
     try:
@@ -122,7 +168,8 @@ def _parse_label(case: Case, text: str) -> str | float | None:
     return value if case.is_label(value) else None
 
 
-def _listed(faults: Sequence[Fault]) -> list[Fault]:
+def listed(faults: Sequence[Fault]) -> list[Fault]:
+    """The first faults of a file, and how many there are beside them."""
     more = len(faults) - MOST_FAULTS_LISTED
     rest = [Fault("(more)", "more", f"{more:,} faults more")] if more > 0 else []
     return [*faults[:MOST_FAULTS_LISTED], *rest]

@@ -26,7 +26,8 @@ def draw_pictures(case: Case, targets: Floats, scores: Floats, threshold: float 
     }
 
 
-def _figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
+def new_figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    """One picture with one pair of axes."""
     # A figure without pyplot: no window system, no global state.
     from matplotlib.figure import Figure
 
@@ -36,7 +37,7 @@ def _figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _png(figure: Figure) -> bytes:
+def as_png(figure: Figure) -> bytes:
     written = io.BytesIO()
     figure.savefig(written, format="png")
     return written.getvalue()
@@ -45,29 +46,29 @@ def _png(figure: Figure) -> bytes:
 def _roc(case: Case, targets: Floats, scores: Floats) -> bytes:
     from sklearn.metrics import roc_auc_score, roc_curve
 
-    figure, axes = _figure(f"{case.title}: ROC on the test rows", "false positive rate", "true positive rate")
+    figure, axes = new_figure(f"{case.title}: ROC on the test rows", "false positive rate", "true positive rate")
     false_positive, true_positive, _ = roc_curve(targets, scores)
     axes.plot(false_positive, true_positive, label=f"AUC {roc_auc_score(targets, scores):.4f}")
     axes.plot([0, 1], [0, 1], linestyle=":", color="grey", label="chance")
     axes.legend(loc="lower right")
-    return _png(figure)
+    return as_png(figure)
 
 
 def _calibration(case: Case, targets: Floats, scores: Floats) -> bytes:
     from sklearn.calibration import calibration_curve
 
-    figure, axes = _figure(f"{case.title}: calibration on the test rows", "mean score", "share of positives")
+    figure, axes = new_figure(f"{case.title}: calibration on the test rows", "mean score", "share of positives")
     shares, means = calibration_curve(targets, scores, n_bins=10, strategy="quantile")
     axes.plot(means, shares, marker="o", label="tenths of the rows")
     axes.plot([0, 1], [0, 1], linestyle=":", color="grey", label="perfect")
     axes.legend(loc="upper left")
-    return _png(figure)
+    return as_png(figure)
 
 
 def _confusion(case: Case, targets: Floats, classes: np.ndarray) -> bytes:
     from sklearn.metrics import confusion_matrix
 
-    figure, axes = _figure(f"{case.title}: confusion on the test rows", "predicted", "true")
+    figure, axes = new_figure(f"{case.title}: confusion on the test rows", "predicted", "true")
     counts = confusion_matrix(targets, classes, labels=[0, 1])
     names = [str(case.target.negative), str(case.target.positive)]
     axes.imshow(counts, cmap="Blues")
@@ -76,12 +77,14 @@ def _confusion(case: Case, targets: Floats, classes: np.ndarray) -> bytes:
     for (row, column), count in np.ndenumerate(counts):
         dark = count > counts.max() / 2
         axes.text(column, row, f"{count:,}", ha="center", va="center", color="white" if dark else "black")
-    return _png(figure)
+    return as_png(figure)
 
 
 def _residuals(case: Case, targets: Floats, scores: Floats) -> bytes:
     unit = f", {case.target.unit}" if case.target.unit else ""
-    figure, axes = _figure(f"{case.title}: residuals on the test rows", f"predicted{unit}", f"true - predicted{unit}")
+    figure, axes = new_figure(
+        f"{case.title}: residuals on the test rows", f"predicted{unit}", f"true - predicted{unit}"
+    )
     axes.scatter(scores, targets - scores, s=4, alpha=0.3, linewidths=0)
     axes.axhline(0, linestyle=":", color="grey")
-    return _png(figure)
+    return as_png(figure)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Protocol
 
 from event_backbone.case import Case, DataFile
-from event_backbone.errors import Fault, RejectedError, SettingsError, TryAgainLaterError
-from event_backbone.events import encode_json
+from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.ports import PredictionLog
-from event_backbone.validation import RecordDecoder
-from training.parsing import parse_file
+from training.labelled_log import read_labelled
+from training.raw import Raw, Source, digest_of, faults_of_digest, raw_of_rows
+from training.reading import Retrieved, read_raw
 from training.rows import LabelledRows
+from training.splitting import log_rows_needed
 from training.synthetic import load_sample
 
 #: Downloads a URL; raises :class:`TryAgainLaterError` when it can't be had.
@@ -25,69 +22,74 @@ Fetch = Callable[[str], bytes]
 
 #: The sample stands for a fixed data set: the seed of training does not change what is drawn from it.
 SAMPLE_SEED = 1994
-_LOG_PAGE = 1000
-_TEST_SHARE_OF_A_LOG = 0.2
+ROLES = ("train", "test")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where rows came from. ``digests`` maps the files that were read to their sha256; ``sentence`` is for people."""
+class RowCollection(Protocol):
+    """A database's collection of a case's raw rows.
 
-    kind: Literal["folder", "download", "sample", "log"]
-    sentence: str
-    digests: dict[str, str]
+    :meth:`push` replaces what the collection holds, and is durable on return; :meth:`read` gives the rows back in the
+    order in which they were pushed. Both raise :class:`~event_backbone.errors.TryAgainLaterError` when it is away.
+    """
 
-    @property
-    def is_synthetic(self) -> bool:
-        return self.kind == "sample"
+    def push(self, train: LabelledRows, test: LabelledRows) -> None: ...
 
-
-@dataclass(frozen=True)
-class Retrieved:
-    """The rows of the train files in their order, and of the test files; ``test`` is empty where there are none."""
-
-    source: Source
-    train: LabelledRows
-    test: LabelledRows
+    def read(self) -> Retrieved: ...
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where data may be found. With ``log`` or ``data_dir`` nothing else is tried."""
+    """Where data may be found. With ``log``, ``collection`` or ``data_dir`` nothing else is tried."""
 
     data_dir: Path | None
     downloads_dir: Path
     sample_path: Path
     synthetic_only: bool = False
     log: PredictionLog | None = None
+    collection: RowCollection | None = None
 
 
-def retrieve(case: Case, places: Places, fetch: Fetch) -> Retrieved:
-    """Get the case's rows.
+def retrieve(case: Case, places: Places, fetch: Fetch) -> Raw:
+    """Get the case's raw data as they are; :mod:`training.reading` judges what they hold.
 
     Raises:
-        SettingsError: a file is missing, has another sha256 than the case file says, or can't be parsed; or a log has
-            too few labels. A folder or a log that was asked for is never replaced by another source.
-        TryAgainLaterError: the log is away.
+        SettingsError: a file can't be had, a download has another sha256 than the case file says, or a log has too few
+            labels. A folder, a collection or a log that was asked for is never replaced by another source.
+        TryAgainLaterError: the log or the collection is away.
     """
     if places.log is not None:
-        return retrieve_from_log(case, places.log)
+        return _raw(retrieve_from_log(case, places.log))
+    if places.collection is not None:
+        return _raw(places.collection.read())
     if places.synthetic_only:
         return _from_sample(case, places.sample_path, "as asked for")
     try:
-        return retrieve_real(case, places, fetch)
+        return _real(case, places, fetch)
     except TryAgainLaterError as error:
         return _from_sample(case, places.sample_path, f"because {error}; set DATA_DIR to train on real files")
 
 
 def retrieve_real(case: Case, places: Places, fetch: Fetch) -> Retrieved:
-    """The same without the sample to fall back on; raises :class:`TryAgainLaterError` when a download fails."""
+    """The rows of the real files, without the sample to fall back on.
+
+    Raises:
+        SettingsError: a file is not what the case file says.
+        TryAgainLaterError: a download fails.
+    """
+    return read_raw(case, _real(case, places, fetch))
+
+
+def _real(case: Case, places: Places, fetch: Fetch) -> Raw:
     if places.data_dir is not None:
         return _from_folder(case, places.data_dir)
     return _from_download(case, places.downloads_dir, fetch)
 
 
-def _from_folder(case: Case, folder: Path) -> Retrieved:
+def _raw(retrieved: Retrieved) -> Raw:
+    return raw_of_rows(retrieved.source, retrieved.train, retrieved.test)
+
+
+def _from_folder(case: Case, folder: Path) -> Raw:
     contents: dict[str, bytes] = {}
     faults: list[Fault] = []
     for file in case.data.files:
@@ -95,25 +97,27 @@ def _from_folder(case: Case, folder: Path) -> Retrieved:
             contents[file.name] = (folder / file.name).read_bytes()
         except OSError as error:
             faults.append(Fault(file.name, "unreadable", (error.strerror or "can't be read").lower()))
-            continue
-        faults += _faults_of_digest(file, contents[file.name])
     if faults:
         raise SettingsError(f"DATA_DIR {folder}", faults)
-    return _parsed(case, "folder", f"the files in {folder}", contents)
+    return Raw(Source("folder", f"the files in {folder}", _digests(contents)), contents)
 
 
-def _from_download(case: Case, downloads_dir: Path, fetch: Fetch) -> Retrieved:
+def _from_download(case: Case, downloads_dir: Path, fetch: Fetch) -> Raw:
     contents = {file.name: _downloaded(file, downloads_dir, fetch) for file in case.data.files}
-    return _parsed(case, "download", f"downloaded files, kept in {downloads_dir}", contents)
+    return Raw(Source("download", f"downloaded files, kept in {downloads_dir}", _digests(contents)), contents)
+
+
+def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: digest_of(content) for name, content in contents.items()}
 
 
 def _downloaded(file: DataFile, downloads_dir: Path, fetch: Fetch) -> bytes:
     """A file from an earlier download, or from its URL; kept only when its digest is right."""
     kept = downloads_dir / file.name
-    if kept.is_file() and not _faults_of_digest(file, kept.read_bytes()):
+    if kept.is_file() and not faults_of_digest(file, kept.read_bytes()):
         return kept.read_bytes()
     content = fetch(file.url)
-    faults = _faults_of_digest(file, content)
+    faults = faults_of_digest(file, content)
     if faults:
         raise SettingsError(file.url, faults)
     downloads_dir.mkdir(parents=True, exist_ok=True)
@@ -122,93 +126,27 @@ def _downloaded(file: DataFile, downloads_dir: Path, fetch: Fetch) -> bytes:
 
 
 def retrieve_from_log(case: Case, log: PredictionLog) -> Retrieved:
-    """Predictions of a log that have a label and whose records this case file takes, oldest first.
-
-    Where the case has test files of its own, the newest fifth of the rows stands for them.
-    """
-    rows, read, digest = _labelled_rows(case, log)
-    needed, split = _rows_needed(case), case.data.split
+    """Predictions of a log that have a label and whose records this case file takes, oldest first; no test rows."""
+    found = read_labelled(case, log)
+    rows, needed = found.rows, log_rows_needed(case.data.split)
     if len(rows) < needed:
-        message = f"holds {len(rows):,} predictions with a label ({read:,} in all); this case needs {needed:,}"
+        message = f"holds {len(rows):,} predictions with a label ({found.read:,} in all); this case needs {needed:,}"
         raise SettingsError("the log of predictions", [Fault("--from-log", "too_few", message)])
-    source = Source("log", f"{len(rows):,} predictions with a label, of {read:,} in the log", {"log": digest})
-    train_rows = len(rows) if split.test_share is not None else round(len(rows) * (1 - _TEST_SHARE_OF_A_LOG))
-    order = np.arange(len(rows))
-    return Retrieved(source, train=rows.take(order[:train_rows]), test=rows.take(order[train_rows:]))
+    sentence = f"{len(rows):,} predictions with a label, of {found.read:,} in the log"
+    source = Source("log", sentence, {"log": found.digest})
+    return Retrieved(source, train=rows, test=LabelledRows([], []))
 
 
-def _rows_needed(case: Case) -> int:
-    """One for the stream beside those for fitting, reference and test."""
-    split = case.data.split
-    share = split.test_share if split.test_share is not None else _TEST_SHARE_OF_A_LOG
-    return math.ceil((split.fit_and_validation + split.reference + 2) / (1 - share))
-
-
-def _labelled_rows(case: Case, log: PredictionLog) -> tuple[LabelledRows, int, str]:
-    """The rows, how many predictions were read, and a digest of the rows."""
-    decoder, digest = RecordDecoder(case), hashlib.sha256()
-    records: list[Mapping[str, Any]] = []
-    labels: list[str | float] = []
-    read, after = 0, None
-    while page := log.predictions(after=after, limit=_LOG_PAGE):
-        read, after = read + len(page), page[-1].cursor
-        known = log.labels([one.prediction.record_id for one in page])
-        for prediction in (one.prediction for one in page):
-            label = known.get(prediction.record_id)
-            if label is None or not case.is_label(label.label) or not _is_valid(decoder, prediction.record):
-                continue
-            records.append(prediction.record)
-            labels.append(label.label)
-            digest.update(encode_json([prediction.record_id, prediction.content_hash, label.label]))
-    return LabelledRows(records, labels), read, digest.hexdigest()
-
-
-def _is_valid(decoder: RecordDecoder, record: Mapping[str, Any]) -> bool:
-    try:
-        decoder.convert(record)
-    except RejectedError:  # made under another case file
-        return False
-    return True
-
-
-def _from_sample(case: Case, sample_path: Path, reason: str) -> Retrieved:
+def _from_sample(case: Case, sample_path: Path, reason: str) -> Raw:
     sample = load_sample(sample_path, case)
-    rows = sample.draw(_rows_of(case, "train") + _rows_of(case, "test"), SAMPLE_SEED)
-    train_rows = _rows_of(case, "train")
-    digests = {sample_path.name: _digest(sample_path.read_bytes())}
-    return Retrieved(
+    train_rows, test_rows = (sum(file.rows for file in case.data.files if file.role == role) for role in ROLES)
+    rows = sample.draw(train_rows + test_rows, SAMPLE_SEED)
+    digests = {sample_path.name: digest_of(sample_path.read_bytes())}
+    return raw_of_rows(
         Source("sample", f"SYNTHETIC sample {sample_path}, {reason}", digests),
         train=LabelledRows(rows.records[:train_rows], rows.labels[:train_rows]),
         test=LabelledRows(rows.records[train_rows:], rows.labels[train_rows:]),
     )
-
-
-def _rows_of(case: Case, role: Literal["train", "test"]) -> int:
-    return sum(file.rows for file in case.data.files if file.role == role)
-
-
-def _parsed(case: Case, kind: Literal["folder", "download"], sentence: str, contents: dict[str, bytes]) -> Retrieved:
-    parts: dict[str, list[LabelledRows]] = {"train": [], "test": []}
-    for file in case.data.files:
-        parts[file.role].append(parse_file(case, file, contents[file.name]))
-    digests = {name: _digest(content) for name, content in contents.items()}
-    return Retrieved(Source(kind, sentence, digests), _joined(parts["train"]), _joined(parts["test"]))
-
-
-def _joined(parts: Sequence[LabelledRows]) -> LabelledRows:
-    records = [record for part in parts for record in part.records]
-    return LabelledRows(records, [label for part in parts for label in part.labels])
-
-
-def _faults_of_digest(file: DataFile, content: bytes) -> list[Fault]:
-    found = _digest(content)
-    if found == file.sha256:
-        return []
-    return [Fault(file.name, "sha256", f"sha256 is {found}, the case file says {file.sha256}")]
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def http_fetch(connect_timeout_s: float, read_timeout_s: float = 30.0) -> Fetch:

@@ -10,7 +10,7 @@ import numpy as np
 
 from event_backbone.case import Case
 from event_backbone.events import encode_json
-from training.retrieval import Retrieved
+from training.reading import Retrieved
 from training.rows import LabelledRows
 from training.splitting import split_rows
 from training.synthetic import Sample

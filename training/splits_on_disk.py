@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from event_backbone.events import encode_json
 from training.rows import LabelledRows
+from training.rows_on_disk import rows_as_lines
 
 STREAM_FILE = "stream.jsonl"
 SOURCE_FILE = "source.json"
@@ -18,11 +18,7 @@ def write_splits(folder: Path, stream: LabelledRows, source: Mapping[str, Any]) 
     """Replace both files; the note comes last, so that a note that is there speaks of the stream beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SOURCE_FILE).unlink(missing_ok=True)
-    lines = [
-        encode_json({"record": record, "label": label}) + b"\n"
-        for record, label in zip(stream.records, stream.labels, strict=True)
-    ]
-    _replace(folder / STREAM_FILE, b"".join(lines))
+    _replace(folder / STREAM_FILE, rows_as_lines(stream))
     _replace(folder / SOURCE_FILE, json.dumps(source, indent=1).encode())
 
 

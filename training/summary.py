@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from event_backbone.case import Case
+from training.challenger import Evaluated
 from training.fitting import measure_name
-from training.flow import Evaluated, Outcome
+from training.flow import Outcome
 
 _SHOWN = {
     "auc": "AUC",
@@ -43,7 +44,7 @@ def print_outcome(case: Case, outcome: Outcome, console: Console) -> None:
 
 def _title(case: Case, outcome: Outcome) -> str:
     champion = outcome.champion.model
-    done = "unchanged" if outcome.evaluated is None else "registered"
+    done = {"promoted": "registered", "refused": "stays", "unchanged": "unchanged"}[outcome.state]
     return f"{case.title}: champion {champion.name} version {champion.version} {done}"
 
 
@@ -51,6 +52,9 @@ def _rows(case: Case, outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield "rows", ", ".join(f"{name} {size:,}" for name, size in outcome.sizes.items())
     if outcome.evaluated is not None:
         yield from _quality(case, outcome, outcome.evaluated)
+    if outcome.decision is not None and outcome.challenger is not None:
+        reasons = "; ".join(outcome.decision.reasons)
+        yield "gate", f"version {outcome.challenger.model.version} {outcome.state}: {reasons}"
     yield "bundle", outcome.champion.bundle_sha256
     yield "time", f"{outcome.seconds:.1f} s"
 
@@ -59,7 +63,8 @@ def _quality(case: Case, outcome: Outcome, evaluated: Evaluated) -> Iterator[tup
     model, measure = evaluated.model, measure_name(case)
     for one in model.compared:
         name = "chosen" if one is model.chosen else "candidate"
-        yield name, f"{measure} {one.measure:,.5g} in cross-validation, {one.rounds} trees: {one.candidate.name}"
+        trees = f", {one.rounds} trees" if one.rounds else ""
+        yield name, f"{measure} {one.measure:,.5g} in cross-validation{trees}: {one.candidate.name}"
     if model.threshold is not None:
         yield "threshold", f"{model.threshold:.4f} (best F1 on rows the scoring model did not fit)"
     remark = " (on SYNTHETIC rows: this says nothing about real ones)" if outcome.source.is_synthetic else ""
@@ -67,5 +72,5 @@ def _quality(case: Case, outcome: Outcome, evaluated: Evaluated) -> Iterator[tup
     yield "test", ", ".join(f"{label} {value:,.5g}" for label, value in shown) + remark
     yield (
         "ONNX",
-        f"differs from XGBoost by {evaluated.parity:.1e} at most, on all {len(evaluated.test_scores):,} test rows",
+        f"differs from the model by {evaluated.parity:.1e} at most, on {outcome.sizes['reference']:,} reference rows",
     )

@@ -13,7 +13,9 @@ import { Reference, Reports, showVersions } from "./operations.js";
 import { Performance } from "./performance.js";
 import { Question } from "./question.js";
 import { QualityWindows } from "./quality_windows.js";
+import { Retraining } from "./retraining.js";
 import { Service } from "./service.js";
+import { Shadow } from "./shadow.js";
 import { Status } from "./status.js";
 
 const EVERY_MS = 1000;
@@ -30,7 +32,9 @@ const columns = new Columns(byId("columns"), shown.columns, service);
 const charts = new LineCharts(shown);
 const performance = new Performance(shown);
 const qualityWindows = new QualityWindows(shown, service);
+const shadow = new Shadow(shown, service);
 const reference = new Reference(service, question);
+const retraining = new Retraining(service, question);
 const reports = new Reports(service, apiKey, () => refresh());
 
 let lastAnswerAt = 0;
@@ -71,10 +75,12 @@ function show(state) {
   charts.draw(history, state);
   performance.show(state.quality);
   qualityWindows.follow(state);
+  shadow.follow(state);
   showDataQuality(state.columns);
   showLabelDelay(state.label_delay);
   showArrivalDelay(state.arrival_delay);
   reference.show(state.reference, state.window.rows, shown.minimum_rows);
+  retraining.show(state.retraining);
   reports.show(state, new Date(state.at).getTime());
   showVersions(history, state.model);
 }

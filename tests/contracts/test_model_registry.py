@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events import ModelRef
 from event_backbone.memory_registry import MemoryRegistry
-from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client
-from event_backbone.ports import ModelRegistry, RegisteredBundle
+from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client, mlflow_errors_translated
+from event_backbone.ports import ModelRegistry, RegisteredBundle, RegisteredVersion
 
 FIRST, SECOND = "a" * 64, "b" * 64
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 Check = Callable[[ModelRegistry, str, Path], None]
 
@@ -96,6 +99,53 @@ def a_folder_that_exists_is_not_touched(registry: ModelRegistry, run_id: str, fo
     assert list((folder / "mine").iterdir()) == []
 
 
+def an_alias_moves_to_the_version_it_is_given_to(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    first = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    second = _register(registry, run_id, _bundle(folder / "two", b"2"), SECOND)
+    for _ in range(2):
+        registry.set_alias(first, "champion")
+        assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(first, FIRST)
+    registry.set_alias(second, "challenger")
+    assert registry.resolve("streamgauge-x", "challenger") == RegisteredBundle(second, SECOND)
+    assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(first, FIRST)
+
+
+def a_dropped_alias_names_nothing(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    model = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    registry.set_alias(model, "challenger")
+    for _ in range(2):
+        registry.drop_alias("streamgauge-x", "challenger")
+        assert registry.resolve("streamgauge-x", "challenger") is None
+    assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(model, FIRST)
+    registry.drop_alias("streamgauge-unknown", "challenger")
+
+
+def versions_come_with_their_aliases_and_tags(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    assert list(registry.versions("streamgauge-x")) == []
+    first = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    second = _register(registry, run_id, _bundle(folder / "two", b"2"), SECOND)
+    _register(registry, run_id, _bundle(folder / "three", b"3"), SECOND, name="streamgauge-y")
+    registry.set_alias(first, "champion")
+    registry.set_alias(first, "challenger")
+    registry.set_tags(first, {"gate.auc": "0.9", "decided_by": "gate"})
+    registry.set_tags(first, {"decided_by": "me \u2713 a|b\nand more"})
+    found = registry.versions("streamgauge-x")
+    assert [one.model for one in found] == [first, second]
+    assert [one.aliases for one in found] == [{"champion", "challenger"}, frozenset()]
+    assert [dict(one.tags) for one in found] == [{"gate.auc": "0.9", "decided_by": "me \u2713 a|b\nand more"}, {}]
+    assert all(TIMESTAMP.fullmatch(one.registered_at) for one in found)
+
+
+def a_version_that_is_not_there_gets_no_alias_and_no_tag(registry: ModelRegistry, run_id: str, folder: Path) -> None:
+    model = _register(registry, run_id, _bundle(folder / "one", b"1"), FIRST)
+    for version in ("2", "latest"):
+        with pytest.raises(LookupError):
+            registry.set_alias(ModelRef("streamgauge-x", version), "champion")
+        with pytest.raises(LookupError):
+            registry.set_tags(ModelRef("streamgauge-x", version), {"a": "b"})
+    assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(model, FIRST)
+
+
 CHECKS: tuple[Check, ...] = (
     nothing_has_the_alias_yet,
     the_alias_names_what_was_registered_last,
@@ -106,6 +156,10 @@ CHECKS: tuple[Check, ...] = (
     fetching_gives_the_same_files,
     a_registered_bundle_is_kept_when_its_folder_goes,
     a_folder_that_exists_is_not_touched,
+    an_alias_moves_to_the_version_it_is_given_to,
+    a_dropped_alias_names_nothing,
+    versions_come_with_their_aliases_and_tags,
+    a_version_that_is_not_there_gets_no_alias_and_no_tag,
 )
 
 
@@ -117,15 +171,44 @@ def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@pytest.fixture(params=["memory", "mlflow"])
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    """S3's interface in this process, with a bucket called ``models``."""
+    from moto.server import ThreadedMotoServer
+
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "made-up")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        try:
+            url = "http://{}:{}".format(*server.get_host_and_port())
+            environment.setenv("MLFLOW_S3_ENDPOINT_URL", url)
+            _s3(url).create_bucket(Bucket="models")
+            yield url
+        finally:
+            server.stop()
+
+
+def _s3(url: str) -> Any:
+    import boto3
+
+    return boto3.client("s3", endpoint_url=url)
+
+
+@pytest.fixture(params=["memory", "mlflow", "mlflow-s3"])
 def registry_and_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[ModelRegistry, str]]:
     if request.param == "memory":
         yield MemoryRegistry(), "any-run"
         return
+    if request.param == "mlflow-s3":
+        request.getfixturevalue("s3_server")
+    place = str(tmp_path / "artifacts") if request.param == "mlflow" else f"s3://models/{tmp_path.name}"
     (tmp_path / "mlflow.db").write_bytes(request.getfixturevalue("empty_mlflow_database"))
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = mlflow_client(uri)
-    experiment = client.create_experiment("contract", artifact_location=str(tmp_path / "artifacts"))
+    experiment = client.create_experiment("contract", artifact_location=place)
     yield MlflowRegistry(uri), client.create_run(experiment).info.run_id
 
 
@@ -168,9 +251,34 @@ class _RemembersOnlyTheFolder(MemoryRegistry):
             (destination / path.name).write_bytes(path.read_bytes())
 
 
+class _ForgetsOlderTags(MemoryRegistry):
+    def set_tags(self, model: ModelRef, tags: Mapping[str, str]) -> None:
+        super().set_tags(model, tags)
+        self._tags[model] = dict(tags)
+
+
+class _NamesAnyVersion(MemoryRegistry):
+    def set_alias(self, model: ModelRef, alias: str) -> None:
+        self._aliases[model.name, alias] = model.version
+
+
+class _ListsTheNewestFirst(MemoryRegistry):
+    def versions(self, name: str) -> Sequence[RegisteredVersion]:
+        return super().versions(name)[::-1]
+
+
+class _DropsEveryAlias(MemoryRegistry):
+    def drop_alias(self, name: str, alias: str) -> None:
+        self._aliases.clear()
+
+
 @pytest.mark.parametrize(
     ("broken", "check"),
     [
+        (_ForgetsOlderTags, versions_come_with_their_aliases_and_tags),
+        (_ListsTheNewestFirst, versions_come_with_their_aliases_and_tags),
+        (_NamesAnyVersion, a_version_that_is_not_there_gets_no_alias_and_no_tag),
+        (_DropsEveryAlias, a_dropped_alias_names_nothing),
         (_ForgetsToMoveTheAlias, the_alias_names_what_was_registered_last),
         (_KnowsOnlyTheLastVersion, a_version_is_found_whatever_the_alias_says),
         (_KnowsOnlyTheLastVersion, there_is_no_such_version),
@@ -179,7 +287,7 @@ class _RemembersOnlyTheFolder(MemoryRegistry):
     ],
 )
 def test_a_broken_adapter_fails_the_suite(broken: type[MemoryRegistry], check: Check, tmp_path: Path) -> None:
-    with pytest.raises((AssertionError, OSError)):
+    with pytest.raises((AssertionError, OSError, pytest.fail.Exception)):
         check(broken(), "any-run", tmp_path / "work")
 
 
@@ -204,3 +312,43 @@ def test_an_mlflow_server_that_is_away_says_try_again_later(monkeypatch: pytest.
         registry = MlflowRegistry(f"http://127.0.0.1:{closed.getsockname()[1]}")
         with pytest.raises(TryAgainLaterError, match="MLflow at http"):
             registry.resolve("streamgauge-x", "champion")
+
+
+def test_a_bundle_in_a_bucket_that_is_away_or_gone_says_try_again_later(
+    s3_server: str, empty_mlflow_database: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes(empty_mlflow_database)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    _s3(s3_server).create_bucket(Bucket="gone")
+    run_id = (
+        mlflow_client(uri)
+        .create_run(mlflow_client(uri).create_experiment("away", artifact_location="s3://gone/runs"))
+        .info.run_id
+    )
+    registry = MlflowRegistry(uri)
+    model = _register(registry, run_id, _bundle(tmp_path / "one", b"1"), FIRST)
+    stored = [item["Key"] for item in _s3(s3_server).list_objects_v2(Bucket="gone")["Contents"]]
+    assert sorted(Path(key).name for key in stored) == ["manifest.json", "model.onnx"]
+    for key in stored:
+        _s3(s3_server).delete_object(Bucket="gone", Key=key)
+    _s3(s3_server).delete_bucket(Bucket="gone")
+    with pytest.raises(TryAgainLaterError, match="MLflow at sqlite"):
+        registry.fetch(RegisteredBundle(model, FIRST), tmp_path / "fetched")
+    with pytest.raises(TryAgainLaterError, match="MLflow at sqlite"):
+        _register(registry, run_id, _bundle(tmp_path / "two", b"2"), SECOND)
+    assert registry.resolve("streamgauge-x", "champion") == RegisteredBundle(model, FIRST)
+
+
+def test_what_is_said_of_a_failure_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        registry = MlflowRegistry(f"http://somebody:secret@127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(TryAgainLaterError, match="MLflow at http") as raised:
+            registry.resolve("streamgauge-x", "champion")
+    assert "secret" not in str(raised.value)
+
+
+def test_a_client_that_is_not_installed_is_an_error_of_the_settings() -> None:
+    with pytest.raises(SettingsError, match="MLFLOW_ARTIFACTS"), mlflow_errors_translated("sqlite://"):
+        raise ModuleNotFoundError("No module named 'google'")

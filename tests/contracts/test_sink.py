@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +18,18 @@ from real_parts import KafkaBroker, MongoServer
 
 from event_backbone.cloud_events import header
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.events import Envelope, Erasure, Event, FaultCount, Rejections, encode_json, event_id
+from event_backbone.events import (
+    Envelope,
+    Erasure,
+    Event,
+    FaultCount,
+    ModelRef,
+    Prediction,
+    Rejections,
+    Shadow,
+    encode_json,
+    event_id,
+)
 from event_backbone.kafka_access import kafka_access
 from event_backbone.kafka_topics import Topics
 from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics, end_offsets
@@ -216,6 +228,46 @@ CHECKS_OF_WHAT_IS_HELD: list[Check] = [
 ]
 
 
+def a_shadow_is_kept_once_for_each_version_whenever_it_comes(side: Side, batches: Batches) -> None:
+    sink, before = side.sink(), side.count()
+    answered = prediction(batches.id(0), RECORD)
+    said = [shadow_of(answered, version) for version in ("2", "3")]
+    for events in (said, [answered], said):
+        assert list(sink.deliver(batches.of(events)).refused) == []
+    assert side.count() == before + 3
+
+
+def a_shadow_of_what_was_erased_is_not_kept(side: Side, batches: Batches) -> None:
+    sink, before = side.sink(), side.count()
+    answered = prediction(batches.id(0), RECORD)
+    sink.deliver(batches.of([answered, shadow_of(answered, "2")]))
+    sink.deliver(batches.of([Erasure(batches.id(0), "shop", START)]))
+    erased = side.count()
+    assert list(sink.deliver(batches.of([shadow_of(answered, "2"), shadow_of(answered, "3")])).refused) == []
+    assert side.count() == erased <= before + 2  # some count what was predicted, erased or not, and the erasure
+
+
+def shadow_of(answered: Prediction, version: str) -> Shadow:
+    return Shadow(
+        record_id=answered.record_id,
+        case=answered.case,
+        case_sha256=answered.case_sha256,
+        prediction="no",
+        score=0.25,
+        model=ModelRef(answered.model.name, version),
+        bundle_sha256="d" * 64,
+        predicted_at=answered.predicted_at,
+        content_hash=answered.content_hash,
+    )
+
+
+#: For sinks that are told what a shadow says.
+CHECKS_OF_SHADOWS: list[Check] = [
+    a_shadow_is_kept_once_for_each_version_whenever_it_comes,
+    a_shadow_of_what_was_erased_is_not_kept,
+]
+
+
 def by_name(check: Check) -> str:
     return check.__name__
 
@@ -248,6 +300,7 @@ class MonitoringSide:
 
     def __init__(self, process: MonitoringProcess) -> None:
         self._process = process
+        self._inbox = process.folder / "var" / "shop" / "monitoring" / "inbox.sqlite"
         self._sinks: list[HttpSink] = []
 
     def sink(self) -> Sink:
@@ -256,7 +309,13 @@ class MonitoringSide:
 
     def count(self) -> int:
         totals = self._process.state()["totals"]
-        return sum(totals[name] for name in ("predictions", "labels", "rejected_records", "erasures"))
+        kept = sum(totals[name] for name in ("predictions", "labels", "rejected_records", "erasures"))
+        return kept + self._shadows()
+
+    def _shadows(self) -> int:
+        """What is held now; the total counts what was erased as well."""
+        with contextlib.closing(sqlite3.connect(f"file:{self._inbox}?mode=ro", uri=True)) as inbox:
+            return int(inbox.execute("SELECT count(*) FROM shadows").fetchone()[0])
 
     def go_away(self) -> None:
         self._process.kill()
@@ -283,7 +342,7 @@ class MongoSide:
         return self._sinks[-1]
 
     def count(self) -> int:
-        kinds = ("predictions", "labels", "rejections", "erasures")
+        kinds = ("predictions", "labels", "rejections", "erasures", "rescored")
         return sum(self._stored.count(f"shop.{kind}", {}) for kind in kinds)
 
     def go_away(self) -> None:
@@ -372,6 +431,21 @@ def kafka_side(kafka_broker: KafkaBroker, kafka_namespace: str) -> Iterator[Kafk
 def looking_side(request: pytest.FixtureRequest) -> Side:
     """One whose sink says what is held."""
     return MemorySide() if request.param == "memory" else request.getfixturevalue("mongo_side")
+
+
+@pytest.fixture(params=["http", "mongodb"])
+def shadowed_side(request: pytest.FixtureRequest) -> Iterator[Side]:
+    """One whose sink is told what a shadow says."""
+    if request.param == "mongodb":
+        yield request.getfixturevalue("mongo_side")
+    else:
+        with contextlib.closing(MonitoringSide(request.getfixturevalue("monitoring"))) as made:
+            yield made
+
+
+@pytest.mark.parametrize("check", CHECKS_OF_SHADOWS, ids=by_name)
+def test_a_sink_keeps_what_a_shadow_says(check: Check, shadowed_side: Side) -> None:
+    check(shadowed_side, Batches(check.__name__.replace("_", "-")[:60]))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=by_name)

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from live_page_stage import Stage, at
+from live_page_stage import Stage, at, staged_retraining
 from playwright.sync_api import Browser, Page, expect
 from watched_page import WIDTHS, Watched
 
@@ -30,6 +30,25 @@ def say(page: Page, button: str, *, by: str = "Ada", note: str = "looked at it")
     dialog.get_by_label("Your name").fill(by)
     dialog.get_by_label("Why").fill(note)
     dialog.get_by_role("button", name=button, exact=True).click()
+
+
+def test_a_retraining_is_asked_for_and_followed(browser: Browser, stage: Stage) -> None:
+    watched = Watched(browser, stage.url, "desktop")
+    page = watched.page
+    expect(page.locator("#retrainings li").first).to_contain_text("the champion stays")
+    expect(page.locator("#retrainings li").first).to_contain_text("it is not better by the margin")
+    expect(page.locator("#retrainings li").nth(1)).to_contain_text("a new champion")
+    page.get_by_role("button", name="Train again").click()
+    say(page, "Train again", note="new prices")
+    expect(page.locator("#retraining-state")).to_have_text("Running: fitting: 2 candidates.")
+    expect(page.locator("#retrain")).to_be_disabled()
+    assert stage.asked == [("POST", "retraining", {"by": "Ada", "note": "new prices"})]
+    stage.state["retraining"] = staged_retraining(fault="the training server gives no answer")
+    expect(page.locator("#retraining-state")).to_contain_text("gives no answer")
+    stage.state["retraining"] = None
+    expect(page.locator("#retraining")).to_be_hidden()
+    assert (watched.errors, watched.elsewhere) == ([], [])
+    watched.close()
 
 
 @pytest.mark.parametrize(("width", "theme"), VIEWS)

@@ -117,6 +117,34 @@ def test_an_empty_secret_is_no_receiver(tmp_path: Path, everybody: dict[str, str
     assert kinds_of(config, "pages") == kinds_of(config, "tickets") == set()
 
 
+def test_the_training_server_is_told_of_lost_quality_beside_the_people(tmp_path: Path, secrets: Path) -> None:
+    key = secrets / "training_key"
+    key.write_text("a-secret")
+    url = "http://training:8090/alerts"
+    path, config = config_of(tmp_path, ALERT_TRAINING_URL=url, ALERT_TRAINING_KEY_FILE=str(key))
+    assert "SUCCESS" in amtool("check-config", path)
+    assert "a-secret" not in path.read_text()
+    (receiver,) = [one for one in config["receivers"] if one["name"] == "training"]
+    (webhook,) = receiver["webhook_configs"]
+    assert (webhook["url"], webhook["send_resolved"]) == (url, False)
+    assert webhook["http_config"]["authorization"]["credentials_file"] == str(key)
+
+    def told(name: str, severity: str) -> str:
+        labels = (f"alertname={name}", f"severity={severity}", "case=census")
+        return amtool("config", "routes", "test", f"--config.file={path}", *labels)
+
+    assert told("ConceptDrift", "page") == "training,pages"
+    assert told("RealisedLoss", "page") == "training,pages"
+    assert told("FeatureDrift", "ticket") == "tickets"
+
+
+def test_without_a_key_the_training_server_is_shown_none(tmp_path: Path, secrets: Path) -> None:
+    (secrets / "training_key").write_text("")
+    settings = {"ALERT_TRAINING_URL": "http://t/alerts", "ALERT_TRAINING_KEY_FILE": str(secrets / "training_key")}
+    _, config = config_of(tmp_path, **settings)
+    assert "http_config" not in config["receivers"][-1]["webhook_configs"][0]
+
+
 @pytest.mark.parametrize("alert", [rule for rule in rules() if "alert" in rule], ids=lambda rule: rule["alert"])
 def test_every_alert_goes_where_its_severity_says(alert: dict[str, Any]) -> None:
     severity = alert["labels"]["severity"]

@@ -61,6 +61,7 @@ def as_json(server: PredictionProcess, method: str, path: str, content: Any, hea
         ("GET", "/predictions"),
         ("GET", "/predictions/r1"),
         ("DELETE", "/predictions/r1"),
+        ("POST", "/admin/reload"),
         ("GET", "/status"),
         ("GET", "/unknown"),
     ],

@@ -14,7 +14,8 @@ from event_backbone.case import Case, Column, find_case
 from event_backbone.validation import faults_in
 from training.evaluation import evaluate
 from training.fitting import CANDIDATES, fit
-from training.retrieval import SAMPLE_SEED, Places, Retrieved, http_fetch, retrieve_real
+from training.reading import Retrieved
+from training.retrieval import SAMPLE_SEED, Places, http_fetch, retrieve_real
 from training.rows import LabelledRows
 from training.sampling import refit
 from training.splitting import split_rows
@@ -75,7 +76,7 @@ def test_a_model_of_the_census_sample_ranks_the_official_test_rows(request: pyte
     case, real = _real("census", request)
     drawn = _draw(case, case.data.split.fit_and_validation)
     model = fit(case, drawn, seed=7, threads=2, candidates=CANDIDATES[:1])
-    scores = model.booster.inplace_predict(model.encoder.encode_rows(real.test.records))
+    scores = model.model.scores(model.encoder.encode_rows(real.test.records))
     assert evaluate(case, real.test.targets(case), scores, model.threshold)["auc"] >= 0.90
 
 
@@ -84,7 +85,7 @@ def test_a_model_of_the_housing_sample_is_of_use_on_real_rows(request: pytest.Fi
     drawn = _draw(case, case.data.split.fit_and_validation)
     model = fit(case, drawn, seed=7, threads=2, candidates=CANDIDATES[1:2])
     test = real.train.take(split_rows(len(real.train), case.data.split, 7).test)
-    scores = model.booster.inplace_predict(model.encoder.encode_rows(test.records))
+    scores = model.model.scores(model.encoder.encode_rows(test.records))
     assert evaluate(case, test.targets(case), scores, None)["r2"] >= 0.65
 
 

@@ -20,11 +20,14 @@ PACKAGES = ("event_backbone", *SERVICES)
 #: Third-party client → the only modules that may import it. Each is imported where it is used, never at a module's top.
 CLIENTS = {
     "mlflow": {"event_backbone/mlflow_registry.py", "training/tracking.py"},
+    "boto3": {"event_backbone/mlflow_registry.py"},
+    "botocore": {"event_backbone/mlflow_registry.py"},
     "evidently": {
         "monitoring_service/drift.py",
         "monitoring_service/evaluator.py",
         "monitoring_service/report_page.py",
     },
+    "great_expectations": {"training/quality/great_expectations_gate.py"},
     "granian": {"event_backbone/wsgi_server.py"},
     "kafka": {
         "event_backbone/kafka_admin.py",
@@ -33,6 +36,7 @@ CLIENTS = {
         "event_backbone/kafka_transport.py",
     },
     "onnxruntime": {"event_backbone/scoring.py", "training/conversion.py"},
+    "prefect": {"training/weekly/prefect_flow.py"},
     "pymongo": {"event_backbone/mongo_access.py", "event_backbone/mongo_connection.py"},
     "bson": {"event_backbone/mongo_connection.py"},
     "river": {"monitoring_service/adwin.py"},

@@ -91,9 +91,12 @@ def test_a_file_that_changed_after_opening_is_not_read(bundle_dir: Path) -> None
 
 
 def test_a_file_that_the_manifest_does_not_name_is_not_read(bundle_dir: Path) -> None:
+    bundle = open_bundle(bundle_dir)
     (bundle_dir / "extra.json").write_bytes(b"{}")
     with pytest.raises(BrokenBundleError, match=r"extra\.json"):
-        open_bundle(bundle_dir).read("extra.json")
+        bundle.read("extra.json")
+    with pytest.raises(BrokenBundleError, match=r"extra\.json: is not in the manifest"):
+        open_bundle(bundle_dir)
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/passwd", "manifest.json", ".hidden", ""])

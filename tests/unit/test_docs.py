@@ -30,12 +30,21 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 LARGEST_PICTURE_BYTES = 300_000
-#: Names in capitals that are no settings of the services: the kernel's, Kafka's, the tests', and the secrets' folder.
+#: Names in capitals that are no settings of the services: the kernel's, Kafka's, Prefect's, the tests', and the secrets' folder.
 OTHER_NAMES = {
     "PR_SET_PDEATHSIG",
     "SASL_SSL",
     "SASL_PLAINTEXT",
     "SECRETS_DIR",
+    # Of the clients of artifact stores.
+    "PREFECT_API_URL",
+    "PREFECT_HOME",
+    "PREFECT_SERVER_ANALYTICS_ENABLED",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "MLFLOW_S3_ENDPOINT_URL",
     "TEST_DATA_DIR",
     "TEST_KAFKA_URL",
     "TEST_MONGO_URL",

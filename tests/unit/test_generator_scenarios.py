@@ -20,6 +20,7 @@ DECLARED = {
     "unseen-category",
     "unit-error",
     "concept-drift",
+    "label-noise",
 }
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from event_backbone.errors import SettingsError, StopError
-from local_stack.__main__ import check_ports, run_folder
+from local_stack.__main__ import check_ports, environment, run_folder
 from local_stack.documents import Counted, Kept
 from local_stack.drive import READY_WITHIN_S, Driver, generator_arguments, unsettled
 from local_stack.services import SILENCE_ALLOWED_S, Reply, Service, UnreachableError, Watch, not_ready
@@ -163,11 +163,29 @@ def test_runs_that_share_state_get_other_seeds_and_checked_ones_the_same() -> No
 
 
 def test_empty_variables_count_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RECORDS", "RATE", "DATA_DIR", "SCENARIO", "SEED", "CASE"):
+    for name in ("RECORDS", "RATE", "DATA_DIR", "SCENARIO", "SEED", "CASE", "RETRAINING"):
         monkeypatch.setenv(name, "")
     settings = StackSettings()
     assert (settings.records, settings.rate, settings.data_dir) == (None, None, None)
     assert (settings.scenario, settings.seed, settings.case) == ("sudden-shift", None, "census")
+
+
+def test_the_training_server_is_one_of_the_services_only_when_it_is_asked_for(
+    prober: FakeProber, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRAINING_URL", raising=False)
+    without, asked_for = _settings(), _settings(retraining="on", training_port=8091)
+    names = [
+        [one.name for one in Driver(settings, prober, clock, _nothing_told).services]
+        for settings in (without, asked_for)
+    ]
+    assert names == [
+        ["prediction-service", "monitoring-service"],
+        ["prediction-service", "monitoring-service", "train-model serve"],
+    ]
+    assert "TRAINING_URL" not in environment(without)
+    told = environment(asked_for)
+    assert (told["TRAINING_URL"], told["RETRAIN_ON_ALERTS"]) == ("http://127.0.0.1:8091", "true")
 
 
 def test_a_run_to_be_checked_gets_a_fresh_folder_and_an_endless_one_goes_on() -> None:

@@ -16,6 +16,8 @@ from event_backbone.exposition import exposition
 from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.standby import build_standby
 from prediction_service.metrics import ENDPOINTS, OTHER, ReplicaCollector, ServingMetrics, WorkerMetrics
+from training.server.metrics import TrainingMetrics
+from training.server.runs import Run
 
 ROOT = Path(__file__).parents[2]
 CASES = [find_case(name, ROOT / "cases") for name in ("census", "housing")]
@@ -71,7 +73,19 @@ def of_worker(case: Case) -> str:
     return exposition(registry, case.name).decode()
 
 
-SERVICES = {"monitoring": of_monitoring, "standby": of_standby, "prediction": of_serving, "worker": of_worker}
+def of_training(case: Case) -> str:
+    metrics = TrainingMetrics(CollectorRegistry())
+    metrics.show([Run("a", "drift", 1.0, state="failed", ended_at=2.0)])
+    return exposition(metrics.registry, case.name).decode()
+
+
+SERVICES = {
+    "monitoring": of_monitoring,
+    "standby": of_standby,
+    "prediction": of_serving,
+    "worker": of_worker,
+    "training": of_training,
+}
 each_service = pytest.mark.parametrize("service", SERVICES)
 
 

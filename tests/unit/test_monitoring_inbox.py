@@ -424,6 +424,7 @@ def test_an_inbox_of_the_format_before_is_brought_up_to_date(opened: Callable[[]
         "ALTER TABLE episodes DROP COLUMN cause",
         "DROP TABLE quality_windows",
         "DROP TABLE unstated_windows",
+        "DROP TABLE shadows",
         "DELETE FROM kept WHERE name = 'quality_window_rows'",
         "PRAGMA user_version = 1",
     ):

@@ -1,4 +1,4 @@
-"""The champion on both sides of a replica: what is broken or out of reach leaves the last good one answering."""
+"""The champion in the server: what is broken or out of reach leaves the last good one answering."""
 
 from __future__ import annotations
 
@@ -7,157 +7,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import structlog
 from prediction_world import COLUMNS, MODEL, made_case, made_record, made_score, servable_parts, shelve
 from prometheus_client import CollectorRegistry
 
-from event_backbone.bundle import BundleShelf, write_bundle
-from event_backbone.case import Case
+from event_backbone.bundle import BundleShelf
 from event_backbone.events import ModelRef, encode_json
-from event_backbone.memory_registry import MemoryRegistry
 from event_backbone.ports import RegisteredBundle
 from event_backbone.validation import RecordDecoder
-from prediction_service.champion import ChampionFollower, ServingChampion
+from prediction_service.champion import ServingChampion
 from prediction_service.metrics import ServingMetrics
-
-
-class Registry(MemoryRegistry):
-    """Counts how often bundles are fetched."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fetched: list[str] = []
-
-    def fetch(self, registered: RegisteredBundle, destination: Path) -> None:
-        self.fetched.append(registered.model.version)
-        super().fetch(registered, destination)
-
-    def release(self, folder: Path, case: Case, *, sha256: str | None = None) -> None:
-        """Register a bundle as the champion, under its digest or another one."""
-        digest = write_bundle(folder, case, servable_parts(case))
-        self.register(folder, sha256 or digest, name=MODEL.name, alias="champion", run_id="run")
-
-
-# The sidecar's side ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def registry() -> Registry:
-    return Registry()
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> BundleShelf:
-    return BundleShelf(tmp_path / "bundles")
-
-
-@pytest.fixture
-def follower(registry: Registry, shelf: BundleShelf) -> ChampionFollower:
-    return ChampionFollower(registry, shelf, MODEL.name)
-
-
-def current_version(shelf: BundleShelf) -> str | None:
-    registered = shelf.current()
-    return registered.model.version if registered else None
-
-
-def test_before_the_first_champion_nothing_happens(follower: ChampionFollower, shelf: BundleShelf) -> None:
-    follower.follow()
-    assert shelf.current() is None
-
-
-def test_the_pointer_follows_the_alias(
-    follower: ChampionFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path
-) -> None:
-    for version in ("1", "2"):
-        registry.release(tmp_path / version, made_case())
-        follower.follow()
-        assert current_version(shelf) == version
-
-
-def test_a_bundle_that_was_damaged_is_fetched_anew_at_a_start(
-    follower: ChampionFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path, metrics: ServingMetrics
-) -> None:
-    registry.release(tmp_path / "1", made_case())
-    follower.follow()
-    current = shelf.current()
-    assert current is not None
-    (shelf.path_of(current.bundle_sha256) / "model.onnx").write_bytes(b"damaged")
-    serving = ServingChampion(shelf, made_case(), metrics)
-    serving.refresh()
-    assert serving.scorer is None
-
-    ChampionFollower(registry, shelf, MODEL.name).follow()
-    serving.refresh()
-    assert serving.scorer is not None
-
-
-def test_a_pointer_that_nobody_can_read_is_written_anew(
-    follower: ChampionFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path
-) -> None:
-    registry.release(tmp_path / "1", made_case())
-    follower.follow()
-    (tmp_path / "bundles" / "current").write_bytes(b"{")
-    follower.follow()
-    assert current_version(shelf) == "1"
-
-
-def test_a_champion_that_is_here_already_is_not_fetched_again(
-    follower: ChampionFollower, registry: Registry, tmp_path: Path
-) -> None:
-    registry.release(tmp_path / "1", made_case())
-    for _ in range(3):
-        follower.follow()
-    assert registry.fetched == ["1"]
-
-
-def test_an_outage_of_the_registry_is_one_line_at_its_beginning_and_one_at_its_end(
-    registry: Registry, follower: ChampionFollower
-) -> None:
-    with structlog.testing.capture_logs() as logs:
-        registry.away = True
-        for _ in range(3):
-            follower.follow()
-        registry.away = False
-        for _ in range(2):
-            follower.follow()
-    assert [line["event"] for line in logs] == ["registry_away", "registry_back"]
-
-
-def test_a_registry_that_is_away_leaves_the_last_champion_in_place(
-    follower: ChampionFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path
-) -> None:
-    registry.release(tmp_path / "1", made_case())
-    follower.follow()
-    registry.release(tmp_path / "2", made_case())
-    registry.away = True
-    follower.follow()
-    assert current_version(shelf) == "1"
-    assert shelf.registry_fault()
-    registry.away = False
-    follower.follow()
-    assert current_version(shelf) == "2"
-    assert shelf.registry_fault() is None
-
-
-def test_a_bundle_that_is_not_what_was_registered_is_refused_once(
-    follower: ChampionFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path
-) -> None:
-    registry.release(tmp_path / "1", made_case())
-    follower.follow()
-    registry.release(tmp_path / "2", made_case(), sha256="e" * 64)
-    for _ in range(3):
-        follower.follow()
-    assert current_version(shelf) == "1"
-    assert registry.fetched == ["1", "2"]
-    assert (shelf.registry_fault() or "").startswith("version 2 was refused")
-    registry.release(tmp_path / "3", made_case())
-    follower.follow()
-    assert current_version(shelf) == "3"
-    assert shelf.registry_fault() is None
-
-
-# The server's side ----------------------------------------------------------------------------------------------------
+from prediction_service.registry_notes import RegistryFault, RegistryNotes
 
 
 @pytest.fixture
@@ -172,7 +31,7 @@ def bundles_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def champion(bundles_dir: Path, metrics: ServingMetrics) -> ServingChampion:
-    return ServingChampion(BundleShelf(bundles_dir), made_case(), metrics)
+    return ServingChampion(BundleShelf(bundles_dir), RegistryNotes(bundles_dir), made_case(), metrics)
 
 
 def point_at(bundles_dir: Path, registered: RegisteredBundle) -> None:
@@ -307,14 +166,15 @@ def test_after_a_broken_one_the_next_good_one_is_taken(
     assert reload_failed(metrics, "load") == 0
 
 
-def test_a_champion_that_the_sidecar_cant_fetch_is_said_by_the_server(
+def test_what_the_sidecar_noted_is_said_by_the_server(
     champion: ServingChampion, bundles_dir: Path, metrics: ServingMetrics
 ) -> None:
-    assert reload_failed(metrics, "fetch") == 0
-    for fault, failed in (("version 2 was refused", 1), (None, 0)):
-        BundleShelf(bundles_dir).note_registry_fault(fault)
+    refused = RegistryFault("check", "version 2 was refused: golden.json")
+    for fault, fetch, check in ((None, 0, 0), (RegistryFault("fetch", "away"), 1, 0), (refused, 0, 1), (None, 0, 0)):
+        RegistryNotes(bundles_dir).note_fault(fault)
         champion.refresh()
-        assert reload_failed(metrics, "fetch") == failed
+        assert (reload_failed(metrics, "fetch"), reload_failed(metrics, "check")) == (fetch, check)
+    assert failures(metrics) == 1
 
 
 def test_a_bundle_for_another_case_file_is_refused(champion: ServingChampion, bundles_dir: Path) -> None:

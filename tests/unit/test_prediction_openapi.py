@@ -16,7 +16,7 @@ from prediction_world import Service, call, made_case, made_record, serving
 from event_backbone.case import Case, find_case
 from event_backbone.events import encode_json
 from event_backbone.validation import RecordDecoder
-from prediction_service.api import build_api
+from prediction_service.api import add_admin, build_api
 from prediction_service.openapi import openapi_document
 
 CASES_DIR = Path(__file__).parents[2] / "cases"
@@ -37,9 +37,11 @@ def validator(document: dict[str, Any], name: str) -> Draft202012Validator:
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
     service = Service(tmp_path)
-    yield build_api(
+    app = build_api(
         service.case, service.handlers, service.journal, None, None, service.metrics.registry, max_body_bytes=1000
     )
+    add_admin(app, None)
+    yield app
     service.journal.close()
 
 

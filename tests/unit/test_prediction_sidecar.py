@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from monitoring_process import poll_until
-from prediction_world import prediction
+from prediction_world import made_case, prediction
 
 from event_backbone.bundle import BundleShelf
 from event_backbone.dead_letters import DeadLetter, dead_letter_in
@@ -17,9 +17,11 @@ from event_backbone.events import Envelope, Prediction
 from event_backbone.memory_registry import MemoryRegistry
 from event_backbone.memory_stream import MemoryBroker, MemoryOutlet
 from event_backbone.ports import Delivered
-from prediction_service.champion import ChampionFollower
 from prediction_service.dead_letter_publishing import DeadLetterPublishing
+from prediction_service.following import AliasFollower
 from prediction_service.journal import Journal, entry_of
+from prediction_service.registry_notes import RegistryNotes
+from prediction_service.registry_watch import RegistryWatch
 from prediction_service.sidecar import Sidecar
 from prediction_service.sinks import MemorySink
 from prediction_service.slots import try_lock
@@ -61,8 +63,10 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.journals = folder / "journals"
         self.sinks = [WatchedSink()]
-        follower = ChampionFollower(MemoryRegistry(), BundleShelf(folder / "bundles"), "streamgauge-garden")
-        self._follower = follower
+        bundles = folder / "bundles"
+        registry, shelf = MemoryRegistry(), BundleShelf(bundles)
+        follower = AliasFollower(registry, shelf, made_case(), "streamgauge-garden", "champion")
+        self._watch = RegistryWatch(follower, RegistryNotes(bundles))
         self._publishing: DeadLetterPublishing | None = None
         self.sidecar = self._made()
 
@@ -70,7 +74,7 @@ class World:
         return Sidecar(
             self.journals,
             lambda: list(self.sinks),
-            self._follower,
+            self._watch,
             batch_rows=10,
             follow_interval_s=60,
             publishing=self._publishing,

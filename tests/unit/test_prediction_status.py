@@ -15,6 +15,7 @@ from prediction_world import Reply, call, made_record, serving
 from event_backbone.events import format_utc
 from prediction_service import status as status_module
 from prediction_service.bootstrap import ServingApplication
+from prediction_service.registry_notes import RegistryNotes, ShadowNote
 from prediction_service.relay_state import RelayState
 
 
@@ -30,6 +31,15 @@ def sinks(service: ServingApplication, tmp_path: Path) -> Iterator[RelayState]:
     slot = tmp_path / "state" / "garden" / "journals" / "00"
     with closing(RelayState(slot / "relay.sqlite", ["mongodb", "monitoring"])) as state:
         yield state
+
+
+def test_who_shadows_is_said_as_the_sidecar_noted_it(service: ServingApplication, tmp_path: Path) -> None:
+    notes = RegistryNotes(tmp_path / "state" / "garden" / "bundles")
+    assert call(service, "GET", "/status").json()["shadow"] is None
+    notes.note_shadow(ShadowNote("5", None))
+    assert call(service, "GET", "/status").json()["shadow"] == {"version": "5", "fault": None}
+    notes.note_shadow(None)
+    assert call(service, "GET", "/status").json()["shadow"] is None
 
 
 def predict(service: ServingApplication, number: int) -> Reply:

@@ -29,7 +29,7 @@ def model() -> FittedModel:
 
 @pytest.fixture(scope="module")
 def parts(model: FittedModel) -> dict[str, bytes]:
-    return bundle_parts(CASE, model, to_onnx(model.booster, 3), REFERENCE, {"metrics.json": {"test": 1.0}})
+    return bundle_parts(CASE, model, to_onnx(model), REFERENCE, {"metrics.json": {"test": 1.0}})
 
 
 def test_nothing_is_missing(parts: dict[str, bytes]) -> None:

@@ -21,13 +21,13 @@ def test_onnx_repeats_xgboost_on_missing_and_unseen_values_too(case: Case, rows:
     features = model.encoder.encode_rows(rows.records)
     features[::3, 0] = np.nan
     features[::4, :] = np.nan
-    onnx = to_onnx(model.booster, features.shape[1])
-    assert check_parity(case, onnx_scores(onnx, features), model.booster.inplace_predict(features)) < 1e-6
+    onnx = to_onnx(model)
+    assert check_parity(case, onnx_scores(onnx, features), model.model.scores(features)) < 1e-6
 
 
 def test_no_rows_have_no_scores() -> None:
     model = fit(regression_case(), priced_rows(200), seed=7, threads=1, candidates=CANDIDATES[:1])
-    assert onnx_scores(to_onnx(model.booster, 3), model.encoder.encode_rows([])).shape == (0,)
+    assert onnx_scores(to_onnx(model), model.encoder.encode_rows([])).shape == (0,)
 
 
 def test_a_model_that_scores_otherwise_is_stopped() -> None:

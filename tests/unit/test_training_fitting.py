@@ -46,7 +46,7 @@ def test_the_threshold_comes_from_rows_the_scoring_model_did_not_fit() -> None:
     case, rows = made_case(), made_rows(250)
     model = fit(case, rows, seed=7, threads=1, candidates=[GOOD])
     assert model.threshold == best_f1_threshold(rows.targets(case), model.chosen.scores)
-    fitted_scores = model.booster.inplace_predict(model.encoder.encode_rows(rows.records))
+    fitted_scores = model.model.scores(model.encoder.encode_rows(rows.records))
     assert not np.allclose(fitted_scores, model.chosen.scores)
 
 

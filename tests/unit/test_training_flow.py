@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from training_world import PLAN, TEST_ROWS, MemoryTracker, RawFiles, made_case, made_parts, silent
+from training_world import PLAN, TEST_ROWS, MemoryTracker, OpenGate, RawFiles, made_case, made_parts, silent
 
+import training.challenger
 import training.fitting
-import training.flow
 from event_backbone.bundle import open_bundle
 from event_backbone.case import Case
-from event_backbone.errors import StopError, TryAgainLaterError
+from event_backbone.errors import SettingsError, StopError, TryAgainLaterError
 from event_backbone.memory_registry import MemoryRegistry
+from event_backbone.ports import RegisteredBundle
 from event_backbone.validation import RecordDecoder, faults_in
+from training.challenger import TrainingPlan
 from training.fitting import FittedModel
-from training.flow import Outcome, Parts, TrainingPlan, train
+from training.flow import Outcome, Parts, train
+from training.quality.expectations import Part
+from training.quality.gate import Inspection, Unmet
 from training.rows import LabelledRows
 
 RAW = RawFiles()
@@ -31,7 +35,7 @@ CASE = made_case()
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
     # Drawing takes longer than all the rest on data this small; it has tests of its own.
-    monkeypatch.setattr(training.flow, "draw_pictures", lambda *_: {"roc.png": b"png"})
+    monkeypatch.setattr(training.challenger, "draw_pictures", lambda *_: {"roc.png": b"png"})
     return made_parts(tmp_path / "state", data_dir=RAW.write(tmp_path / "raw"))
 
 
@@ -73,7 +77,7 @@ def test_nothing_but_the_fit_rows_enters_fitting(parts: Parts, monkeypatch: pyte
         fitted_on.append(rows)
         return real_fit(case, rows, **settings)
 
-    monkeypatch.setattr(training.flow, "fit", spying_fit)
+    monkeypatch.setattr(training.challenger, "fit", spying_fit)
     outcome = _train(parts)
     (rows,) = fitted_on
     fitted = _numbers(rows.records)
@@ -81,8 +85,8 @@ def test_nothing_but_the_fit_rows_enters_fitting(parts: Parts, monkeypatch: pyte
     reference = _reference_numbers(bundle.read("reference.parquet"))
     stream = _numbers([row["record"] for row in _stream(parts)])
     test = set(range(1000, 1000 + TEST_ROWS))
-    assert [len(part) for part in (fitted, reference, stream)] == [250, 100, 50]
-    assert fitted | reference | stream == set(range(400))
+    gate = set(range(400)) - fitted - reference - stream
+    assert [len(part) for part in (fitted, reference, gate, stream)] == [250, 100, 30, 20]
     assert not fitted & test
 
 
@@ -107,7 +111,7 @@ def test_the_note_beside_the_stream_says_what_the_data_were(parts: Parts) -> Non
     assert note["source"] == "folder"
     assert note["synthetic"] is False
     assert sorted(note["digests"]) == ["fruit.data", "fruit.test"]
-    assert note["rows"] == {"fit": 250, "reference": 100, "stream": 50, "test": TEST_ROWS}
+    assert note["rows"] == {"fit": 250, "reference": 100, "gate": 30, "stream": 20, "test": TEST_ROWS}
 
 
 def test_what_is_in_the_bundle_names_no_path_of_this_machine(parts: Parts, tmp_path: Path) -> None:
@@ -123,14 +127,59 @@ def test_a_champion_that_is_as_wanted_is_left_in_place(parts: Parts) -> None:
     assert again.champion == first.champion
 
 
-def test_training_anyway_makes_another_version(parts: Parts) -> None:
+def test_training_anyway_makes_another_version_that_has_to_be_better(parts: Parts) -> None:
     assert _train(parts).champion.model.version == "1"
-    assert _train(parts).champion.model.version == "2"
+    again = _train(parts)
+    assert (again.state, _version(again.challenger), _version(again.champion)) == ("refused", "2", "1")
+    assert parts.registry.resolve("streamgauge-fruit", "challenger") == again.challenger
+    assert parts.registry.resolve("streamgauge-fruit", "champion") == again.champion
 
 
-def test_another_seed_asks_for_another_champion(parts: Parts) -> None:
+def test_another_seed_asks_for_another_challenger_once(parts: Parts) -> None:
     _train(parts)
-    assert _train(parts, plan=replace(PLAN, seed=8), if_needed=True).champion.model.version == "2"
+    other = replace(PLAN, seed=8)
+    assert _version(_train(parts, plan=other, if_needed=True).challenger) == "2"
+    assert _train(parts, plan=other, if_needed=True).state == "unchanged"
+
+
+def test_a_refused_challenger_leaves_champion_pointer_and_stream_as_they_were(parts: Parts) -> None:
+    first = _train(parts)
+    before = _stream(parts)
+    assert _train(parts, plan=replace(PLAN, seed=8)).state == "refused"
+    assert parts.shelf.current() == first.champion
+    assert _stream(parts) == before
+
+
+def test_a_better_challenger_becomes_the_champion(parts: Parts) -> None:
+    # 30 gate rows make nothing certain, so little is asked for.
+    case = RAW.case(training={"promotion": {"confidence": 0.6, "calibration": 1, "segment": 1}})
+    poor = replace(PLAN, candidates=[replace(PLAN.candidates[0], parameters={"max_depth": 1, "eta": 1e-6})])
+    first = _train(parts, plan=poor, case=case)
+    second = _train(parts, case=case)
+    assert (second.state, _version(second.champion)) == ("promoted", "2")
+    assert parts.shelf.current() == second.champion == parts.registry.resolve("streamgauge-fruit", "champion")
+    assert parts.registry.resolve("streamgauge-fruit", "challenger") is None
+    tags = {one.model.version: one.tags for one in parts.registry.versions("streamgauge-fruit")}["2"]
+    assert tags["previous_champion"] == first.champion.model.version
+    assert tags["promoted_by"] == "gate"
+    assert float(tags["gate.auc_difference_lower"]) > float(tags["gate.margin"]) > 0
+
+
+def test_the_run_has_a_card_that_says_why(parts: Parts) -> None:
+    _train(parts)
+    refused = _train(parts)
+    assert isinstance(parts.tracker, MemoryTracker)
+    first, second = (run.documents["model_card.md"].decode() for run in parts.tracker.runs)
+    assert "**Promoted**, compared with no champion" in first
+    assert "**Refused**, compared with version 1" in second
+    assert refused.decision is not None
+    assert f"- {refused.decision.reasons[0]}" in second
+    assert "| auc | " in second
+    assert "| gate rows | 30 |" in second
+
+
+def _version(registered: RegisteredBundle | None) -> str | None:
+    return None if registered is None else registered.model.version
 
 
 def test_another_case_file_asks_for_another_champion(parts: Parts) -> None:
@@ -188,10 +237,44 @@ def test_a_registry_that_is_away_leaves_everything_as_it_was(parts: Parts) -> No
 
 
 def test_a_conversion_that_scores_otherwise_registers_nothing(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.flow, "onnx_scores", lambda onnx, features: [0.5] * len(features))
+    monkeypatch.setattr(training.challenger, "onnx_scores", lambda onnx, features: [0.5] * len(features))
     with pytest.raises(StopError, match="nothing is registered"):
         _train(parts)
     assert parts.registry.resolve("streamgauge-fruit", "champion") is None
+
+
+class _ShutGate:
+    """A quality gate that nothing passes."""
+
+    def inspect(self, case: Case, parts: Mapping[Part, LabelledRows]) -> Inspection:
+        unmet = Unmet("expect_miracles(weight)", "train", "critical", "none")
+        return Inspection(tried=1, unmet=[unmet], folder=Path("kept"))
+
+
+def test_rows_that_fail_an_expectation_register_nothing(parts: Parts) -> None:
+    with pytest.raises(SettingsError, match=r"^validate: (.|\n)*expect_miracles\(weight\)"):
+        _train(replace(parts, quality=_ShutGate()))
+    assert parts.registry.versions("streamgauge-fruit") == []
+    assert parts.shelf.current() is None
+
+
+def test_every_row_that_a_model_comes_from_goes_through_the_quality_gate(parts: Parts) -> None:
+    _train(parts)
+    assert isinstance(parts.quality, OpenGate)
+    assert [{part: len(rows) for part, rows in one.items()} for one in parts.quality.inspected] == [
+        {"train": 400, "test": TEST_ROWS}
+    ]
+
+
+def test_a_champion_that_stays_needs_no_quality_gate(parts: Parts) -> None:
+    _train(parts)
+    _train(replace(parts, quality=_ShutGate()), if_needed=True)
+
+
+def test_the_gate_s_results_are_kept_with_the_run(parts: Parts, tmp_path: Path) -> None:
+    _train(parts)
+    assert isinstance(parts.tracker, MemoryTracker)
+    assert parts.tracker.runs[0].folders == {"quality": tmp_path / "state" / "quality"}
 
 
 def test_it_says_where_the_data_came_from(parts: Parts, tmp_path: Path) -> None:

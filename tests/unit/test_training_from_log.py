@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from training_world import made_case, made_parts, made_rows, regression_case, silent, write_sample
+from training_world import made_case, made_parts, made_rows, priced_rows, regression_case, silent, write_sample
 
 from event_backbone.case import Case
 from event_backbone.errors import SettingsError, TryAgainLaterError
@@ -17,12 +17,14 @@ from event_backbone.events import Event, Label, ModelRef, Prediction, content_ha
 from event_backbone.memory_log import MemoryLog
 from prediction_service.journal import Journal, entry_of
 from training.__main__ import main
-from training.flow import TrainingPlan, train
+from training.challenger import TrainingPlan
+from training.dividing import divide
+from training.flow import train
 from training.retrieval import retrieve_from_log
 from training.rows import LabelledRows
 
-#: (250 + 100 + 2) / 0.8
-NEEDED = 440
+#: (250 + 100 + 30) / 0.8, and one for the stream
+NEEDED = 476
 
 
 def logged(case: Case, rows: LabelledRows) -> list[Event]:
@@ -45,13 +47,22 @@ def log_of(events: Sequence[Event]) -> MemoryLog:
     return log
 
 
-def test_labelled_predictions_become_rows_oldest_first_and_the_newest_fifth_is_for_testing() -> None:
+def test_labelled_predictions_become_rows_oldest_first() -> None:
     case, rows = made_case(), made_rows(1500)
     retrieved = retrieve_from_log(case, log_of(logged(case, rows)))
-    assert retrieved.train == LabelledRows(rows.records[:1200], rows.labels[:1200])
-    assert retrieved.test == LabelledRows(rows.records[1200:], rows.labels[1200:])
+    assert retrieved.train == rows
+    assert len(retrieved.test) == 0
     assert retrieved.source.kind == "log"
     assert "1,500 predictions with a label, of 1,500" in retrieved.source.sentence
+
+
+@pytest.mark.parametrize(("case", "drawn"), [(made_case(), NEEDED - 1), (regression_case(), 363)])
+def test_what_the_model_and_its_promotion_come_from_are_disjoint_parts_of_the_newest(case: Case, drawn: int) -> None:
+    rows = made_rows(1500) if case.is_binary else priced_rows(1500)
+    data = divide(case, retrieve_from_log(case, log_of(logged(case, rows))), seed=7)
+    parts = (data.fit, data.reference, data.gate, data.test)
+    assert sorted(record["number"] for part in parts for record in part.records) == list(range(1500 - drawn, 1500))
+    assert [record["number"] for record in data.stream.records] == list(range(1500 - drawn))
 
 
 def test_without_a_label_or_with_a_record_of_another_case_file_a_prediction_is_left_out() -> None:
@@ -116,4 +127,4 @@ def test_the_command_reads_a_journal(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "holds 20 predictions with a label (20 in all); this case needs 440" in capsys.readouterr().err
+    assert "holds 20 predictions with a label (20 in all); this case needs 476" in capsys.readouterr().err

@@ -12,18 +12,21 @@ from event_backbone.errors import SettingsError
 from training.parsing import MOST_FAULTS_LISTED, parse_file
 
 
-def _file(rows: int) -> DataFile:
-    return DataFile(name="fruit.data", role="train", url="http://made.up", sha256="0" * 64, rows=rows)
+def _file(rows: int, dot: str | None = None) -> DataFile:
+    content = {"name": "fruit.data", "role": "train", "url": "http://made.up", "sha256": "0" * 64, "rows": rows}
+    return DataFile.model_validate({**content, "target_suffix": dot})
 
 
-def _parse(text: str, *, rows: int = 1, case: Case | None = None) -> tuple[list[Any], list[Any]]:
-    parsed = parse_file(case or made_case(), _file(rows), text.encode())
+def _parse(
+    text: str, *, rows: int = 1, case: Case | None = None, dot: str | None = None
+) -> tuple[list[Any], list[Any]]:
+    parsed = parse_file(case or made_case(), _file(rows, dot), text.encode())
     return list(parsed.records), list(parsed.labels)
 
 
-def _faults(text: str, *, rows: int = 1, case: Case | None = None) -> list[str]:
+def _faults(text: str, *, rows: int = 1, case: Case | None = None, dot: str | None = None) -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        _parse(text, rows=rows, case=case)
+        _parse(text, rows=rows, case=case, dot=dot)
     return [f"{fault.place}: {fault.message}" for fault in caught.value.faults]
 
 
@@ -37,8 +40,17 @@ def test_the_missing_marker_becomes_null() -> None:
     assert _parse("1, 80, ?, ?, yes\n")[0] == [{"number": 1, "weight": 80, "sugar": None, "colour": None}]
 
 
-def test_the_final_dot_of_a_label_does_not_count() -> None:
-    assert _parse("1, 80, 7.5, red, yes.\n2, 80, 7.5, red, no\n", rows=2)[1] == ["yes", "no"]
+def test_the_final_dot_of_a_label_does_not_count_in_a_file_that_has_it() -> None:
+    assert _parse("1, 80, 7.5, red, yes.\n2, 80, 7.5, red, no.\n", rows=2, dot=".")[1] == ["yes", "no"]
+
+
+def test_a_label_without_the_dot_is_a_fault_in_a_file_that_has_it() -> None:
+    text = "1, 80, 7.5, red, yes.\n2, 80, 7.5, red, no\n"
+    assert _faults(text, rows=2, dot=".") == ["line 2: ripe must end with '.' in this file"]
+
+
+def test_a_label_with_a_dot_is_a_fault_in_a_file_that_has_none() -> None:
+    assert _faults("1, 80, 7.5, red, yes.\n") == ["line 1: ripe is no label of this case"]
 
 
 def test_a_first_line_that_is_no_record_is_skipped() -> None:
@@ -50,13 +62,34 @@ def test_blank_lines_are_no_records() -> None:
 
 
 def test_windows_line_ends_do_not_count() -> None:
-    assert _parse("1, 80, 7.5, red, yes.\r\n")[1] == ["yes"]
+    assert _parse("1, 80, 7.5, red, yes\r\n")[1] == ["yes"]
 
 
 def test_whole_numbers_stay_whole_and_decimals_stay_decimals() -> None:
     record = _parse("1, 80, 7, red, yes\n")[0][0]
     assert type(record["weight"]) is int
     assert type(record["sugar"]) is float
+
+
+def test_a_header_is_the_case_file_s_list_of_fields_where_there_is_one() -> None:
+    fields = ["number", "weight", "sugar", "colour", "price"]
+    case = regression_case()
+    written = case.data.format.model_copy(update={"fields": fields})
+    listed = case.model_copy(update={"data": case.data.model_copy(update={"format": written})})
+    assert _parse(f"{','.join(fields)}\n1,80,7.5,red,3\n", case=listed)[1] == [3.0]
+    assert _faults("weight,number,sugar,colour,price\n1,80,7.5,red,3\n", case=listed) == [
+        "header: is not the case file's: it must be number, weight, sugar, colour, price, in this order"
+    ]
+
+
+@pytest.mark.parametrize("case", [made_case(), regression_case()])
+def test_an_empty_file_is_a_fault(case: Case) -> None:
+    assert _faults("\n", case=case) == ["(file): is empty"]
+
+
+def test_a_column_that_is_missing_throughout_is_said_once() -> None:
+    text = "1, 80, 7.5, yes\n" * 30
+    assert _faults(text, rows=30) == ["(every line): has 4 fields, expected 5: number, weight, sugar, colour, ripe"]
 
 
 def test_a_header_names_the_fields_in_any_order_and_further_ones_are_left_out() -> None:

@@ -1,0 +1,1 @@
+"""Families of models compared: by cross-validation, with and without balancing, searched, explained."""

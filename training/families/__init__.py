@@ -1,0 +1,1 @@
+"""Model families: each fits encoded rows and ends as ONNX."""

@@ -1,0 +1,1 @@
+"""The stages of training as functions over folders, for a command each and for DVC."""

@@ -1,0 +1,105 @@
+"""Retrieve, validate, transform, train, evaluate, register: each reads the folder of the one before it.
+
+They are the flow's own parts (:mod:`training.flow`): the same data, settings and seed give the same model.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+from event_backbone.case import Case
+from training.challenger import Challenger, Say, TrainingPlan, evaluate_converted, fingerprint_of, fit_and_convert
+from training.dividing import divide
+from training.flow import Outcome, Parts, contest, put_in_use
+from training.pictures import draw_pictures
+from training.pipeline.curves import curves_of
+from training.pipeline.folders import (
+    PipelineFolders,
+    fresh,
+    load_data,
+    load_retrieved,
+    write_data,
+    write_retrieved,
+)
+from training.pipeline.model_on_disk import load_model, write_model
+from training.quality.gate import Inspection, QualityGate, validate
+from training.raw import load_raw, write_raw
+from training.retrieval import Fetch, Places, retrieve
+
+
+def retrieve_data(case: Case, folders: PipelineFolders, places: Places, fetch: Fetch, say: Say) -> None:
+    """Leave the raw data as they came."""
+    raw = retrieve(case, places, fetch)
+    write_raw(fresh(folders.raw), raw)
+    say(f"data: {raw.source.sentence}")
+
+
+def validate_data(case: Case, folders: PipelineFolders, gate: QualityGate, say: Say) -> Inspection:
+    """Leave the rows if nothing is wrong with them, and the results of every expectation in any case.
+
+    Raises:
+        SettingsError: with every fault by file and line, and every expectation that failed by its name.
+    """
+    rows = fresh(folders.rows)
+    retrieved, inspection = validate(case, load_raw(folders.raw), gate)
+    write_retrieved(rows, retrieved)
+    say(f"quality: {inspection.sentence}; results in {inspection.folder}")
+    return inspection
+
+
+def transform_data(case: Case, folders: PipelineFolders, seed: int, say: Say) -> None:
+    """Leave the rows by what they are for."""
+    data = divide(case, load_retrieved(folders.rows), seed)
+    write_data(fresh(folders.splits), data)
+    say("rows: " + ", ".join(f"{name} {size:,}" for name, size in data.sizes().items()))
+
+
+def train_model(case: Case, folders: PipelineFolders, plan: TrainingPlan, say: Say) -> None:
+    """Leave the model that cross-validation chose; no test row is read.
+
+    Raises:
+        StopError: ONNX and the model disagree.
+    """
+    converted = fit_and_convert(case, plan, load_data(folders.splits), say)
+    write_model(fresh(folders.model), plan, converted)
+    say(f"model: {converted.model.chosen.candidate.name}")
+
+
+def evaluate_model(case: Case, folders: PipelineFolders, say: Say) -> None:
+    """Leave measures, curves and pictures of the model on the test rows."""
+    test, (_, converted) = load_data(folders.splits).test, load_model(folders.model)
+    evaluated = evaluate_converted(case, converted, test)
+    metrics = {
+        "test": evaluated.test_metrics,
+        "validation": converted.model.validation_metrics,
+        "largest_onnx_difference": converted.parity,
+    }
+    folders.metrics.write_text(json.dumps(metrics, indent=1) + "\n")
+    drawn = (case, test.targets(case), evaluated.test_scores, converted.model.threshold)
+    plots = fresh(folders.plots)
+    for name, content in {**curves_of(*drawn), **draw_pictures(*drawn)}.items():
+        (plots / name).write_bytes(content)
+    say("test: " + ", ".join(f"{name} {value:,.5g}" for name, value in evaluated.test_metrics.items()))
+
+
+def register_model(case: Case, folders: PipelineFolders, parts: Parts, say: Say) -> Outcome:
+    """Register the model as a challenger; it becomes champion if the gate says so.
+
+    Raises:
+        TryAgainLaterError: MLflow is away.
+    """
+    started_at = time.monotonic()
+    data, (plan, converted) = load_data(folders.splits), load_model(folders.model)
+    challenger = Challenger(
+        case,
+        plan,
+        data,
+        folders.quality,
+        evaluate_converted(case, converted, data.test),
+        fingerprint_of(case, plan, data.source),
+    )
+    outcome = contest(challenger, parts, say, started_at)
+    is_ours = outcome.state == "promoted"
+    put_in_use(parts, outcome.champion, data.stream, challenger.note(), is_ours=is_ours)
+    return outcome

@@ -1,0 +1,58 @@
+"""Both contenders on the gate rows: the challenger as it will be served, the champion through its own bundle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from event_backbone.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, registered_name
+from event_backbone.case import Case
+from event_backbone.ports import ModelRegistry, RegisteredBundle
+from event_backbone.scoring import Scorer
+from event_backbone.validation import RecordDecoder
+from training.challenger import Challenger
+from training.promotion.gate import Contender, Decision, decide
+from training.rows import LabelledRows
+
+_ROWS_AT_ONCE = 4096
+
+
+def judge(
+    challenger: Challenger, registry: ModelRegistry, shelf: BundleShelf
+) -> tuple[RegisteredBundle | None, Decision]:
+    """The champion that a challenger was compared with, and the decision; one that can't score the gate rows is none.
+
+    Raises :class:`~event_backbone.errors.TryAgainLaterError` when the registry is away.
+    """
+    case, gate = challenger.case, challenger.data.gate
+    contender = Contender(challenger.gate_scores(), challenger.evaluated.model.threshold)
+    try:
+        champion = registry.resolve(registered_name(case), CHAMPION_ALIAS)
+        present = None if champion is None else score_by_bundle(case, gate, champion, registry, shelf)
+    except BrokenBundleError as error:
+        decision = decide(case, contender, None, gate, seed=challenger.plan.seed)
+        return None, replace(decision, reasons=[f"the champion can't be compared with it: {error}"])
+    return champion, decide(case, contender, present, gate, seed=challenger.plan.seed)
+
+
+def score_by_bundle(
+    case: Case, rows: LabelledRows, registered: RegisteredBundle, registry: ModelRegistry, shelf: BundleShelf
+) -> Contender:
+    """Score rows with a registered bundle, in the way of serving.
+
+    Raises:
+        BrokenBundleError: the bundle is not what its digests say, or was made for another case file.
+        TryAgainLaterError: the registry is away.
+    """
+    bundle = shelf.install(registered, registry)
+    scorer, decoder = Scorer(bundle, registered.model, case), RecordDecoder(case)
+    records = [decoder.convert(record) for record in rows.records]
+    scores = [
+        score
+        for start in range(0, len(records), _ROWS_AT_ONCE)
+        for score in scorer.score(records[start : start + _ROWS_AT_ONCE])
+    ]
+    threshold = json.loads(bundle.read("decision.json")).get("threshold")
+    return Contender(np.array(scores, dtype=np.float64), threshold)

@@ -1,0 +1,67 @@
+"""What Alertmanager posts to a webhook (version 4), and the wishes that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from event_backbone.errors import Fault, RejectedError
+from event_backbone.events import parse_utc
+from training.server.runs import Wish
+
+MOST_ALERTS = 1000
+_Short = Annotated[str, Meta(max_length=200)]
+
+
+class Alert(Struct, frozen=True, rename="camel"):
+    """One alert of a message; other fields are not read."""
+
+    status: Literal["firing", "resolved"]
+    labels: dict[_Short, str]
+    starts_at: Annotated[str, Meta(max_length=40)]
+    fingerprint: Annotated[str, Meta(min_length=1, max_length=64)]
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "")
+
+    @property
+    def episode(self) -> str:
+        """From its beginning to its end an alert has one fingerprint and one beginning."""
+        return f"{self.fingerprint}@{self.starts_at}"
+
+
+class Message(Struct, frozen=True):
+    """One group of alerts."""
+
+    version: Literal["4"]
+    alerts: Annotated[list[Alert], Meta(max_length=MOST_ALERTS)]
+
+
+_decode = msgspec.json.Decoder(Message).decode
+
+
+def read_message(body: bytes) -> Message:
+    """Raises :class:`RejectedError` for what is no message of Alertmanager's."""
+    try:
+        message = _decode(body)
+        for alert in message.alerts:
+            parse_utc(alert.starts_at)
+    except msgspec.ValidationError as error:
+        raise RejectedError([Fault("(body)", "invalid", str(error))]) from None
+    except msgspec.DecodeError:
+        raise RejectedError([Fault("(body)", "json", "the body is no JSON")]) from None
+    except ValueError:
+        raise RejectedError([Fault("alerts.startsAt", "format", "must be an RFC 3339 time")]) from None
+    return message
+
+
+def wish_of(alert: Alert, case: str, names: Collection[str]) -> Wish | None:
+    """``None`` for an alert that asks for no retraining: resolved, of another case, or not one of ``names``."""
+    if alert.status != "firing" or alert.name not in names or alert.labels.get("case") != case:
+        return None
+    began = parse_utc(alert.starts_at).timestamp()
+    return Wish(f"alert {alert.name}", episode=alert.episode, alert_since=began)

@@ -1,0 +1,175 @@
+"""The HTTP doors: views parse, call one method and render."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from flask import Flask, Response, request
+from flask.typing import ResponseReturnValue
+from msgspec import Meta, Struct
+from werkzeug.exceptions import HTTPException, NotFound
+
+from event_backbone.errors import Fault, RejectedError
+from event_backbone.events import time_text
+from event_backbone.exposition import TEXT_FORMAT, exposition
+from event_backbone.problems import CONTENT_TYPE, problem, rejection
+from training.server.alertmanager import read_message, wish_of
+from training.server.desk import RetrainingDesk
+from training.server.metrics import TrainingMetrics
+from training.server.runs import Refusal, Run, Wish
+
+MOST_BYTES = 1024 * 1024
+RUNS_SHOWN = 20
+
+
+class Asked(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /train``: why, and for which episode if for one."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    episode: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+_decode_asked = msgspec.json.Decoder(Asked).decode
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the views call; ``alerts`` are the names of those that start a retraining."""
+
+    case: str
+    desk: RetrainingDesk
+    metrics: TrainingMetrics
+    alerts: Collection[str]
+    draining: Callable[[], bool]
+
+
+def build_api(parts: Parts) -> Flask:
+    """The Flask application; everything it needs is given, nothing is global."""
+    app = Flask("training")
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    _add_runs(app, parts)
+    _add_alerts(app, parts)
+    _add_probes(app, parts)
+    _add_errors(app)
+    return app
+
+
+def _add_runs(app: Flask, parts: Parts) -> None:
+    @app.post("/train")
+    def train() -> ResponseReturnValue:
+        asked = _asked(request.get_data(cache=False))
+        answer = _ask(parts, Wish(asked.reason, asked.episode))
+        return _refused(answer) if isinstance(answer, Refusal) else _json({"id": answer.id}, 202)
+
+    @app.get("/train")
+    def runs() -> ResponseReturnValue:
+        waiting = parts.desk.refusal_now()
+        return _json(
+            {
+                "runs": [run_document(run) for run in parts.desk.newest(RUNS_SHOWN)],
+                "refusal": _refusal_document(waiting) if waiting else None,
+            }
+        )
+
+    @app.get("/train/<id_>")
+    def run(id_: str) -> ResponseReturnValue:
+        found = parts.desk.run(id_)
+        if found is None:
+            raise NotFound("There is no such run.")
+        return _json(run_document(found))
+
+
+def _add_alerts(app: Flask, parts: Parts) -> None:
+    @app.post("/alerts")
+    def alerts() -> ResponseReturnValue:
+        """Always 200 for a message that can be read: what still fires is told again, so nobody has to insist."""
+        started: list[dict[str, Any]] = []
+        passed_over: list[dict[str, Any]] = []
+        for alert in read_message(request.get_data(cache=False)).alerts:
+            wish = wish_of(alert, parts.case, parts.alerts)
+            if wish is None:
+                continue
+            answer = _ask(parts, wish)
+            if isinstance(answer, Refusal):
+                passed_over.append({"episode": wish.episode, **_refusal_document(answer)})
+            else:
+                started.append({"episode": wish.episode, "id": answer.id})
+        return _json({"started": started, "passed_over": passed_over})
+
+
+def _ask(parts: Parts, wish: Wish) -> Run | Refusal:
+    answer = parts.desk.ask(wish)
+    if isinstance(answer, Refusal):
+        parts.metrics.refusals.labels(answer.reason).inc()
+    return answer
+
+
+def _add_probes(app: Flask, parts: Parts) -> None:
+    @app.get("/livez")
+    def live() -> ResponseReturnValue:
+        return _json({"live": True})
+
+    @app.get("/readyz")
+    def ready() -> ResponseReturnValue:
+        faults = ["draining"] if parts.draining() else []
+        return _json({"ready": not faults, "faults": faults}, 503 if faults else 200)
+
+    @app.get("/metrics")
+    def metrics() -> ResponseReturnValue:
+        parts.metrics.show(parts.desk.newest(1))
+        return Response(exposition(parts.metrics.registry, parts.case), content_type=TEXT_FORMAT)
+
+
+def _add_errors(app: Flask) -> None:
+    @app.errorhandler(RejectedError)
+    def rejected(error: RejectedError) -> ResponseReturnValue:
+        code, document = rejection(error.faults, "request")
+        return Response(document, code, content_type=CONTENT_TYPE)
+
+    @app.errorhandler(HTTPException)
+    def other(error: HTTPException) -> ResponseReturnValue:
+        code = error.code or 500
+        response = Response(problem(code, error.description or error.name), code, content_type=CONTENT_TYPE)
+        response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
+        return response
+
+
+def _asked(body: bytes) -> Asked:
+    try:
+        return _decode_asked(body)
+    except msgspec.ValidationError as error:
+        raise RejectedError([Fault("(body)", "invalid", str(error))]) from None
+    except msgspec.DecodeError:
+        raise RejectedError([Fault("(body)", "json", "the body is no JSON")]) from None
+
+
+def _refused(refusal: Refusal) -> Response:
+    response = Response(problem(409, refusal.detail), 409, content_type=CONTENT_TYPE)
+    if refusal.retry_after_s is not None:
+        response.headers["Retry-After"] = str(max(1, round(refusal.retry_after_s)))
+    return response
+
+
+def _refusal_document(refusal: Refusal) -> dict[str, Any]:
+    return {"reason": refusal.reason, "detail": refusal.detail, "retry_after_s": refusal.retry_after_s}
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """A run as others see it; times as RFC 3339, ``None`` for what is not known yet."""
+    return {
+        "id": run.id,
+        "state": run.state,
+        "stage": run.stage,
+        "reason": run.reason,
+        "episode": run.episode,
+        "started_at": time_text(run.started_at),
+        "ended_at": None if run.ended_at is None else time_text(run.ended_at),
+        "decision": run.decision,
+    }
+
+
+def _json(document: Any, code: int = 200) -> Response:
+    return Response(msgspec.json.encode(document), code, content_type="application/json")

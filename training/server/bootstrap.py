@@ -1,0 +1,59 @@
+"""Wires the training server: the only place that chooses its adapters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from event_backbone.wsgi_server import Draining
+from training.server.api import Parts, build_api
+from training.server.desk import RetrainingDesk, Started
+from training.server.ledger import Ledger
+from training.server.messages import Order
+from training.server.metrics import TrainingMetrics
+from training.server.process import RunProcess
+from training.server.runs import Run
+from training.server.settings import TrainingServerSettings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class TrainingApplication:
+    """The WSGI application and the desk below it."""
+
+    def __init__(self, wsgi: WSGIApplication, desk: RetrainingDesk, metrics: TrainingMetrics) -> None:
+        self._wsgi = wsgi
+        self._desk = desk
+        self._metrics = metrics
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._wsgi(environ, start_response)
+
+    def count_unauthorized(self) -> None:
+        self._metrics.unauthorized.inc()
+
+    def close(self) -> None:
+        self._desk.close()
+
+
+def build_application(settings: TrainingServerSettings, draining: Draining) -> TrainingApplication:
+    """Open the book of runs; no run, and nothing that a run needs, is touched yet."""
+    case = settings.load_case()
+    metrics = TrainingMetrics(CollectorRegistry())
+
+    def launch(run: Run) -> Started:
+        order = Order(run.id, os.getpid(), run.alert_since)
+        return RunProcess(order, timeout_s=settings.retraining_timeout_s)
+
+    desk = RetrainingDesk(
+        Ledger(settings.server_dir),
+        launch,
+        cooldown_s=settings.retraining_cooldown_s,
+        count=lambda outcome: metrics.runs.labels(outcome).inc(),
+    )
+    parts = Parts(case.name, desk, metrics, frozenset(settings.retraining_alerts), draining.is_set)
+    return TrainingApplication(build_api(parts), desk, metrics)

@@ -1,0 +1,128 @@
+"""Who asks for a retraining comes here: it is begun or refused, followed, and remembered."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from training.server.messages import Ended
+from training.server.runs import Book, Refusal, Run, Wish, at_stage, begun, ended, interrupted, refusal
+
+log = structlog.get_logger()
+
+_ENDS_WITHIN_S = 6.0
+
+
+class Keeper(Protocol):
+    """Where the book is kept; what was kept is there after a restart."""
+
+    def read(self) -> Book: ...
+
+    def keep(self, book: Book) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Started(Protocol):
+    """A run that is at work."""
+
+    def follow(self, at_stage: Callable[[str], None]) -> Ended:
+        """Block until it has ended."""
+        ...
+
+    def stop(self) -> None: ...
+
+
+#: Begins the work of a run.
+Launch = Callable[[Run], Started]
+
+
+class RetrainingDesk:
+    """Begins runs, one at a time, and remembers them. Thread-safe; a change is kept before anybody sees it."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        launch: Launch,
+        *,
+        cooldown_s: float,
+        count: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._keeper = keeper
+        self._launch = launch
+        self._cooldown_s = cooldown_s
+        self._count = count
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._started: Started | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._book = interrupted(keeper.read(), clock())
+        keeper.keep(self._book)
+
+    def ask(self, wish: Wish) -> Run | Refusal:
+        """Begin a run, or say why not."""
+        with self._lock:
+            refused = refusal(self._book, wish, self._clock(), self._cooldown_s)
+            if refused is not None:
+                return refused
+            id_ = secrets.token_hex(8)
+            self._change(begun(self._book, id_, wish, self._clock()))
+            run = self._book.runs[-1]
+            self._thread = threading.Thread(target=self._follow, args=(run,), name="run", daemon=True)
+            self._thread.start()
+        log.info("retraining_begun", run=run.id, episode=run.episode)
+        return run
+
+    def run(self, id_: str) -> Run | None:
+        return next((run for run in self._book.runs if run.id == id_), None)
+
+    def newest(self, count: int) -> list[Run]:
+        """The newest runs, newest first."""
+        return self._book.runs[: -count - 1 : -1]
+
+    def refusal_now(self) -> Refusal | None:
+        """Why somebody who asks now, for no episode, would be refused."""
+        return refusal(self._book, Wish(""), self._clock(), self._cooldown_s)
+
+    def _follow(self, run: Run) -> None:
+        try:
+            with self._lock:
+                if self._stopping:
+                    return
+                self._started = self._launch(run)
+            said = self._started.follow(lambda text: self._at_stage(run.id, text))
+        except Exception as error:
+            # The thread's border: a run that can't even begin must not look as if it went on for ever.
+            log.exception("retraining_disturbed", run=run.id)
+            said = Ended("failed", {"reasons": [f"it could not be run: {type(error).__name__}"]})
+        with self._lock:
+            self._started = None
+            self._change(ended(self._book, run.id, said.state, self._clock(), said.decision))
+        self._count(said.state)
+        log.info("retraining_ended", run=run.id, state=said.state, reasons=said.decision.get("reasons"))
+
+    def _at_stage(self, id_: str, text: str) -> None:
+        """Shown, and not kept: after a restart no run is at any stage."""
+        with self._lock:
+            self._book = at_stage(self._book, id_, text)
+
+    def _change(self, book: Book) -> None:
+        self._keeper.keep(book)
+        self._book = book
+
+    def close(self) -> None:
+        """End the run in hand; it counts as failed, so its episode stays open."""
+        with self._lock:
+            self._stopping, started = True, self._started
+        if started is not None:
+            started.stop()
+        if self._thread is not None:
+            self._thread.join(_ENDS_WITHIN_S)
+        self._keeper.close()

@@ -1,0 +1,50 @@
+"""The book of runs in one file, which survives restarts; one server at a time holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+from event_backbone.errors import Fault, SettingsError, StopError
+from training.server.runs import Book
+
+_FILE, _LOCK = "runs.json", "lock"
+
+
+class Ledger:
+    """Keeps a :class:`Book`: what was kept is there after a restart and after a power cut."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises :class:`SettingsError` when another server holds the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / _FILE
+        self._lock = (folder / _LOCK).open("wb")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            message = f"another training server works with {folder}"
+            raise SettingsError("settings", [Fault("STATE_DIR", "held", message)]) from None
+
+    def read(self) -> Book:
+        """Raises :class:`StopError` for a file that is no book: with an empty one, episodes would be trained again."""
+        if not self._path.is_file():
+            return Book()
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Book)
+        except msgspec.DecodeError as error:
+            raise StopError(f"{self._path} can't be read: {error}; remove it to begin anew") from None
+
+    def keep(self, book: Book) -> None:
+        beside = self._path.with_name(f".{self._path.name}.new")
+        with beside.open("wb") as file:
+            file.write(msgspec.json.encode(book))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._path)
+
+    def close(self) -> None:
+        self._lock.close()

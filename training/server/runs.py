@@ -1,0 +1,110 @@
+"""Which retraining may begin, and what became of each: pure functions over one immutable value, the :class:`Book`.
+
+Two rules keep a retraining from following its own effects. An *episode* is retrained for once: its alert, and every
+other alert that began before that run ended, since all of them speak of the world that the run has seen. And after a
+run nobody starts another until the cooldown is over. A run that failed has not trained for anything: its episode stays
+open, its cooldown holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+State = Literal["running", "promoted", "refused", "failed"]
+Reason = Literal["running", "episode", "cooldown"]
+
+#: Runs that are remembered; the oldest go.
+RUNS_KEPT = 200
+_LOOK_AGAIN_S = 10.0
+
+
+class Run(Struct, frozen=True, omit_defaults=True):
+    """One retraining; times are in seconds since 1970. ``alert_since`` is when the alert that asked for it began."""
+
+    id: str
+    reason: str
+    started_at: float
+    state: State = "running"
+    stage: str = "starting"
+    episode: str | None = None
+    alert_since: float | None = None
+    ended_at: float | None = None
+    decision: dict[str, Any] | None = None
+
+
+class Book(Struct, frozen=True):
+    """All runs that are remembered, oldest first."""
+
+    runs: list[Run] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody wants a retraining: a person, or an alert that began at ``alert_since``."""
+
+    reason: str
+    episode: str | None = None
+    alert_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why none begins; after ``retry_after_s`` it may be another answer, ``None`` means that it never will."""
+
+    reason: Reason
+    detail: str
+    retry_after_s: float | None
+
+
+def refusal(book: Book, wish: Wish, now: float, cooldown_s: float) -> Refusal | None:
+    """Why a run must not begin now, ``None`` when it may."""
+    running = next((run for run in book.runs if run.state == "running"), None)
+    if running is not None:
+        return Refusal("running", f"Run {running.id} is at work.", _LOOK_AGAIN_S)
+    before = next((run for run in reversed(book.runs) if _has_trained_for(run, wish)), None)
+    if before is not None:
+        return Refusal("episode", f"Run {before.id} was for this episode; there is one for each.", None)
+    left_s = _rest_of_cooldown(book, now, cooldown_s)
+    return Refusal("cooldown", f"The cooldown lasts for another {left_s:.0f} s.", left_s) if left_s > 0 else None
+
+
+def _has_trained_for(run: Run, wish: Wish) -> bool:
+    if run.state == "failed" or run.ended_at is None:
+        return False
+    is_the_same = wish.episode is not None and wish.episode == run.episode
+    return is_the_same or (wish.alert_since is not None and wish.alert_since <= run.ended_at)
+
+
+def _rest_of_cooldown(book: Book, now: float, cooldown_s: float) -> float:
+    """A clock that was set back must not make a cooldown longer than it is."""
+    ends = [run.ended_at for run in book.runs if run.ended_at is not None]
+    return min(cooldown_s, max(ends) + cooldown_s - now) if ends else 0.0
+
+
+def begun(book: Book, id_: str, wish: Wish, now: float) -> Book:
+    run = Run(id_, wish.reason, now, episode=wish.episode, alert_since=wish.alert_since)
+    return Book([*book.runs, run][-RUNS_KEPT:])
+
+
+def at_stage(book: Book, id_: str, stage: str) -> Book:
+    return _changed(book, id_, stage=stage)
+
+
+def ended(book: Book, id_: str, state: State, now: float, decision: dict[str, Any]) -> Book:
+    return _changed(book, id_, state=state, stage="ended", ended_at=now, decision=decision)
+
+
+def interrupted(book: Book, now: float) -> Book:
+    """After a restart: what was running has no process any more."""
+    for run in book.runs:
+        if run.state == "running":
+            book = ended(book, run.id, "failed", now, {"reasons": ["the training server ended while it ran"]})
+    return book
+
+
+def _changed(book: Book, id_: str, **changes: Any) -> Book:
+    return Book([replace(run, **changes) if run.id == id_ else run for run in book.runs])
