@@ -30,6 +30,8 @@ LONG_ROWS = 1_500
 #: Of the surprise that a change must be, as much must be left beside the reference: it is a sample, and where it
 #: happens to lie apart from the stream, the stream itself knows better.
 LIKENESS = 0.5
+#: What is less surprising than this is like the reference, in nats.
+LIKE_NATS = 1.0
 #: Nats that a change must have more where ADWIN saw none: a quarter of the chance.
 ALONE = math.log(4)
 #: Family-wise probability that a generation's first window is taken for a skew from its first row on.
@@ -73,8 +75,8 @@ class Generation:
         checks = _checks_of_a_generation(monitoring.check_every_rows)
         self._scan = ChangeScan(_reference_of(series), checks)
         self._adwins = [_SeededAdwin(one.seed, monitoring.detector_delta) for one in series]
-        # Shared by the columns and by a column's series; by stretches as well, of which there are the more the shorter.
-        share = np.concatenate([_shares(each.watch.series) for each in watched]) / (len(case.columns) + 1)
+        # Shared by all series; by stretches as well, of which there are the more the shorter.
+        share = np.concatenate([_shares(each.watch.series) for each in watched]) / len(series)
         rows = monitoring.check_every_rows * np.arange(1, checks + 1)
         by_age = np.minimum(rows, LONG_ROWS) / GENERATION_ROWS
         self._least_surprise = _nats(monitoring.detector_significance * share[:, np.newaxis] * by_age)
@@ -114,7 +116,7 @@ class Generation:
 
     def _are_sure(self) -> Flags:
         places = self._scan.places(self._first)
-        since = self._scan.since(places, self._base)
+        since = self._scan.since(places, self._base, LIKENESS * self._least_surprise.min())
         least = np.take_along_axis(self._least_surprise, self._scan.now - places - 1, axis=1)
         least += np.where(self._changed, 0.0, ALONE)[:, np.newaxis]
         nats = np.minimum(since.surprise, since.unlike / LIKENESS)
@@ -123,7 +125,8 @@ class Generation:
 
     def _are_skewed(self) -> Flags:
         """Where a change can have been at one place only, before the first row, less is a surprise."""
-        since = self._scan.since(np.zeros((self._speak.size, 1), dtype=np.int64), self._base)
+        place = np.zeros((self._speak.size, 1), dtype=np.int64)
+        since = self._scan.since(place, self._base, self._least_at_first.min())
         flags: Flags = ((since.unlike >= self._least_at_first[:, np.newaxis]) & self._has_effect(since))[:, 0]
         return flags
 
@@ -135,8 +138,8 @@ class Generation:
         """Where what came since the last of several changes is like the reference: that was a return to normal."""
         if not (self._first > self._base).any():
             return
-        since = self._scan.since(self._first[:, np.newaxis], self._base)
-        is_back = (since.unlike < 1) | ~self._has_effect(since)
+        since = self._scan.since(self._first[:, np.newaxis], self._base, LIKE_NATS)
+        is_back = (since.unlike < LIKE_NATS) | ~self._has_effect(since)
         over = (self._first > self._base) & is_back[:, 0] & (since.rows[:, 0] > GROUP_ROWS * CLOCK_GROUPS)
         self._base[over] = self._first[over]
         self._changed[over] = False
@@ -181,8 +184,9 @@ def _reference_of(series: Sequence[Series]) -> Reference:
 
 
 def _shares(series: Sequence[Series]) -> Floats:
+    """Of a column's series, in proportion to their weights; one on average."""
     weights = np.array([one.weight for one in series])
-    shares: Floats = weights / weights.sum()
+    shares: Floats = weights / weights.mean()
     return shares
 
 

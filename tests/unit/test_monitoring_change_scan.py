@@ -25,7 +25,7 @@ def scanned(*checks: tuple[float, float]) -> ChangeScan:
 
 
 def test_evidence_about_a_share_is_its_relative_entropy_times_the_rows() -> None:
-    since = scanned((5, 25), (10, 25)).since(np.ones((2, 1), dtype=np.int64), NOWHERE)
+    since = scanned((5, 25), (10, 25)).since(np.ones((2, 1), dtype=np.int64), NOWHERE, 0.0)
     before = (500 + 5) / 5050
     rows = 1 / (1 / 50 + 1 / 5050)
     expected = rows * (0.2 * math.log(0.2 / before) + 0.8 * math.log(0.8 / (1 - before)))
@@ -36,7 +36,7 @@ def test_evidence_about_a_share_is_its_relative_entropy_times_the_rows() -> None
 
 
 def test_evidence_about_a_mean_is_half_its_squared_standard_errors_by_bernstein() -> None:
-    since = scanned((5, 25), (5, 30)).since(np.ones((2, 1), dtype=np.int64), NOWHERE)
+    since = scanned((5, 25), (5, 30)).since(np.ones((2, 1), dtype=np.int64), NOWHERE, 0.0)
     distance = 0.6 - (2500 + 25) / 5050
     errors = distance**2 / ((1 / 50 + 1 / 5050) * (1 / 12 + distance / 3))
     assert since.surprise[1, 0] == pytest.approx(errors / 2)
@@ -45,12 +45,12 @@ def test_evidence_about_a_mean_is_half_its_squared_standard_errors_by_bernstein(
 def test_what_is_forgotten_is_no_part_of_what_came_before() -> None:
     scan = scanned((50, 50), (5, 25), (10, 30))
     place = np.full((2, 1), 2)
-    forgotten = scan.since(place, np.ones(2, dtype=np.int64))
-    assert forgotten.surprise == pytest.approx(scanned((5, 25), (10, 30)).since(place - 1, NOWHERE).surprise)
+    forgotten = scan.since(place, np.ones(2, dtype=np.int64), 0.0)
+    assert forgotten.surprise == pytest.approx(scanned((5, 25), (10, 30)).since(place - 1, NOWHERE, 0.0).surprise)
 
 
 def test_nothing_since_a_place_is_no_evidence() -> None:
-    since = scanned((5, 25)).since(np.ones((2, 1), dtype=np.int64), NOWHERE)
+    since = scanned((5, 25)).since(np.ones((2, 1), dtype=np.int64), NOWHERE, 0.0)
     assert since.rows.tolist() == [[0], [0]]
     assert since.surprise.tolist() == [[0], [0]]
 
@@ -58,8 +58,14 @@ def test_nothing_since_a_place_is_no_evidence() -> None:
 def test_a_share_that_was_never_there_is_surprising_but_not_infinitely() -> None:
     scan = ChangeScan(Reference(*(np.full((1, 1), value) for value in (5000.0, 0.0, 0.0)), np.array([True])), 10)
     scan.add(np.array([50.0]), np.array([1.0]))
-    since = scan.since(np.zeros((1, 1), dtype=np.int64), np.zeros(1, dtype=np.int64))
+    since = scan.since(np.zeros((1, 1), dtype=np.int64), np.zeros(1, dtype=np.int64), 0.0)
     assert 2 < since.unlike[0, 0] < 10
+
+
+def test_what_is_worth_nothing_may_be_a_bound_but_no_less_than_it_is() -> None:
+    scan, place = scanned((5, 25), (10, 27), (6, 25)), np.ones((2, 1), dtype=np.int64)
+    exact, bounded = (scan.since(place, NOWHERE, worth).surprise[0, 0] for worth in (0.0, 10.0))
+    assert exact < bounded < 10
 
 
 def test_places_lie_ever_wider_apart_and_none_before_the_first() -> None:
