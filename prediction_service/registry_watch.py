@@ -18,7 +18,10 @@ _LISTEN_EVERY_S = 0.1
 
 
 class RegistryWatch:
-    """Follows the champion, notes for the server what stands in its way, and follows the shadow where there is one."""
+    """Follows the champion, notes for the server what stands in its way, and follows the shadow where there is one.
+
+    What was refused before is tried once more when somebody asks for a look.
+    """
 
     def __init__(self, champion: AliasFollower, notes: RegistryNotes, shadow: ShadowModel | None = None) -> None:
         self._champion = champion
@@ -47,17 +50,22 @@ class RegistryWatch:
         """Whatever comes of it, who asked is told that it was done."""
         self._last_asked = asked or self._last_asked
         try:
-            self.look(anew=asked is not None)
+            self._champion.follow(anew=asked is not None)
+            fault = self._champion.fault
         except Exception as error:  # from a client's depths; said instead of the look's outcome
             log.exception("follow_failed")
-            self._notes.note_fault(RegistryFault("fetch", f"looking at it failed: {type(error).__name__}"))
+            fault = RegistryFault("fetch", f"looking at it failed: {type(error).__name__}")
+        self._notes.note_fault(fault)
+        self._look_at_shadow(anew=asked is not None)
         if asked is not None:
             self._notes.answer(asked)
 
-    def look(self, *, anew: bool = False) -> None:
-        """Once; ``anew``: what was refused before is tried once more."""
-        self._champion.follow(anew=anew)
-        self._notes.note_fault(self._champion.fault)
-        if self._shadow is not None:
+    def _look_at_shadow(self, *, anew: bool) -> None:
+        if self._shadow is None:
+            self._notes.note_shadow(None)
+            return
+        try:
             self._shadow.look(anew=anew)
-        self._notes.note_shadow(self._shadow.note() if self._shadow is not None else None)
+        except Exception:  # nothing that a shadow does may stand in the champion's way
+            log.exception("shadow_not_followed")
+        self._notes.note_shadow(self._shadow.note())
