@@ -180,13 +180,19 @@ def _shadow(settings: SidecarSettings, case: Case, registry: ModelRegistry) -> S
 
 
 def shadow_sinks(settings: SidecarSettings, case: Case, shadow: ShadowModel) -> list[ShadowSink]:
-    """Where the shadow's words go; raises :class:`SettingsError` for a Kafka, whose readers take answers only."""
+    """Where the shadow's words go.
+
+    Raises:
+        SettingsError: to a Kafka, whose readers take what they find for answers, or to nobody.
+    """
     urls = settings.shadow_sinks or [url for url in settings.sinks if not url.startswith("kafka:")]
     faults = [
         Fault(f"SHADOW_SINKS[{index}]", "scheme", "Kafka is not told what a shadow says")
         for index, url in enumerate(urls)
         if url.startswith("kafka:")
     ]
+    if not urls:
+        faults = [Fault("SHADOW_SINKS", "missing", "names nobody to tell what the shadow says, nor does SINKS")]
     if faults:
         raise SettingsError("settings", faults)
     sinks = open_sinks(urls, case, settings, timeout_s=settings.sink_timeout_s, setting="SHADOW_SINKS")

@@ -65,14 +65,14 @@ class RegistryNotes:
     def open_request(self) -> str | None:
         """The token of a look that was asked for and not made yet."""
         asked = _read(self._asked)
-        return asked.decode() if asked and asked != _read(self._answered) else None
+        return asked.decode(errors="replace") if asked and asked != _read(self._answered) else None
 
     def answer(self, token: str) -> None:
         replace_file(self._answered, token.encode())
 
     def answered(self) -> str | None:
         body = _read(self._answered)
-        return body.decode() if body else None
+        return body.decode(errors="replace") if body else None
 
 
 def _note(path: Path, note: Struct | None) -> None:

@@ -18,36 +18,54 @@ _LISTEN_EVERY_S = 0.1
 
 
 class RegistryWatch:
-    """Follows the champion, notes for the server what stands in its way, and follows the shadow where there is one."""
+    """Follows the champion, notes for the server what stands in its way, and follows the shadow where there is one.
+
+    What was refused before is tried once more when somebody asks for a look.
+    """
 
     def __init__(self, champion: AliasFollower, notes: RegistryNotes, shadow: ShadowModel | None = None) -> None:
         self._champion = champion
         self._notes = notes
         self._shadow = shadow
+        self._last_asked: str | None = None
 
     def run(self, stop: threading.Event, *, every_s: float) -> None:
         """Look until told to stop."""
         due_at = time.monotonic()
         while not stop.is_set():
-            asked = self._notes.open_request()
-            if asked is not None or time.monotonic() >= due_at:
-                self._look_safely(asked)
-                due_at = time.monotonic() + every_s
+            try:
+                asked = self._newly_asked()
+                if asked is not None or time.monotonic() >= due_at:
+                    due_at = time.monotonic() + every_s
+                    self._look_for(asked)
+            except Exception:  # a thread's border: a disk that is full now may have room at the next look
+                log.exception("follow_failed")
             stop.wait(min(_LISTEN_EVERY_S, every_s))
 
-    def _look_safely(self, asked: str | None) -> None:
+    def _newly_asked(self) -> str | None:
+        asked = self._notes.open_request()
+        return None if asked == self._last_asked else asked
+
+    def _look_for(self, asked: str | None) -> None:
+        """Whatever comes of it, who asked is told that it was done."""
+        self._last_asked = asked or self._last_asked
         try:
-            self.look(anew=asked is not None)
-        except Exception as error:  # a thread's border: whatever fails, the next look may not
+            self._champion.follow(anew=asked is not None)
+            fault = self._champion.fault
+        except Exception as error:  # from a client's depths; said instead of the look's outcome
             log.exception("follow_failed")
-            self._notes.note_fault(RegistryFault("fetch", f"looking at it failed: {type(error).__name__}"))
+            fault = RegistryFault("fetch", f"looking at it failed: {type(error).__name__}")
+        self._notes.note_fault(fault)
+        self._look_at_shadow(anew=asked is not None)
         if asked is not None:
             self._notes.answer(asked)
 
-    def look(self, *, anew: bool = False) -> None:
-        """Once; ``anew``: what was refused before is tried once more."""
-        self._champion.follow(anew=anew)
-        self._notes.note_fault(self._champion.fault)
-        if self._shadow is not None:
+    def _look_at_shadow(self, *, anew: bool) -> None:
+        if self._shadow is None:
+            self._notes.note_shadow(None)
+            return
+        try:
             self._shadow.look(anew=anew)
-        self._notes.note_shadow(self._shadow.note() if self._shadow is not None else None)
+        except Exception:  # nothing that a shadow does may stand in the champion's way
+            log.exception("shadow_not_followed")
+        self._notes.note_shadow(self._shadow.note())

@@ -267,7 +267,9 @@ def staged_retraining(*, running: str | None = None, fault: str | None = None) -
 
     def run(number: int, state: str, reason: str, *reasons: str) -> dict[str, Any]:
         ended = None if state == "running" else at(1000 * number)
-        decision = None if state == "running" else {"reasons": list(reasons)}
+        decision = (
+            None if state == "running" else {"reasons": list(reasons), "challenger": {"version": str(9 - number)}}
+        )
         stage = "fitting: 2 candidates" if state == "running" else "ended"
         known = {"started_at": at(1000 * number + 90), "ended_at": ended, "decision": decision}
         return {"id": f"r{number}", "state": state, "stage": stage, "reason": reason, **known}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +45,20 @@ def environment_of(folder: Path, **settings: str) -> dict[str, str]:
 def train_model(
     *arguments: str, environment: dict[str, str], timeout_s: float = 280
 ) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; when it takes too long it goes, with the server that Prefect started for it."""
     command = [sys.executable, "-m", "training", *arguments]
-    return subprocess.run(
-        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
+    try:
+        stdout, stderr = process.communicate(timeout=timeout_s)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)

@@ -3,9 +3,9 @@
 import { byId, make, refill, when, write } from "./dom.js";
 
 const OUTCOMES = {
-  promoted: "a new champion",
-  refused: "the champion stays",
-  failed: "failed",
+  promoted: (version) => `Version ${version} is the new champion`,
+  refused: (version) => `The champion stays; version ${version} was refused`,
+  failed: () => "Failed",
 };
 
 export class Retraining {
@@ -35,6 +35,7 @@ export class Retraining {
   told({ fault, refusal }, running) {
     if (fault) return `It can't be asked for: ${fault}.`;
     if (running) return `Running: ${running.stage}.`;
+    if (refusal?.reason === "cooldown") return `Another may begin in ${Math.ceil(refusal.retry_after_s / 60)} min.`;
     return refusal ? refusal.detail : "";
   }
 
@@ -43,7 +44,7 @@ export class Retraining {
     return make(
       "li",
       { "data-key": id, "data-state": state },
-      make("span", { class: state === "failed" ? "active" : "" }, OUTCOMES[state] ?? state),
+      make("span", { class: state === "failed" ? "active" : "" }, OUTCOMES[state]?.(decision?.challenger?.version) ?? state),
       make("span", { class: "when" }, `${reason}${why ? ` · ${why}` : ""} · `, when(ended)),
     );
   }

@@ -35,9 +35,9 @@ def say(page: Page, button: str, *, by: str = "Ada", note: str = "looked at it")
 def test_a_retraining_is_asked_for_and_followed(browser: Browser, stage: Stage) -> None:
     watched = Watched(browser, stage.url, "desktop")
     page = watched.page
-    expect(page.locator("#retrainings li").first).to_contain_text("the champion stays")
+    expect(page.locator("#retrainings li").first).to_contain_text("The champion stays; version 7 was refused")
     expect(page.locator("#retrainings li").first).to_contain_text("it is not better by the margin")
-    expect(page.locator("#retrainings li").nth(1)).to_contain_text("a new champion")
+    expect(page.locator("#retrainings li").nth(1)).to_contain_text("Version 6 is the new champion")
     page.get_by_role("button", name="Train again").click()
     say(page, "Train again", note="new prices")
     expect(page.locator("#retraining-state")).to_have_text("Running: fitting: 2 candidates.")
@@ -45,6 +45,10 @@ def test_a_retraining_is_asked_for_and_followed(browser: Browser, stage: Stage) 
     assert stage.asked == [("POST", "retraining", {"by": "Ada", "note": "new prices"})]
     stage.state["retraining"] = staged_retraining(fault="the training server gives no answer")
     expect(page.locator("#retraining-state")).to_contain_text("gives no answer")
+    cooling = {"reason": "cooldown", "detail": "The cooldown lasts for another 119 s.", "retry_after_s": 119.0}
+    stage.state["retraining"] = {**staged_retraining(), "refusal": cooling}
+    expect(page.locator("#retraining-state")).to_have_text("Another may begin in 2 min.")
+    expect(page.locator("#retrain")).to_be_disabled()
     stage.state["retraining"] = None
     expect(page.locator("#retraining")).to_be_hidden()
     assert (watched.errors, watched.elsewhere) == ([], [])

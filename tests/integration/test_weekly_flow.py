@@ -130,6 +130,28 @@ def test_a_week_without_a_server_reaches_nothing_but_this_machine(
     _check_predictions(case, folder)
 
 
+def test_a_week_that_is_asked_to_stop_takes_the_server_with_it(folder: Path) -> None:
+    log = folder / "week.log"
+    with log.open("wb") as file:
+        week = subprocess.Popen(
+            [sys.executable, "-m", "training", "weekly", "--case", "census", "--synthetic"],
+            env=environment_of(folder),
+            cwd=ROOT,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        poll_until(lambda: b"Beginning flow run" in log.read_bytes(), 200)
+        week.terminate()
+        assert week.wait(60) == 128 + signal.SIGTERM
+        with pytest.raises(ProcessLookupError):
+            os.killpg(week.pid, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(week.pid, signal.SIGKILL)
+
+
 def test_a_week_is_on_the_pages_of_a_server(folder: Path, prefect_server: str) -> None:
     environment = environment_of(folder, PREFECT_API_URL=prefect_server)
     ended = train_model("weekly", "--case", "housing", "--synthetic", environment=environment)
@@ -202,4 +224,5 @@ def test_bad_data_stop_the_week_with_their_faults_and_nothing_is_registered(fold
     ended = train_model("weekly", "--case", "census", "--data-dir", str(raw), environment=environment)
     assert ended.returncode == 2
     assert "train-model: validate: the data are not what the case file says" in ended.stderr
+    assert "Traceback" not in ended.stderr
     assert not (folder / "state" / "census" / "bundles").exists()

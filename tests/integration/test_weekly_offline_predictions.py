@@ -13,7 +13,7 @@ from prediction_world import install_champion, made_case, made_record
 from pyarrow import parquet
 
 from event_backbone.bundle import BundleShelf, open_bundle
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import StopError, TryAgainLaterError
 from event_backbone.mongo_access import mongo_access
 from event_backbone.mongo_connection import MongoConnection
 from event_backbone.scoring import Scorer
@@ -89,6 +89,20 @@ def test_a_collection_is_predicted_page_by_page_and_once(
             name: answer[name] for name in (*SAME, "model")
         }
     connection.close()
+
+
+def test_documents_that_no_order_reaches_are_missed_aloud(
+    scorer: Scorer, mongo_url: str, mongo_database: str, tmp_path: Path
+) -> None:
+    access = mongo_access(f"{mongo_url.rstrip('/')}/{mongo_database}", ConnectionSettings(), timeout_s=30)
+    connection = MongoConnection(access)
+    mixed: list[Any] = ["a", "b", 1, 2]
+    connection.insert("mixed", [{"_id": named, **RECORDS[0]} for named in mixed])
+    connection.close()
+    with pytest.raises(StopError, match="of another kind"):
+        predict(
+            CASE, scorer, records_in_collection(access, "mixed", page=2), open_place(CASE, str(tmp_path / "a.parquet"))
+        )
 
 
 def test_a_mongodb_that_is_away_is_named_without_its_login(tmp_path: Path) -> None:

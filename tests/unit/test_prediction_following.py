@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from monitoring_process import poll_until
 from prediction_world import COLUMNS, MODEL, made_case, servable_parts
 from prometheus_client import CollectorRegistry
 
@@ -332,6 +333,22 @@ def test_a_look_that_fails_in_a_way_nobody_thought_of_is_said_and_the_next_one_i
             with pytest.raises(TryAgainLaterError, match="looking at it failed: ZeroDivisionError"):
                 replica.reloading.reload()
         assert replica.reloading.reload()["model"] == {"name": MODEL.name, "version": "1"}
+
+
+def test_a_disk_that_is_full_for_a_moment_ends_no_watch(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    registry.release(tmp_path / "1", made_case())
+    with monkeypatch.context() as patch:
+        patch.setattr(RegistryNotes, "note_fault", full)
+        replica = Replica(tmp_path, registry)
+        with replica:
+            poll_until(lambda: BundleShelf(tmp_path / "bundles").current() is not None, 20)
+            patch.undo()
+            assert replica.reloading.reload()["model"] == {"name": MODEL.name, "version": "1"}
 
 
 def test_a_reload_without_a_sidecar_is_for_later(registry: Registry, tmp_path: Path) -> None:

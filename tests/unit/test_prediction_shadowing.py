@@ -214,3 +214,5 @@ def test_kafka_is_not_told_what_a_shadow_says(world: World) -> None:
     assert [sink.name for sink in sinks] == ["monitoring-shadow"]
     with pytest.raises(SettingsError, match="Kafka is not told"):
         shadow_sinks(SidecarSettings(shadow_sinks=urls), made_case(), world.model)
+    with pytest.raises(SettingsError, match="names nobody"):
+        shadow_sinks(SidecarSettings(sinks=urls[1:]), made_case(), world.model)

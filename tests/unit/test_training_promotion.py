@@ -141,7 +141,7 @@ def present(parts: Parts) -> tuple[str, str]:
 
 def test_a_refused_version_takes_force_and_can_be_taken_back(parts: Parts) -> None:
     desk = desk_of(parts)
-    with pytest.raises(SettingsError, match=r"version 2 was refused: auc is .* --force promotes it all the same"):
+    with pytest.raises(SettingsError, match=r"version 2 was refused: auc changes by .* --force promotes it"):
         desk.promote(None, reason="by hand")
     assert present(parts) == ("1", "1")
     assert desk.promote(None, reason="by hand", force=True).version == "2"

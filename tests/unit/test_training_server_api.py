@@ -25,7 +25,7 @@ from training.server.desk import RetrainingDesk
 from training.server.ledger import Ledger
 from training.server.messages import Ended
 from training.server.metrics import TrainingMetrics
-from training.server.runs import Run
+from training.server.runs import Book, Run
 
 COOLDOWN_S = 100.0
 DECISION = {"reasons": ["it is better"], "numbers": {"difference": 0.1}}
@@ -185,6 +185,27 @@ def test_alerts_of_another_case_begin_none(world: World) -> None:
     assert world.client.post("/alerts", json=body).json["started"] == []
 
 
+def test_an_alert_that_names_no_case_is_of_this_one(world: World) -> None:
+    body = webhook_body("shop", Notification("x", (world.alert("concept_drift"),)), AlertLinks())
+    del body["alerts"][0]["labels"]["case"]
+    assert len(world.client.post("/alerts", json=body).json["started"]) == 1
+
+
+def test_an_end_that_cannot_be_written_down_blocks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path)
+    world.ask()
+
+    def full(_book: Book) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(world.desk._keeper, "keep", full)
+    world.end("refused")
+    monkeypatch.undo()
+    world.now += COOLDOWN_S
+    assert world.ask().status_code == 202
+    world.desk.close()
+
+
 def test_two_alerts_of_one_drift_begin_one_run_and_no_later_one(world: World) -> None:
     drift, loss = world.alert("concept_drift"), world.alert("realised_loss")
     answer = world.tell(drift, loss)
@@ -235,6 +256,7 @@ def test_a_message_of_alertmanagers_own_making_is_understood(world: World) -> No
     assert run is not None
     assert run.alert_since is not None
     assert time_text(run.alert_since) == "2026-03-01T11:00:00.123456Z"
+    assert run.reason == "alert ConceptDrift"
     body["alerts"][0]["startsAt"] = "yesterday"  # type: ignore[index]  # a literal
     assert world.client.post("/alerts", json=body).status_code == 422
 

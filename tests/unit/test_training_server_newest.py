@@ -77,7 +77,7 @@ def test_a_run_waits_for_records_of_the_world_after_the_alert() -> None:
         looking.log.keep(labelled(number, NOW - 3600 + number))
     looking.rate_per_look = 10
     assert looking.wait(since=NOW - 60) == 5 * LOOK_EVERY_S
-    assert looking.said[0] == "collecting: 0 of 50 labelled records since the alert began"
+    assert looking.said[0] == "collecting: 0 of 50 records since the alert began"
     assert min(numbers(looking.newest.read())) >= 10_000
 
 
@@ -90,6 +90,15 @@ def test_it_does_not_wait_when_they_are_there() -> None:
 
 def test_it_waits_no_longer_once_none_has_come_for_a_while() -> None:
     assert Looking(rows=50).wait(since=NOW - 60) == IDLE_S
+
+
+def test_it_waits_for_labels_too() -> None:
+    looking = Looking(rows=50)
+    for number in range(60):
+        made = labelled(number, NOW - 50)
+        looking.log.keep(made if number < 20 else made[:1])
+    looking.rate_per_look = 10
+    assert looking.wait(since=NOW - 60) == 3 * LOOK_EVERY_S
 
 
 def test_it_waits_no_longer_than_it_may() -> None:

@@ -89,7 +89,7 @@ def decide(
     numbers |= {"calibration_growth": miscalibrated.value, "calibration_growth_lower": miscalibrated.lower}
     numbers |= {"worst_segment_growth": max((one.growth for one in segments), default=0.0)}
     refusals = [*_refusals(name, better, miscalibrated, limits), *_segment_refusals(segments, limits)]
-    return Decision(not refusals, refusals or [_why_promoted(name, better, limits)], numbers, segments)
+    return Decision(not refusals, refusals or [_said(name, better, limits)], numbers, segments)
 
 
 def _measured(case: Case, targets: Floats, contender: Contender, whose: str) -> dict[str, float]:
@@ -97,20 +97,17 @@ def _measured(case: Case, targets: Floats, contender: Contender, whose: str) -> 
     return {f"{whose}_{name}": value for name, value in measured.items()}
 
 
-def _why_promoted(name: str, better: Difference, limits: PromotionLimits) -> str:
+def _said(name: str, better: Difference, limits: PromotionLimits) -> str:
     return (
-        f"{name} is better by {better.value:+.4f}, and by more than {better.lower:+.4f} with {limits.confidence:.0%} "
-        f"confidence; the margin is {limits.margin:g}"
+        f"{name} changes by {better.value:+.4f}, with {limits.confidence:.0%} confidence by more than "
+        f"{better.lower:+.4f}; the margin is {limits.margin:g}"
     )
 
 
 def _refusals(name: str, better: Difference, miscalibrated: Difference, limits: PromotionLimits) -> Iterator[str]:
     # Written so that a difference that is no number refuses, too.
     if not better.lower > limits.margin:
-        yield (
-            f"{name} is better by {better.value:+.4f}, but with {limits.confidence:.0%} confidence only by more than "
-            f"{better.lower:+.4f}; the margin is {limits.margin:g}"
-        )
+        yield _said(name, better, limits)
     if not (miscalibrated.value <= limits.calibration or miscalibrated.lower <= 0):
         yield f"the calibration error grows by {miscalibrated.value:.4f}; allowed is {limits.calibration:g}"
 

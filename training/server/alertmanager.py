@@ -60,8 +60,11 @@ def read_message(body: bytes) -> Message:
 
 
 def wish_of(alert: Alert, case: str, names: Collection[str]) -> Wish | None:
-    """``None`` for an alert that asks for no retraining: resolved, of another case, or not one of ``names``."""
-    if alert.status != "firing" or alert.name not in names or alert.labels.get("case") != case:
+    """``None`` for an alert that asks for no retraining: resolved, of another case, or not one of ``names``.
+
+    Where Prometheus watches one case alone, its alerts need not say which.
+    """
+    if alert.status != "firing" or alert.name not in names or alert.labels.get("case", case) != case:
         return None
     began = parse_utc(alert.starts_at).timestamp()
     return Wish(f"alert {alert.name}", episode=alert.episode, alert_since=began)

@@ -104,7 +104,12 @@ class RetrainingDesk:
             said = Ended("failed", {"reasons": [f"it could not be run: {type(error).__name__}"]})
         with self._lock:
             self._started = None
-            self._change(ended(self._book, run.id, said.state, self._clock(), said.decision))
+            self._book = ended(self._book, run.id, said.state, self._clock(), said.decision)
+            try:
+                self._keeper.keep(self._book)
+            except OSError:
+                # It has ended all the same, and another must be able to begin.
+                log.exception("runs_not_kept", run=run.id)
         self._count(said.state)
         log.info("retraining_ended", run=run.id, state=said.state, reasons=said.decision.get("reasons"))
 

@@ -51,8 +51,11 @@ class Newest:
         text, started_at = time_text(since), self.clock()
         seen, changed_at = -1, started_at
         while True:
-            found = len(self._labelled(text))
-            say(f"collecting: {found:,} of {self.rows:,} labelled records since the alert began")
+            found = self.log.count(since=text)
+            if found >= self.rows:
+                # Only now is it worth looking which of them have a label.
+                found = len(self._labelled(text))
+            say(f"collecting: {found:,} of {self.rows:,} records since the alert began")
             now = self.clock()
             if found != seen:
                 seen, changed_at = found, now

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,8 @@ def weekly(*, case_name: str | None, data_dir: Path | None, serve: bool, cron: s
     if serve:
         serve_with_prefect(order, cron)
     else:
+        # An end like any other, so that the server that Prefect started ends with it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         outcome = run_with_prefect(order)
         _print(order.settings().load_case(), outcome)
 

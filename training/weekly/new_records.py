@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from event_backbone.case import Case, Column
-from event_backbone.errors import Fault, RejectedError, SettingsError
+from event_backbone.errors import Fault, RejectedError, SettingsError, StopError
 from event_backbone.mongo_access import MongoAccess
 from event_backbone.validation import Record, RecordDecoder, decode_lenient, fault_in_record_id
 
@@ -166,23 +166,28 @@ def _value(column: Column, value: Any) -> Any:
     )
 
 
-def records_in_collection(access: MongoAccess, collection: str) -> NewRecords:
+def records_in_collection(access: MongoAccess, collection: str, *, page: int = _PAGE) -> NewRecords:
     """Every document of a MongoDB collection, in the order of ``_id``, page by page.
 
-    Reading raises :class:`~event_backbone.errors.TryAgainLaterError` when MongoDB is away.
+    Reading raises :class:`~event_backbone.errors.TryAgainLaterError` when MongoDB is away, and :class:`StopError` when
+    the ids are of several kinds: those are in no common order.
     """
-    return NewRecords(collection, lambda: _documents(access, collection))
+    return NewRecords(collection, lambda: _documents(access, collection, page))
 
 
-def _documents(access: MongoAccess, collection: str) -> Iterator[Row]:
+def _documents(access: MongoAccess, collection: str, at_once: int) -> Iterator[Row]:
     from event_backbone.mongo_connection import MongoConnection
 
     connection = MongoConnection(access)
     try:
+        left = connection.count(collection, {})
         query: dict[str, Any] = {}
-        while page := connection.find(collection, query, order=("_id",), limit=_PAGE):
+        while page := connection.find(collection, query, order=("_id",), limit=at_once):
             yield from page
+            left -= len(page)
             query = {"_id": {"$gt": page[-1]["_id"]}}
+        if left > 0:
+            raise StopError(f"{left:,} documents of {collection} have an _id of another kind than the others")
     finally:
         connection.close()
 

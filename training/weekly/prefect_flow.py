@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
+from event_backbone.errors import Fault, SettingsError, StreamgaugeError, TryAgainLaterError
 from training.weekly.kept_runs import CARD_FILE, REPORT_FILE
 from training.weekly.opening import WeeklyOrder, open_week
 from training.weekly.prefect_environment import api_url, prepare_prefect
@@ -61,6 +62,8 @@ def _prepared(order: WeeklyOrder) -> WeeklyOrder:
     settings = order.settings()
     case = settings.load_case()
     prepare_prefect(settings.state_dir)
+    for logger in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(logger).addFilter(_without_traceback)
     _check_server()
     return order.model_copy(update={"case": case.name})
 
@@ -78,6 +81,13 @@ def weekly_flow(done: Callable[[WeekOutcome], object] = lambda _: None) -> Flow[
         return outcome.training.state
 
     return weekly
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """An error of ours says in its text all that is to be known."""
+    if record.exc_info and isinstance(record.exc_info[1], StreamgaugeError):
+        record.exc_info = None
+    return True
 
 
 def _say(text: str) -> None:
