@@ -147,7 +147,7 @@ class Bench:
         wired = wire(self.case, settings, restored, self.metrics, self.evaluator, stream, clocks)
         self.intake, self.checks, self.quality_windows = wired.intake, wired.checks, wired.quality_windows
         self.report_desk, self.reference_desk, self.accepted = wired.report_desk, wired.reference_desk, wired.accepted
-        self.desk, self.lookout = wired.alert_desk, wired.lookout
+        self.desk, self.lookout, self.shadow = wired.alert_desk, wired.lookout, wired.shadow
         parts = api_parts(
             self.case, settings, restored, self.metrics, wired, lambda: self.faults, retraining=retraining
         )

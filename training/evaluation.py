@@ -15,8 +15,8 @@ def evaluate(case: Case, targets: Floats, scores: Floats, threshold: float | Non
     """Measures of ``scores`` against ``targets``, both of shape (rows,).
 
     A binary case has ``auc``, ``average_precision``, ``log_loss``, ``calibration_error`` and ``brier`` of the scores,
-    and ``accuracy``, ``f1``, ``precision`` and ``recall`` of the classes at ``threshold``; a regression has ``mae``, ``mse``, ``rmse``
-    and ``r2``.
+    and ``accuracy``, ``f1``, ``precision`` and ``recall`` of the classes at ``threshold``; a regression has ``mae``,
+    ``mse``, ``rmse`` and ``r2``.
     """
     measured = _of_classes(targets, scores, cast(float, threshold)) if case.is_binary else _of_values(targets, scores)
     return {name: float(value) for name, value in measured.items()}

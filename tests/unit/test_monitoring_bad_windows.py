@@ -63,7 +63,7 @@ def measured(
     if view.newest is None:
         columns = view.rows.columns
     else:
-        request = decode_request(frame(Evaluate(view.as_message()))[4:])
+        request = decode_request(frame(Evaluate(view.as_message(view.rows.sources[view.rows.source_codes[-1]])))[4:])
         assert isinstance(request, Evaluate)
         columns = {name: unpacked(column) for name, column in request.window.columns.items()}
     return {one.name: one for one in measure_columns(CASE, reference, columns, with_scores=with_scores)}
@@ -185,7 +185,8 @@ def test_a_window_of_two_versions_has_the_scores_of_the_newest_only() -> None:
         for number, one in enumerate(records_of(400), 1)
     ]
     windows.add(rows, [], 400)
-    message = windows.newest().as_message()
+    view = windows.newest()
+    message = view.as_message(view.rows.sources[view.rows.source_codes[-1]])
     scores = unpacked_floats(message.scores)
     assert (scores.size, message.rows) == (50, 400)
     assert measure_scores(CASE, REFERENCE, scores).reason == "too_few_rows"

@@ -44,7 +44,7 @@ def test_a_wrong_digest_ends_the_command_and_names_both(
     assert _run(monkeypatch, "--data-dir", str(folder)) == 2
     said = capsys.readouterr()
     assert "Traceback" not in said.err
-    assert said.err.startswith("train-model: DATA_DIR")
+    assert said.err.startswith("train-model: validate: ")
     for file in made_case().data.files[:1]:
         assert file.sha256 in said.err
     assert not (tmp_path / "var").exists()
