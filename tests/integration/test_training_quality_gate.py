@@ -99,7 +99,10 @@ def test_a_warning_stops_nothing_and_is_said(tmp_path: Path) -> None:
     assert "warning: train: expect_column_mean_to_be_between(weight)" in inspection.sentence
 
 
-@pytest.mark.parametrize("wrong", ["expect_flying_pigs", "expect_column_mean_to_be_between"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["expect_flying_pigs", "expect_column_mean_to_be_between", "expect_column_quantile_values_to_be_between"],
+)
 def test_an_expectation_that_the_library_does_not_take_is_an_error_of_the_file(tmp_path: Path, wrong: str) -> None:
     further = f"expectations: [{{type: {wrong}, kwargs: {{colum: weight}}, why: x}}]"
     with pytest.raises(SettingsError, match=rf"fruit\.expectations\.yaml(.|\n)*{wrong}"):

@@ -30,7 +30,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 LARGEST_PICTURE_BYTES = 300_000
-#: Names in capitals that are no settings of the services: of the kernel, Kafka, Prefect, the tests, the secrets' folder.
+#: Names in capitals that are no settings of the services: the kernel's, Kafka's, Prefect's, the tests', the secrets'.
 OTHER_NAMES = {
     "PR_SET_PDEATHSIG",
     "SASL_SSL",

@@ -29,6 +29,7 @@ class Looking:
         self.log = MemoryLog()
         self.said: list[str] = []
         self.rate_per_look = 0
+        self.found = LabelledRows([], [])
         self._next = 10_000
         self.newest = Newest(made_case(), self.log, rows, clock=lambda: self.now, sleep=self._sleep)
 
@@ -41,7 +42,7 @@ class Looking:
     def wait(self, since: float, longest_s: float = 1000.0) -> float:
         """How long it waits."""
         started_at = self.now
-        self.newest.wait_for(since, longest_s=longest_s, say=self.said.append)
+        self.found = self.newest.after(since, longest_s=longest_s, say=self.said.append)
         return self.now - started_at
 
 
@@ -78,7 +79,7 @@ def test_a_run_waits_for_records_of_the_world_after_the_alert() -> None:
     looking.rate_per_look = 10
     assert looking.wait(since=NOW - 60) == 5 * LOOK_EVERY_S
     assert looking.said[0] == "collecting: 0 of 50 records since the alert began"
-    assert min(numbers(looking.newest.read())) >= 10_000
+    assert (len(looking.found), min(numbers(looking.found))) == (50, 10_000)
 
 
 def test_it_does_not_wait_when_they_are_there() -> None:
@@ -90,6 +91,17 @@ def test_it_does_not_wait_when_they_are_there() -> None:
 
 def test_it_waits_no_longer_once_none_has_come_for_a_while() -> None:
     assert Looking(rows=50).wait(since=NOW - 60) == IDLE_S
+
+
+@pytest.mark.parametrize(("after", "oldest"), [(10, 100), (9, 59)])
+def test_a_few_records_of_the_world_after_the_alert_are_better_than_a_mixture(after: int, oldest: int) -> None:
+    looking = Looking(rows=50)
+    for number in range(100):
+        looking.log.keep(labelled(number, NOW - 3600 + number))
+    for number in range(100, 100 + after):
+        looking.log.keep(labelled(number, NOW - 30))
+    looking.wait(since=NOW - 60)
+    assert numbers(looking.found)[0] == oldest
 
 
 def test_it_waits_for_labels_too() -> None:

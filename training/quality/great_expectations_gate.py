@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESULTS_FILE, DOCS_FOLDER = "results.json", "docs"
+#: Its success is a type of NumPy's that the library's own store of results can't write (1.24.1).
+_UNUSABLE = "expect_column_quantile_values_to_be_between"
 _COUNTS_ONLY = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 
 
@@ -97,7 +99,8 @@ def _configured(expected: Sequence[Expectation], further: Path) -> list[Any]:
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
     from great_expectations.expectations.metadata_types import FailureSeverity
 
-    made, faults = [], []
+    unusable = [one for one in expected if one.type == _UNUSABLE]
+    made, faults = [], [Fault(one.name, "expectation", "is not supported; the median's is") for one in unusable]
     for one in expected:
         configuration = ExpectationConfiguration(
             type=one.type, kwargs=one.kwargs, meta={"why": one.why}, severity=FailureSeverity(one.severity)

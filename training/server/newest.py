@@ -18,6 +18,8 @@ from training.rows import LabelledRows
 LOOK_EVERY_S = 2.0
 #: When nothing has come for so long, waiting on is of no use: at that rate no retraining would ever have its rows.
 IDLE_S = 30.0
+#: Of the rows that are wanted: from so many on, records of the world after an alert are better without older ones.
+LEAST_SHARE = 0.2
 _FIRST_SPAN_S, _WIDER_BY, _EVERYTHING_S = 60.0, 4.0, 100 * 365 * 86400.0
 
 
@@ -46,7 +48,16 @@ class Newest:
             span_s *= _WIDER_BY
         return self._last(self._labelled(None))
 
-    def wait_for(self, since: float, *, longest_s: float, say: Callable[[str], None]) -> None:
+    def after(self, since: float, *, longest_s: float, say: Callable[[str], None]) -> LabelledRows:
+        """Those made after ``since``, waited for; with older ones only where there are too few of them to go by.
+
+        Raises :class:`~event_backbone.errors.TryAgainLaterError` when the log is away.
+        """
+        self._wait_for(since, longest_s, say)
+        found = self._labelled(time_text(since))
+        return self._last(found) if len(found) >= LEAST_SHARE * self.rows else self.read()
+
+    def _wait_for(self, since: float, longest_s: float, say: Callable[[str], None]) -> None:
         """Return when there are ``rows`` labelled records of after ``since``, when no more come, or after a time."""
         text, started_at = time_text(since), self.clock()
         seen, changed_at = -1, started_at

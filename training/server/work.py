@@ -54,9 +54,10 @@ def run(order: Order, settings: TrainingServerSettings, say: Callable[[str], Non
     parts = build_parts(settings, log_url=settings.log_url)
     assert parts.places.log is not None
     newest = Newest(case, parts.places.log, settings.retraining_rows)
-    if order.alert_since is not None:
-        newest.wait_for(order.alert_since, longest_s=settings.retraining_wait_s, say=say)
-    rows = newest.read()
+    if order.alert_since is None:
+        rows = newest.read()
+    else:
+        rows = newest.after(order.alert_since, longest_s=settings.retraining_wait_s, say=say)
     say(f"training on the {len(rows):,} newest labelled records")
     outcome = retrain(case, TrainingPlan(settings.training_seed, settings.training_threads), parts, rows, say)
     assert outcome.decision is not None
