@@ -17,6 +17,7 @@ $(foreach name,CASE RECORDS DATA_DIR SEED RATE SCENARIO RETRAINING,$(if $($(name
 
 # No dependency phones home.
 export DO_NOT_TRACK := true
+export ORT_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false

@@ -12,6 +12,7 @@ from event_backbone.bundle import BrokenBundleError, Bundle
 from event_backbone.case import Case
 from event_backbone.encoder import Encoder
 from event_backbone.events import ModelRef
+from event_backbone.onnx_session import open_session
 from event_backbone.validation import Record, RecordDecoder, values_getter
 
 #: Largest difference between a score of this machine and the one training wrote down, relative above 1.
@@ -90,17 +91,8 @@ def _decode(bundle: Bundle, name: str, kind: type[Any]) -> Any:
 
 
 def _open_session(bundle: Bundle) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # One row at a time gains nothing from a thread pool, and its threads would fight with the server's.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     content = bundle.read("model.onnx")
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return open_session(content)
     except Exception as error:  # onnxruntime's own errors share no public base class
         raise BrokenBundleError(f"bundle {bundle.sha256[:12]}: model.onnx: {error}") from error
-    last_output = [session.get_outputs()[-1].name]
-    return lambda feed: session.run(last_output, feed)[0]

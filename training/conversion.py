@@ -8,6 +8,7 @@ import numpy as np
 
 from event_backbone.case import Case
 from event_backbone.errors import StopError
+from event_backbone.onnx_session import open_session
 from training.rows import Floats
 
 if TYPE_CHECKING:
@@ -85,14 +86,9 @@ class _WholeNumbers:
 
 def onnx_scores(onnx: bytes, features: Any) -> Floats:
     """Scores of encoded rows as serving gets them, shape (rows,)."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    output = [session.get_outputs()[-1].name]
+    score = open_session(onnx)
     parts = [
-        session.run(output, {INPUT_NAME: features[start : start + _ROWS_AT_ONCE]})[0][:, -1]
+        score({INPUT_NAME: features[start : start + _ROWS_AT_ONCE]})[:, -1]
         for start in range(0, len(features), _ROWS_AT_ONCE)
     ]
     return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)

@@ -35,7 +35,7 @@ CLIENTS = {
         "event_backbone/kafka_streams.py",
         "event_backbone/kafka_transport.py",
     },
-    "onnxruntime": {"event_backbone/scoring.py", "training/conversion.py"},
+    "onnxruntime": {"event_backbone/onnx_session.py"},
     "prefect": {"training/weekly/prefect_flow.py"},
     "pymongo": {"event_backbone/mongo_access.py", "event_backbone/mongo_connection.py"},
     "bson": {"event_backbone/mongo_connection.py"},
