@@ -20,6 +20,9 @@ Places = NDArray[np.int64]
 #: Places that are looked at, of each doubling of their age: one in between adds less than a twentieth of the rows.
 AGES_A_DOUBLING = 8
 
+#: So that nothing divided by nothing is nothing.
+TINY = 1e-12
+
 
 class Reference(NamedTuple):
     """What every series is in the reference: arrays of shape ``(series, 1)``.
@@ -88,15 +91,20 @@ class ChangeScan:
             self._surprise(rows, means, reference.rows, reference.means, worth),
         )
 
-    def latest_change(self, series: int, first: int) -> int:
-        """The place after ``first`` that sets the means before and after it furthest apart, in standard errors."""
+    def latest_change(self, series: int, first: int, worth: float) -> int:
+        """The place after ``first`` that sets the means before and after it furthest apart, in standard errors.
+
+        ``first`` itself, if that is less of a surprise than ``worth``.
+        """
         rows, totals = (sums[series, first : self.now + 1] - sums[series, first] for sums in (self._rows, self._totals))
         before, after = rows[1:-1], rows[-1] - rows[1:-1]
         usable = (before > 0) & (after > 0)
         if not usable.any():
             return first
         gap = np.abs(totals[1:-1] / np.maximum(before, 1) - (totals[-1] - totals[1:-1]) / np.maximum(after, 1))
-        return first + 1 + int(np.where(usable, gap * np.sqrt(before * after), -1).argmax())
+        spread = 2 * (self._reference.variances[series] + gap / 3) + TINY
+        nats = np.where(usable, gap**2 * before * after / (before + after) / spread, 0.0)
+        return first + 1 + int(nats.argmax()) if nats.max() >= worth else first
 
     def _surprise(self, rows: Floats, means: Floats, before: Floats, expected: Floats, worth: float) -> Floats:
         """Where values are far from the normal distribution: Chernoff's bound of shares, Bernstein's of the others.

@@ -30,6 +30,8 @@ LONG_ROWS = 1_500
 #: Of the surprise that a change must be, as much must be left beside the reference: it is a sample, and where it
 #: happens to lie apart from the stream, the stream itself knows better.
 LIKENESS = 0.5
+#: What sets two stretches apart by so many nats is another change, where ADWIN saw one.
+CLEAR_NATS = 5.0
 #: What is less surprising than this is like the reference, in nats.
 LIKE_NATS = 1.0
 #: Nats that a change must have more where ADWIN saw none: a quarter of the chance.
@@ -85,12 +87,16 @@ class Generation:
         self._changed, self._speak = (np.zeros(len(series), dtype=bool) for _ in range(2))
         # The first place where the change may have been, and the one up to which all is forgotten.
         self._first, self._base = (np.zeros(len(series), dtype=np.int64) for _ in range(2))
+        # Where the change most likely was, at the last check.
+        self._split = self._base.copy()
 
     def advance(self, columns: Mapping[str, ColumnValues]) -> frozenset[str]:
         """Take in the rows of one check, in order. Returns the names of what differs from the reference."""
         changed = self._take_in(columns)
         for series in np.flatnonzero(changed & self._speak).tolist():
-            self._first[series] = self._scan.latest_change(series, self._first[series])
+            place = self._scan.latest_change(series, self._split[series], CLEAR_NATS)
+            if place > self._split[series]:
+                self._first[series] = place
         self._changed |= changed
         self._forget_what_is_over()
         self._speak = self._are_sure()
@@ -119,8 +125,10 @@ class Generation:
         since = self._scan.since(places, self._base, LIKENESS * self._least_surprise.min())
         least = np.take_along_axis(self._least_surprise, self._scan.now - places - 1, axis=1)
         least += np.where(self._changed, 0.0, ALONE)[:, np.newaxis]
-        nats = np.minimum(since.surprise, since.unlike / LIKENESS)
-        flags: Flags = np.any((nats >= least) & self._has_effect(since), axis=1)
+        beyond = np.where(self._has_effect(since), np.minimum(since.surprise, since.unlike / LIKENESS) - least, -np.inf)
+        best = beyond.argmax(axis=1)[:, np.newaxis]
+        self._split = np.take_along_axis(places, best, axis=1)[:, 0]
+        flags: Flags = np.take_along_axis(beyond, best, axis=1)[:, 0] >= 0
         return flags
 
     def _are_skewed(self) -> Flags:

@@ -80,6 +80,11 @@ def test_places_lie_ever_wider_apart_and_none_before_the_first() -> None:
 
 def test_the_latest_change_is_where_the_means_lie_furthest_apart() -> None:
     scan = scanned(*[(5.0, 25.0)] * 20, *[(15.0, 25.0)] * 30, *[(5.0, 25.0)] * 4)
-    assert scan.latest_change(0, 0) == 20
-    assert scan.latest_change(0, 20) == 50
-    assert scan.latest_change(0, 53) == 53
+    assert scan.latest_change(0, 0, 5.0) == 20
+    assert scan.latest_change(0, 20, 5.0) == 50
+    assert scan.latest_change(0, 53, 5.0) == 53
+
+
+def test_a_difference_that_chance_makes_is_no_change() -> None:
+    scan = scanned(*[(5.0, 25.0), (6.0, 26.0)] * 20)
+    assert scan.latest_change(0, 3, 5.0) == 3

@@ -115,6 +115,13 @@ def test_they_fall_silent_when_the_stream_is_again_like_the_reference(case: Case
     assert set().union(*back[20:]) == set()
 
 
+def test_a_short_burst_after_a_long_quiet_time_is_over_when_it_is(case: Case, profile: Profile) -> None:
+    detectors, stream = StreamDetectors(case, profile), Stream(case, 11)
+    play(detectors, stream, 0, 3000)
+    assert play(detectors, stream, 3000, 3300, median_income=2.0)[-1] == {"median_income"}
+    assert set().union(*play(detectors, stream, 3300, 4100)[4:]) == set()
+
+
 def test_a_column_that_is_not_there_or_faulty_disturbs_no_other(case: Case, profile: Profile) -> None:
     detectors, stream = StreamDetectors(case, profile), Stream(case, 8)
     for row in range(STEP, 1001, STEP):
