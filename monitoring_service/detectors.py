@@ -1,6 +1,6 @@
 """Stream detectors: two looks at every series of what each record says in the reference's terms.
 
-ADWIN says that there was a change, and when the next one comes; :class:`.ChangeScan` where it was, and how sure it is.
+ADWIN says that there was a change; :class:`.ChangeScan` where it was, how sure it is, and when the next one comes.
 Both start with the reference's own rows, so they also see what was different from the first record on.
 
 Bifet and Gavaldà, Learning from time-changing data with adaptive windowing, SDM 2007, 443-448.
@@ -30,8 +30,8 @@ LONG_ROWS = 1_500
 #: Of the surprise that a change must be, as much must be left beside the reference: it is a sample, and where it
 #: happens to lie apart from the stream, the stream itself knows better.
 LIKENESS = 0.5
-#: What sets two stretches apart by so many nats is another change, where ADWIN saw one.
-CLEAR_NATS = 5.0
+#: What sets two stretches apart by so many nats is another change: four standard errors.
+CLEAR_NATS = 8.0
 #: What is less surprising than this is like the reference, in nats.
 LIKE_NATS = 1.0
 #: Nats that a change must have more where ADWIN saw none: a quarter of the chance.
@@ -92,12 +92,11 @@ class Generation:
 
     def advance(self, columns: Mapping[str, ColumnValues]) -> frozenset[str]:
         """Take in the rows of one check, in order. Returns the names of what differs from the reference."""
-        changed = self._take_in(columns)
-        for series in np.flatnonzero(changed & self._speak).tolist():
+        self._changed |= self._take_in(columns)
+        for series in np.flatnonzero(self._speak).tolist():
             place = self._scan.latest_change(series, self._split[series], CLEAR_NATS)
             if place > self._split[series]:
                 self._first[series] = place
-        self._changed |= changed
         self._forget_what_is_over()
         self._speak = self._are_sure()
         if self._scan.now == self._first_window:
