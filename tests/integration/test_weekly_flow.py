@@ -6,10 +6,8 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from monitoring_process import free_port, poll_until
 from prediction_process import running
 from pyarrow import parquet
 from real_parts import die_with_the_parent
+from recording_proxy import RecordingProxy
 from weekly_world import ROOT, environment_of, train_model, write_small_cases
 
 STAGES = ["retrieve", "validate", "analyse", "train", "evaluate", "promote", "predict new data"]
@@ -30,30 +29,6 @@ BATCH = 1000
 def folder(tmp_path: Path) -> Path:
     write_small_cases(tmp_path / "cases")
     return tmp_path
-
-
-class RecordingProxy:
-    """Where a process is sent to reach anything but this machine; takes connections, and answers none."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.asked: list[bytes] = []
-        threading.Thread(target=self._take, daemon=True).start()
-
-    def _take(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                with self._listener.accept()[0] as connection:
-                    self.asked.append(connection.recv(200).partition(b"\r\n")[0])
-
-    @property
-    def environment(self) -> dict[str, str]:
-        url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        both = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), url)
-        return {**both, **{name.lower(): url for name in both}, "NO_PROXY": "127.0.0.1,localhost"}
-
-    def close(self) -> None:
-        self._listener.close()
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 
 import pytest
+from recording_proxy import RecordingProxy
 
 PROGRAM = """
 import time
@@ -26,38 +25,15 @@ time.sleep(12)
 """
 
 
-class Proxy:
-    """Takes every connection and notes what it is asked for."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.asked: list[bytes] = []
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                self.asked.append(connection.recv(200))
-
-    def close(self) -> None:
-        self._listener.close()
-
-
 @pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    proxy = Proxy()
+def proxy() -> Iterator[RecordingProxy]:
+    proxy = RecordingProxy()
     yield proxy
     proxy.close()
 
 
-def test_a_session_reports_to_nobody(proxy: Proxy) -> None:
+def test_a_session_reports_to_nobody(proxy: RecordingProxy) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
-    environment |= dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), proxy.url)
-    environment |= {"NO_PROXY": "", "no_proxy": ""}
+    environment |= proxy.environment
     subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True, timeout=100)
     assert proxy.asked == []

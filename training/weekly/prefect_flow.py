@@ -1,6 +1,6 @@
 """The weekly flow as Prefect runs it: each stage a task, tried again where what it needs was away."""
 
-from __future__ import annotations
+# No `from __future__ import annotations`: a scheduled run gets the flow pickled, where a name can't be looked up.
 
 import logging
 from collections.abc import Callable
@@ -68,7 +68,7 @@ def _prepared(order: WeeklyOrder) -> WeeklyOrder:
     return order.model_copy(update={"case": case.name})
 
 
-def weekly_flow(done: Callable[[WeekOutcome], object] = lambda _: None) -> Flow[Any, str]:
+def weekly_flow(done: Callable[[WeekOutcome], object] = lambda _: None) -> "Flow[Any, str]":
     """The flow; call :func:`prepare_prefect` before."""
     from prefect import flow
 
