@@ -24,10 +24,15 @@ class Sender(Protocol):
 
 @contextlib.contextmanager
 def collection(mongo_url: str, kind: str, case: str = "shop") -> Iterator[Any]:
+    """Raises :class:`ConnectionError` when the server cuts a read off, as it may while it catches up."""
     from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
 
     with MongoClient[dict[str, Any]](mongo_url, serverSelectionTimeoutMS=10_000) as client:
-        yield client.get_default_database()[f"{case}.{kind}"]
+        try:
+            yield client.get_default_database()[f"{case}.{kind}"]
+        except PyMongoError as error:
+            raise ConnectionError(f"MongoDB: {error!r}") from error
 
 
 def stored_predictions(mongo_url: str) -> dict[str, dict[str, Any]]:
@@ -101,11 +106,12 @@ def check_kept(
 
 
 def _stored_at_last(mongo_url: str, must: set[str], timeout_s: float) -> dict[str, dict[str, Any]]:
-    with collection(mongo_url, "predictions") as predictions:
-        poll_until(
-            lambda: predictions.count_documents({}) >= len(must), timeout_s, f"{len(must)} are stored in MongoDB"
-        )
-    stored = stored_predictions(mongo_url)
+    def count() -> int:
+        with collection(mongo_url, "predictions") as predictions:
+            return predictions.count_documents({})
+
+    poll_until(lambda: count() >= len(must), timeout_s, f"{len(must)} are stored in MongoDB")
+    [stored] = poll_until(lambda: [stored_predictions(mongo_url)], 60, "MongoDB reads out what it holds")
     missing = must - set(stored)
     assert not missing, f"answered or acknowledged, and not stored: {len(missing)}, such as {sorted(missing)[:5]}"
     return stored
