@@ -11,7 +11,7 @@ import numpy as np
 from event_backbone.bundle import BrokenBundleError, Bundle
 from event_backbone.case import Case
 from event_backbone.encoder import Encoder
-from event_backbone.events import ModelRef
+from event_backbone.events import ModelRef, Prediction, content_hash, utc_now
 from event_backbone.onnx_session import open_session
 from event_backbone.validation import Record, RecordDecoder, values_getter
 
@@ -81,6 +81,29 @@ class Scorer:
         fits = len(scores) == len(golden.scores) > 0
         if not fits or not np.allclose(scores, golden.scores, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
             raise BrokenBundleError(f"bundle {self.bundle_sha256[:12]} does not give the scores of its golden rows")
+
+
+def predict(case: Case, scorer: Scorer, records: Sequence[Record], record_ids: Sequence[str]) -> list[Prediction]:
+    """One prediction for each record, in order, by one run of the model: the one way they are made, live or offline."""
+    values_of = values_getter(case.column_names)
+    made = []
+    for record, record_id, score in zip(records, record_ids, scorer.score(records), strict=True):
+        values = dict(zip(case.column_names, values_of(record), strict=True))
+        made.append(
+            Prediction(
+                record_id=record_id,
+                case=case.name,
+                case_sha256=case.sha256,
+                record=values,
+                prediction=scorer.decide(score),
+                score=score,
+                model=scorer.model,
+                bundle_sha256=scorer.bundle_sha256,
+                predicted_at=utc_now(),
+                content_hash=content_hash(values),
+            )
+        )
+    return made
 
 
 def _decode(bundle: Bundle, name: str, kind: type[Any]) -> Any:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
+from event_backbone import scoring
 from event_backbone.bundle import CHAMPION_ALIAS, BundleShelf, registered_name
 from event_backbone.case import Case
 from event_backbone.errors import Fault, SettingsError
-from event_backbone.events import Prediction, content_hash, utc_now
+from event_backbone.events import Prediction
 from event_backbone.ports import ModelRegistry
 from event_backbone.scoring import Scorer
-from event_backbone.validation import Record, values_getter
 from training.weekly.new_records import NewRecord, NewRecords
 
 #: Scored in one run of the model, and held in memory.
@@ -111,25 +111,11 @@ def _batches(records: Iterator[NewRecord]) -> Iterator[list[NewRecord]]:
 
 def _scored(case: Case, scorer: Scorer, batch: Sequence[NewRecord]) -> Iterator[Scored]:
     """In order; the valid records go through the model in one run."""
-    scores = iter(scorer.score(valid) if (valid := [one.record for one in batch if one.record is not None]) else ())
+    records, record_ids = [], []
     for one in batch:
-        prediction = None
         if one.record is not None:
-            prediction = _prediction(case, scorer, one.record_id, one.record, next(scores))
-        yield Scored(one.row, one.record_id, prediction, one.faults)
-
-
-def _prediction(case: Case, scorer: Scorer, record_id: str, record: Record, score: float) -> Prediction:
-    values = dict(zip(case.column_names, values_getter(case.column_names)(record), strict=True))
-    return Prediction(
-        record_id=record_id,
-        case=case.name,
-        case_sha256=case.sha256,
-        record=values,
-        prediction=scorer.decide(score),
-        score=score,
-        model=scorer.model,
-        bundle_sha256=scorer.bundle_sha256,
-        predicted_at=utc_now(),
-        content_hash=content_hash(values),
-    )
+            records.append(one.record)
+            record_ids.append(one.record_id)
+    predictions = iter(scoring.predict(case, scorer, records, record_ids) if records else ())
+    for one in batch:
+        yield Scored(one.row, one.record_id, None if one.record is None else next(predictions), one.faults)
