@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -53,6 +52,18 @@ def children_of(pid: int) -> list[int]:
         found += below
         todo += below
     return found
+
+
+def stop(process: subprocess.Popen[bytes]) -> int:
+    """The exit code after SIGTERM; an error when that was not enough."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        return process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
 
 
 def is_running(pid: int) -> bool:
@@ -121,13 +132,7 @@ class MonitoringProcess:
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         assert self._process is not None
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            return self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise
+        return stop(self._process)
 
     def wait(self, timeout_s: float) -> int:
         """The exit code of a process that ends by itself."""

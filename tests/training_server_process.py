@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from monitoring_process import children_of, command_of, free_port, poll_until
+from monitoring_process import children_of, command_of, free_port, poll_until, stop
 from monitoring_world import label, made_record, prediction, write_case
 
 from prediction_service.journal import Journal, entry_of
@@ -61,14 +60,7 @@ class TrainingServerProcess:
 
     def stop(self) -> int:
         assert self._process is not None
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            return self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
+        return stop(self._process)
 
     def train(self, **body: Any) -> str:
         answer = requests.post(f"{self.url}/train", json={"reason": "a test", **body}, timeout=10)
