@@ -20,6 +20,9 @@ Places = NDArray[np.int64]
 #: Places that are looked at, of each doubling of their age: one in between adds less than a twentieth of the rows.
 AGES_A_DOUBLING = 8
 
+#: Every series.
+ALL = slice(None)
+
 #: So that nothing divided by nothing is nothing.
 TINY = 1e-12
 
@@ -39,14 +42,12 @@ class Reference(NamedTuple):
 class Since(NamedTuple):
     """What came since each place, arrays of shape ``(series, places)``; without ``rows`` nothing did.
 
-    ``distance`` of the mean from the reference's; ``surprise`` beside all that came before, the reference first;
-    ``unlike``, the surprise beside the reference alone.
+    ``distance``: of the mean from the reference's.
     """
 
     rows: Floats
+    means: Floats
     distance: Floats
-    surprise: Floats
-    unlike: Floats
 
 
 class ChangeScan:
@@ -73,23 +74,27 @@ class ChangeScan:
         """Where the change may have been, shape ``(series, places)``: none before a series' ``first``."""
         return np.maximum(self.now - self._ages[self._ages <= self.now], first[:, np.newaxis])
 
-    def since(self, places: Places, base: Places, worth: float) -> Since:
-        """What came since ``places``, shape ``(series, places)``; nothing before ``base``, ``(series,)``, counts.
+    def since(self, places: Places) -> Since:
+        """What came since ``places``, shape ``(series, places)``."""
+        rows, totals = (sums[:, [self.now]] - _at(sums, places) for sums in (self._rows, self._totals))
+        means = totals / np.maximum(rows, 1.0)
+        return Since(rows, means, np.abs(means - self._reference.means))
 
-        Surprises of less than ``worth`` may be larger than they are, but not that large.
+    def surprise(self, since: Since, places: Places, base: Places, worth: float) -> Floats:
+        """Of what came since ``places``, in nats, beside all that came before, the reference first.
+
+        Nothing before ``base``, shape ``(series,)``, counts. What is less than ``worth`` may be larger than it is, but
+        not that large.
         """
         reference = self._reference
-        rows, before = _split(self._rows, places, base, self.now)
-        total, total_before = _split(self._totals, places, base, self.now)
-        means = total / np.maximum(rows, 1.0)
-        before += reference.rows
-        mean_before = (reference.rows * reference.means + total_before) / before
-        return Since(
-            rows,
-            np.abs(means - reference.means),
-            self._surprise(rows, means, before, mean_before, worth),
-            self._surprise(rows, means, reference.rows, reference.means, worth),
-        )
+        start = base[:, np.newaxis]
+        rows, totals = (_at(sums, places) - _at(sums, start) for sums in (self._rows, self._totals))
+        rows += reference.rows
+        return self._surprise(since, rows, (reference.rows * reference.means + totals) / rows, worth)
+
+    def unlike(self, since: Since, worth: float, series: Places | slice = ALL) -> Floats:
+        """The same beside the reference alone; ``since`` holds these ``series`` only."""
+        return self._surprise(since, self._reference.rows[series], self._reference.means[series], worth, series)
 
     def latest_change(self, series: int, first: int, worth: float) -> int:
         """The place after ``first`` that sets the means before and after it furthest apart, in standard errors.
@@ -106,28 +111,29 @@ class ChangeScan:
         nats = np.where(usable, gap**2 * before * after / (before + after) / spread, 0.0)
         return first + 1 + int(nats.argmax()) if nats.max() >= worth else first
 
-    def _surprise(self, rows: Floats, means: Floats, before: Floats, expected: Floats, worth: float) -> Floats:
+    def _surprise(
+        self, since: Since, before: Floats, expected: Floats, worth: float, series: Places | slice = ALL
+    ) -> Floats:
         """Where values are far from the normal distribution: Chernoff's bound of shares, Bernstein's of the others.
 
         Pearson's distance of two shares is an upper bound of their relative entropy, which takes ten times as long.
         """
+        is_share = self._is_share[series]
         least = 0.5 / before  # what was never there
-        expected = np.where(self._is_share, np.minimum(np.maximum(expected, least), 1 - least), expected)
-        distance = np.abs(means - expected)
-        spread = np.where(self._is_share, expected * (1 - expected), 2 * (self._reference.variances + distance / 3))
-        together = rows * before / (rows + before)
-        expected = np.broadcast_to(expected, rows.shape)
+        expected = np.where(is_share, np.minimum(np.maximum(expected, least), 1 - least), expected)
+        distance = np.abs(since.means - expected)
+        variances = self._reference.variances[series]
+        spread = np.where(is_share, expected * (1 - expected), 2 * (variances + distance / 3))
+        together = since.rows * before / (since.rows + before)
+        expected = np.broadcast_to(expected, since.rows.shape)
         nats: Floats = together * distance**2 / spread
-        exact = self._is_share & (nats >= worth)
-        nats[exact] = together[exact] * _relative_entropy(means[exact], expected[exact])
+        exact = is_share & (nats >= worth)
+        nats[exact] = together[exact] * _relative_entropy(since.means[exact], expected[exact])
         return nats
 
 
-def _split(sums: Floats, places: Places, base: Places, now: int) -> tuple[Floats, Floats]:
-    """What was added since ``places``, and from ``base`` to there."""
-    series = np.arange(sums.shape[0])[:, np.newaxis]
-    at_places = sums[series, places]
-    return sums[:, [now]] - at_places, at_places - sums[series, base[:, np.newaxis]]
+def _at(sums: Floats, places: Places) -> Floats:
+    return np.take_along_axis(sums, places, axis=1)
 
 
 def _relative_entropy(shares: Floats, expected: Floats) -> Floats:

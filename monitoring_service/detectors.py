@@ -87,7 +87,7 @@ class Generation:
         self._changed, self._speak = (np.zeros(len(series), dtype=bool) for _ in range(2))
         # The first place where the change may have been, and the one up to which all is forgotten.
         self._first, self._base = (np.zeros(len(series), dtype=np.int64) for _ in range(2))
-        # Where the change most likely was, at the last check.
+        # Where the change most likely was, as long as there is one.
         self._split = self._base.copy()
 
     def advance(self, columns: Mapping[str, ColumnValues]) -> frozenset[str]:
@@ -100,7 +100,9 @@ class Generation:
         self._forget_what_is_over()
         self._speak = self._are_sure()
         if self._scan.now == self._first_window:
-            self._speak |= self._are_skewed()
+            skewed = self._are_skewed() & ~self._speak
+            self._split[skewed] = self._base[skewed]
+            self._speak |= skewed
         return frozenset(self._names[self._speak].tolist())
 
     def _take_in(self, columns: Mapping[str, ColumnValues]) -> Flags:
@@ -121,20 +123,27 @@ class Generation:
 
     def _are_sure(self) -> Flags:
         places = self._scan.places(self._first)
-        since = self._scan.since(places, self._base, LIKENESS * self._least_surprise.min())
+        since = self._scan.since(places)
         least = np.take_along_axis(self._least_surprise, self._scan.now - places - 1, axis=1)
         least += np.where(self._changed, 0.0, ALONE)[:, np.newaxis]
-        beyond = np.where(self._has_effect(since), np.minimum(since.surprise, since.unlike / LIKENESS) - least, -np.inf)
+        worth = LIKENESS * self._least_surprise.min()
+        beyond = self._scan.surprise(since, places, self._base, worth) - least
+        beyond[~self._has_effect(since)] = -np.inf
+        flags: Flags = beyond.max(axis=1) >= 0
+        # Few series get here, most often none.
+        series = np.flatnonzero(flags)
+        unlike = self._scan.unlike(Since(*(array[series] for array in since)), worth, series)
+        beyond = np.minimum(beyond[series], unlike / LIKENESS - least[series])
         best = beyond.argmax(axis=1)[:, np.newaxis]
-        self._split = np.take_along_axis(places, best, axis=1)[:, 0]
-        flags: Flags = np.take_along_axis(beyond, best, axis=1)[:, 0] >= 0
+        self._split[series] = np.take_along_axis(places[series], best, axis=1)[:, 0]
+        flags[series] = np.take_along_axis(beyond, best, axis=1)[:, 0] >= 0
         return flags
 
     def _are_skewed(self) -> Flags:
         """Where a change can have been at one place only, before the first row, less is a surprise."""
-        place = np.zeros((self._speak.size, 1), dtype=np.int64)
-        since = self._scan.since(place, self._base, self._least_at_first.min())
-        flags: Flags = ((since.unlike >= self._least_at_first[:, np.newaxis]) & self._has_effect(since))[:, 0]
+        since = self._scan.since(np.zeros((self._speak.size, 1), dtype=np.int64))
+        unlike = self._scan.unlike(since, self._least_at_first.min())
+        flags: Flags = ((unlike >= self._least_at_first[:, np.newaxis]) & self._has_effect(since))[:, 0]
         return flags
 
     def _has_effect(self, since: Since) -> Flags:
@@ -145,8 +154,8 @@ class Generation:
         """Where what came since the last of several changes is like the reference: that was a return to normal."""
         if not (self._first > self._base).any():
             return
-        since = self._scan.since(self._first[:, np.newaxis], self._base, LIKE_NATS)
-        is_back = (since.unlike < LIKE_NATS) | ~self._has_effect(since)
+        since = self._scan.since(self._first[:, np.newaxis])
+        is_back = (self._scan.unlike(since, LIKE_NATS) < LIKE_NATS) | ~self._has_effect(since)
         over = (self._first > self._base) & is_back[:, 0] & (since.rows[:, 0] > GROUP_ROWS * CLOCK_GROUPS)
         self._base[over] = self._first[over]
         self._changed[over] = False

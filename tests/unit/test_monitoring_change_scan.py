@@ -7,13 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from monitoring_service.change_scan import AGES_A_DOUBLING, ChangeScan, Reference
+from monitoring_service.change_scan import AGES_A_DOUBLING, ChangeScan, Reference, Since
 
 #: A share of one in ten, and a number with variance 1/12 around a half, of 5,000 rows each.
 REFERENCE = Reference(
     np.full((2, 1), 5000.0), np.array([[0.1], [0.5]]), np.array([[0.09], [1 / 12]]), np.array([True, False])
 )
-NOWHERE = np.zeros(2, dtype=np.int64)
 
 
 def scanned(*checks: tuple[float, float]) -> ChangeScan:
@@ -24,47 +23,59 @@ def scanned(*checks: tuple[float, float]) -> ChangeScan:
     return scan
 
 
+def surprise_since(scan: ChangeScan, place: int, base: int = 0, worth: float = 0.0) -> list[float]:
+    """Of the share and of the number."""
+    places = np.full((2, 1), place)
+    found: list[float] = scan.surprise(scan.since(places), places, np.full(2, base), worth)[:, 0].tolist()
+    return found
+
+
 def test_evidence_about_a_share_is_its_relative_entropy_times_the_rows() -> None:
-    since = scanned((5, 25), (10, 25)).since(np.ones((2, 1), dtype=np.int64), NOWHERE, 0.0)
+    scan = scanned((5, 25), (10, 25))
     before = (500 + 5) / 5050
     rows = 1 / (1 / 50 + 1 / 5050)
     expected = rows * (0.2 * math.log(0.2 / before) + 0.8 * math.log(0.8 / (1 - before)))
-    assert since.surprise[0, 0] == pytest.approx(expected)
+    assert surprise_since(scan, 1)[0] == pytest.approx(expected)
+    since = scan.since(np.ones((2, 1), dtype=np.int64))
     beside_the_reference = (0.2 * math.log(2) + 0.8 * math.log(0.8 / 0.9)) / (1 / 50 + 1 / 5000)
-    assert since.unlike[0, 0] == pytest.approx(beside_the_reference)
+    assert scan.unlike(since, 0.0)[0, 0] == pytest.approx(beside_the_reference)
     assert since.distance[0, 0] == pytest.approx(0.1)
 
 
 def test_evidence_about_a_mean_is_half_its_squared_standard_errors_by_bernstein() -> None:
-    since = scanned((5, 25), (5, 30)).since(np.ones((2, 1), dtype=np.int64), NOWHERE, 0.0)
     distance = 0.6 - (2500 + 25) / 5050
     errors = distance**2 / ((1 / 50 + 1 / 5050) * (1 / 12 + distance / 3))
-    assert since.surprise[1, 0] == pytest.approx(errors / 2)
+    assert surprise_since(scanned((5, 25), (5, 30)), 1)[1] == pytest.approx(errors / 2)
+
+
+def test_evidence_of_some_series_is_that_of_all() -> None:
+    scan, series = scanned((5, 25), (10, 30)), np.array([1])
+    since = scan.since(np.ones((2, 1), dtype=np.int64))
+    of_one = scan.unlike(Since(*(array[series] for array in since)), 0.0, series)
+    assert of_one.tolist() == scan.unlike(since, 0.0)[series].tolist()
 
 
 def test_what_is_forgotten_is_no_part_of_what_came_before() -> None:
-    scan = scanned((50, 50), (5, 25), (10, 30))
-    place = np.full((2, 1), 2)
-    forgotten = scan.since(place, np.ones(2, dtype=np.int64), 0.0)
-    assert forgotten.surprise == pytest.approx(scanned((5, 25), (10, 30)).since(place - 1, NOWHERE, 0.0).surprise)
+    forgotten = surprise_since(scanned((50, 50), (5, 25), (10, 30)), 2, base=1)
+    assert forgotten == pytest.approx(surprise_since(scanned((5, 25), (10, 30)), 1))
 
 
 def test_nothing_since_a_place_is_no_evidence() -> None:
-    since = scanned((5, 25)).since(np.ones((2, 1), dtype=np.int64), NOWHERE, 0.0)
-    assert since.rows.tolist() == [[0], [0]]
-    assert since.surprise.tolist() == [[0], [0]]
+    scan = scanned((5, 25))
+    assert scan.since(np.ones((2, 1), dtype=np.int64)).rows.tolist() == [[0], [0]]
+    assert surprise_since(scan, 1) == [0, 0]
 
 
 def test_a_share_that_was_never_there_is_surprising_but_not_infinitely() -> None:
     scan = ChangeScan(Reference(*(np.full((1, 1), value) for value in (5000.0, 0.0, 0.0)), np.array([True])), 10)
     scan.add(np.array([50.0]), np.array([1.0]))
-    since = scan.since(np.zeros((1, 1), dtype=np.int64), np.zeros(1, dtype=np.int64), 0.0)
-    assert 2 < since.unlike[0, 0] < 10
+    since = scan.since(np.zeros((1, 1), dtype=np.int64))
+    assert 2 < scan.unlike(since, 0.0)[0, 0] < 10
 
 
 def test_what_is_worth_nothing_may_be_a_bound_but_no_less_than_it_is() -> None:
-    scan, place = scanned((5, 25), (10, 27), (6, 25)), np.ones((2, 1), dtype=np.int64)
-    exact, bounded = (scan.since(place, NOWHERE, worth).surprise[0, 0] for worth in (0.0, 10.0))
+    scan = scanned((5, 25), (10, 27), (6, 25))
+    exact, bounded = (surprise_since(scan, 1, worth=worth)[0] for worth in (0.0, 10.0))
     assert exact < bounded < 10
 
 
