@@ -28,7 +28,7 @@ _VALUES = {"mae": "MAE", "mse": "MSE", "rmse": "RMSE", "r2": "R²"}
 _SEGMENT_TITLES = {
     "auc": "AUC",
     "log_loss": "log loss",
-    "accuracy": "accuracy",
+    "accuracy": "accuracy at the threshold",
     "score_excess": "mean score - share of positives",
     "mae": "MAE",
     "r2": "R²",
