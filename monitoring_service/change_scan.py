@@ -46,6 +46,7 @@ class Since(NamedTuple):
     """
 
     rows: Floats
+    totals: Floats
     means: Floats
     distance: Floats
 
@@ -62,6 +63,8 @@ class ChangeScan:
         self._rows = np.zeros((reference.rows.size, checks + 1))
         self._totals = np.zeros((reference.rows.size, checks + 1))
         self._ages = _ages(checks)
+        # Of each series' first number, where all are one long array: that is read four times as fast.
+        self._starts = np.arange(reference.rows.size)[:, np.newaxis] * (checks + 1)
         self.now = 0
 
     def add(self, rows: Floats, totals: Floats) -> None:
@@ -76,21 +79,20 @@ class ChangeScan:
 
     def since(self, places: Places) -> Since:
         """What came since ``places``, shape ``(series, places)``."""
-        rows, totals = (sums[:, [self.now]] - _at(sums, places) for sums in (self._rows, self._totals))
+        rows, totals = self._since(places)
         means = totals / np.maximum(rows, 1.0)
-        return Since(rows, means, np.abs(means - self._reference.means))
+        return Since(rows, totals, means, np.abs(means - self._reference.means))
 
-    def surprise(self, since: Since, places: Places, base: Places, worth: float) -> Floats:
-        """Of what came since ``places``, in nats, beside all that came before, the reference first.
+    def surprise(self, since: Since, base: Places, worth: float) -> Floats:
+        """In nats, beside all that came before, the reference first; nothing before ``base``, ``(series,)``, counts.
 
-        Nothing before ``base``, shape ``(series,)``, counts. What is less than ``worth`` may be larger than it is, but
-        not that large.
+        What is less than ``worth`` may be larger than it is, but not that large.
         """
         reference = self._reference
-        start = base[:, np.newaxis]
-        rows, totals = (_at(sums, places) - _at(sums, start) for sums in (self._rows, self._totals))
-        rows += reference.rows
-        return self._surprise(since, rows, (reference.rows * reference.means + totals) / rows, worth)
+        rows, totals = self._since(base[:, np.newaxis])
+        before = reference.rows + rows - since.rows
+        means = (reference.rows * reference.means + totals - since.totals) / before
+        return self._surprise(since, before, means, worth)
 
     def unlike(self, since: Since, worth: float, series: Places | slice = ALL) -> Floats:
         """The same beside the reference alone; ``since`` holds these ``series`` only."""
@@ -111,6 +113,11 @@ class ChangeScan:
         nats = np.where(usable, gap**2 * before * after / (before + after) / spread, 0.0)
         return first + 1 + int(nats.argmax()) if nats.max() >= worth else first
 
+    def _since(self, places: Places) -> tuple[Floats, Floats]:
+        at = self._starts + places
+        rows, totals = (sums[:, [self.now]] - sums.take(at) for sums in (self._rows, self._totals))
+        return rows, totals
+
     def _surprise(
         self, since: Since, before: Floats, expected: Floats, worth: float, series: Places | slice = ALL
     ) -> Floats:
@@ -130,10 +137,6 @@ class ChangeScan:
         exact = is_share & (nats >= worth)
         nats[exact] = together[exact] * _relative_entropy(since.means[exact], expected[exact])
         return nats
-
-
-def _at(sums: Floats, places: Places) -> Floats:
-    return np.take_along_axis(sums, places, axis=1)
 
 
 def _relative_entropy(shares: Floats, expected: Floats) -> Floats:

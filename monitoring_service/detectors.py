@@ -8,6 +8,7 @@ Bifet and Gavaldà, Learning from time-changing data with adaptive windowing, SD
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -107,7 +108,9 @@ class Generation:
 
     def _take_in(self, columns: Mapping[str, ColumnValues]) -> Flags:
         """Whether each series' ADWIN saw a change."""
-        blocks = list(self._readings(columns))
+        # Most often one: only columns with gaps have fewer values.
+        same_length = itertools.groupby(self._readings(columns), key=lambda block: block.shape[1])
+        blocks = [np.concatenate(list(some)) for _, some in same_length]
         sizes = np.repeat([block.shape[1] for block in blocks], [block.shape[0] for block in blocks])
         self._scan.add(sizes, np.concatenate([block.sum(axis=1) for block in blocks]))
         groups = (group for block in blocks for group in _group_means(block))
@@ -127,7 +130,7 @@ class Generation:
         least = np.take_along_axis(self._least_surprise, self._scan.now - places - 1, axis=1)
         least += np.where(self._changed, 0.0, ALONE)[:, np.newaxis]
         worth = LIKENESS * self._least_surprise.min()
-        beyond = self._scan.surprise(since, places, self._base, worth) - least
+        beyond = self._scan.surprise(since, self._base, worth) - least
         beyond[~self._has_effect(since)] = -np.inf
         flags: Flags = beyond.max(axis=1) >= 0
         # Few series get here, most often none.

@@ -25,8 +25,8 @@ def scanned(*checks: tuple[float, float]) -> ChangeScan:
 
 def surprise_since(scan: ChangeScan, place: int, base: int = 0, worth: float = 0.0) -> list[float]:
     """Of the share and of the number."""
-    places = np.full((2, 1), place)
-    found: list[float] = scan.surprise(scan.since(places), places, np.full(2, base), worth)[:, 0].tolist()
+    since = scan.since(np.full((2, 1), place))
+    found: list[float] = scan.surprise(since, np.full(2, base), worth)[:, 0].tolist()
     return found
 
 
