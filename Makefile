@@ -8,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The compose plugin, or docker-compose where that is what a machine has.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
-UV_COMPILE = $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11
+# Of the images, which build nothing.
+UV_COMPILE = $(BIN)/uv pip compile --only-binary :all: --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11
 
 # What `make run` is told: CASE=housing, RECORDS=6000 (then it ends by itself), DATA_DIR=folder, SEED=3, RATE=100,
 # SCENARIO=name, RETRAINING=on.

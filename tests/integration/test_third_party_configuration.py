@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from real_parts_cache import part_or_skip
 
 ROOT = Path(__file__).parents[2]
+LOCKS = sorted((ROOT / "containers" / "locks").glob("*.lock"))
 RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
 RULE_TESTS = sorted((ROOT / "prometheus" / "tests").glob("*.yml"))
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
@@ -35,6 +37,15 @@ def test_docker_compose_takes_the_stack_with_stand_ins() -> None:
     files = ("--file", "docker-compose.yml", "--file", "containers/local/compose.yml")
     resolved = yaml.safe_load(_check("docker-compose", *files, "config"))
     assert resolved["services"]["sidecar"]["environment"]["MONGO_USERNAME"] is None
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+def test_an_image_has_to_build_no_package(path: Path, tmp_path: Path) -> None:
+    """There is no compiler in it. Asks the package registry."""
+    options = ("--only-binary", ":all:", "--no-deps", "--require-hashes", "--target", str(tmp_path), "--requirement")
+    command = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--quiet", *options, str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_promtool_takes_the_configuration_of_prometheus() -> None:
