@@ -41,7 +41,7 @@ export class Shadow {
 
   decisions({ agreement, flipped, pairs, shift }) {
     const rows = [];
-    if (agreement) rows.push(tableRow("Same decision", valued(agreement, percent)));
+    if (agreement) rows.push(tableRow("Same decision", valued(agreement, percent, true)));
     for (const [change, records] of Object.entries(flipped)) {
       rows.push(tableRow(change, make("td", {}, make("span", {}, count(records)), make("small", {}, percent(records / pairs)))));
     }
@@ -60,7 +60,7 @@ export class Shadow {
   }
 }
 
-function valued(known, written) {
+function valued(known, written, asShare = false) {
   if (!known) return NONE;
-  return make("td", {}, make("span", {}, written(known.value)), make("small", {}, interval(known)));
+  return make("td", {}, make("span", {}, written(known.value)), make("small", {}, interval(known, asShare)));
 }
