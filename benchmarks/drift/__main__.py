@@ -102,6 +102,9 @@ def main(seed: int, data_dir: Path | None, short: bool, runs: int, rows: int, ou
     """Measure false alarms and delays; exit with 1 when they are worse than promised."""
     os.environ["DO_NOT_TRACK"] = "true"
     started = time.monotonic()
+    if out is not None:
+        # Now, and not when everything is measured.
+        out.mkdir(parents=True, exist_ok=True)
     settings = read_settings(TrainingSettings)
     source = Source("census", settings.cases_dir, data_dir or settings.data_dir, settings.downloads_dir, seed)
     case, every_row = rows_of(source)
