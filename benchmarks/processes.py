@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import subprocess
@@ -12,6 +13,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from event_backbone.wsgi_server import die_with_parent
 
 
 def free_port() -> int:
@@ -24,9 +27,17 @@ def free_port() -> int:
 def running(
     arguments: Sequence[str], env: Mapping[str, str], ready_url: str, log: Path = Path(os.devnull)
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process of ours, from ready to ended; what it logs goes to the end of ``log``."""
+    """A Python process of ours, from ready to ended; what it logs goes to the end of ``log``.
+
+    A benchmark that is killed leaves none behind.
+    """
     with log.open("ab") as file:
-        process = subprocess.Popen([sys.executable, *arguments], env={**os.environ, **env}, stdout=file)
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, **env},
+            stdout=file,
+            preexec_fn=functools.partial(die_with_parent, os.getpid()),  # noqa: PLW1509  # two system calls, no lock
+        )
     try:
         _wait_until_ready(process, ready_url)
         yield process

@@ -216,7 +216,9 @@ def test_two_alerts_of_one_drift_begin_one_run_and_no_later_one(world: World) ->
     again = world.tell(drift, loss).json
     assert again["started"] == []
     assert [one["reason"] for one in again["passed_over"]] == ["episode", "episode"]
-    assert world.tell(world.alert("concept_drift")).json["started"] != []
+    assert world.tell(world.alert("concept_drift")).json["started"] == [], "it came back beside one that stayed"
+    world.now += COOLDOWN_S + 1
+    assert world.tell(world.alert("concept_drift")).json["started"] != [], "nothing had fired for a cooldown"
 
 
 def test_an_alert_that_still_fires_after_a_failure_is_tried_again_after_the_cooldown(world: World) -> None:

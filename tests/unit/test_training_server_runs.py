@@ -8,7 +8,7 @@ import pytest
 
 from event_backbone.errors import SettingsError, StopError
 from training.server.ledger import Ledger
-from training.server.runs import RUNS_KEPT, Book, State, Wish, at_stage, begun, ended, interrupted, refusal
+from training.server.runs import RUNS_KEPT, Book, State, Wish, at_stage, begun, ended, interrupted, refusal, told
 
 COOLDOWN_S = 100.0
 
@@ -46,6 +46,22 @@ def test_another_alert_of_the_same_world_is_the_same_episode() -> None:
     book = after_a_run("promoted")
     assert reason(book, 1e9, episode="two", alert_since=1050.0) == "episode"
     assert reason(book, 1e9, episode="two", alert_since=1050.1) is None
+
+
+def test_an_alert_that_comes_and_goes_beside_one_that_stays_is_the_same_episode() -> None:
+    book = after_a_run("refused")
+    for now in range(1060, 5000, 60):
+        book = told(book, Wish("drift", "one", 900.0), float(now), COOLDOWN_S)
+    assert reason(book, 5000.0, episode="two", alert_since=4990.0) == "episode"
+    book = told(book, Wish("loss", "two", 4990.0), 5000.0, COOLDOWN_S)
+    assert reason(book, 5101.0, episode="three", alert_since=5100.0) == "episode"
+    assert reason(book, 5102.0, episode="three", alert_since=5101.0) is None
+
+
+def test_a_person_who_asks_prolongs_no_episode() -> None:
+    book = after_a_run("refused")
+    assert told(book, Wish("a person"), 1060.0, COOLDOWN_S) == book
+    assert told(book, Wish("drift", "two", 1060.0), 1060.0, COOLDOWN_S) == book
 
 
 def test_nobody_begins_during_the_cooldown() -> None:

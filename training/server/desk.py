@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from training.server.messages import Ended
-from training.server.runs import Book, Refusal, Run, Wish, at_stage, begun, ended, interrupted, refusal
+from training.server.runs import Book, Refusal, Run, Wish, at_stage, begun, ended, interrupted, refusal, told
 
 log = structlog.get_logger()
 
@@ -71,6 +71,8 @@ class RetrainingDesk:
         with self._lock:
             refused = refusal(self._book, wish, self._clock(), self._cooldown_s)
             if refused is not None:
+                if refused.reason == "episode":
+                    self._change(told(self._book, wish, self._clock(), self._cooldown_s))
                 return refused
             id_ = secrets.token_hex(8)
             self._change(begun(self._book, id_, wish, self._clock()))

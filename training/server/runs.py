@@ -1,9 +1,10 @@
 """Which retraining may begin, and what became of each: pure functions over one immutable value, the :class:`Book`.
 
-Two rules keep a retraining from following its own effects. An *episode* is retrained for once: its alert, and every
-other alert that began before that run ended, since all of them speak of the world that the run has seen. And after a
-run nobody starts another until the cooldown is over. A run that failed has not trained for anything: its episode stays
-open, its cooldown holds.
+Two rules keep a retraining from following its own effects. An *episode* is retrained for once: its alert, every other
+alert that began before that run ended, since all of them speak of the world that the run has seen, and every alert that
+begins while one of those still fires or less than a cooldown after it, since alerts come and go where a figure is near
+its limit. And after a run nobody starts another until the cooldown is over. A run that failed has not trained for
+anything: its episode stays open, its cooldown holds.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ _LOOK_AGAIN_S = 10.0
 
 
 class Run(Struct, frozen=True, omit_defaults=True):
-    """One retraining; times are in seconds since 1970. ``alert_since`` is when the alert that asked for it began."""
+    """One retraining; times are in seconds since 1970.
+
+    ``alert_since`` is when the alert that asked for it began, ``told_at`` when it was last told after the run that an
+    alert of its episode fires.
+    """
 
     id: str
     reason: str
@@ -33,6 +38,7 @@ class Run(Struct, frozen=True, omit_defaults=True):
     episode: str | None = None
     alert_since: float | None = None
     ended_at: float | None = None
+    told_at: float | None = None
     decision: dict[str, Any] | None = None
 
 
@@ -65,18 +71,30 @@ def refusal(book: Book, wish: Wish, now: float, cooldown_s: float) -> Refusal | 
     running = next((run for run in book.runs if run.state == "running"), None)
     if running is not None:
         return Refusal("running", f"Run {running.id} is at work.", _LOOK_AGAIN_S)
-    before = next((run for run in reversed(book.runs) if _has_trained_for(run, wish)), None)
+    before = _run_for(book, wish, cooldown_s)
     if before is not None:
         return Refusal("episode", f"Run {before.id} was for this episode; there is one for each.", None)
     left_s = _rest_of_cooldown(book, now, cooldown_s)
     return Refusal("cooldown", f"The cooldown lasts for another {left_s:.0f} s.", left_s) if left_s > 0 else None
 
 
-def _has_trained_for(run: Run, wish: Wish) -> bool:
+def told(book: Book, wish: Wish, now: float, cooldown_s: float) -> Book:
+    """After being told again of an alert that a run was for: its episode goes on."""
+    run = _run_for(book, wish, cooldown_s)
+    return book if run is None or wish.alert_since is None else _changed(book, run.id, told_at=now)
+
+
+def _run_for(book: Book, wish: Wish, cooldown_s: float) -> Run | None:
+    """The newest run that has trained for the episode."""
+    return next((run for run in reversed(book.runs) if _has_trained_for(run, wish, cooldown_s)), None)
+
+
+def _has_trained_for(run: Run, wish: Wish, cooldown_s: float) -> bool:
     if run.state == "failed" or run.ended_at is None:
         return False
+    goes_on_until = run.ended_at if run.told_at is None else max(run.ended_at, run.told_at + cooldown_s)
     is_the_same = wish.episode is not None and wish.episode == run.episode
-    return is_the_same or (wish.alert_since is not None and wish.alert_since <= run.ended_at)
+    return is_the_same or (wish.alert_since is not None and wish.alert_since <= goes_on_until)
 
 
 def _rest_of_cooldown(book: Book, now: float, cooldown_s: float) -> float:
