@@ -20,6 +20,8 @@ _PANELS_A_ROW = 3
 _BINS = 30
 _MOST_CATEGORIES = 12
 _NOW, _BEFORE = "#2a6f97", "#d08c60"
+#: Decimals say nothing about larger numbers.
+_LARGE = 1000.0
 
 
 def render_page(case: Case, now: DataProfile, before: DataProfile | None, changes: Changes | None) -> str:
@@ -39,16 +41,20 @@ def describe(column: ColumnData) -> dict[str, Any]:
     if isinstance(column, NumberProfile):
         if not column.rising:
             return {**missing, "kind": "numbers", "text": "no value"}
-        low, median, high = np.quantile(column.rising, [0, 0.5, 1])
-        mean = float(np.mean(column.rising))
+        figures = (*np.quantile(column.rising, [0, 0.5, 1]), np.mean(column.rising))
+        low, median, high, mean = map(_written, figures)
         return {
             **missing,
             "kind": "numbers",
-            "text": f"{low:,.6g} to {high:,.6g}, median {median:,.6g}, mean {mean:,.6g}",
+            "text": f"{low} to {high}, median {median}, mean {mean}",
         }
     shares = {name: count / max(1, sum(column.counts.values())) for name, count in _largest(column).items()}
     text = ", ".join(f"{name} {share:.1%}" for name, share in list(shares.items())[:3])
     return {**missing, "kind": f"{len(column.counts)} categories", "text": text or "no value"}
+
+
+def _written(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= _LARGE else f"{number:.4g}"
 
 
 def _largest(column: CategoryProfile) -> dict[str, int]:
