@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3_server import s3_server
 
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events import ModelRef
@@ -172,23 +173,12 @@ def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    """S3's interface in this process, with a bucket called ``models``."""
-    from moto.server import ThreadedMotoServer
-
+def s3_url() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as environment:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             environment.setenv(name, "made-up")
-        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        try:
-            url = "http://{}:{}".format(*server.get_host_and_port())
-            environment.setenv("MLFLOW_S3_ENDPOINT_URL", url)
-            _s3(url).create_bucket(Bucket="models")
+        with s3_server() as url:
             yield url
-        finally:
-            server.stop()
 
 
 def _s3(url: str) -> Any:
@@ -203,7 +193,7 @@ def registry_and_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator
         yield MemoryRegistry(), "any-run"
         return
     if request.param == "mlflow-s3":
-        request.getfixturevalue("s3_server")
+        request.getfixturevalue("s3_url")
     place = str(tmp_path / "artifacts") if request.param == "mlflow" else f"s3://models/{tmp_path.name}"
     (tmp_path / "mlflow.db").write_bytes(request.getfixturevalue("empty_mlflow_database"))
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -315,11 +305,11 @@ def test_an_mlflow_server_that_is_away_says_try_again_later(monkeypatch: pytest.
 
 
 def test_a_bundle_in_a_bucket_that_is_away_or_gone_says_try_again_later(
-    s3_server: str, empty_mlflow_database: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_url: str, empty_mlflow_database: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mlflow.db").write_bytes(empty_mlflow_database)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    _s3(s3_server).create_bucket(Bucket="gone")
+    _s3(s3_url).create_bucket(Bucket="gone")
     run_id = (
         mlflow_client(uri)
         .create_run(mlflow_client(uri).create_experiment("away", artifact_location="s3://gone/runs"))
@@ -327,11 +317,11 @@ def test_a_bundle_in_a_bucket_that_is_away_or_gone_says_try_again_later(
     )
     registry = MlflowRegistry(uri)
     model = _register(registry, run_id, _bundle(tmp_path / "one", b"1"), FIRST)
-    stored = [item["Key"] for item in _s3(s3_server).list_objects_v2(Bucket="gone")["Contents"]]
+    stored = [item["Key"] for item in _s3(s3_url).list_objects_v2(Bucket="gone")["Contents"]]
     assert sorted(Path(key).name for key in stored) == ["manifest.json", "model.onnx"]
     for key in stored:
-        _s3(s3_server).delete_object(Bucket="gone", Key=key)
-    _s3(s3_server).delete_bucket(Bucket="gone")
+        _s3(s3_url).delete_object(Bucket="gone", Key=key)
+    _s3(s3_url).delete_bucket(Bucket="gone")
     with pytest.raises(TryAgainLaterError, match="MLflow at sqlite"):
         registry.fetch(RegisteredBundle(model, FIRST), tmp_path / "fetched")
     with pytest.raises(TryAgainLaterError, match="MLflow at sqlite"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3_server import s3_server
 from training_world import PLAN, RawFiles, made_parts, silent
 
 import training.challenger
@@ -27,23 +28,14 @@ NAME = "streamgauge-fruit"
 def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """A bucket called ``models``; its credentials are in a file, as boto3 reads them."""
     import boto3
-    from moto.server import ThreadedMotoServer
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     credentials = tmp_path / "credentials"
     credentials.write_text("[default]\naws_access_key_id = made-up\naws_secret_access_key = very-secret\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        url = "http://{}:{}".format(*server.get_host_and_port())
-        monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", url)
-        boto3.client("s3", endpoint_url=url).create_bucket(Bucket="models")
+    with s3_server() as url:
         yield boto3.resource("s3", endpoint_url=url).Bucket("models")
-    finally:
-        server.stop()
 
 
 @pytest.fixture
