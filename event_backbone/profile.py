@@ -29,6 +29,12 @@ class NumberProfile(Struct, frozen=True, tag="numbers"):
     def rows(self) -> int:
         return len(self.rising) + self.missing
 
+    def thinned(self, share: float) -> NumberProfile:
+        """The same distribution in that share of the rows: the middle value of each stretch of equal length."""
+        places = range(round(len(self.rising) * share))
+        rising = [self.rising[int((place + 0.5) / len(places) * len(self.rising))] for place in places]
+        return NumberProfile(rising, _fewer(self.missing, share))
+
 
 class CategoryProfile(Struct, frozen=True, tag="categories"):
     """Rows by category, and how many rows had none."""
@@ -39,6 +45,11 @@ class CategoryProfile(Struct, frozen=True, tag="categories"):
     @property
     def rows(self) -> int:
         return sum(self.counts.values()) + self.missing
+
+    def thinned(self, share: float) -> CategoryProfile:
+        """The same distribution in that share of the rows."""
+        counts = {name: _fewer(count, share) for name, count in self.counts.items()}
+        return CategoryProfile(counts, _fewer(self.missing, share))
 
 
 class Expectation(Struct, frozen=True):
@@ -95,6 +106,29 @@ def answer_profile(case: Case, values: Sequence[Any]) -> NumberProfile | Categor
 
 def _profile_of(column: Column, values: Sequence[Any]) -> NumberProfile | CategoryProfile:
     return category_profile(values) if column.is_category else number_profile(values)
+
+
+def thinned(profile: Profile, rows: int) -> Profile:
+    """The same distributions as a sample of no more than ``rows`` rows would have them.
+
+    For rows that repeat each other: tests take a sample for as large as it is, and chance for smaller than it was.
+    """
+    if rows >= profile.rows:
+        return profile
+    share = rows / profile.rows
+    return msgspec.structs.replace(
+        profile,
+        rows=rows,
+        columns={name: column.thinned(share) for name, column in profile.columns.items()},
+        scores=profile.scores.thinned(share),
+        predictions=profile.predictions.thinned(share),
+        labels=None if profile.labels is None else profile.labels.thinned(share),
+    )
+
+
+def _fewer(count: int, share: float) -> int:
+    """What was seen stays seen."""
+    return max(1, round(count * share)) if count else 0
 
 
 encode_profile = msgspec.json.Encoder().encode

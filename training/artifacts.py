@@ -19,6 +19,7 @@ from event_backbone.profile import (
     column_profiles,
     encode_profile,
     number_profile,
+    thinned,
 )
 from training.conversion import onnx_scores
 from training.evaluation import evaluate
@@ -32,19 +33,29 @@ FIGURES = {"accuracy", "precision", "recall", "f1", "auc", "log_loss", "calibrat
 
 
 def bundle_parts(
-    case: Case, model: FittedModel, onnx: bytes, reference: LabelledRows, reports: Mapping[str, Any]
+    case: Case,
+    model: FittedModel,
+    onnx: bytes,
+    reference: LabelledRows,
+    reports: Mapping[str, Any],
+    *,
+    independent_rows: int | None = None,
 ) -> dict[str, bytes]:
-    """Everything a bundle holds beside its case file; ``reports`` are further JSON files by name."""
+    """Everything a bundle holds beside its case file; ``reports`` are further JSON files by name.
+
+    ``independent_rows`` is how many rows the reference is worth, all of them if it is not given.
+    """
     scores = onnx_scores(onnx, model.encoder.encode_rows(reference.records))
     predictions = decide(case, scores, model.threshold)
     measured = evaluate(case, reference.targets(case), scores, model.threshold)
+    profile = reference_profile(case, model, reference, scores, measured)
     return {
         "model.onnx": onnx,
         **model.model.native_files(),
         "encoder.json": model.encoder.to_json(),
         "decision.json": _json({} if model.threshold is None else {"threshold": model.threshold}),
         "reference.parquet": _parquet(case, reference, scores, predictions),
-        PROFILE_FILE: encode_profile(reference_profile(case, model, reference, scores, measured)),
+        PROFILE_FILE: encode_profile(thinned(profile, independent_rows or profile.rows)),
         "golden.json": _json(_golden(case, model, onnx, reference, scores)),
         **{name: _json(report) for name, report in reports.items()},
     }

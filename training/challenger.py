@@ -71,7 +71,8 @@ class Challenger:
         """The bundle's files beside its case file."""
         model, onnx = self.evaluated.model, self.evaluated.onnx
         reports = {METRICS_FILE: _metrics_report(self.case, self.evaluated), PROVENANCE_FILE: self.note()}
-        return bundle_parts(self.case, model, onnx, self.data.reference, reports)
+        independent = self.data.independent_reference_rows()
+        return bundle_parts(self.case, model, onnx, self.data.reference, reports, independent_rows=independent)
 
     def note(self) -> dict[str, Any]:
         return note_of(self.case, self.plan, self.data, self.fingerprint)

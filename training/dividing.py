@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 
 from event_backbone.case import Case
@@ -29,6 +30,17 @@ class Data:
         return LabelledRows(
             [record for part in parts for record in part.records], [label for part in parts for label in part.labels]
         )
+
+    def independent_reference_rows(self) -> int:
+        """How many rows the reference is worth.
+
+        Of a log, records with the same content are drawn together, and a stream that is sent again has each of them
+        several times: that many rows tell less than their number. Kish, Survey Sampling, 1965, section 8.2.
+        """
+        if self.source.kind != "log":
+            return len(self.reference)
+        repeats = Counter(_contents(self.reference)).values()
+        return round(len(self.reference) ** 2 / sum(count**2 for count in repeats))
 
     def sizes(self) -> dict[str, int]:
         return {name: len(getattr(self, name)) for name in ("fit", "reference", "gate", "stream", "test")}

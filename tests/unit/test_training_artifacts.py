@@ -17,6 +17,7 @@ from event_backbone.validation import faults_in
 from training.artifacts import bundle_parts, decide
 from training.conversion import onnx_scores, to_onnx
 from training.fitting import CANDIDATES, FittedModel, fit
+from training.rows import LabelledRows
 
 CASE = made_case()
 REFERENCE = made_rows(100, first=500, seed=5)
@@ -125,3 +126,15 @@ def test_a_score_at_the_threshold_is_positive() -> None:
 
 def test_a_regression_predicts_its_score() -> None:
     assert decide(CASE, np.array([1.5]), None) == [1.5]
+
+
+def test_a_reference_that_repeats_itself_has_the_same_distributions_in_fewer_rows(model: FittedModel) -> None:
+    rows = made_rows(100)
+    onnx = to_onnx(model)
+    once, thrice = (
+        decode_profile(bundle_parts(CASE, model, onnx, given, {}, independent_rows=100)[PROFILE_FILE])
+        for given in (rows, LabelledRows(rows.records * 3, rows.labels * 3))
+    )
+    assert thrice.rows == 100
+    assert thrice.columns == once.columns
+    assert (thrice.scores, thrice.predictions, thrice.labels) == (once.scores, once.predictions, once.labels)

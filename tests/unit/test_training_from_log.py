@@ -18,8 +18,9 @@ from event_backbone.memory_log import MemoryLog
 from prediction_service.journal import Journal, entry_of
 from training.__main__ import main
 from training.challenger import TrainingPlan
-from training.dividing import divide
+from training.dividing import divide, divide_newest
 from training.flow import train
+from training.raw import Source
 from training.retrieval import retrieve_from_log
 from training.rows import LabelledRows
 
@@ -63,6 +64,19 @@ def test_what_the_model_and_its_promotion_come_from_are_disjoint_parts_of_the_ne
     parts = (data.fit, data.reference, data.gate, data.test)
     assert sorted(record["number"] for part in parts for record in part.records) == list(range(1500 - drawn, 1500))
     assert [record["number"] for record in data.stream.records] == list(range(1500 - drawn))
+
+
+def test_a_reference_is_worth_its_different_records() -> None:
+    case, rows, source = made_case(), made_rows(60), Source("log", "made", {})
+    once = divide_newest(case, source, rows, seed=7)
+    assert once.independent_reference_rows() == len(once.reference)
+    sent_again = LabelledRows([*rows.records] * 3, [*rows.labels] * 3)
+    thrice = divide_newest(case, source, sent_again, seed=7)
+    different = {record["number"] for record in thrice.reference.records}
+    assert len(thrice.reference) == 3 * len(different)
+    assert thrice.independent_reference_rows() == len(different)
+    not_of_a_log = replace(thrice, source=Source("folder", "made", {}))
+    assert not_of_a_log.independent_reference_rows() == len(thrice.reference)
 
 
 def test_without_a_label_or_with_a_record_of_another_case_file_a_prediction_is_left_out() -> None:
