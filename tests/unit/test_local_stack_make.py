@@ -32,7 +32,14 @@ def test_the_run_ends_when_make_alone_is_signalled(number: signal.Signals, tmp_p
     # The tests may themselves be run by make, whose level and flags are not meant for this one.
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     make = subprocess.Popen(
-        ["make", "run"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ["make", "run"],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell's background jobs ignore SIGINT; so would make, if the tests are one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # one system call, no lock
     )
     assert make.stdout is not None
     assert make.stdout.readline() == "up\n"
