@@ -67,7 +67,7 @@ class Expectation(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """The reference of one model version.
+    """The reference of one model version; ``rows`` is how many independent rows it is worth (see :func:`thinned`).
 
     ``predictions`` and ``labels`` are categories in a binary case and numbers otherwise. ``performance`` holds the
     figures on the reference's own rows, ``expectation`` what estimates are made from. The last three are empty where
@@ -109,9 +109,9 @@ def _profile_of(column: Column, values: Sequence[Any]) -> NumberProfile | Catego
 
 
 def thinned(profile: Profile, rows: int) -> Profile:
-    """The same distributions as a sample of no more than ``rows`` rows would have them.
+    """The same distributions, counted in ``rows`` rows; a profile of no more is given back as it is.
 
-    For rows that repeat each other: tests take a sample for as large as it is, and chance for smaller than it was.
+    For rows that repeat each other: counted in full, tests would take them for that many independent ones.
     """
     if rows >= profile.rows:
         return profile

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 from training_world import PLAN, made_parts, silent
 
 import training.challenger
@@ -15,6 +17,7 @@ import training.flow
 from event_backbone.case import find_case
 from event_backbone.errors import SettingsError
 from event_backbone.events import content_hash
+from event_backbone.profile import PROFILE_FILE, decode_profile
 from stream_generator.injection import Injector
 from stream_generator.records import StreamRow
 from stream_generator.scenarios import Timing, find_scenario
@@ -109,3 +112,14 @@ def test_fit_reference_and_gate_are_disjoint_parts_of_the_newest_records(
 def test_too_few_records_are_said(parts: Parts) -> None:
     with pytest.raises(SettingsError, match="there are 199 labelled records; a retraining needs 200"):
         retrained(parts, drawn(6, 199), seed=6)
+
+
+def test_records_that_were_sent_again_make_the_reference_no_larger_for_monitoring(parts: Parts) -> None:
+    once = drawn(3, 500)
+    rows = LabelledRows([*once.records] * 4, [*once.labels] * 4)
+    outcome = retrained(parts, rows, seed=3)
+    assert outcome.challenger is not None
+    bundle = parts.shelf.install(outcome.challenger, parts.registry)
+    counted = decode_profile(bundle.read(PROFILE_FILE)).rows
+    kept = parquet.read_table(BytesIO(bundle.read("reference.parquet"))).num_rows
+    assert counted == pytest.approx(kept / 4, rel=0.05)

@@ -73,7 +73,8 @@ def refusal(book: Book, wish: Wish, now: float, cooldown_s: float) -> Refusal | 
         return Refusal("running", f"Run {running.id} is at work.", _LOOK_AGAIN_S)
     before = _run_for(book, wish, cooldown_s)
     if before is not None:
-        return Refusal("episode", f"Run {before.id} was for this episode; there is one for each.", None)
+        detail = f"Run {before.id} was for this episode, which ends when its alerts have been gone for a cooldown."
+        return Refusal("episode", detail, None)
     left_s = _rest_of_cooldown(book, now, cooldown_s)
     return Refusal("cooldown", f"The cooldown lasts for another {left_s:.0f} s.", left_s) if left_s > 0 else None
 
