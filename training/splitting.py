@@ -14,8 +14,9 @@ from training.rows import Indices
 
 #: Of the rows of a log, where the case has test files of its own.
 _TEST_SHARE_OF_A_LOG = 0.2
-#: Of the rows that a retraining gets, reference and gate each; what they leave is for fitting.
-_SHARE_OF_A_RETRAINING = 0.2
+#: Of the rows that a retraining gets, reference and gate each; what they leave is for fitting, where rows are scarcest:
+#: with a fifth each, one changed census of ten was learned 0.02 of AUC worse than from more than twice the rows.
+_SHARE_OF_A_RETRAINING = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def log_rows_needed(split: Split) -> int:
 def split_retraining(contents: Sequence[Hashable], split: Split, seed: int) -> SplitIndices:
     """Draw fit, reference and gate among the newest rows, as many as there are up to the case file's sizes.
 
-    Reference and gate take a fifth each where there are fewer. The test rows are none, older rows are the stream.
+    Reference and gate take an eighth each where there are fewer. The test rows are none, older rows are the stream.
 
     Raises:
         SettingsError: there are too few different rows.
@@ -82,8 +83,8 @@ def split_retraining(contents: Sequence[Hashable], split: Split, seed: int) -> S
     fit, reference, gate = split.fit_and_validation, split.reference, split.gate_rows_of(split.reference)
     rows = len(contents)
     if rows < fit + reference + gate:
-        fifth = math.floor(rows * _SHARE_OF_A_RETRAINING)
-        reference, gate = min(fifth, reference), min(fifth, gate)
+        share = math.floor(rows * _SHARE_OF_A_RETRAINING)
+        reference, gate = min(share, reference), min(share, gate)
         fit = min(rows - reference - gate, fit)
     return _split_newest(contents, (0, fit, reference, gate), seed)
 

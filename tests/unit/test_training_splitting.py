@@ -97,6 +97,6 @@ def test_a_retraining_takes_the_newest_rows_up_to_the_sizes_of_the_case_file() -
     assert min(np.concatenate([parts.fit, parts.reference, parts.gate])) == 125
 
 
-def test_a_retraining_on_few_rows_gives_a_fifth_each_to_reference_and_gate() -> None:
+def test_a_retraining_on_few_rows_gives_an_eighth_each_to_reference_and_gate() -> None:
     many = Split(fit_and_validation=5000, reference=2000, gate_rows=1000)
-    assert _sizes(split_retraining(range(1000), many, seed=7)) == [0, 600, 200, 200, 0]
+    assert _sizes(split_retraining(range(1000), many, seed=7)) == [0, 750, 125, 125, 0]
