@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, request
 
-from event_backbone.wsgi_server import Access, serve
+from event_backbone.web.server import Access, serve
 from prediction_service.settings import ServingSettings
 
 if TYPE_CHECKING:

@@ -22,22 +22,23 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from event_backbone.case import Case, Column, find_case
-from event_backbone.profile import Profile
-from monitoring_service.conditions import conditions_after
+from event_backbone.case.files import find_case
+from event_backbone.case.schema import Case, Column
+from event_backbone.model.reference_profile import Profile
+from monitoring_service.drift.verdict import Moment
 from monitoring_service.messages import Labelled, MeasureQuality, Quality
-from monitoring_service.performance import as_numbers
-from monitoring_service.quality import measure_quality
-from monitoring_service.standing import Standing
-from monitoring_service.verdict import Moment
-from stream_generator.injection import Injector
-from stream_generator.records import StreamRow
-from stream_generator.scenarios import Timing, find_scenario
-from training.artifacts import decide, reference_profile
-from training.evaluation import evaluate
-from training.fitting import CANDIDATES, FittedModel, fit
-from training.retrieval import Places, retrieve_real
-from training.rows import Floats, Indices, LabelledRows
+from monitoring_service.performance.measuring import measure_quality
+from monitoring_service.performance.realised import as_numbers
+from monitoring_service.state.condition_rules import conditions_after
+from monitoring_service.state.monitor_state import Standing
+from stream_generator.scenario.injection import Injector
+from stream_generator.scenario.records import StreamRow
+from stream_generator.scenario.scenarios import Timing, find_scenario
+from training.data.retrieval import Places, retrieve_real
+from training.data.rows import Floats, Indices, LabelledRows
+from training.fitting.artifacts import decide, reference_profile
+from training.fitting.cross_validation import CANDIDATES, FittedModel, fit
+from training.fitting.evaluation import evaluate
 
 CASES = Path(__file__).parents[1] / "cases"
 CONCEPT_DRIFT = "concept-drift"

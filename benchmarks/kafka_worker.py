@@ -27,8 +27,9 @@ import requests
 from benchmarks.parts import Parts, real_parts
 from benchmarks.pinned_model import install_pinned_model, read_census
 from benchmarks.processes import free_port, running
-from event_backbone.case import Case, find_case
-from event_backbone.kafka_topics import Topics
+from event_backbone.case.files import find_case
+from event_backbone.case.schema import Case
+from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message
 
 LEAST_BOTH, LEAST_KAFKA, LEAST_POISONED_RATIO = 5000, 8000, 0.85

@@ -23,16 +23,18 @@ from typing import Any
 import click
 
 from benchmarks.parts import mongo_server
-from event_backbone.case import Case, find_case
-from event_backbone.events import ModelRef, Prediction, content_hash, utc_now
-from event_backbone.mongo_access import mongo_access
-from event_backbone.mongo_documents import document_of
-from event_backbone.mongo_sink import MongoSink
+from event_backbone.case.files import find_case
+from event_backbone.case.schema import Case
+from event_backbone.events.schema import ModelRef, Prediction, content_hash, utc_now
+from event_backbone.mongodb.access import mongo_access
+from event_backbone.mongodb.documents import document_of
+from event_backbone.mongodb.sink import MongoSink
 from event_backbone.settings import ConnectionSettings
-from prediction_service.journal import Journal, JournalReader, entry_of
-from prediction_service.relay import Relay
-from prediction_service.relay_state import RelayState
-from training.synthetic import load_sample
+from prediction_service.delivery.cursors import RelayState
+from prediction_service.delivery.relay import Relay
+from prediction_service.journal.reader import JournalReader
+from prediction_service.journal.writer import Journal, entry_of
+from training.data.synthetic import load_sample
 
 LEAST_RATIO = 0.5
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.monitoring_stream import Stream
-from event_backbone.case import Case
+from event_backbone.case.schema import Case
 from event_backbone.settings import Settings
-from monitoring_service.evaluator import Evaluator, ReportMaker
-from monitoring_service.messages import Evaluate, Window, decode_answer, decode_request, frame
-from monitoring_service.references import Reference, References
-from monitoring_service.reports import ReportFolder
-from monitoring_service.window_columns import column_values, packed
+from monitoring_service.evaluation.frames import decode_answer, decode_request, frame
+from monitoring_service.evaluation.process import Evaluator, ReportMaker
+from monitoring_service.messages import Evaluate, Window
+from monitoring_service.references.store import Reference, References
+from monitoring_service.reports.folder import ReportFolder
+from monitoring_service.windows.columns import column_values, packed
 
 WINDOW_ROWS = 1000
 

@@ -12,12 +12,13 @@ from prometheus_client import CollectorRegistry
 from benchmarks.monitoring_evaluation import reference
 from benchmarks.monitoring_stream import Stream
 from event_backbone.settings import Settings
-from monitoring_service.detectors import StreamDetectors
-from monitoring_service.inbox import Inbox
-from monitoring_service.intake import Arrivals, Intake
-from monitoring_service.metrics import MonitoringMetrics
-from monitoring_service.reports import ReportFolder
-from monitoring_service.windows import Windows
+from monitoring_service.drift.detectors import StreamDetectors
+from monitoring_service.inbox.store import Inbox
+from monitoring_service.intake.arrivals import Arrivals
+from monitoring_service.intake.receiver import Intake
+from monitoring_service.reports.folder import ReportFolder
+from monitoring_service.views.metrics import MonitoringMetrics
+from monitoring_service.windows.sliding_window import Windows
 
 
 def ingestion_us(settings: Settings, stream: Stream, records: int, batch: int) -> tuple[float, float]:
@@ -30,7 +31,15 @@ def ingestion_us(settings: Settings, stream: Stream, records: int, batch: int) -
         inbox, windows = Inbox(folder / "inbox.sqlite", case), Windows(case, rows_counted=0, checked_row=0)
         reports = ReportFolder(folder / "reports", kept=1, kept_s=1.0)
         metrics = MonitoringMetrics(case, CollectorRegistry(), stale_after_s=15)
-        intake = Intake(case, inbox, windows, Arrivals({}, kept_s=300), reports, metrics, max_backlog_rows=10**9)
+        intake = Intake(
+            case,
+            inbox,
+            windows,
+            Arrivals({}, kept_s=300),
+            reports,
+            count_refused=metrics.count_refused,
+            max_backlog_rows=10**9,
+        )
         for body in itertools.islice(stream.bodies(batch), 10):
             # What is loaded and made once is not what a record costs.
             intake.take(body)

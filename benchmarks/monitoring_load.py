@@ -66,7 +66,7 @@ class RunningMonitor:
     @property
     def evaluator_pid(self) -> int:
         """The oldest of those that look like it: reports are forks of it."""
-        return min(pid for pid in children_of(self._pid) if "monitoring_service.evaluator" in command_of(pid))
+        return min(pid for pid in children_of(self._pid) if "monitoring_service.evaluation.process" in command_of(pid))
 
     @property
     def ingest_pids(self) -> list[int]:

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from event_backbone.bundle import BundleShelf
-from event_backbone.case import Case
+from event_backbone.case.schema import Case
 from event_backbone.errors import StopError
-from event_backbone.events import Envelope, ModelRef, Prediction, content_hash, encode_ndjson, utc_now
+from event_backbone.events.schema import Envelope, ModelRef, Prediction, content_hash, encode_ndjson, utc_now
+from event_backbone.model.bundle import BundleShelf
 from event_backbone.settings import Settings
 
 

@@ -20,8 +20,8 @@ import click
 from benchmarks.open_loop import OpenLoop, Outcome
 from benchmarks.pinned_model import install_pinned_model, read_census
 from benchmarks.processes import free_port, running
-from event_backbone.case import find_case
-from prediction_service.journal import JournalReader
+from event_backbone.case.files import find_case
+from prediction_service.journal.reader import JournalReader
 
 #: The promise: p99 of the accepted requests at 1.5 times capacity over that at half capacity.
 MOST_P99_RATIO = 3.0

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from event_backbone.kafka_access import kafka_access
-from event_backbone.kafka_admin import TopicSpec, create_topics
-from event_backbone.kafka_topics import Topics
-from event_backbone.kafka_transport import KafkaOutlet
+from event_backbone.kafka.access import kafka_access
+from event_backbone.kafka.admin import TopicSpec, create_topics
+from event_backbone.kafka.producer import KafkaOutlet
+from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message
 from event_backbone.settings import ConnectionSettings
 
 #: The tests know how to start the real servers on a machine without containers.
-_TESTS = Path(__file__).parents[1] / "tests"
+_TESTS = Path(__file__).parents[1] / "tests" / "support"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from event_backbone.bundle import BundleShelf, write_bundle
-from event_backbone.case import Case
-from event_backbone.encoder import Encoder
-from event_backbone.events import ModelRef, encode_json
+from event_backbone.case.schema import Case
+from event_backbone.events.schema import ModelRef, encode_json
+from event_backbone.model.bundle import BundleShelf, write_bundle
+from event_backbone.model.encoder import Encoder
 from event_backbone.ports import RegisteredBundle
 
 TREES, DEPTH, SEED = 300, 6, 20

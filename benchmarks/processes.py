@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from event_backbone.wsgi_server import die_with_parent
+from event_backbone.process.lifetime import die_with_parent
 
 
 def free_port() -> int:

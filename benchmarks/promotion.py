@@ -21,10 +21,10 @@ import numpy as np
 from benchmarks.retraining.world import World, world_of
 from event_backbone.settings import read_settings
 from training.bootstrap import build_parts
-from training.challenger import TrainingPlan
-from training.flow import Parts, retrain, train
+from training.data.rows import LabelledRows
+from training.fitting.challenger import TrainingPlan
+from training.flow.training_flow import Parts, retrain, train
 from training.promotion.gate import Decision, headline
-from training.rows import LabelledRows
 from training.settings import TrainingSettings
 
 #: Scenario → what the gate has to say. A promotion is kept, so the one that is promised comes last.

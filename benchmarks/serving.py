@@ -23,7 +23,7 @@ import click
 
 from benchmarks.pinned_model import install_pinned_model, read_census
 from benchmarks.processes import free_port, running
-from event_backbone.case import find_case
+from event_backbone.case.files import find_case
 
 #: The ratios below which this benchmark fails.
 LEAST_VIEW_RATIO, LEAST_LANE_RATIO = 0.40, 0.80

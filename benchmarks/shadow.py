@@ -26,8 +26,8 @@ import click
 from benchmarks.open_loop import OpenLoop
 from benchmarks.pinned_model import install_pinned_model, read_census
 from benchmarks.processes import free_port, running
-from event_backbone.case import find_case
-from prediction_service.shadowing import SHADOW_POINTER
+from event_backbone.case.files import find_case
+from prediction_service.model_sync.shadow_model import SHADOW_POINTER
 
 #: The median ratio of the 99th percentiles above which this benchmark fails.
 MOST_RATIO = 1.15

@@ -149,7 +149,9 @@ def build_base(docker: Docker, folder: Path) -> None:
 
 def build_parts(docker: Docker, folder: Path) -> None:
     """Jars and the wire server are those of the tests."""
-    find_jars = "import sys; sys.path.insert(0, 'tests'); import real_parts_cache as c; print(c.java_classpath())"
+    find_jars = (
+        "import sys; sys.path.insert(0, 'tests/support'); import real_parts_cache as c; print(c.java_classpath())"
+    )
     jars = Path(run(sys.executable, "-c", find_jars, cwd=ROOT).strip()).parent
     context = folder / "parts"
     shutil.rmtree(context, ignore_errors=True)

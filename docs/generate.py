@@ -18,14 +18,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from event_backbone.case import find_case
+from event_backbone.case.files import find_case
 from event_backbone.settings import ClientSettings, ConnectionSettings, ListeningSettings, Settings
 from local_stack.settings import StackSettings
-from monitoring_service.metrics import MonitoringMetrics
 from monitoring_service.settings import MonitoringServiceSettings
-from prediction_service.metrics import ReplicaCollector, ServingMetrics, WorkerMetrics
+from monitoring_service.views.metrics import MonitoringMetrics
+from prediction_service.serving.metrics import ReplicaCollector, ServingMetrics
+from prediction_service.serving.status import ReplicaStatus
 from prediction_service.settings import ReplicaSettings, ServingSettings, SidecarSettings, WorkerSettings
-from prediction_service.status import ReplicaStatus
+from prediction_service.worker.metrics import WorkerMetrics
 from stream_generator.settings import GeneratorSettings
 from training.server.metrics import TrainingMetrics
 from training.server.settings import TrainingServerSettings

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from event_backbone.events import Envelope, Label, ModelRef, Prediction
+from event_backbone.events.schema import Envelope, Label, ModelRef, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,10 @@ class PredictionLog(Protocol):
     """Predictions and labels that were kept, to be read: a journal's file, a database.
 
     :meth:`predictions` gives a page in the order of ``(predicted_at, record_id)`` or, for a journal, of its ``seq``:
-    those with ``since <= predicted_at < until`` (RFC 3339 in UTC as :func:`~event_backbone.events.format_utc` writes
-    it; ``None`` is open), after ``after``, the cursor of the last one already seen. Reading page after page gives each
-    prediction that was there at the first page once, whatever is added meanwhile.
+    those with ``since <= predicted_at < until`` (RFC 3339 in UTC as
+    :func:`~event_backbone.events.schema.format_utc` writes it; ``None`` is open), after ``after``, the cursor of the
+    last one already seen. Reading page after page gives each prediction that was there at the first page once,
+    whatever is added meanwhile.
     :meth:`labels` gives the latest label (by ``labelled_at``) of those ids that have one.
     :meth:`count` may be an estimate, for progress bars.
     Errors: :class:`~event_backbone.errors.TryAgainLaterError` when it is away,

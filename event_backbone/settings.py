@@ -14,7 +14,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from event_backbone.case import Case, find_case
+from event_backbone.case.files import find_case
+from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 
 SomeSettings = TypeVar("SomeSettings", bound="Settings")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from event_backbone.wsgi_server import die_with_parent
+from event_backbone.process.lifetime import die_with_parent
 
 _STOP_WITHIN_S = 5
 

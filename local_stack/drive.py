@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import click
 
-from event_backbone.commands import run_command
 from event_backbone.errors import StopError
+from event_backbone.process.commands import run_command
 from event_backbone.settings import ClientSettings, read_settings
 from local_stack.children import child
 from local_stack.documents import Counted, Document, Kept, Sent, read_document

@@ -12,7 +12,7 @@ from typing import Any
 import honcho.manager
 from honcho.process import Popen, Process
 
-from event_backbone.wsgi_server import die_with_parent
+from event_backbone.process.lifetime import die_with_parent
 
 #: The services finish what they have in hand within 10 s.
 _STOP_WITHIN_S = 12

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from event_backbone.commands import run_command
+from event_backbone.process.commands import run_command
+from event_backbone.process.logs import set_up_logging
 from event_backbone.settings import read_settings
-from event_backbone.telemetry import set_up_logging
-from event_backbone.wsgi_server import Access, serve
+from event_backbone.web.server import Access, serve
 from monitoring_service.bootstrap import build_service
-from monitoring_service.report_api import REPORTS_PATH
+from monitoring_service.lifecycle.stop_notice import StopNotice
 from monitoring_service.settings import MonitoringServiceSettings
-from monitoring_service.stop_notice import StopNotice
+from monitoring_service.views.report_document import REPORTS_PATH
 
 EPILOG = """
 \b

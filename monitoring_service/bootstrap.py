@@ -7,34 +7,34 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from event_backbone.api_keys import KeyCheck
-from event_backbone.case import Case
-from event_backbone.kafka_access import KafkaAccess
-from event_backbone.kafka_topics import Topics, place_source
-from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet
+from event_backbone.case.schema import Case
+from event_backbone.kafka.access import KafkaAccess
+from event_backbone.kafka.producer import KafkaAssignedStream, KafkaOutlet
+from event_backbone.kafka.topics import Topics, place_source
 from event_backbone.ports import MessageStream, Partition
-from event_backbone.wsgi_server import Draining
-from monitoring_service.alert_desk import AlertDesk
-from monitoring_service.alert_threads import AlertThreads
-from monitoring_service.api import build_api
-from monitoring_service.application import CheckThread, MonitoringApplication, StreamThread
-from monitoring_service.evaluator_client import EvaluatorPort, EvaluatorProcess
-from monitoring_service.housekeeping import Housekeeping
-from monitoring_service.instance_lock import InstanceLock
-from monitoring_service.intake import Intake
+from event_backbone.web.api_keys import KeyCheck
+from event_backbone.web.server import Draining
+from monitoring_service.alerting.retraining import RetrainingDesk
+from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.training_client import HttpTrainingServer
+from monitoring_service.alerting.webhook import Notifier, Webhook
+from monitoring_service.checks.detector_alarms import first_row_needed
+from monitoring_service.checks.maintenance import Housekeeping
+from monitoring_service.evaluation.client import EvaluatorPort, EvaluatorProcess
+from monitoring_service.intake.kafka_messages import StreamDecoder
+from monitoring_service.intake.kafka_reader import StreamReader
+from monitoring_service.intake.kafka_status import StreamStatus
+from monitoring_service.intake.receiver import Intake
+from monitoring_service.lifecycle.alert_threads import AlertThreads
+from monitoring_service.lifecycle.application import CheckThread, MonitoringApplication, StreamThread
+from monitoring_service.lifecycle.instance_lock import InstanceLock
+from monitoring_service.lifecycle.restore import Restored, restore
+from monitoring_service.lifecycle.standby import OneActive, build_standby
+from monitoring_service.lifecycle.stop_notice import StopNotice
 from monitoring_service.messages import Start
-from monitoring_service.metrics import MonitoringMetrics
-from monitoring_service.notifier import Notifier, Webhook
-from monitoring_service.restoring import Restored, restore
-from monitoring_service.retraining_desk import RetrainingDesk
 from monitoring_service.settings import MonitoringServiceSettings
-from monitoring_service.standby import OneActive, build_standby
-from monitoring_service.stop_notice import StopNotice
-from monitoring_service.stream_alarms import first_row_needed
-from monitoring_service.stream_batch import StreamDecoder
-from monitoring_service.stream_reader import StreamReader
-from monitoring_service.stream_status import StreamStatus
-from monitoring_service.training_client import HttpTrainingServer
+from monitoring_service.views.metrics import MonitoringMetrics
+from monitoring_service.web.app import build_api
 from monitoring_service.wiring import Wired, api_parts, wire
 
 REPORT_WITHIN_S = 180.0

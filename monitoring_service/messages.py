@@ -1,22 +1,12 @@
-"""What the service and its evaluator process say to each other, and how it is framed on the socket between them.
-
-A frame is four bytes of length, most significant first, and that many bytes of MessagePack.
-"""
+"""Messages between the service and its evaluator process."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
-from monitoring_service.window_columns import PackedColumn
-
-#: A window of 100,000 rows of 40 columns stays below this.
-LARGEST_FRAME_BYTES = 256 * 1024 * 1024
-_LENGTH = struct.Struct(">I")
+from monitoring_service.windows.columns import PackedColumn
 
 ColumnState = Literal["ok", "insufficient", "invalid"]
 ReferenceState = Literal["ok", "missing", "broken"]
@@ -129,7 +119,7 @@ class AskReports(Struct, frozen=True, tag=True):
 class ColumnMeasure(Struct, frozen=True):
     """What was measured in one column of one window.
 
-    ``score`` is Evidently's, by ``method``. ``p_value`` and ``effect`` are those of :mod:`.two_sample`, not yet
+    ``score`` is Evidently's, by ``method``. ``p_value`` and ``effect`` are those of :mod:`~event_backbone.statistics.two_sample`, not yet
     adjusted for the number of columns; ``moved`` says what they are about: the values themselves, or whether there are
     any. Shares are of all rows. ``None`` is "not measured"; ``reason`` says why ``state`` is not ``ok``.
     """
@@ -233,21 +223,3 @@ class Failed(Struct, frozen=True, tag=True):
 
 Request = Evaluate | MeasureQuality | MeasureFigures | MakeReport | AskReports
 Answer = Evaluated | Quality | Figures | ReportState | Failed
-
-_encode = msgspec.msgpack.Encoder().encode
-decode_start = msgspec.msgpack.Decoder(Start).decode
-decode_request = msgspec.msgpack.Decoder(Request).decode
-decode_answer = msgspec.msgpack.Decoder(Answer).decode
-
-
-def frame(message: Struct) -> bytes:
-    body = _encode(message)
-    return _LENGTH.pack(len(body)) + body
-
-
-def read_frame(read_exactly: Callable[[int], bytes]) -> bytes:
-    """The body of the next frame; ``read_exactly`` raises :class:`EOFError` when the other side is gone."""
-    (length,) = _LENGTH.unpack(read_exactly(_LENGTH.size))
-    if length > LARGEST_FRAME_BYTES:
-        raise EOFError(f"a frame of {length} bytes is none of ours")
-    return read_exactly(length)

@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from event_backbone.kafka_access import KafkaAccess, faults_in_kafka_url, kafka_access
+from event_backbone.kafka.access import KafkaAccess, faults_in_kafka_url, kafka_access
 from event_backbone.settings import ConnectionSettings, ListeningSettings, listening_host
-from monitoring_service.alert_catalogue import RUNBOOK
 
 HTTP_ONLY = "http"
+
+#: Where the runbook is, if no setting says otherwise: a path in the repository.
+RUNBOOK = "docs/runbook.md"
 
 
 class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):

@@ -6,28 +6,28 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from event_backbone.api_keys import KeyCheck
-from event_backbone.case import Case
-from monitoring_service.accepted_references import AcceptedReferences
-from monitoring_service.alert_desk import AlertDesk
-from monitoring_service.alert_views import AlertLinks
-from monitoring_service.alerts import Rules
-from monitoring_service.api import Parts
-from monitoring_service.checks import CheckParts, Checks
-from monitoring_service.evaluator_client import EvaluatorPort
-from monitoring_service.intake import Intake
-from monitoring_service.metrics import MonitoringMetrics
-from monitoring_service.quality_windows import QualityWindows
-from monitoring_service.reference_desk import ReferenceDesk
-from monitoring_service.references import References
-from monitoring_service.report_desk import ReportDesk, ReportTimer
-from monitoring_service.restoring import Restored
-from monitoring_service.retraining_desk import RetrainingDesk
+from event_backbone.case.schema import Case
+from event_backbone.web.api_keys import KeyCheck
+from monitoring_service.alerting.lifecycle import Rules
+from monitoring_service.alerting.retraining import RetrainingDesk
+from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.views import AlertLinks
+from monitoring_service.checks.detector_alarms import StreamAlarms
+from monitoring_service.checks.loop import CheckParts, Checks
+from monitoring_service.checks.performance_windows import QualityWindows
+from monitoring_service.checks.report_schedule import ReportDesk, ReportTimer
+from monitoring_service.checks.shadow_comparison import ShadowComparisons
+from monitoring_service.evaluation.client import EvaluatorPort
+from monitoring_service.intake.kafka_status import StreamStatus
+from monitoring_service.intake.receiver import Intake
+from monitoring_service.lifecycle.restore import Restored
+from monitoring_service.references.acceptance import ReferenceDesk
+from monitoring_service.references.accepted import AcceptedReferences
+from monitoring_service.references.store import References
 from monitoring_service.settings import MonitoringServiceSettings
-from monitoring_service.shadow_comparison import ShadowComparisons
-from monitoring_service.snapshot import Lookout, Shown
-from monitoring_service.stream_alarms import StreamAlarms
-from monitoring_service.stream_status import StreamStatus
+from monitoring_service.views.metrics import MonitoringMetrics
+from monitoring_service.views.snapshot import Lookout, Shown
+from monitoring_service.web.app import Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _intake(case: Case, settings: MonitoringServiceSettings, restored: Restored,
         restored.windows,
         restored.arrivals,
         restored.reports,
-        metrics,
+        count_refused=metrics.count_refused,
         max_backlog_rows=settings.monitoring_max_backlog_rows,
     )
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from event_backbone.commands import run_command
 from event_backbone.errors import TryAgainLaterError
+from event_backbone.process.commands import run_command
+from event_backbone.process.logs import set_up_logging
 from event_backbone.settings import Settings, read_settings
-from event_backbone.telemetry import set_up_logging
-from prediction_service.dead_letters_command import dead_letters
+from prediction_service.operations.dead_letters_command import dead_letters
+from prediction_service.operations.topics_command import topics
 from prediction_service.settings import ErasingSettings, ServingSettings, SidecarSettings, WorkerSettings
-from prediction_service.topics_command import topics
 
 
 @click.group(invoke_without_command=True)
@@ -68,7 +68,7 @@ def erase(record_ids: tuple[str, ...], urls: tuple[str, ...], yes: bool) -> None
       prediction-service erase ada-1 --yes --url http://replica-1:9696 --url http://replica-2:9696
     """
     from prediction_service.bootstrap import places_to_erase
-    from prediction_service.erasing import check_record_ids, erase_everywhere
+    from prediction_service.operations.erasure import check_record_ids, erase_everywhere
 
     settings = read_settings(ErasingSettings)
     case = settings.load_case()
@@ -94,7 +94,7 @@ def worker() -> None:
     Example:
       CASE=census SINKS=mongodb://127.0.0.1:27017/streamgauge,kafka://127.0.0.1:9092 prediction-service worker
     """
-    from prediction_service.worker_wiring import build_worker
+    from prediction_service.worker.wiring import build_worker
 
     settings = read_settings(WorkerSettings)
     set_up_logging("prediction-worker", settings.log_level)
@@ -112,7 +112,7 @@ def backup_journal(destination: Path) -> None:
     Example:
       CASE=census prediction-service backup-journal backups/monday
     """
-    from prediction_service.journal_backup import back_up_journals
+    from prediction_service.journal.backup import back_up_journals
 
     settings = read_settings(Settings)
     for copied in back_up_journals(settings.journals_dir, destination):
@@ -130,7 +130,7 @@ def restore_journal(copies: tuple[Path, ...]) -> None:
     Example:
       CASE=census prediction-service restore-journal backups/monday/00.sqlite
     """
-    from prediction_service.journal_backup import restore_journals
+    from prediction_service.journal.backup import restore_journals
 
     settings = read_settings(Settings)
     for restored in restore_journals(copies, settings.journals_dir):
@@ -158,7 +158,7 @@ def new_api_key(name: str, file: Path | None) -> None:
       prediction-service keys new --name ada
       prediction-service keys new --name ada --append api-keys
     """
-    from event_backbone.api_keys import append_line, line_for, new_key
+    from event_backbone.web.api_keys import append_line, line_for, new_key
 
     key = new_key()
     line = line_for(name, key)
@@ -174,7 +174,7 @@ cli.add_command(dead_letters)
 
 
 def _serve() -> None:
-    from event_backbone.wsgi_server import Access, serve
+    from event_backbone.web.server import Access, serve
     from prediction_service.bootstrap import build_serving
 
     settings = read_settings(ServingSettings)

@@ -7,39 +7,43 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from event_backbone.api_keys import KeyCheck
-from event_backbone.bundle import CHAMPION_ALIAS, BundleShelf, registered_name
-from event_backbone.case import Case
+from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
-from event_backbone.kafka_topics import Topics
+from event_backbone.kafka.topics import Topics
+from event_backbone.model.bundle import CHAMPION_ALIAS, BundleShelf, registered_name
 from event_backbone.ports import MessageOutlet, ModelRegistry, Sink
-from event_backbone.prediction_logs import open_prediction_log
-from event_backbone.wsgi_server import Draining
-from prediction_service.answering import PredictionHandlers
-from prediction_service.api import add_admin, build_api
-from prediction_service.champion import ServingChampion
-from prediction_service.dead_letter_publishing import DeadLetterPublishing
-from prediction_service.erasing import IdleJournals, LocalPlace, Place, ReplicaPlace, SinkPlace
-from prediction_service.following import AliasFollower
-from prediction_service.form import FormKey
-from prediction_service.front import Admission, Front
-from prediction_service.journal import Journal, JournalReader
-from prediction_service.metrics import ReplicaCollector, ServingMetrics
-from prediction_service.predicting import Predictor
-from prediction_service.registry_notes import RegistryNotes
-from prediction_service.registry_watch import RegistryWatch
-from prediction_service.rejections import RejectionLog
-from prediction_service.relay_state import read_relay_state
-from prediction_service.reloading import Reloading
+from event_backbone.prediction_log.opening import open_prediction_log
+from event_backbone.process.file_lock import HeldLock
+from event_backbone.web.api_keys import KeyCheck
+from event_backbone.web.server import Draining
+from prediction_service.delivery.cursors import read_relay_state
+from prediction_service.delivery.dead_letter_publishing import DeadLetterPublishing
+from prediction_service.delivery.shadow_sink import ShadowSink
+from prediction_service.delivery.sidecar import Sidecar
+from prediction_service.delivery.sinks import kafka_of_sinks, open_sinks
+from prediction_service.inference.champion import ServingChampion
+from prediction_service.inference.periodic import Upkeep
+from prediction_service.inference.predictor import Predictor
+from prediction_service.inference.rejections import RejectionLog
+from prediction_service.journal.reader import JournalReader
+from prediction_service.journal.slots import JOURNAL_FILE, RELAY_FILE, claim_slot
+from prediction_service.journal.writer import Journal
+from prediction_service.model_sync.alias_follower import AliasFollower
+from prediction_service.model_sync.notes import RegistryNotes
+from prediction_service.model_sync.registry_watch import RegistryWatch
+from prediction_service.model_sync.shadow_model import SHADOW_POINTER, ShadowModel
+from prediction_service.operations.erasure import IdleJournals, LocalPlace, Place, ReplicaPlace, SinkPlace
+from prediction_service.serving.admission import Admission
+from prediction_service.serving.app import add_admin, build_api
+from prediction_service.serving.form import FormKey
+from prediction_service.serving.front import Front
+from prediction_service.serving.handlers import PredictionHandlers
+from prediction_service.serving.journal_upkeep import JournalKeeper, hand_on_rejections
+from prediction_service.serving.metrics import ReplicaCollector, ServingMetrics
+from prediction_service.serving.reloading import Reloading
+from prediction_service.serving.status import ReplicaStatus
+from prediction_service.serving.stored_predictions import StoredPredictions
 from prediction_service.settings import ErasingSettings, ServingSettings, SidecarSettings
-from prediction_service.shadowing import SHADOW_POINTER, ShadowModel, ShadowSink
-from prediction_service.sidecar import Sidecar
-from prediction_service.sinks import open_sinks
-from prediction_service.slots import JOURNAL_FILE, RELAY_FILE, HeldLock, claim_slot
-from prediction_service.status import ReplicaStatus
-from prediction_service.stored import StoredPredictions
-from prediction_service.topics import kafka_of_sinks
-from prediction_service.upkeep import JournalKeeper, Upkeep, hand_on_rejections
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -206,7 +210,7 @@ def _publishing(settings: SidecarSettings, case: Case) -> DeadLetterPublishing |
     access = kafka_of_sinks(settings)
 
     def open_outlet() -> MessageOutlet:
-        from event_backbone.kafka_transport import KafkaOutlet
+        from event_backbone.kafka.producer import KafkaOutlet
 
         return KafkaOutlet(access, timeout_s=settings.sink_timeout_s)
 
@@ -226,6 +230,6 @@ def places_to_erase(settings: ErasingSettings, case: Case, urls: Sequence[str]) 
 
 
 def _registry(settings: SidecarSettings) -> ModelRegistry:
-    from event_backbone.mlflow_registry import MlflowRegistry
+    from event_backbone.model.mlflow_registry import MlflowRegistry
 
     return MlflowRegistry(settings.mlflow_tracking_uri or f"sqlite:///{(settings.case_dir / 'mlflow.db').resolve()}")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import yaml
 
-from event_backbone.commands import run_command
+from event_backbone.process.commands import run_command
 from event_backbone.settings import read_settings
 from prometheus.routing import AlertingSettings, Config, alertmanager_config
 

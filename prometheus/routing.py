@@ -13,7 +13,7 @@ from event_backbone.settings import Settings, words
 Receiver = Literal["webhook", "slack", "email"]
 Config = dict[str, Any]
 
-#: As in monitoring_service/alerts.py, which tells its webhook without Prometheus.
+#: As in monitoring_service/alerting/lifecycle.py, which tells its webhook without Prometheus.
 GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL = "10s", "1m", "4h"
 #: How often the training server hears of what still fires.
 RETRAINING_INTERVAL = "5m"

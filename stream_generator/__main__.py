@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-from event_backbone.commands import run_command
+from event_backbone.process.commands import run_command
 from event_backbone.settings import read_settings
-from stream_generator.comparing import Comparison
-from stream_generator.options import Delivery, PositiveOrMax, ReplayOptions, with_delivery, with_replay_options
-from stream_generator.planning import Plan
-from stream_generator.records import read_rows
-from stream_generator.replaying import Replaying
-from stream_generator.running import Run
-from stream_generator.scenarios import NO_DRIFT, find_scenario
+from stream_generator.commands.options import Delivery, PositiveOrMax, ReplayOptions, with_delivery, with_replay_options
+from stream_generator.commands.summary import ScenarioRun
+from stream_generator.rescoring.comparing import Comparison
+from stream_generator.runs.replay import Replaying
+from stream_generator.runs.run import Run
+from stream_generator.scenario.records import read_rows
+from stream_generator.scenario.scenarios import NO_DRIFT, find_scenario
+from stream_generator.sending.planning import Plan
 from stream_generator.settings import GeneratorSettings
-from stream_generator.summary import ScenarioRun
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _CASE = click.option("--case", "case_name", help="The case.  [default: CASE, or census]")

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.ports import ModelRegistry
-from stream_generator.http_transport import KeepAliveHttp
-from stream_generator.kafka_target import KafkaTarget
-from stream_generator.labels import Labeller, LabelQueue
-from stream_generator.open_loop import OpenLoop, Worker
-from stream_generator.options import Delivery
-from stream_generator.pacing import Clock
-from stream_generator.resuming import Marks
-from stream_generator.sending import Patience, Persistence, Sender
+from stream_generator.commands.options import Delivery
+from stream_generator.sending.http_transport import KeepAliveHttp
+from stream_generator.sending.kafka_target import KafkaTarget
+from stream_generator.sending.labels import Labeller, LabelQueue
+from stream_generator.sending.open_loop import OpenLoop, Worker
+from stream_generator.sending.pacing import Clock
+from stream_generator.sending.resuming import Marks
+from stream_generator.sending.retrying import Patience, Persistence, Sender
+from stream_generator.sending.tally import Tally
+from stream_generator.sending.targets import HttpTarget, Target
 from stream_generator.settings import GeneratorSettings
-from stream_generator.tally import Tally
-from stream_generator.targets import HttpTarget, Target
 
 if TYPE_CHECKING:
-    from event_backbone.mongo_log import RescoredPredictions
+    from event_backbone.mongodb.log import RescoredPredictions
 
 #: Most records in flight unless told otherwise.
 HTTP_IN_FLIGHT = 8
@@ -84,9 +84,9 @@ def _http(wiring: Wiring) -> Connections:
 
 def _kafka(wiring: Wiring) -> Connections:
     """One producer for records, which publishes what is due together and so keeps the order; one for labels."""
-    from event_backbone.kafka_access import kafka_access
-    from event_backbone.kafka_topics import Topics
-    from event_backbone.kafka_transport import KafkaOutlet
+    from event_backbone.kafka.access import kafka_access
+    from event_backbone.kafka.producer import KafkaOutlet
+    from event_backbone.kafka.topics import Topics
 
     settings = wiring.settings
     access = kafka_access(wiring.url, settings, place="--to")
@@ -107,15 +107,15 @@ def persistence(settings: GeneratorSettings, clock: Clock) -> Persistence:
 
 def open_registry(settings: GeneratorSettings) -> ModelRegistry:
     """Nothing is opened yet: MLflow is imported when it is first asked."""
-    from event_backbone.mlflow_registry import MlflowRegistry
+    from event_backbone.model.mlflow_registry import MlflowRegistry
 
     return MlflowRegistry(settings.tracking_uri)
 
 
 def open_keeping(url: str, settings: GeneratorSettings) -> RescoredPredictions:
     """Raises :class:`SettingsError` when it is no ``mongodb://`` URL."""
-    from event_backbone.mongo_access import mongo_access
-    from event_backbone.mongo_log import RescoredPredictions
+    from event_backbone.mongodb.access import mongo_access
+    from event_backbone.mongodb.log import RescoredPredictions
 
     access = mongo_access(url, settings, timeout_s=settings.request_timeout_s, place="--keep")
     return RescoredPredictions(access, settings.case)

@@ -1,7 +1,4 @@
-"""What tests of every kind share: the real data, and champions trained on them, once.
-
-This file also puts its folder on the import path, for the made worlds beside it.
-"""
+"""What tests of every kind share: the real data, and champions trained on them, once."""
 
 from __future__ import annotations
 

@@ -7,11 +7,8 @@ from typing import Literal
 
 import click
 
-from event_backbone.commands import run_command
-from training.comparison.candidates import champion_candidates
-from training.comparison.command import compare, search
-from training.families.catalog import FamilyName
-from training.options import (
+from event_backbone.process.commands import run_command
+from training.commands.options import (
     CASE_OPTION,
     DATA_DIR_OPTION,
     FAMILY_OPTION,
@@ -19,10 +16,13 @@ from training.options import (
     SYNTHETIC_OPTION,
     settings_given,
 )
+from training.comparison.command import compare, search
+from training.families.catalog import FamilyName
+from training.fitting.candidates import champion_candidates
 from training.pipeline.command import STAGES
-from training.promotion.command import promote, rollback, versions
 from training.server.command import serve
 from training.settings import TrainingSettings
+from training.versions.command import promote, rollback, versions
 from training.weekly.command import weekly
 from training.weekly.predict_command import predict_command
 
@@ -71,9 +71,10 @@ def cli(  # noqa: PLR0913, PLR0917 - click gives every option an argument
     if log_url is not None and (synthetic or data_dir is not None):
         raise click.UsageError("--from-log takes no other source beside it")
     from training.bootstrap import build_parts
-    from training.challenger import TrainingPlan
-    from training.flow import train
-    from training.summary import open_console, print_outcome
+    from training.commands.console import open_console
+    from training.commands.outcome_table import print_outcome
+    from training.fitting.challenger import TrainingPlan
+    from training.flow.training_flow import train
 
     settings = settings_given(case_name, data_dir, seed)
     case = settings.load_case()
@@ -111,8 +112,8 @@ def sample(case_name: str | None, data_dir: Path | None, draw: int | None, out: 
 
 
 def _draw(settings: TrainingSettings, rows: int, seed: int, out: Path) -> None:
-    from training.sampling import write_drawn
-    from training.synthetic import load_sample
+    from training.data.sampling_command import write_drawn
+    from training.data.synthetic import load_sample
 
     case = settings.load_case()
     write_drawn(case, load_sample(settings.sample_path, case).draw(rows, seed), out)
@@ -121,8 +122,8 @@ def _draw(settings: TrainingSettings, rows: int, seed: int, out: Path) -> None:
 
 def _refit(settings: TrainingSettings) -> None:
     from training.bootstrap import build_parts
-    from training.retrieval import retrieve_real
-    from training.sampling import refit
+    from training.data.retrieval import retrieve_real
+    from training.data.sampling_command import refit
 
     case, parts = settings.load_case(), build_parts(settings)
     retrieved = retrieve_real(case, parts.places, parts.fetch)

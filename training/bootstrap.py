@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from event_backbone.bundle import BundleShelf
-from event_backbone.mlflow_registry import MlflowRegistry
-from event_backbone.mongo_access import mongo_access
-from event_backbone.mongo_connection import MongoConnection
+from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.mlflow_registry import MlflowRegistry
+from event_backbone.mongodb.access import mongo_access
+from event_backbone.mongodb.connection import MongoConnection
 from event_backbone.ports import PredictionLog
-from event_backbone.prediction_logs import open_prediction_log
+from event_backbone.prediction_log.opening import open_prediction_log
 from event_backbone.settings import ConnectionSettings, read_settings
-from training.flow import Parts
+from training.data.retrieval import Places, http_fetch
+from training.data.row_collection import MongoRows
+from training.fitting.tracking import MlflowTracker
+from training.flow.training_flow import Parts
 from training.quality.great_expectations_gate import GreatExpectationsGate
-from training.retrieval import Places, http_fetch
-from training.row_collection import MongoRows
 from training.settings import TrainingSettings
-from training.tracking import MlflowTracker
 
 #: Seconds until a database that holds a log and doesn't answer is away.
 _LOG_TIMEOUT_S = 30.0

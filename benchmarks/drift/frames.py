@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from event_backbone.case import Case
-from event_backbone.profile import CategoryProfile, NumberProfile, Profile
-from monitoring_service.window_columns import CategoryValues, ColumnValues, NumberValues, column_values
-from training.rows import LabelledRows
+from event_backbone.case.schema import Case
+from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, Profile
+from monitoring_service.windows.columns import CategoryValues, ColumnValues, NumberValues, column_values
+from training.data.rows import LabelledRows
 
 REFERENCE_ROWS = 5_000
 #: The model whose score is watched is fitted to rows that are neither reference nor stream.

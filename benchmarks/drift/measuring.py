@@ -14,10 +14,11 @@ import numpy as np
 from benchmarks.drift.frames import Drawing, Floats, Frame, draw, frame_of
 from benchmarks.drift.rules import Verdicts, rivals
 from benchmarks.drift.shifts import Shift, divergence, shifted_rows
-from event_backbone.case import Case, find_case
-from monitoring_service.detectors import SCORE
-from training.retrieval import Places, http_fetch, retrieve_real
-from training.rows import LabelledRows
+from event_backbone.case.files import find_case
+from event_backbone.case.schema import Case
+from monitoring_service.drift.detectors import SCORE
+from training.data.retrieval import Places, http_fetch, retrieve_real
+from training.data.rows import LabelledRows
 
 OURS, UNCORRECTED = "ours", "p < 0.05, each"
 HORIZON_ROWS = 6_000

@@ -9,12 +9,12 @@ import numpy as np
 from scipy.stats import wasserstein_distance
 
 from benchmarks.drift.frames import Drawing, Floats, Frame
-from event_backbone.case import Case
-from event_backbone.profile import CategoryProfile, NumberProfile
-from monitoring_service.detectors import SCORE, StreamDetectors
-from monitoring_service.drift import DriftReference, measure_columns, measure_scores
-from monitoring_service.verdict import Judged, Moment, Rule, judge
-from monitoring_service.window_columns import CategoryValues, ColumnValues, NumberValues
+from event_backbone.case.schema import Case
+from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
+from monitoring_service.drift.detectors import SCORE, StreamDetectors
+from monitoring_service.drift.univariate import DriftReference, measure_columns, measure_scores
+from monitoring_service.drift.verdict import Judged, Moment, Rule, judge
+from monitoring_service.windows.columns import CategoryValues, ColumnValues, NumberValues
 
 #: Evidently's own threshold for the two scores that it chooses when the reference has more than 1,000 rows.
 EVIDENTLY_THRESHOLD = 0.1

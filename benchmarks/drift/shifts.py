@@ -10,9 +10,9 @@ import numpy as np
 from msgspec import Struct
 
 from benchmarks.drift.frames import Drawing, Floats, Frame
-from event_backbone.case import Case
-from event_backbone.profile import CategoryProfile, NumberProfile
-from monitoring_service.window_columns import MISSING, CategoryValues, ColumnValues, NumberValues
+from event_backbone.case.schema import Case
+from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
+from monitoring_service.windows.columns import MISSING, CategoryValues, ColumnValues, NumberValues
 
 LISTED = Path(__file__).with_name("shifts.yaml")
 NUMBER_BINS = 20

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.drift.measuring import OURS, UNCORRECTED, Delays, FalseAlarms
 from benchmarks.drift.rules import rivals
-from monitoring_service.detectors import SCORE
+from monitoring_service.drift.detectors import SCORE
 
 RULES = (OURS, *rivals(), UNCORRECTED)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.retraining.stack import BATCH_ROWS, COOLDOWN_S, Stack, poll_until
 from benchmarks.retraining.world import World
-from training.rows import Floats, LabelledRows
+from training.data.rows import Floats, LabelledRows
 
 CALM_ROWS = 1500
 FOLLOWING_ROWS = 3000

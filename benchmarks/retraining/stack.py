@@ -13,7 +13,7 @@ import numpy as np
 import requests
 
 from benchmarks.processes import free_port, running
-from training.rows import Floats, LabelledRows
+from training.data.rows import Floats, LabelledRows
 
 BATCH_ROWS = 50
 #: Records on their way to monitoring, or waiting there for their check.

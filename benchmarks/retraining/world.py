@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from event_backbone.case import Case
+from event_backbone.case.schema import Case
 from event_backbone.errors import StopError
-from stream_generator.injection import Injector
-from stream_generator.records import StreamRow
-from stream_generator.scenarios import Timing, find_scenario
+from stream_generator.scenario.injection import Injector
+from stream_generator.scenario.records import StreamRow
+from stream_generator.scenario.scenarios import Timing, find_scenario
 from training.bootstrap import build_parts
-from training.challenger import TrainingPlan
-from training.dividing import divide
-from training.evaluation import evaluate
-from training.fitting import fit
-from training.reading import read_raw
-from training.retrieval import retrieve
-from training.rows import Floats, LabelledRows
+from training.data.parts import divide
+from training.data.reading import read_raw
+from training.data.retrieval import retrieve
+from training.data.rows import Floats, LabelledRows
+from training.fitting.challenger import TrainingPlan
+from training.fitting.cross_validation import fit
+from training.fitting.evaluation import evaluate
 from training.settings import TrainingSettings
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from real_parts import KafkaBroker
 
 from event_backbone.errors import SettingsError, StopError, TryAgainLaterError
-from event_backbone.kafka_access import faults_in_kafka_url, kafka_access
-from event_backbone.kafka_transport import (
+from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet
+from event_backbone.kafka.access import faults_in_kafka_url, kafka_access
+from event_backbone.kafka.producer import (
     KafkaAssignedStream,
     KafkaOutlet,
     TopicSpec,
@@ -21,7 +22,6 @@ from event_backbone.kafka_transport import (
     end_offsets,
     murmur2,
 )
-from event_backbone.memory_stream import MemoryBroker, MemoryOutlet
 from event_backbone.ports import Message, MessageOutlet, Partition, Received
 from event_backbone.settings import ConnectionSettings
 

@@ -12,8 +12,9 @@ from monitoring_process import poll_until
 from real_parts import KafkaBroker
 
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.kafka_access import kafka_access
-from event_backbone.kafka_transport import (
+from event_backbone.in_memory.stream import MemoryBroker, MemoryStream
+from event_backbone.kafka.access import kafka_access
+from event_backbone.kafka.producer import (
     KafkaAssignedStream,
     KafkaGroupStream,
     KafkaOutlet,
@@ -22,7 +23,6 @@ from event_backbone.kafka_transport import (
     end_offsets,
     offsets_at,
 )
-from event_backbone.memory_stream import MemoryBroker, MemoryStream
 from event_backbone.ports import Lag, Message, MessageStream, Partition, RebalanceListener, Received
 from event_backbone.settings import ConnectionSettings
 

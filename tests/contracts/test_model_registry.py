@@ -12,9 +12,9 @@ import pytest
 from s3_server import s3_server
 
 from event_backbone.errors import SettingsError, TryAgainLaterError
-from event_backbone.events import ModelRef
-from event_backbone.memory_registry import MemoryRegistry
-from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client, mlflow_errors_translated
+from event_backbone.events.schema import ModelRef
+from event_backbone.in_memory.registry import MemoryRegistry
+from event_backbone.model.mlflow_registry import MlflowRegistry, mlflow_client, mlflow_errors_translated
 from event_backbone.ports import ModelRegistry, RegisteredBundle, RegisteredVersion
 
 FIRST, SECOND = "a" * 64, "b" * 64

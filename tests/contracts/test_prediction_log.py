@@ -12,15 +12,15 @@ from monitoring_world import enveloped, label, prediction
 from real_parts import MongoServer
 
 from event_backbone.errors import RejectedError, TryAgainLaterError
-from event_backbone.events import Event, Label, Prediction
-from event_backbone.memory_log import MemoryLog
-from event_backbone.mongo_access import mongo_access
-from event_backbone.mongo_log import MongoLog
-from event_backbone.mongo_sink import MongoSink
+from event_backbone.events.schema import Event, Label, Prediction
+from event_backbone.in_memory.log import MemoryLog
+from event_backbone.mongodb.access import mongo_access
+from event_backbone.mongodb.log import MongoLog
+from event_backbone.mongodb.sink import MongoSink
 from event_backbone.ports import LoggedPrediction, PredictionLog
+from event_backbone.prediction_log.sqlite import SqliteLog
 from event_backbone.settings import ConnectionSettings
-from event_backbone.sqlite_log import SqliteLog
-from prediction_service.journal import Journal, entry_of
+from prediction_service.journal.writer import Journal, entry_of
 
 RECORD = {"price": 50.0, "items": 2**40, "payment": None}
 

@@ -16,9 +16,9 @@ from monitoring_process import MonitoringProcess, free_port
 from monitoring_world import enveloped, label, made_case, prediction
 from real_parts import KafkaBroker, MongoServer
 
-from event_backbone.cloud_events import header
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.events import (
+from event_backbone.events.cloud_events import header
+from event_backbone.events.schema import (
     Envelope,
     Erasure,
     Event,
@@ -30,17 +30,19 @@ from event_backbone.events import (
     encode_json,
     event_id,
 )
-from event_backbone.kafka_access import kafka_access
-from event_backbone.kafka_topics import Topics
-from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics, end_offsets
-from event_backbone.kafka_wire import event_of
-from event_backbone.memory_stream import MemoryBroker, MemoryOutlet
-from event_backbone.mongo_access import mongo_access
-from event_backbone.mongo_connection import MongoConnection
-from event_backbone.mongo_sink import MongoSink
+from event_backbone.in_memory.sink import MemorySink
+from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet
+from event_backbone.kafka.access import kafka_access
+from event_backbone.kafka.producer import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics, end_offsets
+from event_backbone.kafka.topics import Topics
+from event_backbone.kafka.wire import event_of
+from event_backbone.mongodb.access import mongo_access
+from event_backbone.mongodb.connection import MongoConnection
+from event_backbone.mongodb.sink import MongoSink
 from event_backbone.ports import Delivered, Received, Refusal, Sink
 from event_backbone.settings import ConnectionSettings
-from prediction_service.sinks import HttpSink, KafkaSink, MemorySink
+from prediction_service.delivery.http_sink import HttpSink
+from prediction_service.delivery.kafka_sink import KafkaSink
 
 START = "2026-01-01T00:00:00.000000Z"
 RECORD = {"price": 50.0, "items": 3, "payment": "card"}

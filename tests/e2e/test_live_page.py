@@ -12,10 +12,10 @@ from monitoring_world import body_of, label, predictions
 from playwright.sync_api import Browser, expect
 from watched_page import Watched
 
-from event_backbone.events import Event, FaultCount, Rejections, utc_now
-from event_backbone.kafka_access import kafka_access
-from event_backbone.kafka_topics import Topics
-from event_backbone.kafka_transport import TopicSpec, create_topics
+from event_backbone.events.schema import Event, FaultCount, Rejections, utc_now
+from event_backbone.kafka.access import kafka_access
+from event_backbone.kafka.producer import TopicSpec, create_topics
+from event_backbone.kafka.topics import Topics
 from event_backbone.settings import ConnectionSettings
 
 PATIENCE_MS = 60_000

@@ -11,7 +11,7 @@ from live_page_stage import Stage, at, staged_retraining
 from playwright.sync_api import Browser, Page, expect
 from watched_page import WIDTHS, Watched
 
-from event_backbone.case import load_case
+from event_backbone.case.files import load_case
 
 CASES = Path(__file__).parents[2] / "cases"
 VIEWS = list(product(WIDTHS, ("light", "dark")))

@@ -10,7 +10,7 @@ from live_page_stage import Stage
 from playwright.sync_api import Browser, expect
 from watched_page import Watched
 
-from event_backbone.case import load_case
+from event_backbone.case.files import load_case
 
 CASES = Path(__file__).parents[2] / "cases"
 

@@ -15,7 +15,7 @@ from real_parts_cache import give_up
 from replica import EMBEDDED, Client, check_books, check_counted, running_replica
 from serving_world import install_champion
 
-from prediction_service.journal import JournalReader
+from prediction_service.journal.reader import JournalReader
 
 DISK_BYTES = 24 * 1024 * 1024
 WITHOUT_MONITORING = [name for name in EMBEDDED if name != "monitoring"]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import requests
 from full_stack import Urls, running_stack
-from kept_books import TopicReader, check_kept, collection, stored_predictions
 from monitoring_process import free_port, poll_until
 from monitoring_world import made_record
+from reconciliation import TopicReader, check_kept, collection, stored_predictions
 from record_producer import RecordProducer, bootstrap_of, topic_of
 from replica import Replica
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 from full_stack import LONG, SEEDS, Urls, running_stack
-from kept_books import check_kept
 from monitoring_process import children_of, is_running, poll_until
 from real_parts import KafkaBroker
+from reconciliation import check_kept
 from record_producer import RecordProducer
 from replica import Client, Replica, check_books, direct_children_of, running_replica
 from serving_world import install_champion

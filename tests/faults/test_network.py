@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from full_stack import LONG, SEEDS, Urls, running_stack
-from kept_books import check_kept
 from monitoring_process import poll_until
 from real_parts import KafkaBroker, MongoServer, Proxy, Toxiproxy
+from reconciliation import check_kept
 from replica import Client
 
 #: Toxic → its attributes: times in ms, sizes in bytes.

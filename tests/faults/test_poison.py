@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from full_stack import Urls, running_stack
-from kept_books import TopicReader, check_kept
 from monitoring_process import poll_until
 from monitoring_world import made_record
+from reconciliation import TopicReader, check_kept
 from record_producer import RecordProducer, topic_of
 
 RECORDS, INVALID = 2000, 20

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 from full_stack import Urls, make_topics, running_stack
-from kept_books import check_kept
 from monitoring_process import free_port, poll_until
+from reconciliation import check_kept
 from record_producer import RecordProducer
 from replica import Client, Replica
 

@@ -20,8 +20,8 @@ from replica import Replica, running_replica
 from serving_world import install_champion
 from steady_client import SteadyClient, percentile_s
 
-from event_backbone.bundle import CHAMPION_ALIAS
-from event_backbone.case import case_from_dict
+from event_backbone.case.files import case_from_dict
+from event_backbone.model.bundle import CHAMPION_ALIAS
 
 CHANGES = 20 if LONG else 5
 RATE_PER_S = 300.0

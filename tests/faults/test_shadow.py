@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import requests
 from full_stack import LONG, SEEDS
-from kept_books import collection, stored_predictions
 from model_releases import Releases
 from monitoring_process import poll_until
 from monitoring_world import made_case, made_class
+from reconciliation import collection, stored_predictions
 from replica import OWN_MONITORING, Client, Replica, running_replica
 from serving_world import install_champion, scaled_score, servable_parts
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from event_backbone.bundle import CHAMPION_ALIAS
+from event_backbone.model.bundle import CHAMPION_ALIAS
 
 SCALE = 1.1
 KILLS = 20 if LONG else 2

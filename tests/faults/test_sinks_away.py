@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from full_stack import LONG, Urls, running_stack
-from kept_books import check_kept
 from monitoring_process import children_of, poll_until
 from real_parts import KafkaBroker, MongoServer
+from reconciliation import check_kept
 from replica import Replica
 from steady_client import SteadyClient, percentile_s
 

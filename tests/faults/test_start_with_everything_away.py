@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import requests
 from full_stack import EVERYTHING, Urls, make_topics, settings_for
-from kept_books import check_kept
 from monitoring_process import poll_until
 from monitoring_world import made_case
 from real_parts import KafkaBroker, MlflowServer, MongoServer, remove_folder
+from reconciliation import check_kept
 from replica import Client, Replica, running_replica
 from serving_world import install_champion, servable_parts
 
-from event_backbone.bundle import CHAMPION_ALIAS, registered_name, write_bundle
-from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client
+from event_backbone.model.bundle import CHAMPION_ALIAS, registered_name, write_bundle
+from event_backbone.model.mlflow_registry import MlflowRegistry, mlflow_client
 
 READY_WITHIN_S = 5.0
 

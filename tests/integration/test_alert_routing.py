@@ -14,8 +14,8 @@ import yaml
 from promql import rules
 from real_parts_cache import part_or_skip
 
-from monitoring_service.alert_catalogue import CATALOGUE
-from monitoring_service.alerts import GROUP_INTERVAL_S, GROUP_WAIT_S, REPEAT_S
+from monitoring_service.alerting.catalogue import CATALOGUE
+from monitoring_service.alerting.lifecycle import GROUP_INTERVAL_S, GROUP_WAIT_S, REPEAT_S
 from prometheus.render import FOLDER, duration, scaled, seconds
 from prometheus.routing import FOLLOWS_CHECKS, FROM_THE_MONITOR
 

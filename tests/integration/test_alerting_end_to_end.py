@@ -14,7 +14,7 @@ from alerting_stack import AlertingStack, Told, alerting_stack
 from monitoring_process import poll_until
 from monitoring_world import body_of, label, made_class, made_record, prediction
 
-from event_backbone.events import Event
+from event_backbone.events.schema import Event
 
 SCHEDULE: dict[str, Any] = {
     "window_rows": 200,

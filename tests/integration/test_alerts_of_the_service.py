@@ -15,10 +15,10 @@ from real_parts import RealPart
 from real_parts_cache import part_or_skip
 from webhook_receiver import WebhookReceiver
 
-from event_backbone.events import time_text
-from monitoring_service.alert_views import AlertLinks, webhook_body
-from monitoring_service.alerts import Alert, Notification, fingerprint, labels_of
-from monitoring_service.conditions import Condition
+from event_backbone.events.schema import time_text
+from monitoring_service.alerting.lifecycle import Alert, Notification, fingerprint, labels_of
+from monitoring_service.alerting.views import AlertLinks, webhook_body
+from monitoring_service.state.conditions import Condition
 
 SCHEDULE: dict[str, Any] = {"window_rows": 200, "minimum_rows": 100, "check_every_rows": 20}
 #: A minute is 0.6 seconds.

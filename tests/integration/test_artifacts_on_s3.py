@@ -11,13 +11,13 @@ import pytest
 from s3_server import s3_server
 from training_world import PLAN, RawFiles, made_parts, silent
 
-import training.challenger
-from event_backbone.bundle import BundleShelf
+import training.fitting.challenger
 from event_backbone.errors import SettingsError
-from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client
-from training.flow import Parts, train
-from training.promotion.by_hand import Desk
-from training.tracking import MlflowTracker, RunRecord
+from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.mlflow_registry import MlflowRegistry, mlflow_client
+from training.fitting.tracking import MlflowTracker, RunRecord
+from training.flow.training_flow import Parts, train
+from training.versions.by_hand import Desk
 
 RAW = RawFiles()
 CASE = RAW.case()
@@ -40,7 +40,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
-    monkeypatch.setattr(training.challenger, "draw_pictures", lambda *_: {"roc.png": b"png"})
+    monkeypatch.setattr(training.fitting.challenger, "draw_pictures", lambda *_: {"roc.png": b"png"})
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     made = made_parts(tmp_path / "state", data_dir=RAW.write(tmp_path / "raw"))
     return replace(made, registry=MlflowRegistry(uri), tracker=MlflowTracker(uri, "s3://models/runs/fruit"))

@@ -18,17 +18,18 @@ from prediction_world import prediction as garden_prediction
 from pydantic import SecretStr
 
 from event_backbone.errors import SettingsError, TryAgainLaterError
-from event_backbone.events import Erasure, Event, FaultCount, Rejections, encode_json
-from event_backbone.mongo_access import MongoAccess, mongo_access
-from event_backbone.mongo_connection import MongoConnection
-from event_backbone.mongo_documents import prediction_of
-from event_backbone.mongo_log import MongoLog, RescoredPredictions
-from event_backbone.mongo_sink import MongoSink
+from event_backbone.events.schema import Erasure, Event, FaultCount, Rejections, encode_json
+from event_backbone.mongodb.access import MongoAccess, mongo_access
+from event_backbone.mongodb.connection import MongoConnection
+from event_backbone.mongodb.documents import prediction_of
+from event_backbone.mongodb.log import MongoLog, RescoredPredictions
+from event_backbone.mongodb.sink import MongoSink
 from event_backbone.ports import Delivered, Refusal
 from event_backbone.settings import ConnectionSettings
-from prediction_service.journal import Journal, JournalReader, entry_of
-from prediction_service.relay import Relay
-from prediction_service.relay_state import RelayState, read_relay_state
+from prediction_service.delivery.cursors import RelayState, read_relay_state
+from prediction_service.delivery.relay import Relay
+from prediction_service.journal.reader import JournalReader
+from prediction_service.journal.writer import Journal, entry_of
 
 RECORD = {"price": 50.0, "items": 3, "payment": "card"}
 START = "2026-01-01T00:00:00.000000Z"

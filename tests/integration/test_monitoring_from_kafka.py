@@ -18,11 +18,11 @@ from monitoring_stream import foreign, published
 from monitoring_world import START, label, prediction, predictions
 from real_parts import KafkaBroker
 
-from event_backbone.cloud_events import header
-from event_backbone.events import Erasure, Event, FaultCount, Rejections
-from event_backbone.kafka_access import KafkaAccess, kafka_access
-from event_backbone.kafka_topics import Topics
-from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics
+from event_backbone.events.cloud_events import header
+from event_backbone.events.schema import Erasure, Event, FaultCount, Rejections
+from event_backbone.kafka.access import KafkaAccess, kafka_access
+from event_backbone.kafka.producer import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics
+from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message, Received
 from event_backbone.settings import ConnectionSettings
 

@@ -15,7 +15,7 @@ import requests
 from monitoring_process import MonitoringProcess, is_running, poll_until
 from monitoring_world import START, body_of, label, predictions
 
-from event_backbone.events import Event, FaultCount, Rejections
+from event_backbone.events.schema import Event, FaultCount, Rejections
 
 SCHEDULE: dict[str, Any] = {"window_rows": 200, "minimum_rows": 100, "check_every_rows": 20}
 

@@ -14,7 +14,7 @@ import requests
 from monitoring_process import MonitoringProcess, is_running, poll_until
 from monitoring_world import body_of, label, predictions
 
-from event_backbone.events import Event
+from event_backbone.events.schema import Event
 
 SCHEDULE: dict[str, Any] = {"window_rows": 200, "minimum_rows": 100, "check_every_rows": 20}
 TAKEN_OVER_WITHIN_S = 20

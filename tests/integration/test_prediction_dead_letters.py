@@ -12,19 +12,20 @@ import pytest
 from click.testing import CliRunner, Result
 from prediction_world import prediction, write_case
 
-from event_backbone.cloud_events import header
-from event_backbone.dead_letters import dead_letter_of
 from event_backbone.errors import Fault
-from event_backbone.events import Event, encode_json
-from event_backbone.kafka_access import KafkaAccess, kafka_access
-from event_backbone.kafka_topics import Topics
-from event_backbone.kafka_transport import KafkaAssignedStream, KafkaOutlet, end_offsets
+from event_backbone.events.cloud_events import header
+from event_backbone.events.schema import Event, encode_json
+from event_backbone.kafka.access import KafkaAccess, kafka_access
+from event_backbone.kafka.dead_letters import dead_letter_of
+from event_backbone.kafka.producer import KafkaAssignedStream, KafkaOutlet, end_offsets
+from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message, Partition, Received, Refusal
 from event_backbone.settings import ConnectionSettings
 from prediction_service import __main__ as command
-from prediction_service.journal import Journal, JournalReader, entry_of
-from prediction_service.parked_rows import ParkedRows
-from prediction_service.relay_state import RelayState
+from prediction_service.delivery.cursors import RelayState
+from prediction_service.delivery.parked_rows import ParkedRows
+from prediction_service.journal.reader import JournalReader
+from prediction_service.journal.writer import Journal, entry_of
 
 AT = "2026-01-01T00:00:00.000000Z"
 SECRET = "nobody-may-read-this-in-a-list"
@@ -116,7 +117,7 @@ def test_topics_are_made_once_and_what_differs_is_said(world: World) -> None:
 
 
 def test_predictions_and_labels_are_compacted_so_that_an_erasure_takes_effect(topics_made: World) -> None:
-    from event_backbone.kafka_admin import list_topics
+    from event_backbone.kafka.admin import list_topics
 
     found = list_topics(topics_made.access, topics_made.topics.all)
     compacted = {name for name, spec in found.items() if "compact" in spec.configs.get("cleanup.policy", "")}
@@ -267,8 +268,8 @@ def test_a_row_of_a_sink_that_is_no_longer_there_stays(topics_made: World) -> No
 
 
 def test_a_table_is_shown_to_people(topics_made: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from prediction_service import dead_letters_command
-    from prediction_service.dead_letters import Filter
+    from prediction_service.operations import dead_letters_command
+    from prediction_service.operations.dead_letters import Filter
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

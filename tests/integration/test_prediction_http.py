@@ -16,7 +16,7 @@ from monitoring_process import poll_until
 from prediction_process import PredictionProcess, running
 from prediction_world import made_class, made_record, made_score
 
-from prediction_service.relay_state import RelayState
+from prediction_service.delivery.cursors import RelayState
 
 SETTINGS = {
     "lane": {"LANE": "true"},

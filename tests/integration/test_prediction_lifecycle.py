@@ -18,8 +18,8 @@ from monitoring_process import children_of, is_running, poll_until
 from prediction_process import PredictionProcess, running
 from prediction_world import made_case, made_record, shelve
 
-from event_backbone.bundle import BundleShelf
-from prediction_service.journal import JournalReader
+from event_backbone.model.bundle import BundleShelf
+from prediction_service.journal.reader import JournalReader
 
 
 class Load:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from prediction_process import PredictionProcess, running
 
-from event_backbone.bundle import Bundle, BundleShelf, open_bundle
-from event_backbone.case import find_case
-from event_backbone.encoder import Encoder
-from training.parsing import parse_file
-from training.rows import LabelledRows
+from event_backbone.case.files import find_case
+from event_backbone.model.bundle import Bundle, BundleShelf, open_bundle
+from event_backbone.model.encoder import Encoder
+from training.data.parsing import parse_file
+from training.data.rows import LabelledRows
 
 CASES_DIR = Path(__file__).parents[2] / "cases"
 CENSUS = find_case("census", CASES_DIR)

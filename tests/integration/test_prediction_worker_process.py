@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 from full_stack import Urls, make_topics, running_stack
-from kept_books import check_kept, collection
 from monitoring_process import poll_until
+from reconciliation import check_kept, collection
 from record_producer import RecordProducer, bootstrap_of, topic_of
 from replica import Replica
 

@@ -24,12 +24,12 @@ from generator_process import (
     write_journal,
     write_lines,
 )
-from kept_books import TopicReader
 from monitoring_process import poll_until
 from prediction_process import PredictionProcess, running
 from prediction_world import install_champion
+from reconciliation import TopicReader
 
-from event_backbone.events import parse_utc
+from event_backbone.events.schema import parse_utc
 
 RECORDS = 600
 BURSTS, BURST_SIZE = 10, 12

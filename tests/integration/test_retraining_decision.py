@@ -12,19 +12,19 @@ import pytest
 from pyarrow import parquet
 from training_world import PLAN, made_parts, silent
 
-import training.challenger
-import training.flow
-from event_backbone.case import find_case
+import training.fitting.challenger
+import training.flow.training_flow
+from event_backbone.case.files import find_case
 from event_backbone.errors import SettingsError
-from event_backbone.events import content_hash
-from event_backbone.profile import PROFILE_FILE, decode_profile
-from stream_generator.injection import Injector
-from stream_generator.records import StreamRow
-from stream_generator.scenarios import Timing, find_scenario
-from training.challenger import Challenger
-from training.flow import Outcome, Parts, retrain
-from training.rows import LabelledRows
-from training.synthetic import load_sample
+from event_backbone.events.schema import content_hash
+from event_backbone.model.reference_profile import PROFILE_FILE, decode_profile
+from stream_generator.scenario.injection import Injector
+from stream_generator.scenario.records import StreamRow
+from stream_generator.scenario.scenarios import Timing, find_scenario
+from training.data.rows import LabelledRows
+from training.data.synthetic import load_sample
+from training.fitting.challenger import Challenger
+from training.flow.training_flow import Outcome, Parts, retrain
 
 CASES = Path(__file__).parents[2] / "cases"
 CASE = find_case("census", CASES)
@@ -46,7 +46,7 @@ def changed(rows: LabelledRows, scenario: str, seed: int) -> LabelledRows:
 def first_champion(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     """A champion of the undrifted world. It is shared: take a copy."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(training.challenger, "draw_pictures", lambda *_: {})
+        patched.setattr(training.fitting.challenger, "draw_pictures", lambda *_: {})
         parts = made_parts(tmp_path_factory.mktemp("state"))
         assert retrain(CASE, PLAN, parts, drawn(1), silent()).state == "promoted"
     return parts
@@ -54,7 +54,7 @@ def first_champion(tmp_path_factory: pytest.TempPathFactory) -> Parts:
 
 @pytest.fixture
 def parts(first_champion: Parts, monkeypatch: pytest.MonkeyPatch) -> Parts:
-    monkeypatch.setattr(training.challenger, "draw_pictures", lambda *_: {})
+    monkeypatch.setattr(training.fitting.challenger, "draw_pictures", lambda *_: {})
     return replace(first_champion, registry=copy.deepcopy(first_champion.registry))
 
 
@@ -93,14 +93,14 @@ def test_the_undrifted_world_again_is_no_reason_for_another_champion(parts: Part
 def test_fit_reference_and_gate_are_disjoint_parts_of_the_newest_records(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_judge = training.flow.judge
+    real_judge = training.flow.training_flow.judge
     challengers: list[Challenger] = []
 
     def spying_judge(challenger: Challenger, *others: Any) -> Any:
         challengers.append(challenger)
         return real_judge(challenger, *others)
 
-    monkeypatch.setattr(training.flow, "judge", spying_judge)
+    monkeypatch.setattr(training.flow.training_flow, "judge", spying_judge)
     repeated = drawn(5, 400)
     rows = LabelledRows([*repeated.records] * 2, [*repeated.labels] * 2)
     retrained(parts, rows, seed=5)

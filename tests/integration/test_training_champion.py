@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from event_backbone.bundle import Bundle, BundleShelf, open_bundle
-from event_backbone.case import Case, find_case
-from event_backbone.encoder import Encoder
-from event_backbone.mlflow_registry import MlflowRegistry, mlflow_client
+from event_backbone.case.files import find_case
+from event_backbone.case.records import RecordDecoder
+from event_backbone.case.schema import Case
+from event_backbone.model.bundle import Bundle, BundleShelf, open_bundle
+from event_backbone.model.encoder import Encoder
+from event_backbone.model.mlflow_registry import MlflowRegistry, mlflow_client
 from event_backbone.ports import RegisteredBundle
-from event_backbone.validation import RecordDecoder
-from training.conversion import TOLERANCE, largest_difference, onnx_scores
-from training.evaluation import evaluate
-from training.parsing import parse_file
-from training.retrieval import Places, http_fetch, retrieve_real
-from training.rows import LabelledRows
-from training.splitting import split_rows
+from training.data.parsing import parse_file
+from training.data.retrieval import Places, http_fetch, retrieve_real
+from training.data.rows import LabelledRows
+from training.data.splitting import split_rows
+from training.fitting.evaluation import evaluate
+from training.fitting.onnx import TOLERANCE, largest_difference, onnx_scores
 
 CASES = Path(__file__).parents[2] / "cases"
 CENSUS, HOUSING = find_case("census", CASES), find_case("housing", CASES)

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from event_backbone.case import Case, Column, find_case
-from event_backbone.validation import faults_in
-from training.evaluation import evaluate
-from training.fitting import CANDIDATES, fit
-from training.reading import Retrieved
-from training.retrieval import SAMPLE_SEED, Places, http_fetch, retrieve_real
-from training.rows import LabelledRows
-from training.sampling import refit
-from training.splitting import split_rows
-from training.synthetic import load_sample
+from event_backbone.case.files import find_case
+from event_backbone.case.records import faults_in
+from event_backbone.case.schema import Case, Column
+from training.data.reading import Retrieved
+from training.data.retrieval import SAMPLE_SEED, Places, http_fetch, retrieve_real
+from training.data.rows import LabelledRows
+from training.data.sampling_command import refit
+from training.data.splitting import split_rows
+from training.data.synthetic import load_sample
+from training.fitting.cross_validation import CANDIDATES, fit
+from training.fitting.evaluation import evaluate
 
 CASES = Path(__file__).parents[2] / "cases"
 NAMES = ["census", "housing"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from event_backbone.mlflow_registry import mlflow_client
+from event_backbone.model.mlflow_registry import mlflow_client
 
 ROOT = Path(__file__).parents[2]
 

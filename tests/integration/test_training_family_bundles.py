@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from event_backbone.bundle import open_bundle, write_bundle
-from event_backbone.case import find_case
-from event_backbone.events import ModelRef
-from event_backbone.scoring import Scorer
-from event_backbone.validation import RecordDecoder
-from training.artifacts import bundle_parts
-from training.comparison.candidates import FAMILY_NAMES, candidates_of
-from training.conversion import TOLERANCE, largest_difference, to_onnx
+from event_backbone.case.files import find_case
+from event_backbone.case.records import RecordDecoder
+from event_backbone.events.schema import ModelRef
+from event_backbone.model.bundle import open_bundle, write_bundle
+from event_backbone.model.scoring import Scorer
+from training.data.rows import LabelledRows
+from training.data.synthetic import load_sample
 from training.families.catalog import FamilyName
-from training.fitting import fit
-from training.rows import LabelledRows
-from training.synthetic import load_sample
+from training.fitting.artifacts import bundle_parts
+from training.fitting.candidates import FAMILY_NAMES, candidates_of
+from training.fitting.cross_validation import fit
+from training.fitting.onnx import TOLERANCE, largest_difference, to_onnx
 
 CASES = Path(__file__).parents[2] / "cases"
 SCORED_ROWS = 5000

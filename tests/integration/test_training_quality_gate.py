@@ -12,10 +12,10 @@ import pytest
 from training_world import RawFiles, made_case, made_rows
 
 from event_backbone.errors import SettingsError
+from training.data.raw import Raw, Source, raw_of_rows
+from training.data.rows import LabelledRows
 from training.quality.gate import Inspection, inspect_rows, validate
 from training.quality.great_expectations_gate import GreatExpectationsGate
-from training.raw import Raw, Source, raw_of_rows
-from training.rows import LabelledRows
 
 CASE = made_case()
 NO_ROWS = LabelledRows([], [])

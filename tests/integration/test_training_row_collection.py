@@ -9,12 +9,12 @@ import pytest
 from training_world import made_case, made_rows
 
 from event_backbone.errors import SettingsError
-from event_backbone.mongo_access import mongo_access
-from event_backbone.mongo_connection import MongoConnection
+from event_backbone.mongodb.access import mongo_access
+from event_backbone.mongodb.connection import MongoConnection
 from event_backbone.settings import ConnectionSettings
-from training.raw import raw_of_rows
-from training.reading import read_raw
-from training.row_collection import MongoRows
+from training.data.raw import raw_of_rows
+from training.data.reading import read_raw
+from training.data.row_collection import MongoRows
 
 CASE = made_case()
 TRAIN, TEST = made_rows(2500), made_rows(30, first=5000, seed=2)

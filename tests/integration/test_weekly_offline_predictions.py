@@ -12,15 +12,15 @@ from prediction_process import PredictionProcess, running
 from prediction_world import install_champion, made_case, made_record
 from pyarrow import parquet
 
-from event_backbone.bundle import BundleShelf, open_bundle
 from event_backbone.errors import StopError, TryAgainLaterError
-from event_backbone.mongo_access import mongo_access
-from event_backbone.mongo_connection import MongoConnection
-from event_backbone.scoring import Scorer
+from event_backbone.model.bundle import BundleShelf, open_bundle
+from event_backbone.model.scoring import Scorer
+from event_backbone.mongodb.access import mongo_access
+from event_backbone.mongodb.connection import MongoConnection
 from event_backbone.settings import ConnectionSettings
 from training.weekly.new_records import records_in_collection, records_in_file
+from training.weekly.offline_prediction import predict
 from training.weekly.predict_command import open_place, open_records
-from training.weekly.predicting import predict
 
 CASE = made_case()
 RECORDS = [{"record_id": f"new-{number}", **made_record(number)} for number in range(1500)]

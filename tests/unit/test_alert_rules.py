@@ -10,7 +10,8 @@ import pytest
 import yaml
 from promql import names_in_rules, rules, template_queries
 
-from monitoring_service.alert_catalogue import CATALOGUE, RUNBOOK
+from monitoring_service.alerting.catalogue import CATALOGUE
+from monitoring_service.settings import RUNBOOK
 
 ROOT = Path(__file__).parents[2]
 ALERTS = [rule for rule in rules() if "alert" in rule]

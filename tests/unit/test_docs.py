@@ -18,11 +18,11 @@ import pytest
 import yaml
 from monitoring_bench import Bench
 
-from event_backbone.case import case_from_dict
-from event_backbone.events import Envelope, Prediction
-from event_backbone.problems import Problem
-from monitoring_service.intake import Receipt
-from prediction_service.answering import Answer
+from event_backbone.case.files import case_from_dict
+from event_backbone.events.schema import Envelope, Prediction
+from event_backbone.web.problems import Problem
+from monitoring_service.intake.receiver import Receipt
+from prediction_service.serving.handlers import Answer
 
 ROOT = Path(__file__).parents[2]
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))

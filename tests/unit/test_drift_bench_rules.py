@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.drift.rules import evidently_score, population_stability
 from benchmarks.drift.shifts import divergence, listed_shifts
-from event_backbone.profile import CategoryProfile, NumberProfile
-from monitoring_service.drift import evidently_score as evidently_itself
-from monitoring_service.window_columns import CategoryValues, NumberValues
+from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
+from monitoring_service.drift.evidently_score import evidently_score as evidently_itself
+from monitoring_service.windows.columns import CategoryValues, NumberValues
 
 NAMES = ["a", "b", "c"]
 

@@ -11,11 +11,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from real_parts_cache import part_or_skip
 
-from event_backbone.case import Case, find_case
-from event_backbone.exposition import exposition
-from monitoring_service.metrics import MonitoringMetrics
-from monitoring_service.standby import build_standby
-from prediction_service.metrics import ENDPOINTS, OTHER, ReplicaCollector, ServingMetrics, WorkerMetrics
+from event_backbone.case.files import find_case
+from event_backbone.case.schema import Case
+from event_backbone.web.exposition import exposition
+from monitoring_service.lifecycle.standby import build_standby
+from monitoring_service.views.metrics import MonitoringMetrics
+from prediction_service.serving.metrics import ENDPOINTS, OTHER, ReplicaCollector, ServingMetrics
+from prediction_service.worker.metrics import WorkerMetrics
 from training.server.metrics import TrainingMetrics
 from training.server.runs import Run
 

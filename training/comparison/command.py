@@ -7,10 +7,10 @@ from typing import get_args
 
 import click
 
-from training.comparison.candidates import BALANCES, FAMILY_NAMES, Protocol
+from training.commands.options import CASE_OPTION, DATA_DIR_OPTION, SEED_OPTION, SYNTHETIC_OPTION, settings_given
 from training.families.balancing import Balance
 from training.families.catalog import FamilyName
-from training.options import CASE_OPTION, DATA_DIR_OPTION, SEED_OPTION, SYNTHETIC_OPTION, settings_given
+from training.fitting.candidates import BALANCES, FAMILY_NAMES, Protocol
 
 _PROTOCOL = click.option(
     "--protocol",
@@ -60,7 +60,7 @@ def compare(  # noqa: PLR0913, PLR0917 - click gives every option an argument
       train-model compare --case housing --family forest --family xgboost
       train-model search --case census --family xgboost && train-model compare --searched
     """
-    from training.comparison.carrying_out import Chosen, compare_families
+    from training.comparison.commands_run import Chosen, compare_families
 
     settings = settings_given(case_name, data_dir, seed)
     chosen = Chosen(settings, protocol, families or FAMILY_NAMES, synthetic)
@@ -95,7 +95,7 @@ def search(
       train-model search --case census --family xgboost --trials 40 --minutes 10
       train-model search --case housing --family forest
     """
-    from training.comparison.carrying_out import Chosen, search_family
+    from training.comparison.commands_run import Chosen, search_family
 
     chosen = Chosen(settings_given(case_name, data_dir, seed), protocol, (family,), synthetic)
     search_family(chosen, family, trials, minutes)

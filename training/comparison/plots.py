@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from event_backbone.case import Case
-from training.comparison.candidates import BALANCES, FAMILY_NAMES
-from training.comparison.comparing import Compared, Comparison, loss_name
-from training.comparison.explaining import Importance
-from training.comparison.segments import Segment
-from training.fitting import measure_name
-from training.pictures import as_png, new_figure
+from event_backbone.case.schema import Case
+from training.comparison.cross_validation import Compared, Comparison, loss_name
+from training.comparison.importance import Importance
+from training.fitting.candidates import BALANCES, FAMILY_NAMES
+from training.fitting.cross_validation import measure_name
+from training.fitting.pictures import as_png, new_figure
+from training.promotion.segments import Segment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

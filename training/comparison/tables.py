@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.table import Table
 
-from event_backbone.case import Case
-from training.comparison.comparing import Compared, Comparison, loss_name
-from training.comparison.explaining import Importance
-from training.comparison.judging import Judged
-from training.comparison.segments import Segment
+from event_backbone.case.schema import Case
+from training.comparison.cross_validation import Compared, Comparison, loss_name
+from training.comparison.importance import Importance
+from training.comparison.test_rows import Judged
+from training.promotion.segments import Segment
 
 _CLASSES = {
     "auc": "AUC",

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from event_backbone.case import Case
+from event_backbone.case.schema import Case
+from training.data.rows import Floats
 from training.families.family import EncodedRows, Features
-from training.rows import Floats
 
 #: ``weights``: each class counts the same; ``smote``: made-up rows of the rare class until there are as many.
 Balance = Literal["none", "weights", "smote"]

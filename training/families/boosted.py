@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from event_backbone.case import Case
-from training.conversion import booster_to_onnx
+from event_backbone.case.schema import Case
+from training.data.rows import Floats
 from training.families.family import EncodedRows, Features
-from training.rows import Floats
+from training.families.onnx import booster_to_onnx
 
 if TYPE_CHECKING:
     from xgboost import Booster

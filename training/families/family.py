@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from event_backbone.case import Case
-from training.rows import Floats
+from event_backbone.case.schema import Case
+from training.data.rows import Floats
 
 #: Encoded rows, shape (rows, features); nan where a number is missing or a category was never seen.
 Features = npt.NDArray[np.float32]

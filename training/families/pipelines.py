@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from event_backbone.case import Case
-from training.conversion import pipeline_to_onnx
+from event_backbone.case.schema import Case
+from training.data.rows import Floats
 from training.families.family import EncodedRows, Features
-from training.rows import Floats
+from training.families.onnx import pipeline_to_onnx
 
 #: Far below every value that a forest could have to split on.
 MISSING = -1e9

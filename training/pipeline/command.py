@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from training.comparison.candidates import champion_candidates
+from training.commands.options import CASE_OPTION, DATA_DIR_OPTION, FAMILY_OPTION, SEED_OPTION, settings_given
 from training.families.catalog import FamilyName
-from training.fitting import CANDIDATES, Candidate
-from training.options import CASE_OPTION, DATA_DIR_OPTION, FAMILY_OPTION, SEED_OPTION, settings_given
+from training.fitting.candidates import champion_candidates
+from training.fitting.cross_validation import CANDIDATES, Candidate
 from training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def push(case_name: str | None, data_dir: Path | None, url: str) -> None:
       train-model push --case census --data-dir ../data/census --to mongodb://127.0.0.1:27017/streamgauge
     """
     from training.bootstrap import build_parts, open_collection
-    from training.reading import read_raw
-    from training.retrieval import retrieve
+    from training.data.reading import read_raw
+    from training.data.retrieval import retrieve
 
     settings = settings_given(case_name, data_dir)
     case, parts, collection = settings.load_case(), build_parts(settings), open_collection(url, settings)
@@ -148,7 +148,7 @@ def train(
       train-model train --case census --set max_depth=5 --set eta=0.1
       train-model train --case census --family best
     """
-    from training.challenger import TrainingPlan
+    from training.fitting.challenger import TrainingPlan
     from training.pipeline.stages import train_model
 
     settings = settings_given(case_name, None, seed)
@@ -206,8 +206,9 @@ def register(case_name: str | None, folder: Path | None) -> None:
       train-model register --case census
     """
     from training.bootstrap import build_parts
+    from training.commands.console import open_console
+    from training.commands.outcome_table import print_outcome
     from training.pipeline.stages import register_model
-    from training.summary import open_console, print_outcome
 
     settings, console = settings_given(case_name, None), open_console()
     case = settings.load_case()

@@ -9,8 +9,8 @@ from typing import cast
 
 import numpy as np
 
-from event_backbone.case import Case
-from training.rows import Floats
+from event_backbone.case.schema import Case
+from training.data.rows import Floats
 
 MOST_POINTS = 200
 _BINS = 10

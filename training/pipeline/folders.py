@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from event_backbone.errors import Fault, SettingsError
-from training.dividing import Data
-from training.raw import SOURCE_FILE, Source, source_in
-from training.reading import Retrieved
-from training.rows import LabelledRows
-from training.rows_on_disk import rows_as_lines, rows_in_lines
+from training.data.parts import Data
+from training.data.raw import SOURCE_FILE, Source, source_in
+from training.data.reading import Retrieved
+from training.data.rows import LabelledRows
+from training.data.rows_on_disk import rows_as_lines, rows_in_lines
 
 T = TypeVar("T")
 

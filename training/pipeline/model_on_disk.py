@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from event_backbone.encoder import Encoder
-from training.challenger import Converted, TrainingPlan
-from training.conversion import onnx_scores
+from event_backbone.model.encoder import Encoder
+from training.data.rows import Floats
 from training.families.family import Features
-from training.fitting import Candidate, FittedModel, ValidatedCandidate
+from training.fitting.challenger import Converted, TrainingPlan
+from training.fitting.cross_validation import Candidate, FittedModel, ValidatedCandidate
+from training.fitting.onnx import onnx_scores
 from training.pipeline.folders import from_stage
-from training.rows import Floats
 
 _MODEL_FILE, _ENCODER_FILE, _FIT_FILE, _SCORES_FILE = "model.onnx", "encoder.json", "fit.json", "scores.npy"
 _NATIVE_FOLDER = "native"

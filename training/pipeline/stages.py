@@ -1,6 +1,6 @@
 """Retrieve, validate, transform, train, evaluate, register: each reads the folder of the one before it.
 
-They are the flow's own parts (:mod:`training.flow`): the same data, settings and seed give the same model.
+They are the flow's own parts (:mod:`.training_flow`): the same data, settings and seed give the same model.
 """
 
 from __future__ import annotations
@@ -8,11 +8,20 @@ from __future__ import annotations
 import json
 import time
 
-from event_backbone.case import Case
-from training.challenger import Challenger, Say, TrainingPlan, evaluate_converted, fingerprint_of, fit_and_convert
-from training.dividing import divide
-from training.flow import Outcome, Parts, contest, put_in_use
-from training.pictures import draw_pictures
+from event_backbone.case.schema import Case
+from training.data.parts import divide
+from training.data.raw import load_raw, write_raw
+from training.data.retrieval import Fetch, Places, retrieve
+from training.fitting.challenger import (
+    Challenger,
+    Say,
+    TrainingPlan,
+    evaluate_converted,
+    fingerprint_of,
+    fit_and_convert,
+)
+from training.fitting.pictures import draw_pictures
+from training.flow.training_flow import Outcome, Parts, contest, put_in_use
 from training.pipeline.curves import curves_of
 from training.pipeline.folders import (
     PipelineFolders,
@@ -24,8 +33,6 @@ from training.pipeline.folders import (
 )
 from training.pipeline.model_on_disk import load_model, write_model
 from training.quality.gate import Inspection, QualityGate, validate
-from training.raw import load_raw, write_raw
-from training.retrieval import Fetch, Places, retrieve
 
 
 def retrieve_data(case: Case, folders: PipelineFolders, places: Places, fetch: Fetch, say: Say) -> None:

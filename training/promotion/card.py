@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from event_backbone.case import Case
+from event_backbone.case.schema import Case
 from event_backbone.ports import RegisteredBundle
-from training.challenger import Challenger
+from training.fitting.challenger import Challenger
 from training.promotion.gate import Decision, SegmentGrowth
 
 CARD_FILE = "model_card.md"

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from event_backbone.case import Case, PromotionLimits
-from training.comparison.segments import segments_of
-from training.evaluation import evaluate
+from event_backbone.case.schema import Case, PromotionLimits
+from training.data.rows import Floats, LabelledRows
+from training.fitting.evaluation import evaluate
 from training.promotion.paired import (
     Difference,
     auc,
@@ -19,7 +19,7 @@ from training.promotion.paired import (
     miscalibration,
     r2,
 )
-from training.rows import Floats, LabelledRows
+from training.promotion.segments import segments_of
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from event_backbone.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, registered_name
-from event_backbone.case import Case
+from event_backbone.case.records import RecordDecoder
+from event_backbone.case.schema import Case
+from event_backbone.model.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, registered_name
+from event_backbone.model.scoring import Scorer
 from event_backbone.ports import ModelRegistry, RegisteredBundle
-from event_backbone.scoring import Scorer
-from event_backbone.validation import RecordDecoder
-from training.challenger import Challenger
+from training.data.rows import LabelledRows
+from training.fitting.challenger import Challenger
 from training.promotion.gate import Contender, Decision, decide
-from training.rows import LabelledRows
 
 _ROWS_AT_ONCE = 4096
 

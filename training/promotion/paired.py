@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from event_backbone.expectation import calibration_error
-from training.rows import Floats
+from event_backbone.model.calibration import calibration_error
+from training.data.rows import Floats
 
 RESAMPLES = 2000
 #: Resamples that are measured at once; more would only take memory.
@@ -95,7 +95,7 @@ def r2(targets: Any, scores: Any) -> Any:
 
 
 def miscalibration(targets: Any, scores: Any) -> Any:
-    """The calibration error of each resample: see :func:`~event_backbone.expectation.calibration_error`.
+    """The calibration error of each resample: see :func:`~event_backbone.model.calibration.calibration_error`.
 
     Of values instead of probabilities it is the same mean over bins of |mean target - mean score|, in their unit.
     """

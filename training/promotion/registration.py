@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from event_backbone.bundle import CHALLENGER_ALIAS, CHAMPION_ALIAS, registered_name, write_bundle
-from event_backbone.case import Case
+from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
-from event_backbone.events import ModelRef, utc_now
+from event_backbone.events.schema import ModelRef, utc_now
+from event_backbone.model.bundle import CHALLENGER_ALIAS, CHAMPION_ALIAS, registered_name, write_bundle
 from event_backbone.ports import ModelRegistry, RegisteredBundle
 from training.promotion.gate import Decision
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from event_backbone.case import Case, Column, Limits, faults_in_file, read_yaml
+from event_backbone.case.files import faults_in_file, read_yaml
+from event_backbone.case.schema import Case, Column, Limits
 from event_backbone.errors import Fault, SettingsError
 
 Part = Literal["train", "test"]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from event_backbone.case import Case
+from event_backbone.case.schema import Case
 from event_backbone.errors import Fault
+from training.data.raw import Raw
+from training.data.reading import Retrieved, bad_data, look_at
+from training.data.rows import LabelledRows
 from training.quality.expectations import Part
-from training.raw import Raw
-from training.reading import Retrieved, bad_data, look_at
-from training.rows import LabelledRows
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from event_backbone.case import Case
+from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
+from training.data.rows import LabelledRows
 from training.quality.expectations import Expectation, Part, expectations_of, name_of
 from training.quality.gate import Inspection, Unmet
-from training.rows import LabelledRows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from event_backbone.errors import Fault, RejectedError
-from event_backbone.events import parse_utc
+from event_backbone.events.schema import parse_utc
 from training.server.runs import Wish
 
 MOST_ALERTS = 1000

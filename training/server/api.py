@@ -13,12 +13,12 @@ from msgspec import Meta, Struct
 from werkzeug.exceptions import HTTPException, NotFound
 
 from event_backbone.errors import Fault, RejectedError
-from event_backbone.events import time_text
-from event_backbone.exposition import TEXT_FORMAT, exposition
-from event_backbone.problems import CONTENT_TYPE, problem, rejection
+from event_backbone.events.schema import time_text
+from event_backbone.web.exposition import TEXT_FORMAT, exposition
+from event_backbone.web.problems import CONTENT_TYPE, problem, rejection
 from training.server.alertmanager import read_message, wish_of
-from training.server.desk import RetrainingDesk
 from training.server.metrics import TrainingMetrics
+from training.server.retraining import RetrainingDesk
 from training.server.runs import Refusal, Run, Wish
 
 MOST_BYTES = 1024 * 1024

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from event_backbone.wsgi_server import Draining
+from event_backbone.web.server import Draining
 from training.server.api import Parts, build_api
-from training.server.desk import RetrainingDesk, Started
-from training.server.ledger import Ledger
 from training.server.messages import Order
 from training.server.metrics import TrainingMetrics
-from training.server.process import RunProcess
+from training.server.retraining import RetrainingDesk, Started
+from training.server.run_process import RunProcess
 from training.server.runs import Run
+from training.server.runs_file import Ledger
 from training.server.settings import TrainingServerSettings
 
 if TYPE_CHECKING:

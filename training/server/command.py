@@ -22,10 +22,10 @@ def serve() -> None:
       curl -s -X POST http://127.0.0.1:8090/train -d '{"reason": "new prices"}'
       curl -s http://127.0.0.1:8090/train
     """
+    from event_backbone.process.logs import set_up_logging
     from event_backbone.settings import read_settings
-    from event_backbone.telemetry import set_up_logging
-    from event_backbone.wsgi_server import Access
-    from event_backbone.wsgi_server import serve as listen
+    from event_backbone.web.server import Access
+    from event_backbone.web.server import serve as listen
     from training.server.bootstrap import build_application
     from training.server.settings import TrainingServerSettings
 

@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from event_backbone.case import Case
-from event_backbone.events import utc_now
-from event_backbone.profile import CategoryProfile, NumberProfile, answer_profile, column_profiles
-from training.raw import Source
-from training.rows import LabelledRows
+from event_backbone.case.schema import Case
+from event_backbone.events.schema import utc_now
+from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, answer_profile, column_profiles
+from training.data.raw import Source
+from training.data.rows import LabelledRows
 
 ColumnData = NumberProfile | CategoryProfile
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from event_backbone.case import Case
-from event_backbone.profile import CategoryProfile, NumberProfile
+from event_backbone.case.schema import Case
+from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
 from training.weekly.analysis import Changes, ColumnData, DataProfile, missing_share
 
 if TYPE_CHECKING:

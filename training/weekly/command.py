@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from training.options import CASE_OPTION, DATA_DIR_OPTION, FAMILY_OPTION, SEED_OPTION, SYNTHETIC_OPTION
+from training.commands.options import CASE_OPTION, DATA_DIR_OPTION, FAMILY_OPTION, SEED_OPTION, SYNTHETIC_OPTION
 
 #: Mondays at six in the morning, UTC.
 DEFAULT_CRON = "0 6 * * 1"
@@ -40,7 +40,7 @@ def weekly(*, case_name: str | None, data_dir: Path | None, serve: bool, cron: s
       train-model weekly --case housing --synthetic --in new.csv --out predictions.parquet
       PREFECT_API_URL=http://127.0.0.1:4200/api train-model weekly --serve
     """
-    from training.weekly.opening import WeeklyOrder
+    from training.weekly.order import WeeklyOrder
     from training.weekly.prefect_flow import run_with_prefect, serve_with_prefect
 
     folder = None if data_dir is None else str(data_dir.resolve())
@@ -55,7 +55,8 @@ def weekly(*, case_name: str | None, data_dir: Path | None, serve: bool, cron: s
 
 
 def _print(case: Any, outcome: Any) -> None:
-    from training.summary import open_console, print_outcome
+    from training.commands.console import open_console
+    from training.commands.outcome_table import print_outcome
 
     console = open_console()
     print_outcome(case, outcome.training, console)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from event_backbone.case import Case, Column
+from event_backbone.case.records import Record, RecordDecoder, decode_lenient, fault_in_record_id
+from event_backbone.case.schema import Case, Column
 from event_backbone.errors import Fault, RejectedError, SettingsError, StopError
-from event_backbone.mongo_access import MongoAccess
-from event_backbone.validation import Record, RecordDecoder, decode_lenient, fault_in_record_id
+from event_backbone.mongodb.access import MongoAccess
 
 _PAGE = 1000
 
@@ -176,7 +176,7 @@ def records_in_collection(access: MongoAccess, collection: str, *, page: int = _
 
 
 def _documents(access: MongoAccess, collection: str, at_once: int) -> Iterator[Row]:
-    from event_backbone.mongo_connection import MongoConnection
+    from event_backbone.mongodb.connection import MongoConnection
 
     connection = MongoConnection(access)
     try:

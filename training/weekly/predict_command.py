@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from event_backbone.case import Case
+from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
-from event_backbone.mongo_access import MongoAccess, mongo_access
+from event_backbone.mongodb.access import MongoAccess, mongo_access
 from event_backbone.settings import ConnectionSettings, read_settings
-from training.options import CASE_OPTION, settings_given
+from training.commands.options import CASE_OPTION, settings_given
 from training.settings import TrainingSettings
 from training.weekly.new_records import NewRecords, records_in_collection, records_in_file
-from training.weekly.predicting import Predicted, PredictionsPlace, open_champion, predict
-from training.weekly.prediction_places import MongoPlace, ParquetPlace
+from training.weekly.offline_prediction import Predicted, PredictionsPlace, open_champion, predict
+from training.weekly.prediction_outputs import MongoPlace, ParquetPlace
 
 #: Seconds until a MongoDB that doesn't answer is away.
 _MONGO_TIMEOUT_S = 30.0

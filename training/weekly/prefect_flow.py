@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from event_backbone.errors import Fault, SettingsError, StreamgaugeError, TryAgainLaterError
-from training.weekly.kept_runs import CARD_FILE, REPORT_FILE
-from training.weekly.opening import WeeklyOrder, open_week
+from training.weekly.order import WeeklyOrder, open_week
 from training.weekly.prefect_environment import api_url, prepare_prefect
-from training.weekly.week import WeekOutcome, run_week
+from training.weekly.run_folders import CARD_FILE, REPORT_FILE
+from training.weekly.stages import WeekOutcome, run_week
 
 if TYPE_CHECKING:
     from prefect import Flow

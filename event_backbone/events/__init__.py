@@ -1,0 +1,1 @@
+"""The wire types, their JSON and their CloudEvents headers; knows no transport and no store."""

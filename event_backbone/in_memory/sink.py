@@ -1,0 +1,49 @@
+"""A sink in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.events.schema import Envelope, Prediction, event_id
+from event_backbone.ports import Delivered, Refusal
+
+if TYPE_CHECKING:
+    pass
+
+
+class MemorySink:
+    """Keeps events in this process, once by id; for tests and trials. ``differing`` holds the conflicts, once too."""
+
+    def __init__(self, name: str = "memory") -> None:
+        self.name = name
+        self.kept: dict[str, Envelope] = {}
+        self.differing: dict[tuple[str, str], Prediction] = {}
+        self.away: str | None = None
+        self.refuse: Callable[[Envelope], str | None] = lambda _envelope: None
+
+    def deliver(self, batch: Sequence[Envelope]) -> Delivered:
+        if self.away is not None:
+            raise TryAgainLaterError(self.away)
+        refusals, conflicts_before, held = [], len(self.differing), {}
+        for envelope in batch:
+            reason = self.refuse(envelope)
+            if reason is not None:
+                refusals.append(Refusal(envelope.seq, reason))
+            elif (standing := self._keep(envelope)) is not None:
+                held[standing.record_id] = standing
+        return Delivered(refusals, len(self.differing) - conflicts_before, held)
+
+    def _keep(self, envelope: Envelope) -> Prediction | None:
+        """The prediction that stands where this is a later one for its id."""
+        standing = self.kept.setdefault(event_id(envelope.event), envelope).event
+        event = envelope.event
+        if standing is event or not (isinstance(event, Prediction) and isinstance(standing, Prediction)):
+            return None
+        if standing.content_hash != event.content_hash:
+            self.differing.setdefault((event.record_id, event.content_hash), event)
+        return standing
+
+    def close(self) -> None:
+        """Nothing is held."""

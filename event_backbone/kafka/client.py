@@ -1,0 +1,32 @@
+"""What all uses of Kafka's client share."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.kafka.access import KafkaAccess
+
+#: Told to the library, or it would have to ask a broker before it can be made; it still finds out about older ones.
+API_VERSION = (4, 1)
+
+
+@contextlib.contextmanager
+def translated(access: KafkaAccess, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """The library's errors as ours, ``but`` as it is. They are about the broker or the network: later, it may go."""
+    from kafka.errors import KafkaError
+
+    try:
+        yield
+    except but:
+        raise
+    except (KafkaError, OSError) as error:
+        # Only the error's name is told: its text may hold what was sent.
+        raise TryAgainLaterError(f"{access.shown}: {type(error).__name__}") from None
+
+
+def quiet() -> None:
+    """The client says several lines a second while no broker answers; what matters in them comes as our own errors."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -1,0 +1,1 @@
+"""Everything about MongoDB: access, documents, sink and log; no other room imports its driver."""

@@ -1,0 +1,96 @@
+"""A journal's file as a log to be read; ``prediction_service.journal.writer`` says what its tables hold."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
+from event_backbone.events.schema import Event, Label, Prediction, decode_event, latest_labels
+from event_backbone.ports import LoggedPrediction
+
+#: The last two limits are of the time: it is fixed in its form, and "~" sorts behind every digit.
+_PREDICTIONS = "FROM entries WHERE seq > ? AND kind = 'prediction' AND appended_at >= ? AND appended_at < ?"
+_ALWAYS = ("", "~")
+#: ';' is the character after ':', so the range holds every label of the record; an id may hold ':' itself, so it may
+#: hold those of a longer id too.
+_LABELS = "SELECT body FROM entries WHERE event_id > ? AND event_id < ? AND record_id = ?"
+
+
+class SqliteLog:
+    """Reads a journal, in any process, while its owner writes it; never writes. One caller at a time, in any thread.
+
+    Predictions come in the order of their ``seq``; a cursor is a ``seq``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises :class:`TryAgainLaterError` when there is no such file."""
+        try:
+            self._db = sqlite3.connect(
+                f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise TryAgainLaterError(f"{path} can't be opened: {error}") from None
+        self._path = path
+
+    def prediction(self, record_id: str) -> Prediction | None:
+        query = "SELECT body FROM entries WHERE event_id = ? AND kind = 'prediction'"
+        found = self._bodies(query, (f"prediction:{record_id}",))
+        return _prediction_of(found[0]) if found else None
+
+    def predictions(
+        self, *, since: str | None = None, until: str | None = None, after: str | None = None, limit: int
+    ) -> Sequence[LoggedPrediction]:
+        query = f"SELECT seq, body {_PREDICTIONS} ORDER BY seq LIMIT ?"
+        with self._reported():
+            rows = self._db.execute(query, (_seq_of(after), *_limits(since, until), limit)).fetchall()
+        return [LoggedPrediction(str(seq), _prediction_of(body)) for seq, body in rows]
+
+    def count(self, *, since: str | None = None, until: str | None = None) -> int:
+        with self._reported():
+            (count,) = self._db.execute(f"SELECT count(*) {_PREDICTIONS}", (0, *_limits(since, until))).fetchone()
+        return int(count)
+
+    def labels(self, record_ids: Collection[str]) -> Mapping[str, Label]:
+        found = itertools.chain.from_iterable(self._labels_of(record_id) for record_id in set(record_ids))
+        return latest_labels(label for label in found if isinstance(label, Label))
+
+    def _labels_of(self, record_id: str) -> list[Event]:
+        bodies = self._bodies(_LABELS, (f"label:{record_id}:", f"label:{record_id};", record_id))
+        return [decode_event(body) for body in bodies]
+
+    def _bodies(self, query: str, values: Sequence[str]) -> list[bytes]:
+        with self._reported():
+            return [body for (body,) in self._db.execute(query, values)]
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise TryAgainLaterError(f"{self._path} can't be read: {error}") from None
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _limits(since: str | None, until: str | None) -> tuple[str, str]:
+    earliest, latest = _ALWAYS
+    return earliest if since is None else since, latest if until is None else until
+
+
+def _seq_of(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise RejectedError([Fault("after", "format", "is no cursor of this log")])
+    return int(cursor)
+
+
+def _prediction_of(body: bytes) -> Prediction:
+    event = decode_event(body)
+    assert isinstance(event, Prediction)
+    return event

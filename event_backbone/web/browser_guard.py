@@ -1,0 +1,51 @@
+"""Keeps other people's web pages out of our services.
+
+A browser lets any page post to ``127.0.0.1`` without asking, and a page whose host name is made to point there may even
+read the answers. Such requests carry a foreign ``Origin`` or a foreign ``Host``; other clients send neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from event_backbone.web.problems import CONTENT_TYPE, problem
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+#: Whoever asks whether a process is there, such as an orchestrator, calls it by an address that nobody knows before.
+_PROBES = frozenset({"/livez", "/readyz"})
+
+
+class BrowserGuard:
+    """A WSGI application in front of another: 403 for a ``Host`` that is not ours or an ``Origin`` that is not it.
+
+    ``hosts`` are in small letters, without ports.
+    """
+
+    def __init__(self, application: WSGIApplication, hosts: Iterable[str]) -> None:
+        self._application = application
+        self._hosts = frozenset(hosts)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST")
+        if host is not None and _without_port(host) not in self._hosts and environ.get("PATH_INFO") not in _PROBES:
+            return _refuse(start_response, "The Host header names another host than this service listens on.")
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is not None and origin.partition("://")[2] != host:
+            return _refuse(start_response, "Pages of another origin may not use this service.")
+        return self._application(environ, start_response)
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def _refuse(start_response: StartResponse, detail: str) -> list[bytes]:
+    body = problem(403, detail)
+    start_response("403 Forbidden", [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))])
+    return [body]

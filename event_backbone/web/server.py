@@ -1,0 +1,184 @@
+"""Run a WSGI application under granian with one worker: the one way our services listen.
+
+What granian leaves open is closed here: a port in use is an error at start, a worker never outlives its parent, SIGTERM
+lets readiness fall before the listener closes, the application is closed before its process exits, pages of another
+origin are refused, and so is whoever shows no API key where there are keys.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from event_backbone.errors import Fault, SettingsError, StreamgaugeError
+from event_backbone.process.lifetime import die_with_parent
+from event_backbone.settings import LOOPBACK_HOSTS, ListeningSettings
+from event_backbone.web.api_keys import ApiKeys, KeyCheck
+from event_backbone.web.browser_guard import BrowserGuard
+from event_backbone.web.key_guard import KeyGuard
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = structlog.get_logger()
+
+
+class Application(Protocol):
+    """A WSGI callable that owns resources; :meth:`close` is called once, after the last request."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
+
+    def count_unauthorized(self) -> None:
+        """A request was refused because it showed no good API key."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may ask: by which host names, and with which keys (``None``: anybody on this machine).
+
+    ``forms``: paths (or folders, with a slash at the end) where the application checks the key of a posted form itself,
+    with the same ``keys``.
+    """
+
+    hosts: frozenset[str] = LOOPBACK_HOSTS
+    keys: KeyCheck | None = None
+    forms: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, settings: ListeningSettings, *, forms: Collection[str] = ()) -> Access:
+        """Raises :class:`SettingsError` when there is a keys file that can't be used."""
+        keys = ApiKeys(settings.api_keys_file) if settings.api_keys_file else None
+        return cls(LOOPBACK_HOSTS.union(settings.allowed_hosts), keys, frozenset(forms))
+
+    def guarding(self, application: Application) -> WSGIApplication:
+        """The application as it may be called from outside."""
+        inner: WSGIApplication = application
+        if self.keys is not None:
+            inner = KeyGuard(application, self.keys, count_refusal=application.count_unauthorized, forms=self.forms)
+        return BrowserGuard(inner, self.hosts)
+
+
+class Draining(Protocol):
+    """Whether the process was asked to stop and finishes what it has in hand."""
+
+    def is_set(self) -> bool: ...
+
+
+def check_port_is_free(host: str, port: int, *, patience_s: float = 2.0) -> None:
+    """Raise :class:`SettingsError` when something listens there.
+
+    The patience lets a predecessor that was just killed go away.
+    """
+    deadline = time.monotonic() + patience_s
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    message = f"can't listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
+                    raise SettingsError("port", [Fault(str(port), "port", message)]) from None
+            else:
+                return
+        time.sleep(0.1)
+
+
+class Respawns:
+    """Ends this process when workers die so often that the next one will, too."""
+
+    def __init__(self, *, most: int = 30, within_s: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._within_s = within_s
+        self._clock = clock
+        self._at: deque[float] = deque(maxlen=most)
+
+    def note(self) -> None:
+        """A worker is replaced. Raises :class:`SystemExit` when it is one too many."""
+        now = self._clock()
+        if len(self._at) == self._at.maxlen and now - self._at[0] < self._within_s:
+            log.critical("workers_keep_dying", respawns=len(self._at), within_s=self._within_s)
+            sys.exit(1)
+        self._at.append(now)
+
+
+def serve(
+    build: Callable[[Draining], Application],
+    *,
+    host: str,
+    port: int,
+    threads: int,
+    access: Access,
+    readiness_notice_s: float = 0.3,
+    stop_within_s: int = 10,
+) -> None:
+    """Serve until SIGTERM or SIGINT; return when the application is closed.
+
+    ``build`` runs in the worker process, and again when a dead worker is replaced. After a signal the ``Draining`` it
+    was given is set for ``readiness_notice_s`` before the listener closes.
+    """
+    from granian.constants import HTTPModes, Interfaces
+    from granian.log import LogLevels
+    from granian.server.mp import MPServer
+
+    check_port_is_free(host, port)
+    draining = multiprocessing.get_context("fork").Event()
+    failed_to_build = multiprocessing.get_context("fork").Event()
+    parent_pid = os.getpid()
+    respawns = Respawns()
+
+    def load() -> WSGIApplication:
+        die_with_parent(parent_pid)
+        # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
+        os.setpgid(0, 0)
+        try:
+            application = build(draining)
+        except StreamgaugeError as error:
+            failed_to_build.set()
+            log.critical("start_failed", error=str(error))
+            sys.exit(1)
+        # granian's workers never run atexit; multiprocessing's finalizers do run.
+        Finalize(None, application.close, exitpriority=0)
+        return access.guarding(application)
+
+    class DrainingServer(MPServer):
+        def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+            draining.set()
+            time.sleep(readiness_notice_s)
+            super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian's is untyped
+
+        def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
+            if failed_to_build.is_set():
+                sys.exit(1)  # the next worker would fail in the same way
+            respawns.note()
+            super()._respawn_workers(*args, **kwargs)
+            # granian gives up when a worker dies within seconds of its start, as one that is killed twice does.
+            self.respawned_wrks.clear()
+
+    server = DrainingServer(
+        "application",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        workers=1,
+        blocking_threads=threads,
+        log_level=LogLevels.error,
+        respawn_failed_workers=True,
+        workers_kill_timeout=stop_within_s,
+    )
+    server.serve(target_loader=load, wrap_loader=False)
+    log.info("stopped", port=port)

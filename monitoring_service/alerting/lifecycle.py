@@ -1,0 +1,258 @@
+"""From conditions to alerts: pending, firing, resolved, and who still has to be told.
+
+Pure functions over one immutable value, the :class:`Book`, with every time given; :mod:`.alert_desk` keeps it in the
+inbox. An alert remembers what its receiver was told, so a restart at any point loses no notification; one that was sent
+and whose answer was not kept yet is sent again: at least once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from monitoring_service.alerting.catalogue import BY_CONDITION, AlertKind, badness
+from monitoring_service.state.conditions import BROKEN_DATA, Condition
+
+State = Literal["pending", "firing", "resolved"]
+
+#: As in prometheus/alertmanager.yml: what comes within the first is one notification, another about the same alert
+#: name follows no sooner than the second, and what goes on firing is told again after the third.
+GROUP_WAIT_S = 10.0
+GROUP_INTERVAL_S = 60.0
+REPEAT_S = 4 * 3600.0
+#: Resolved alerts that are remembered; the oldest go, told or not.
+PAST_KEPT = 100
+SILENCES_KEPT = 200
+
+_FNV_OFFSET, _FNV_PRIME, _SEPARATOR = 0xCBF29CE484222325, 0x100000001B3, b"\xff"
+
+
+class Acknowledgement(Struct, frozen=True):
+    """Somebody knows of it: it is told no more until it is resolved. Times are in seconds since 1970."""
+
+    by: str
+    note: str
+    at: float
+
+
+class Silence(Struct, frozen=True):
+    """Nobody wants to be told that it fires, for as long."""
+
+    by: str
+    note: str
+    at: float
+    until: float
+
+
+class Alert(Struct, frozen=True, omit_defaults=True):
+    """One condition's alert; ``condition`` is as it was last seen while it held.
+
+    ``since`` is when the condition was first seen, ``told`` the state that the receiver knows of, and ``owed_since``
+    since when there is something to tell. ``muted_by`` names the alert that makes this one beside the point.
+    """
+
+    id: str
+    condition: Condition
+    state: State
+    since: float
+    firing_since: float | None = None
+    resolved_at: float | None = None
+    told: State | None = None
+    owed_since: float | None = None
+    acknowledged: Acknowledgement | None = None
+    muted_by: str | None = None
+
+    @property
+    def kind(self) -> AlertKind:
+        return BY_CONDITION[self.condition.name]
+
+    @property
+    def name(self) -> str:
+        return self.kind.name
+
+
+class Book(Struct, frozen=True, omit_defaults=True):
+    """All alerts: ``present`` are pending or firing, ``past`` resolved, oldest first. Silences go by an alert's id,
+    ``told_at`` by its name."""
+
+    present: list[Alert] = []
+    past: list[Alert] = []
+    silences: dict[str, Silence] = {}
+    told_at: dict[str, float] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """``time_scale`` shortens every time for tests and demonstrations; without ``notifying`` nobody is told."""
+
+    case: str
+    time_scale: float = 1.0
+    notifying: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What one message says: alerts of one name, worst first, those that are resolved last."""
+
+    name: str
+    alerts: tuple[Alert, ...]
+
+
+def labels_of(case: str, condition: Condition) -> dict[str, str]:
+    kind = BY_CONDITION[condition.name]
+    labels = {"alertname": kind.name, "case": case, "condition": condition.name, "severity": kind.severity}
+    return labels if condition.column is None else {**labels, "column": condition.column}
+
+
+def fingerprint(labels: Mapping[str, str]) -> str:
+    """Alertmanager's: FNV-1a of 64 bits over names and values in the order of the names."""
+    found = _FNV_OFFSET
+    for name in sorted(labels):
+        for byte in name.encode() + _SEPARATOR + labels[name].encode() + _SEPARATOR:
+            found = (found ^ byte) * _FNV_PRIME & 0xFFFFFFFFFFFFFFFF
+    return f"{found:016x}"
+
+
+def advanced(book: Book, conditions: Iterable[Condition], now: float, rules: Rules) -> Book:
+    """The book after one look at all conditions."""
+    active = {_id(rules, one): one for one in conditions if one.active and one.name in BY_CONDITION}
+    known = {alert.id: alert for alert in book.present}
+    present = [
+        _held(known.get(id_) or Alert(id_, condition, "pending", now), condition, now, rules)
+        for id_, condition in active.items()
+    ]
+    ended = [_resolved(alert, now) for alert in book.present if alert.id not in active and alert.state == "firing"]
+    silences = {id_: silence for id_, silence in book.silences.items() if silence.until > now}
+    muted = _muted(present)
+    return replace(
+        book,
+        present=[_owing(alert, silences, now, rules) for alert in muted],
+        past=[*book.past, *ended][-PAST_KEPT:],
+        silences=silences,
+    )
+
+
+def _id(rules: Rules, condition: Condition) -> str:
+    return fingerprint(labels_of(rules.case, condition))
+
+
+def _held(alert: Alert, condition: Condition, now: float, rules: Rules) -> Alert:
+    alert = replace(alert, condition=condition)
+    if alert.state == "pending" and now - alert.since >= alert.kind.for_s * rules.time_scale:
+        return replace(alert, state="firing", firing_since=now)
+    return alert
+
+
+def _resolved(alert: Alert, now: float) -> Alert:
+    """Who was told of the beginning is told of the end, and of both who could not be reached in between."""
+    owed_since = alert.owed_since if alert.told is None else now
+    return replace(alert, state="resolved", resolved_at=now, owed_since=owed_since, muted_by=None)
+
+
+def _muted(alerts: list[Alert]) -> list[Alert]:
+    """A monitor that is behind says what was; and of a column whose data is broken the drift says nothing more."""
+    firing = [alert for alert in alerts if alert.state == "firing"]
+    stale = next((alert.name for alert in firing if alert.condition.name == "stale"), None)
+    broken = {alert.condition.column: alert.name for alert in firing if alert.condition.name in BROKEN_DATA}
+    return [replace(alert, muted_by=_muted_by(alert, stale, broken)) for alert in alerts]
+
+
+def _muted_by(alert: Alert, stale: str | None, broken: Mapping[str | None, str]) -> str | None:
+    if alert.kind.follows_checks and stale is not None:
+        return stale
+    return broken.get(alert.condition.column) if alert.condition.name == "drift" else None
+
+
+def _owing(alert: Alert, silences: Mapping[str, Silence], now: float, rules: Rules) -> Alert:
+    """Whether there is something to tell: an alert that fires and was not told, as long as nothing keeps it quiet."""
+    if alert.state != "firing" or alert.told is not None:
+        return alert
+    if not rules.notifying or is_quiet(alert, silences):
+        return replace(alert, owed_since=None)
+    return alert if alert.owed_since is not None else replace(alert, owed_since=now)
+
+
+def is_quiet(alert: Alert, silences: Mapping[str, Silence]) -> bool:
+    return alert.muted_by is not None or alert.id in silences or alert.acknowledged is not None
+
+
+def due_notification(book: Book, now: float, rules: Rules, *, passing_over: Container[str] = ()) -> Notification | None:
+    """The next message to send, without the alert names that are passed over; made of what is true now."""
+    for name in dict.fromkeys(alert.name for alert in [*book.present, *book.past]):
+        if rules.notifying and name not in passing_over and _is_due(book, name, now, rules):
+            return Notification(name, _to_tell(book, name))
+    return None
+
+
+def _is_due(book: Book, name: str, now: float, rules: Rules) -> bool:
+    told_at = book.told_at.get(name)
+    owed = [alert.owed_since for alert in _of(book, name) if alert.owed_since is not None]
+    if owed:
+        waited = now - min(owed) >= GROUP_WAIT_S * rules.time_scale
+        return waited and (told_at is None or now - told_at >= GROUP_INTERVAL_S * rules.time_scale)
+    if told_at is None or now - told_at < REPEAT_S * rules.time_scale:
+        return False
+    fires = [alert for alert in book.present if alert.name == name and alert.told == "firing"]
+    return any(not is_quiet(alert, book.silences) for alert in fires)
+
+
+def _of(book: Book, name: str) -> list[Alert]:
+    return [alert for alert in [*book.past, *book.present] if alert.name == name]
+
+
+def _to_tell(book: Book, name: str) -> tuple[Alert, ...]:
+    """Of alerts that came back meanwhile only the newest: a message says each thing once."""
+    alerts = _of(book, name)
+    firing = [alert for alert in alerts if alert.state == "firing" and not is_quiet(alert, book.silences)]
+    newest = {alert.id: alert for alert in alerts if alert.owed_since is not None or alert in firing}
+    resolved = [alert for alert in newest.values() if alert.state == "resolved"]
+    return (*sorted(firing, key=lambda alert: -badness(alert.condition)), *resolved)
+
+
+def after_telling(book: Book, notification: Notification, now: float) -> Book:
+    """The receiver has it. What has changed since it was sent is still owed."""
+    told = {alert.id: alert for alert in notification.alerts}
+
+    def known(alert: Alert) -> Alert:
+        newest = told.get(alert.id)
+        if newest is None or alert.since > newest.since:
+            return alert
+        if alert.since < newest.since:
+            return replace(alert, told="resolved", owed_since=None)
+        return replace(alert, told=newest.state, owed_since=None if newest.state == alert.state else now)
+
+    return replace(
+        book,
+        present=[known(alert) for alert in book.present],
+        past=[known(alert) for alert in book.past],
+        told_at={**book.told_at, notification.name: now},
+    )
+
+
+def acknowledged(book: Book, id_: str, by: Acknowledgement) -> Book | None:
+    """``None`` when no such alert is pending or firing."""
+    if all(alert.id != id_ for alert in book.present):
+        return None
+    present = [replace(alert, acknowledged=by, owed_since=None) if alert.id == id_ else alert for alert in book.present]
+    return replace(book, present=present)
+
+
+def silenced(book: Book, id_: str, silence: Silence) -> Book | None:
+    """``None`` when there is no such alert; a resolved one can be silenced in case it comes back."""
+    if all(alert.id != id_ for alert in [*book.present, *book.past]):
+        return None
+    others = {key: value for key, value in book.silences.items() if key != id_}
+    kept = dict(list(others.items())[-(SILENCES_KEPT - 1) :])
+    present = [replace(alert, owed_since=None) if alert.id == id_ else alert for alert in book.present]
+    return replace(book, present=present, silences={**kept, id_: silence})
+
+
+def unsilenced(book: Book, id_: str) -> Book | None:
+    """``None`` when it is not silenced."""
+    if id_ not in book.silences:
+        return None
+    return replace(book, silences={key: silence for key, silence in book.silences.items() if key != id_})

@@ -1,0 +1,157 @@
+"""The alerts of a running service: looked after by one thread, told by another, and changed by people."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Container, Iterable
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from monitoring_service.alerting.catalogue import BY_CONDITION
+from monitoring_service.alerting.lifecycle import (
+    Acknowledgement,
+    Alert,
+    Book,
+    Notification,
+    Rules,
+    Silence,
+    acknowledged,
+    advanced,
+    after_telling,
+    due_notification,
+    silenced,
+    unsilenced,
+)
+from monitoring_service.alerting.views import AlertLinks, AlertView, alert_views, webhook_body
+from monitoring_service.state.conditions import Condition
+
+log = structlog.get_logger()
+
+DOCUMENT = "alerts"
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Book).decode
+
+
+class Documents(Protocol):
+    """Where the book is kept; the inbox is one. What was kept is there after a restart."""
+
+    def keep_document(self, name: str, body: bytes) -> None: ...
+
+    def document(self, name: str) -> bytes | None: ...
+
+
+class AlertDesk:
+    """Holds the :class:`Book`; thread-safe. A change is kept before anybody sees it, and raises what keeping raises."""
+
+    def __init__(
+        self, rules: Rules, links: AlertLinks, documents: Documents, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._rules = rules
+        self._links = links
+        self._documents = documents
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._book = _restored(documents)
+
+    @property
+    def book(self) -> Book:
+        return self._book
+
+    @property
+    def time_scale(self) -> float:
+        return self._rules.time_scale
+
+    def views(self) -> list[AlertView]:
+        return alert_views(self._rules.case, self._book, self._links)
+
+    def body_of(self, notification: Notification) -> dict[str, Any]:
+        """The message in the JSON of webhooks."""
+        return webhook_body(self._rules.case, notification, self._links)
+
+    def watch(self, conditions: Iterable[Condition]) -> None:
+        """One look at all conditions."""
+        with self._lock:
+            before = self._book
+            self._change(advanced(before, conditions, self._clock(), self._rules))
+        _log_changes(before, self._book)
+
+    def due(self, *, passing_over: Container[str] = ()) -> Notification | None:
+        return due_notification(self._book, self._clock(), self._rules, passing_over=passing_over)
+
+    def note_told(self, notification: Notification) -> None:
+        with self._lock:
+            self._change(after_telling(self._book, notification, self._clock()))
+
+    def acknowledge(self, id_: str, by: str, note: str) -> bool:
+        """Whether such an alert is pending or firing."""
+        return self._try(
+            "alert_acknowledged", id_, lambda book, now: acknowledged(book, id_, Acknowledgement(by, note, now))
+        )
+
+    def silence(self, id_: str, by: str, note: str, seconds: float) -> bool:
+        """Whether there is such an alert."""
+        return self._try(
+            "alert_silenced", id_, lambda book, now: silenced(book, id_, Silence(by, note, now, now + seconds))
+        )
+
+    def unsilence(self, id_: str) -> bool:
+        """Whether it was silenced."""
+        return self._try("alert_unsilenced", id_, lambda book, now: unsilenced(book, id_))
+
+    def _try(self, event: str, id_: str, change: Callable[[Book, float], Book | None]) -> bool:
+        with self._lock:
+            book = change(self._book, self._clock())
+            if book is None:
+                return False
+            self._change(book)
+        log.info(event, id=id_)
+        return True
+
+    def _change(self, book: Book) -> None:
+        """Figures move with every check; they alone are no reason to write."""
+        if _without_figures(book) != _without_figures(self._book):
+            self._documents.keep_document(DOCUMENT, _encode(book))
+        self._book = book
+
+
+def _without_figures(book: Book) -> Book:
+    def bare(alert: Alert) -> Alert:
+        return replace(alert, condition=Condition(alert.condition.name, alert.condition.column))
+
+    return replace(book, present=[bare(alert) for alert in book.present])
+
+
+def _restored(documents: Documents) -> Book:
+    """A book of another version of this program is not understood and starts afresh."""
+    kept = documents.document(DOCUMENT)
+    if kept is None:
+        return Book()
+    try:
+        return _known_kinds(_decode(kept))
+    except msgspec.DecodeError as error:
+        log.warning("alerts_not_understood", reason=str(error))
+        return Book()
+
+
+def _known_kinds(book: Book) -> Book:
+    """Without alerts of conditions that this version of the program does not have."""
+    return replace(
+        book,
+        present=[alert for alert in book.present if alert.condition.name in BY_CONDITION],
+        past=[alert for alert in book.past if alert.condition.name in BY_CONDITION],
+    )
+
+
+def _log_changes(before: Book, after: Book) -> None:
+    fired = {(alert.id, alert.since) for alert in before.present if alert.state == "firing"}
+    known = {(alert.id, alert.since) for alert in before.past}
+    for alert in after.present:
+        if alert.state == "firing" and (alert.id, alert.since) not in fired:
+            log.info("alert_firing", alert=alert.name, column=alert.condition.column, id=alert.id)
+    for alert in after.past:
+        if (alert.id, alert.since) not in known:
+            log.info("alert_resolved", alert=alert.name, column=alert.condition.column, id=alert.id)

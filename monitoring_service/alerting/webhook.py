@@ -1,0 +1,111 @@
+"""Tells one webhook what fires and what is resolved, in Alertmanager's own JSON.
+
+Nothing waits in a queue here: what the receiver was not told stands in the alerts themselves, so a message that could
+not be sent is made anew of what is true by then, and a receiver that is away for long costs no memory.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from event_backbone.errors import StreamgaugeError, TryAgainLaterError
+from monitoring_service.alerting.lifecycle import Notification
+from monitoring_service.alerting.service import AlertDesk
+
+log = structlog.get_logger()
+
+TIMEOUT_S = 5.0
+SHORTEST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 300.0
+
+
+class NotTakenError(TryAgainLaterError):
+    """The receiver did not take it. The message says how, never where to: an address may hold a secret."""
+
+
+class Outbox(Protocol):
+    """Where notifications go: returns when the receiver has it, raises :class:`NotTakenError` otherwise."""
+
+    def send(self, body: bytes) -> None: ...
+
+
+class Webhook:
+    """Posts to one URL; follows no redirect and reads no answer."""
+
+    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self._url = url
+        self._headers = {"Content-Type": "application/json", "User-Agent": "streamgauge-monitoring", **(headers or {})}
+        self._timeout_s = timeout_s
+
+    def send(self, body: bytes) -> None:
+        import requests
+
+        try:
+            with requests.post(
+                self._url, data=body, headers=self._headers, timeout=self._timeout_s, allow_redirects=False, stream=True
+            ) as response:
+                status = response.status_code
+        except requests.RequestException as error:
+            raise NotTakenError(type(error).__name__) from None
+        if not 200 <= status < 300:
+            raise NotTakenError(f"status {status}")
+
+
+class Notifier:
+    """Sends what is due. Not thread-safe; a name that fails waits longer and longer, and none waits for another."""
+
+    def __init__(
+        self,
+        desk: AlertDesk,
+        outbox: Outbox,
+        *,
+        count: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._desk = desk
+        self._outbox = outbox
+        self._count = count
+        self._clock = clock
+        self._failures: dict[str, int] = {}
+        self._again_at: dict[str, float] = {}
+
+    def step(self, stopping: threading.Event) -> None:
+        """Send everything that is due, each message once."""
+        while not stopping.is_set() and (notification := self._desk.due(passing_over=self._waiting())):
+            self._tell(notification)
+
+    def _waiting(self) -> set[str]:
+        now = self._clock()
+        return {name for name, again_at in self._again_at.items() if again_at > now}
+
+    def _tell(self, notification: Notification) -> None:
+        name = notification.name
+        body = msgspec.json.encode(self._desk.body_of(notification))
+        try:
+            self._outbox.send(body)
+        except NotTakenError as error:
+            self._put_off(name, str(error))
+            return
+        self._failures.pop(name, None)
+        self._again_at.pop(name, None)
+        self._count("sent")
+        log.info("notification_sent", alert=name, alerts=len(notification.alerts))
+        try:
+            self._desk.note_told(notification)
+        except StreamgaugeError:
+            # It is with the receiver, and this process does not know any more: it is sent again, in no hurry.
+            self._again_at[name] = self._clock() + SHORTEST_PAUSE_S
+            raise
+
+    def _put_off(self, name: str, reason: str) -> None:
+        self._failures[name] = failures = self._failures.get(name, 0) + 1
+        pause_s = min(LONGEST_PAUSE_S, SHORTEST_PAUSE_S * 2.0 ** min(failures - 1, 30))
+        self._again_at[name] = self._clock() + pause_s
+        self._count("failed")
+        log.warning("notification_not_taken", alert=name, reason=reason, again_in_s=pause_s)

@@ -1,0 +1,1 @@
+"""What the check thread does, check by check; never answers a request."""

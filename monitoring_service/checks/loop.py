@@ -1,0 +1,239 @@
+"""The check thread: takes each window that is due to the evaluator, judges the answer and keeps what follows.
+
+No check is left out because the evaluator is slow: rows wait, and :mod:`.intake` refuses more when too many do. Only an
+evaluator that does not answer at all costs checks; they are counted, shown, and judge nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from msgspec.structs import replace
+
+from event_backbone.case.schema import Case
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.events.schema import utc_now
+from monitoring_service.checks.detector_alarms import Compared, DetectorWatch, StreamAlarms
+from monitoring_service.checks.performance_watch import QualityWatch
+from monitoring_service.checks.report_schedule import ReportDesk
+from monitoring_service.checks.version_in_use import version_in_use
+from monitoring_service.drift.verdict import Moment
+from monitoring_service.evaluation.client import EvaluatorFailedError, EvaluatorPort, window_message
+from monitoring_service.inbox.store import Inbox, KeptCheck
+from monitoring_service.messages import Evaluate, Evaluated
+from monitoring_service.references.accepted import AcceptedReferences
+from monitoring_service.state.condition_rules import conditions_after, conditions_unjudged
+from monitoring_service.state.conditions import Condition
+from monitoring_service.state.history import Point, encode_point, point_of
+from monitoring_service.state.monitor_state import (
+    Checked,
+    Examined,
+    after_evaluation,
+    after_failure,
+    encode_standing,
+    with_quality,
+)
+from monitoring_service.state.published import PublishedBoard
+from monitoring_service.state.rejection_runs import RefusalWatch
+from monitoring_service.views.metrics import MonitoringMetrics
+from monitoring_service.windows.row_buffer import Source
+from monitoring_service.windows.sliding_window import NewestRow, Windows, WindowView
+
+log = structlog.get_logger()
+
+#: A lost evaluator is replaced and asked again; a window that ends three of them is given up.
+ATTEMPTS = 3
+LONGEST_PAUSE_S = 15.0
+_IDLE_WAIT_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CheckParts:
+    """What a check is made with."""
+
+    windows: Windows
+    inbox: Inbox
+    evaluator: EvaluatorPort
+    board: PublishedBoard
+    metrics: MonitoringMetrics
+    reports: ReportDesk
+    accepted: AcceptedReferences
+    alarms: StreamAlarms
+
+
+class Checks:
+    """Runs checks one after the other; everything here happens in one thread, :meth:`run`."""
+
+    def __init__(
+        self, case: Case, parts: CheckParts, *, scores_every_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._case = case
+        self._windows = parts.windows
+        self._inbox = parts.inbox
+        self._evaluator = parts.evaluator
+        self._board = parts.board
+        self._metrics = parts.metrics
+        self._reports = parts.reports
+        self._accepted = parts.accepted
+        self._detectors = DetectorWatch(parts.alarms, case.monitoring.check_every_rows)
+        self._clock = clock
+        self._failures_in_a_row = 0
+        self._scores_every_s = scores_every_s
+        self._scores_due_at = clock()
+        self._refusals = RefusalWatch(case, parts.windows, parts.board.standing.refusals)
+        self._quality_watch = QualityWatch(case, parts.windows, parts.inbox, parts.evaluator, parts.accepted, clock)
+
+    def run(self, stopping: threading.Event, between: Sequence[Callable[[], None]]) -> None:
+        """Until ``stopping`` is set; ``between`` are called after each check or idle wait and may take their time."""
+        self._guarded(self._evaluator.start, stopping)
+        while not stopping.is_set():
+            self._guarded(lambda: self.step(stopping, _IDLE_WAIT_S), stopping)
+            for action in between:
+                self._guarded(action, stopping)
+        self._evaluator.close()
+
+    def _guarded(self, action: Callable[[], object], stopping: threading.Event) -> None:
+        """The thread's border: it must outlive whatever happens in one action."""
+        try:
+            action()
+        except TryAgainLaterError as error:
+            log.warning("checks_postponed", reason=str(error))
+            stopping.wait(1.0)
+        except Exception:
+            log.exception("checks_disturbed")
+            stopping.wait(1.0)
+
+    def step(self, stopping: threading.Event, wait_s: float) -> None:
+        """Make the next check that is due within ``wait_s``, if there is one."""
+        view = self._windows.wait_for_due(wait_s)
+        if view is not None:
+            self._check(view, stopping)
+        self._follow_refusals()
+        self._follow_quality()
+        self._reports.step(busy=self._windows.backlog_rows > 0)
+
+    def _check(self, view: WindowView, stopping: threading.Event) -> None:
+        newest = view.newest
+        if newest is None:
+            self._fail("empty_window", view.row)
+            return
+        started = self._clock()
+        used = self._version_in_use(view)
+        in_force = self._accepted.in_force(used.bundle_sha256)
+        accepted_sha256 = in_force.sha256
+        compared = Compared(used.model, used.bundle_sha256, accepted_sha256, in_force.since_row)
+        alarms = self._detectors.at(view.row, compared)
+        request = Evaluate(window_message(view, used, accepted_sha256), with_scores=self._scores_are_due(view.row))
+        try:
+            evaluated = self._ask(request, stopping)
+        except EvaluatorFailedError as error:
+            self._give_up(str(error), stopping)
+            return
+        duration_s = self._clock() - started
+        self._metrics.checks.evaluation_seconds.observe(duration_s)
+        self._judge(view, newest, used, evaluated, duration_s, alarms)
+        self._reports.answered(request.window)
+
+    def _version_in_use(self, view: WindowView) -> Source:
+        evaluation = self._board.standing.evaluation
+        last = Source(evaluation.model, evaluation.bundle_sha256) if evaluation else None
+        return version_in_use(view.rows, view.row - self._case.monitoring.check_every_rows, last)
+
+    def _scores_are_due(self, row: int) -> bool:
+        """Only for the newest window that is due, and only every so often."""
+        now = self._clock()
+        if now < self._scores_due_at or row != self._windows.last_due_row:
+            return False
+        self._scores_due_at = now + self._scores_every_s
+        return True
+
+    def _follow_refusals(self) -> None:
+        rejections = self._refusals.look()
+        if rejections is not None:
+            before = self._board.standing
+            moment = Moment(before.checked_row, utc_now())
+            self._keep(Checked(before, ()), None, conditions_after(self._case, before, None, rejections, None, moment))
+
+    def _follow_quality(self) -> None:
+        """Labels come without rows too: a slow stream, or one that ended, is still judged by all of them."""
+        evaluation = self._board.standing.evaluation
+        quality = self._quality_watch.look(evaluation) if evaluation is not None else None
+        if evaluation is None or quality is None:
+            return
+        before = self._board.standing
+        moment = Moment(evaluation.row, utc_now())
+        delays = before.delays.since(self._inbox.label_delays)
+        conditions = conditions_after(self._case, before, None, None, quality, moment, delays)
+        self._keep(Checked(with_quality(before, quality), ()), None, conditions)
+
+    def _ask(self, request: Evaluate, stopping: threading.Event) -> Evaluated:
+        """Ask again while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""
+        attempts = ATTEMPTS if self._failures_in_a_row == 0 else 1
+        while True:
+            try:
+                evaluated = self._evaluator.evaluate(request)
+            except EvaluatorFailedError as error:
+                attempts -= 1
+                self._metrics.checks.evaluator_failures.inc()
+                log.warning("evaluator_failed", row=request.window.row, reason=str(error), attempts_left=attempts)
+                if attempts == 0 or stopping.is_set():
+                    raise
+            else:
+                self._failures_in_a_row = 0
+                return evaluated
+
+    def _judge(
+        self,
+        view: WindowView,
+        newest: NewestRow,
+        used: Source,
+        evaluated: Evaluated,
+        duration_s: float,
+        alarms: frozenset[str] | None,
+    ) -> None:
+        examined = Examined(
+            rows=len(view.rows),
+            oldest_at=view.oldest_at or newest.predicted_at,
+            newest_at=newest.predicted_at,
+            model=used.model,
+            bundle_sha256=used.bundle_sha256,
+            duration_s=round(duration_s, 6),
+        )
+        moment = Moment(view.row, utc_now())
+        checked = after_evaluation(self._case, self._board.standing, examined, evaluated, moment, alarms)
+        for episode in checked.episodes:
+            name = "drift_ended" if episode.ended_at_row is not None else "drift_confirmed"
+            log.info(name, family=episode.family, name=episode.name, row=view.row)
+        evaluation = checked.standing.evaluation
+        if evaluation is not None:
+            self._metrics.checks.count_check(evaluation, checked.episodes)
+            rejections = self._windows.rejections(view)
+            conditions = conditions_after(self._case, self._board.standing, evaluation, rejections, None, moment)
+            self._keep(checked, point_of(evaluation, newest.received_at), conditions)
+
+    def _keep(self, checked: Checked, point: Point | None, conditions: list[Condition]) -> None:
+        delays = self._board.standing.delays.moved(self._inbox.label_delays, self._case.monitoring.window_rows)
+        standing = replace(checked.standing, conditions=conditions, delays=delays, refusals=self._refusals.run)
+        encoded = encode_point(point) if point is not None else None
+        kept = KeptCheck(standing.checked_row, encoded, encode_standing(standing), checked.episodes)
+        self._inbox.keep_check(kept)
+        self._board.publish(standing, point, checked.episodes)
+        self._windows.mark_checked(standing.checked_row)
+
+    def _give_up(self, reason: str, stopping: threading.Event) -> None:
+        """Every check that is due by now fails with this one: a broken evaluator must not stop the stream."""
+        if stopping.is_set():
+            return
+        self._fail(reason, self._windows.last_due_row)
+        self._failures_in_a_row += 1
+        stopping.wait(min(LONGEST_PAUSE_S, 2.0**self._failures_in_a_row))
+
+    def _fail(self, reason: str, row: int) -> None:
+        moment = Moment(row, utc_now())
+        self._board.count_failed(self._windows.due_until(row))
+        before = self._board.standing
+        self._keep(after_failure(self._case, before, reason, moment), None, conditions_unjudged(before.conditions))

@@ -1,0 +1,79 @@
+"""Asks for the quality of the model version in use when rows or labels changed, and no more often than it is worth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from event_backbone.case.schema import Case
+from monitoring_service.evaluation.client import EvaluatorPort
+from monitoring_service.inbox.store import Inbox
+from monitoring_service.messages import MeasureQuality, Quality
+from monitoring_service.references.accepted import AcceptedReferences
+from monitoring_service.state.monitor_state import Evaluation
+from monitoring_service.windows.sliding_window import Windows, WindowView
+
+#: Quality is measured again at most this often, and for this share of the time: large windows cost more.
+QUALITY_EVERY_S = 1.0
+MEASURING_SHARE = 0.05
+
+
+class QualityWatch:
+    """Not thread-safe. What it asks is about the newest rows, checked or not, so labels count as soon as they come.
+
+    While checks lag behind the stream it is about rows up to the next check: none is told with what came after it.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        windows: Windows,
+        inbox: Inbox,
+        evaluator: EvaluatorPort,
+        accepted: AcceptedReferences,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        schedule = case.monitoring
+        self._limit = schedule.window_rows
+        self._older = schedule.check_every_rows * (schedule.consecutive_checks - 1)
+        self._windows = windows
+        self._inbox = inbox
+        self._evaluator = evaluator
+        self._accepted = accepted
+        self._clock = clock
+        self._due_at = clock()
+        self._measured: object = None
+
+    def look(self, evaluation: Evaluation) -> Quality | None:
+        """The quality of the version that was evaluated last; ``None`` while nothing changed, or it is too early.
+
+        Raises :class:`.EvaluatorFailedError`, and :class:`.InboxUnavailableError`; the next look tries again.
+        """
+        started = self._clock()
+        if started < self._due_at:
+            return None
+        totals, view = self._inbox.totals, self._windows.next_or_newest()
+        accepted_sha256 = self._accepted.in_force(evaluation.bundle_sha256).sha256
+        known = evaluation.bundle_sha256, accepted_sha256, view.row, totals.labels, totals.erasures
+        if known == self._measured:
+            return None
+        self._due_at = started + QUALITY_EVERY_S
+        quality = self._evaluator.measure_quality(self._request(evaluation, accepted_sha256, view))
+        self._due_at = max(self._due_at, started + (self._clock() - started) / MEASURING_SHARE)
+        self._measured = known
+        return quality
+
+    def _request(self, evaluation: Evaluation, accepted_sha256: str | None, view: WindowView) -> MeasureQuality:
+        model = evaluation.model
+        chosen = view.rows.of_model(model)
+        first_row = int(view.rows.numbers[0]) if len(view.rows) else view.row
+        labelled = self._inbox.labelled_rows(model, until_row=view.row, limit=self._limit + self._older)
+        return MeasureQuality(
+            bundle_sha256=evaluation.bundle_sha256,
+            labelled=labelled.part(0, self._limit),
+            older=labelled.part(self._limit),
+            scores=view.rows.scores[chosen].tobytes(),
+            predictions=view.rows.predictions[chosen].tobytes(),
+            labelled_in_window=self._inbox.labelled_between(model, first_row, view.row),
+            accepted_sha256=accepted_sha256,
+        )

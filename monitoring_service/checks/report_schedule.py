@@ -1,0 +1,153 @@
+"""Where Evidently's reports are ordered: on demand, on an alert and on schedule, made one at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from event_backbone.errors import ConflictError, TryAgainLaterError
+from monitoring_service.evaluation.client import EvaluatorFailedError, EvaluatorPort
+from monitoring_service.inbox.store import Inbox
+from monitoring_service.messages import MakeReport, ReportKind, Window
+from monitoring_service.state.conditions import BROKEN_DATA, QUALITY_CONDITIONS
+from monitoring_service.state.published import PublishedBoard
+
+log = structlog.get_logger()
+
+#: A report takes seconds of a core: nobody gets two in less than this, whoever asks.
+PAUSE_S = 10.0
+#: When one of these begins to hold, a report shows what the window looked like.
+ALERTING = frozenset({"drift", "prediction_drift", *BROKEN_DATA, *QUALITY_CONDITIONS})
+
+
+class TooSoonError(TryAgainLaterError):
+    """The last report was asked for just now."""
+
+
+class ReportTimer:
+    """Says when a report is due: the last one is this old, and there are this many new rows."""
+
+    def __init__(self, *, every_rows: int, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_rows = every_rows
+        self._every_s = every_s
+        self._clock = clock
+        self._row = 0
+        self._at: float | None = None
+
+    def is_due(self, row: int) -> bool:
+        is_old = self._at is None or self._clock() - self._at >= self._every_s
+        return is_old and (self._at is None or row - self._row >= self._every_rows)
+
+    def restart(self, row: int) -> None:
+        self._row, self._at = row, self._clock()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last report was begun."""
+        return float("inf") if self._at is None else self._clock() - self._at
+
+
+class ReportDesk:
+    """Takes orders from any thread; the check thread, which alone may ask the evaluator, has them made.
+
+    ``labelled_rows`` is how many labelled rows a report looks at, at most.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        evaluator: EvaluatorPort,
+        board: PublishedBoard,
+        timer: ReportTimer,
+        *,
+        labelled_rows: int,
+    ) -> None:
+        self._inbox = inbox
+        self._evaluator = evaluator
+        self._board = board
+        self._timer = timer
+        self._labelled_rows = labelled_rows
+        self._lock = threading.Lock()
+        self._window: Window | None = None
+        self._demanded = self._alerted = False
+        self._holding = _alerting(board)
+
+    def demand(self) -> int:
+        """Order a report about the newest window that was checked; return its row. It is made within moments.
+
+        Raises:
+            ConflictError: one is being made, or there is no window to report on.
+            TooSoonError: the last one was begun less than :data:`PAUSE_S` ago.
+        """
+        with self._lock:
+            if self._demanded or self._board.reports.running:
+                raise ConflictError("A report is being made; the list of reports shows when it is there.")
+            if self._window is None:
+                raise ConflictError("No window was checked yet since the service started or a record was erased.")
+            if (left := PAUSE_S - self._timer.age_s) > 0:
+                raise TooSoonError("The last report was begun just now", retry_after_s=left)
+            self._demanded = True
+            return self._window.row
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a demanded report has not been begun."""
+        return self._demanded
+
+    # What the check thread calls ----------------------------------------------------------------------------------
+
+    def answered(self, window: Window) -> None:
+        """A window was measured: reports are about it from now on."""
+        self._window = window
+
+    def step(self, *, busy: bool) -> None:
+        """Begin a report if one is due, and look after the one being made; ``busy`` while windows wait for checks.
+
+        Evaluations first: while windows wait, a report does not even start.
+        """
+        self._note_alerts()
+        if not busy and not self._board.reports.running:
+            self._begin_if_due()
+        if self._board.reports.running:
+            self._board.publish_reports(self._evaluator.reports())
+
+    def _note_alerts(self) -> None:
+        holding = _alerting(self._board)
+        self._alerted = self._alerted or bool(holding - self._holding)
+        self._holding = holding
+
+    def _begin_if_due(self) -> None:
+        with self._lock:
+            window = self._window
+            if window is not None and window.row <= self._inbox.reports_void_until:
+                window = self._window = None  # it may hold what was erased since
+            kind = None if window is None else self._due(window.row)
+            self._demanded = self._demanded and window is not None and kind != "demand"
+        if window is not None and kind is not None:
+            self._begin(window, kind)
+
+    def _due(self, row: int) -> ReportKind | None:
+        if self._demanded:
+            return "demand"
+        if self._alerted and self._timer.age_s >= PAUSE_S:
+            return "alert"
+        return "schedule" if self._timer.is_due(row) else None
+
+    def _begin(self, window: Window, kind: ReportKind) -> None:
+        self._alerted = self._alerted and kind != "alert"
+        self._timer.restart(window.row)
+        evaluation = self._board.standing.evaluation
+        if evaluation is None:
+            return
+        labelled = self._inbox.labelled_rows(evaluation.model, until_row=window.row, limit=self._labelled_rows)
+        try:
+            self._board.publish_reports(self._evaluator.make_report(MakeReport(window, labelled, kind)))
+        except EvaluatorFailedError as error:
+            log.warning("report_not_made", row=window.row, kind=kind, reason=str(error))
+
+
+def _alerting(board: PublishedBoard) -> frozenset[tuple[str, str | None]]:
+    return frozenset(one.key for one in board.standing.conditions if one.active and one.name in ALERTING)

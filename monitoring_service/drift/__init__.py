@@ -1,0 +1,1 @@
+"""Drift of columns and scores: measures, verdict and stream detectors; values in, values out."""

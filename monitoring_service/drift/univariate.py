@@ -1,0 +1,303 @@
+"""Drift of one window against a reference, column by column: Evidently's score, a p-value and an effect.
+
+The only module that computes with Evidently; it is imported where it is used, in the evaluator process. A column that
+can't be measured says so and leaves the others alone, where an Evidently report would fail as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import structlog
+
+from event_backbone.case.schema import Case, Column
+from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, Profile
+from event_backbone.statistics.two_sample import (
+    Comparison,
+    Floats,
+    compare_counts,
+    compare_numbers,
+    compare_shares,
+    either,
+)
+from monitoring_service.drift.evidently_score import evidently_score
+from monitoring_service.messages import ColumnMeasure
+from monitoring_service.windows.columns import CategoryValues, ColumnValues
+
+log = structlog.get_logger()
+
+#: Below this many present values neither a score nor a distribution test is worth reading.
+FEWEST_VALUES = 30
+
+Moved = Literal["values", "missing"]
+#: The state and the reason of a column that can't be compared.
+Obstacle = tuple[Literal["insufficient", "invalid"], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a window differs from the reference.
+
+    ``comparison`` is ``None`` when there is too little to say anything, and else about what ``moved``. ``enough`` says
+    that there are values enough to compare distributions; ``score`` is Evidently's with its method, if that was wanted.
+    """
+
+    comparison: Comparison | None
+    moved: Moved | None
+    enough: bool
+    score: tuple[float, str] | None = None
+
+
+class NumberReference:
+    """Numbers: their distribution is tested and, where any row has none, the share of missing values as well."""
+
+    def __init__(self, profile: NumberProfile) -> None:
+        self._rising = np.array(profile.rising, dtype=np.float64)
+        self._missing = profile.missing
+        self._rows = profile.rows
+
+    @property
+    def missing_share(self) -> float | None:
+        return self._missing / self._rows if self._rows else None
+
+    def compare(self, rising: Floats, rows: int, *, with_score: bool) -> Difference:
+        """``rising`` are the present values among ``rows`` rows, in rising order."""
+        enough = min(self._rising.size, rising.size) >= FEWEST_VALUES
+        missing = rows - rising.size
+        tests: dict[Moved, Comparison] = {}
+        if self._missing + missing and self._rows and rows:
+            tests["missing"] = compare_shares(self._missing, self._rows, missing, rows)
+        if enough:
+            tests["values"] = compare_numbers(self._rising, rising)
+        moved, comparison = either(tests) if tests else (None, None)
+        score = evidently_score(self._rising, rising, "num") if enough and with_score else None
+        return Difference(comparison, moved, enough, score)
+
+
+class CategoryReference:
+    """Categories: missing counts as one of them, and all that the reference never had as another."""
+
+    def __init__(self, profile: CategoryProfile) -> None:
+        self._places = {name: place for place, name in enumerate(profile.counts)}
+        self._counts = np.array([*profile.counts.values(), 0, profile.missing], dtype=np.float64)
+        self._codes = np.repeat(np.arange(len(self._places)), list(profile.counts.values()))
+
+    @property
+    def missing_share(self) -> float | None:
+        rows = self._counts.sum()
+        return float(self._counts[-1] / rows) if rows else None
+
+    def compare(self, values: CategoryValues, by_code: Floats, *, with_score: bool) -> Difference:
+        """``by_code`` are the window's rows by code, the missing ones first."""
+        unseen = len(self._places)
+        places = [unseen + 1, *(self._places.get(name, unseen) for name in values.names)]
+        window: Floats = np.bincount(places, weights=by_code, minlength=unseen + 2).astype(np.float64)
+        present = window.sum() - window[-1]
+        enough = bool(min(self._codes.size, present) >= FEWEST_VALUES)
+        comparison, moved = None, None
+        if min(self._counts.sum(), window.sum()) >= FEWEST_VALUES:
+            comparison = compare_counts(self._counts, window)
+            moved = self._moved(window, comparison)
+        score = self._evidently_score(values) if enough and with_score else None
+        return Difference(comparison, moved, enough, score)
+
+    def _moved(self, window: Floats, comparison: Comparison) -> Moved:
+        """Half of all differences of shares, or more, that are those of the missing is about them."""
+        went_missing = abs(window[-1] / window.sum() - self._counts[-1] / self._counts.sum())
+        return (
+            "missing"
+            if 0 < comparison.effect <= 2 * went_missing and went_missing > comparison.effect / 2
+            else "values"
+        )
+
+    def _evidently_score(self, values: CategoryValues) -> tuple[float, str]:
+        """Each category that the reference never had counts for itself here."""
+        places = dict(self._places)
+        by_code = np.array([places.setdefault(name, len(places)) for name in values.names])
+        return evidently_score(self._codes, by_code[values.codes[values.codes >= 0]], "cat")
+
+
+ColumnReference = NumberReference | CategoryReference
+
+
+class DriftReference:
+    """The reference of one bundle, prepared once. A column that is not in it, or of another kind, is ``None``."""
+
+    def __init__(self, case: Case, profile: Profile) -> None:
+        self._columns = {column.name: _prepared(column, profile.columns.get(column.name)) for column in case.columns}
+        self.scores = NumberReference(profile.scores)
+
+    def column(self, name: str) -> ColumnReference | None:
+        return self._columns[name]
+
+
+def _prepared(column: Column, profile: NumberProfile | CategoryProfile | None) -> ColumnReference | None:
+    if isinstance(profile, CategoryProfile):
+        return CategoryReference(profile) if column.is_category else None
+    return None if profile is None or column.is_category else NumberReference(profile)
+
+
+def measure_columns(
+    case: Case,
+    reference: DriftReference | None,
+    window: Mapping[str, ColumnValues],
+    *,
+    with_scores: bool = True,
+) -> list[ColumnMeasure]:
+    """One measure for each column of the case, in its order; without a reference only the shares are known.
+
+    All columns of ``window`` have one length. Never raises for what is in it.
+    """
+    task = _Task(reference, case.monitoring.minimum_rows, with_scores)
+    return [
+        _guarded(column.name, partial(_measure_column, task, column, window.get(column.name)))
+        for column in case.columns
+    ]
+
+
+def measure_scores(
+    case: Case, reference: DriftReference | None, scores: Floats, *, with_score: bool = True
+) -> ColumnMeasure:
+    """Drift of the predictions: the scores of one model version against those it gave the reference."""
+    task = _Task(reference, case.monitoring.minimum_rows, with_score)
+    prepared = reference.scores if reference else None
+    rising = _rising(scores)
+    return _guarded("score", partial(_measure_numbers, task, "score", prepared, rising, scores.size, _NO_SHARES))
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    reference: DriftReference | None
+    minimum_rows: int
+    with_scores: bool
+
+    def obstacle(
+        self, prepared: ColumnReference | None, rows: int
+    ) -> tuple[Literal["insufficient", "invalid"], str] | None:
+        """State and reason of a column that can't be compared, or ``None``."""
+        if self.reference is None:
+            return "insufficient", "no_reference"
+        if prepared is None:
+            return "invalid", "not_in_reference"
+        return ("insufficient", "too_few_rows") if rows < self.minimum_rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """What is said of a column whether it can be compared or not; shares of rows."""
+
+    missing: float | None = None
+    unseen: float | None = None
+    out_of_range: float | None = None
+
+
+_NO_SHARES = _Shares()
+
+
+def _guarded(name: str, measure: Callable[[], ColumnMeasure]) -> ColumnMeasure:
+    try:
+        return measure()
+    except Exception:
+        # The border of each column's measurement: whatever a library raises for it must not cost the other columns.
+        log.exception("column_not_measured", column=name)
+        return ColumnMeasure(name, "invalid", "failed")
+
+
+def _measure_column(task: _Task, column: Column, values: ColumnValues | None) -> ColumnMeasure:
+    prepared = task.reference.column(column.name) if task.reference else None
+    if values is None or values.fault is not None:
+        reason = "not_in_window" if values is None else values.fault
+        known = prepared.missing_share if prepared else None
+        return ColumnMeasure(column.name, "invalid", reason, reference_missing_share=known)
+    if isinstance(values, CategoryValues):
+        return _measure_categories(task, column, prepared, values)
+    rising, rows = _rising(values.values), values.values.size
+    return _measure_numbers(task, column.name, prepared, rising, rows, _shares_of_numbers(column, rising, rows))
+
+
+def _rising(values: Floats) -> Floats:
+    """The present values in rising order; NaN is sorted behind every number."""
+    return np.sort(values)[: values.size - np.count_nonzero(np.isnan(values))]
+
+
+def _shares_of_numbers(column: Column, rising: Floats, rows: int) -> _Shares:
+    if not rows:
+        return _NO_SHARES
+    missing = 1 - rising.size / rows
+    low, high = column.expected.minimum, column.expected.maximum
+    if low is None and high is None:
+        return _Shares(missing)
+    below = 0 if low is None else np.searchsorted(rising, low, "left")
+    above = 0 if high is None else rising.size - np.searchsorted(rising, high, "right")
+    return _Shares(missing, out_of_range=int(below + above) / rows)
+
+
+def _measure_numbers(
+    task: _Task, name: str, prepared: ColumnReference | None, rising: Floats, rows: int, shares: _Shares
+) -> ColumnMeasure:
+    obstacle = task.obstacle(prepared, rows)
+    if obstacle is not None or not isinstance(prepared, NumberReference):
+        return _unmeasured(name, obstacle, prepared, shares)
+    return _as_measure(name, prepared, prepared.compare(rising, rows, with_score=task.with_scores), shares)
+
+
+def _measure_categories(
+    task: _Task, column: Column, prepared: ColumnReference | None, values: CategoryValues
+) -> ColumnMeasure:
+    rows = values.codes.size
+    # Missing has code -1, so it comes first here.
+    by_code = np.bincount(values.codes + 1, minlength=len(values.names) + 1).astype(np.float64)
+    shares = _shares_of_categories(column, values, by_code) if rows else _NO_SHARES
+    obstacle = task.obstacle(prepared, rows)
+    if obstacle is not None or not isinstance(prepared, CategoryReference):
+        return _unmeasured(column.name, obstacle, prepared, shares)
+    difference = prepared.compare(values, by_code, with_score=task.with_scores)
+    return _as_measure(column.name, prepared, difference, shares)
+
+
+def _shares_of_categories(column: Column, values: CategoryValues, by_code: Floats) -> _Shares:
+    """``unseen`` is what the case file does not expect."""
+    expected = set(column.categories)
+    is_unseen = np.array([False, *(name not in expected for name in values.names)])
+    return _Shares(missing=float(by_code[0] / by_code.sum()), unseen=float(by_code[is_unseen].sum() / by_code.sum()))
+
+
+def _unmeasured(
+    name: str,
+    obstacle: Obstacle | None,
+    prepared: ColumnReference | None,
+    shares: _Shares,
+) -> ColumnMeasure:
+    state, reason = obstacle or ("invalid", "not_in_reference")
+    return ColumnMeasure(
+        name,
+        state,
+        reason,
+        missing_share=shares.missing,
+        unseen_share=shares.unseen,
+        out_of_range_share=shares.out_of_range,
+        reference_missing_share=prepared.missing_share if prepared else None,
+    )
+
+
+def _as_measure(name: str, prepared: ColumnReference, difference: Difference, shares: _Shares) -> ColumnMeasure:
+    score, method = difference.score or (None, None)
+    return ColumnMeasure(
+        name,
+        "ok" if difference.enough else "insufficient",
+        None if difference.enough else "too_few_values",
+        score=score if score is not None and math.isfinite(score) else None,
+        method=method,
+        effect=difference.comparison.effect if difference.comparison else None,
+        p_value=difference.comparison.p_value if difference.comparison else None,
+        missing_share=shares.missing,
+        unseen_share=shares.unseen,
+        out_of_range_share=shares.out_of_range,
+        reference_missing_share=prepared.missing_share,
+        moved=difference.moved,
+    )

@@ -1,0 +1,152 @@
+"""The one drift verdict: the gauge, the page, the alert and the bench all show what these pure functions say.
+
+A column is suspicious in a check when its family-wise adjusted p-value is below the case's significance and its effect
+reaches the case's minimum. Several suspicious checks in a row make a verdict; so does the column's stream detector at
+once. As many clean checks in a row end it, and after the detector last spoke none counts before the window holds only
+rows that came later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from event_backbone.statistics.multiple_testing import holm
+from monitoring_service.messages import ColumnMeasure
+
+Cause = Literal["window", "stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What counts as drift: taken from the case file."""
+
+    significance: float
+    consecutive_checks: int
+    window_rows: int
+
+    def is_suspicious(self, adjusted_p: float, effect: float, minimum_effect: float) -> bool:
+        return adjusted_p < self.significance and effect >= minimum_effect
+
+
+class Streak(msgspec.Struct, frozen=True):
+    """Where one column stands: a verdict or none, and how many checks in a row speak against that.
+
+    ``suspected_at_row`` is the first of the suspicious checks that made, or may make, the verdict; ``cause`` is what
+    made it, and ``spoke_at_row`` the last check in which the stream detector spoke while it stood.
+    """
+
+    drifted: bool = False
+    against: int = 0
+    suspected_at_row: int | None = None
+    confirmed_at_row: int | None = None
+    confirmed_at: str | None = None
+    cause: Cause | None = None
+    spoke_at_row: int | None = None
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """A verdict's life. ``family`` is ``column`` or ``prediction``; open while ``ended_at_row`` is ``None``."""
+
+    family: str
+    name: str
+    suspected_at_row: int
+    confirmed_at_row: int
+    confirmed_at: str
+    ended_at_row: int | None = None
+    ended_at: str | None = None
+    cause: Cause = "window"
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """One column after a check: what was measured, what it was held against, and where it stands.
+
+    ``suspicious`` is what the window test of this check alone says, ``None`` when it couldn't judge. ``alarm`` is
+    whether the stream detector speaks: it saw a change, and what came since is not like the reference.
+    """
+
+    measure: ColumnMeasure
+    minimum_effect: float
+    adjusted_p: float | None
+    suspicious: bool | None
+    streak: Streak
+    alarm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The check: the row counter, and the time in words."""
+
+    row: int
+    at: str
+
+
+def advance(streak: Streak, suspicious: bool | None, alarm: bool, moment: Moment, rule: Rule) -> Streak:
+    """Add one check. ``None`` is a check that couldn't judge: it breaks every run and changes no verdict."""
+    if streak.drifted:
+        return _standing_verdict(streak, suspicious, alarm, moment, rule)
+    if not (suspicious or alarm):
+        return Streak()
+    suspected_at_row = moment.row if streak.suspected_at_row is None else streak.suspected_at_row
+    against = streak.against + 1 if suspicious else 0
+    if against == rule.consecutive_checks:
+        return Streak(True, 0, suspected_at_row, moment.row, moment.at, "window", moment.row if alarm else None)
+    if alarm:
+        return Streak(True, 0, suspected_at_row, moment.row, moment.at, "stream", moment.row)
+    return Streak(against=against, suspected_at_row=suspected_at_row)
+
+
+def _standing_verdict(streak: Streak, suspicious: bool | None, alarm: bool, moment: Moment, rule: Rule) -> Streak:
+    if alarm:
+        return replace(streak, against=0, spoke_at_row=moment.row)
+    spoke = streak.spoke_at_row
+    if suspicious is not False or (spoke is not None and moment.row - spoke < rule.window_rows):
+        return replace(streak, against=0)
+    return Streak() if streak.against + 1 == rule.consecutive_checks else replace(streak, against=streak.against + 1)
+
+
+def episode_between(family: str, name: str, before: Streak, after: Streak, moment: Moment) -> Episode | None:
+    """The episode that begins or ends with this step, if one does."""
+    verdict = after if after.drifted else before
+    if before.drifted == after.drifted or verdict.confirmed_at_row is None or verdict.suspected_at_row is None:
+        return None
+    episode = Episode(
+        family,
+        name,
+        verdict.suspected_at_row,
+        verdict.confirmed_at_row,
+        verdict.confirmed_at or "",
+        cause=verdict.cause or "window",
+    )
+    return episode if after.drifted else replace(episode, ended_at_row=moment.row, ended_at=moment.at)
+
+
+def judge(
+    measures: Sequence[ColumnMeasure],
+    minimum_effects: Mapping[str, float],
+    streaks: Mapping[str, Streak],
+    moment: Moment,
+    rule: Rule,
+    alarms: Collection[str] = (),
+    beside: Sequence[ColumnMeasure] = (),
+) -> list[Judged]:
+    """One family of columns, judged together: the more are looked at, the more each must show.
+
+    ``alarms`` names the columns whose stream detector speaks; ``beside`` are those that belong to the family as well.
+    """
+    p_values = {each.name: each.p_value for each in (*measures, *beside) if each.p_value is not None}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    judged = []
+    for measure in measures:
+        minimum_effect, adjusted_p = minimum_effects[measure.name], adjusted.get(measure.name)
+        suspicious = None
+        if adjusted_p is not None and measure.effect is not None:
+            suspicious = rule.is_suspicious(adjusted_p, measure.effect, minimum_effect)
+        alarm = measure.name in alarms
+        streak = advance(streaks.get(measure.name, Streak()), suspicious, alarm, moment, rule)
+        judged.append(Judged(measure, minimum_effect, adjusted_p, suspicious, streak, alarm))
+    return judged

@@ -1,0 +1,1 @@
+"""The SQLite file that keeps every event, total and check; decides nothing."""

@@ -1,0 +1,187 @@
+"""One transaction's worth of events on their way into the inbox: what is new is kept, what is known is only counted."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from event_backbone.events.schema import Envelope, Erasure, Label, Prediction, Rejections, Shadow
+from monitoring_service.inbox.labels import store_labels
+from monitoring_service.inbox.predictions import NewPredictions
+from monitoring_service.inbox.running_totals import Ledger
+from monitoring_service.inbox.shadows import store_shadows
+from monitoring_service.windows.row_buffer import Row
+from monitoring_service.windows.segments import SegmentReader
+from monitoring_service.windows.sliding_window import RejectedRecords
+
+_encode = msgspec.json.Encoder().encode
+
+_ERASE_PREDICTION = """
+UPDATE predictions SET content_hash = NULL, score = NULL, prediction = NULL, predicted_at = NULL, label = NULL,
+labelled_at = NULL, segments = NULL WHERE record_id = ? RETURNING number
+"""
+
+
+#: Totals with this prefix count messages that could not be read, by reason.
+UNREADABLE = "unreadable:"
+#: Beside the totals: reports about windows that end at this row or before it must be gone.
+REPORTS_VOID_UNTIL = "reports_void_until"
+#: Beside the totals: 1 while free space in the file may hold old copies of what was erased.
+SCRUB_DUE = "scrub_due"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a reader has come beside the events it brings: places without an event, and what it could not read.
+
+    ``positions`` are the highest ``seq`` by source, ``unreadable`` counts messages by reason.
+    """
+
+    positions: Mapping[str, int] = field(default_factory=dict)
+    unreadable: Mapping[str, int] = field(default_factory=dict)
+
+
+NO_PROGRESS = Progress()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a batch brought; accepted + duplicates + conflicts is the number of events given.
+
+    ``rows``, ``rejected``, ``erased`` (row numbers) and ``rows_counted`` (predictions since the inbox began) are what
+    the windows must learn.
+    """
+
+    accepted: int
+    duplicates: int
+    conflicts: int
+    rows: Sequence[Row]
+    rejected: Sequence[RejectedRecords]
+    erased: Sequence[int]
+    rows_counted: int
+    totals: Mapping[str, int]
+
+
+class Batch:
+    """Collects the events of one transaction; :meth:`finish` writes them. Used inside that transaction only.
+
+    Events are known by what :func:`~event_backbone.events.schema.event_id` is made of: a prediction by its
+    ``record_id``, a label by ``record_id``, time and value, rejections by their id. A record is erased once, whenever
+    that is said.
+
+    Predictions and labels are written in runs, which costs half of what one after the other does: it makes no
+    difference which of the two came first. Rejections need the predictions before them, erasures need both.
+    """
+
+    def __init__(self, db: sqlite3.Connection, received_at: float, segments: SegmentReader, window_rows: int) -> None:
+        self._db = db
+        self._ledger = Ledger(db, received_at, segments, window_rows)
+        self._new_predictions = NewPredictions(self._ledger)
+        self._predictions: list[Prediction] = []
+        self._labels: list[Label] = []
+        self._shadows: list[Shadow] = []
+        self._rejected: list[RejectedRecords] = []
+        self._erased: list[int] = []
+        self._positions: dict[str, int] = {}
+
+    def take(self, envelope: Envelope) -> None:
+        match envelope.event:
+            case Prediction():
+                self._predictions.append(envelope.event)
+            case Label():
+                self._labels.append(envelope.event)
+            case Rejections():
+                self._take_rejections(envelope.event)
+            case Shadow():
+                self._shadows.append(envelope.event)
+            case Erasure():
+                self._take_erasure(envelope.event)
+        self._move(envelope.source, envelope.seq)
+
+    def note(self, progress: Progress) -> None:
+        """Positions and counts that belong into the same transaction."""
+        for source, seq in progress.positions.items():
+            self._move(source, seq)
+        for reason, messages in progress.unreadable.items():
+            self._ledger.totals[UNREADABLE + reason] += messages
+
+    def _move(self, source: str, seq: int) -> None:
+        if seq >= self._positions.get(source, seq):
+            self._positions[source] = seq
+
+    def finish(self) -> Stored:
+        self._write_predictions()
+        self._write_labels()
+        store_shadows(self._ledger, self._shadows)
+        ledger, outcomes = self._ledger, self._ledger.outcomes
+        if self._erased:
+            # Whatever was written about windows until now may hold what was erased.
+            ledger.totals[REPORTS_VOID_UNTIL] = ledger.totals["predictions"]
+            ledger.totals[SCRUB_DUE] = 1
+        ledger.totals["duplicates"] += outcomes["duplicate"]
+        ledger.totals["conflicts"] += outcomes["conflict"]
+        ledger.write()
+        self._db.executemany(
+            "INSERT INTO positions VALUES (?, ?, ?) "
+            "ON CONFLICT (source) DO UPDATE SET seq = max(seq, excluded.seq), at = excluded.at",
+            [(source, seq, ledger.received_at) for source, seq in self._positions.items()],
+        )
+        return Stored(
+            accepted=outcomes["accepted"],
+            duplicates=outcomes["duplicate"],
+            conflicts=outcomes["conflict"],
+            rows=list(ledger.rows.values()),
+            rejected=self._rejected,
+            erased=self._erased,
+            rows_counted=ledger.totals["predictions"],
+            totals=dict(ledger.totals),
+        )
+
+    def _write_predictions(self) -> None:
+        if self._predictions:
+            self._new_predictions.store(self._predictions)
+            self._predictions = []
+
+    def _write_labels(self) -> None:
+        if self._labels:
+            store_labels(self._ledger, self._labels)
+            self._labels = []
+
+    def _take_rejections(self, event: Rejections) -> None:
+        self._write_predictions()
+        ledger, at_row = self._ledger, self._ledger.totals["predictions"]
+        row = (event.rejections_id, at_row, event.records, _encode(event.faults), ledger.received_at)
+        cursor = self._db.execute(
+            "INSERT INTO rejections (rejections_id, at_row, records, faults, received_at) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
+            row,
+        )
+        if not cursor.rowcount:
+            ledger.outcomes["duplicate"] += 1
+            return
+        ledger.outcomes["accepted"] += 1
+        ledger.totals["rejected_records"] += event.records
+        self._rejected.append(RejectedRecords(at_row, event.records, event.faults))
+
+    def _take_erasure(self, event: Erasure) -> None:
+        self._write_predictions()
+        self._write_labels()
+        ledger, record_id = self._ledger, event.record_id
+        if ledger.erased_among([record_id]):
+            ledger.outcomes["duplicate"] += 1
+            return
+        self._db.execute("INSERT INTO erasures VALUES (?, ?, ?)", (record_id, event.erased_at, ledger.received_at))
+        ledger.may_be_erased = True
+        ledger.outcomes["accepted"] += 1
+        ledger.totals["erasures"] += 1
+        self._db.execute("UPDATE labels SET label = NULL, waiting = 0 WHERE record_id = ?", (record_id,))
+        self._db.execute("DELETE FROM conflicts WHERE record_id = ?", (record_id,))
+        self._db.execute("DELETE FROM shadows WHERE record_id = ?", (record_id,))
+        for (number,) in self._db.execute(_ERASE_PREDICTION, (record_id,)).fetchall():
+            self._db.execute("DELETE FROM records WHERE number = ?", (number,))
+            ledger.rows.pop(number, None)
+            ledger.note_changed(number)
+            self._erased.append(number)

@@ -1,0 +1,1 @@
+"""The working process and its threads: start, restore, standby and stop; answers no request."""

@@ -1,0 +1,61 @@
+"""The threads of the alerts: one looks at the conditions, the others wait for a slow receiver each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from event_backbone.errors import StreamgaugeError
+from monitoring_service.alerting.retraining import RetrainingDesk
+from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.webhook import Notifier
+from monitoring_service.views.snapshot import Lookout
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 1.0
+_SHORTEST_LOOK_S = 0.05
+_ENDS_WITHIN_S = 1.0
+
+
+class AlertThreads:
+    """Starts and stops them; one each for the notifier and the training server, where there are such."""
+
+    def __init__(
+        self, desk: AlertDesk, lookout: Lookout, notifier: Notifier | None, retraining: RetrainingDesk | None = None
+    ) -> None:
+        self._every_s = max(_SHORTEST_LOOK_S, LOOK_EVERY_S * desk.time_scale)
+        self._stopping = threading.Event()
+        self._threads = [self._thread("alerts", lambda: desk.watch(lookout.conditions()))]
+        if notifier is not None:
+            self._threads.append(self._thread("notifier", lambda: notifier.step(self._stopping)))
+        if retraining is not None:
+            self._threads.append(self._thread("retraining", retraining.step))
+
+    def _thread(self, name: str, step: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=self._run, args=(step,), name=name, daemon=True)
+
+    def _run(self, step: Callable[[], None]) -> None:
+        while not self._stopping.wait(self._every_s):
+            try:
+                step()
+            except StreamgaugeError as error:
+                log.warning("alerts_postponed", reason=str(error))
+            except Exception:
+                # The thread's border: alerts must outlive whatever goes wrong in one look.
+                log.exception("alerts_disturbed")
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def is_alive(self) -> bool:
+        return all(thread.is_alive() for thread in self._threads)
+
+    def stop(self) -> None:
+        """Let the look in hand be kept. A message on its way is sent again after the next start if its end is late."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(_ENDS_WITHIN_S)

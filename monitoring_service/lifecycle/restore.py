@@ -1,0 +1,92 @@
+"""Everything as it was when the last process ended: all of it comes from the inbox."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from event_backbone.case.schema import Case
+from monitoring_service.inbox.store import Inbox
+from monitoring_service.intake.arrivals import ARRIVALS_SHOWN_S, Arrivals
+from monitoring_service.reports.folder import ReportFolder
+from monitoring_service.settings import MonitoringServiceSettings
+from monitoring_service.state.history import Point, decode_point
+from monitoring_service.state.monitor_state import Standing, decode_standing
+from monitoring_service.state.published import PublishedBoard
+from monitoring_service.windows.sliding_window import Windows
+
+log = structlog.get_logger()
+
+EPISODES_KEPT = 1000
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored."""
+
+    inbox: Inbox
+    windows: Windows
+    board: PublishedBoard
+    arrivals: Arrivals
+    reports: ReportFolder
+
+
+def restore(case: Case, settings: MonitoringServiceSettings, clock: Callable[[], float] = time.time) -> Restored:
+    inbox = Inbox(
+        settings.monitoring_dir / "inbox.sqlite",
+        case,
+        durability=settings.monitoring_durability,
+        points_kept=settings.monitoring_history_checks,
+        clock=clock,
+    )
+    standing = restored_standing(inbox)
+    windows = restored_windows(case, inbox, standing)
+    board = PublishedBoard(
+        standing,
+        restored_points(inbox),
+        inbox.episodes(limit=EPISODES_KEPT),
+        points_kept=settings.monitoring_history_checks,
+        episodes_kept=EPISODES_KEPT,
+    )
+    by_second = inbox.arrivals_by_second(since=clock() - ARRIVALS_SHOWN_S)
+    arrivals = Arrivals(by_second, kept_s=ARRIVALS_SHOWN_S, clock=clock)
+    reports = ReportFolder(
+        settings.reports_dir, kept=settings.monitoring_reports_kept, kept_s=settings.monitoring_report_retention_s
+    )
+    reports.void(inbox.reports_void_until)
+    log.info("restored", rows=inbox.totals.predictions, checked_row=standing.checked_row, backlog=windows.backlog_rows)
+    return Restored(inbox, windows, board, arrivals, reports)
+
+
+def restored_windows(case: Case, inbox: Inbox, standing: Standing) -> Windows:
+    """The windows as they were: everything in them comes from the inbox."""
+    windows = Windows(case, rows_counted=inbox.totals.predictions, checked_row=standing.checked_row)
+    first = windows.first_row_needed
+    windows.add(inbox.rows_from(first), inbox.rejected_from(first), inbox.totals.predictions)
+    return windows
+
+
+def restored_standing(inbox: Inbox) -> Standing:
+    """Where the case stood; a standing of another version of this program is not understood and starts afresh."""
+    kept = inbox.standing()
+    if kept is None:
+        return Standing()
+    try:
+        return decode_standing(kept)
+    except msgspec.DecodeError as error:
+        log.warning("standing_not_understood", reason=str(error))
+        return Standing(checked_row=inbox.totals.predictions)
+
+
+def restored_points(inbox: Inbox) -> list[Point]:
+    """The history as far as this version of the program understands it."""
+    points = []
+    for kept in inbox.points():
+        with contextlib.suppress(msgspec.DecodeError):
+            points.append(decode_point(kept))
+    return points

@@ -1,0 +1,137 @@
+"""One active process for a case, and others that stand by until it is gone.
+
+Whoever holds the lock on the case's folder works. It is held by the worker process, not by the one that was started:
+a worker that dies sets it free whether its parent lives or not, and then its successor or a process that stands by
+takes over, whichever comes first. Everything is restored from the inbox, so it does not matter which.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import Flask, Response, jsonify, render_template
+from flask.typing import ResponseReturnValue
+from prometheus_client import CollectorRegistry
+
+from event_backbone.case.schema import Case
+from event_backbone.errors import StreamgaugeError, TryAgainLaterError
+from event_backbone.web.exposition import TEXT_FORMAT, exposition
+from event_backbone.web.problems import CONTENT_TYPE, problem
+from event_backbone.web.server import Application
+from monitoring_service.lifecycle.instance_lock import InstanceLock
+from monitoring_service.lifecycle.stop_notice import StopNotice
+from monitoring_service.views.metrics import active_gauge
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = structlog.get_logger()
+
+#: How often a process that stands by looks whether the active one is gone.
+LOOK_EVERY_S = 0.2
+RETRY_AFTER_S = 5
+
+
+class OneActive:
+    """The application of a process that works as soon as it has the lock; thread-safe.
+
+    ``build_active`` restores the service; what goes wrong with it later than at the start ends the process through
+    ``stop``, because nobody waits for its answer.
+    """
+
+    def __init__(
+        self,
+        lock: InstanceLock,
+        build_active: Callable[[], Application],
+        standby: WSGIApplication,
+        stop: StopNotice,
+    ) -> None:
+        self._lock = lock
+        self._build_active = build_active
+        self._standby = standby
+        self._stop = stop
+        self._active: Application | None = None
+        self._closing = threading.Event()
+        self._waiting = threading.Thread(target=self._take_over, name="standby", daemon=True)
+
+    def start(self) -> None:
+        """Work at once if nobody else does, else stand by; raises what ``build_active`` raises."""
+        if self._lock.acquire():
+            self._active = self._build_active()
+            return
+        log.info("standing_by")
+        self._waiting.start()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return (self._active or self._standby)(environ, start_response)
+
+    def count_unauthorized(self) -> None:
+        """Counted by the active process; one that stands by has nothing to guard."""
+        if self._active is not None:
+            self._active.count_unauthorized()
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._waiting.ident is not None:
+            self._waiting.join()
+        if self._active is not None:
+            self._active.close()
+        self._lock.release()
+
+    def _take_over(self) -> None:
+        while not self._closing.is_set() and self._active is None:
+            try:
+                self._try_to_take_over()
+            except TryAgainLaterError as error:
+                self._lock.release()
+                log.warning("not_taken_over", reason=str(error))
+                self._closing.wait(error.retry_after_s)
+            except StreamgaugeError as error:
+                self._stop.tell(str(error))
+                return
+            except Exception as error:
+                # The thread's border: a process that stands by and can't take over must not look as if it could.
+                log.exception("not_taken_over")
+                self._stop.tell(f"can't take over: {type(error).__name__}")
+                return
+            self._closing.wait(LOOK_EVERY_S)
+
+    def _try_to_take_over(self) -> None:
+        if self._lock.acquire(patience_s=0):
+            self._active = self._build_active()
+            log.info("taken_over")
+
+
+def build_standby(case: Case) -> Flask:
+    """What a process answers while another one works."""
+    app = Flask("monitoring_service.web")
+    registry = CollectorRegistry()
+    active_gauge(registry).set(0)
+
+    @app.get("/livez")
+    def live() -> ResponseReturnValue:
+        return jsonify(live=True)
+
+    @app.get("/readyz")
+    def ready() -> ResponseReturnValue:
+        return jsonify(ready=False, faults=["standby"]), 503
+
+    @app.get("/metrics")
+    def metrics() -> ResponseReturnValue:
+        return Response(exposition(registry, case.name), content_type=TEXT_FORMAT)
+
+    @app.get("/")
+    def page() -> ResponseReturnValue:
+        return Response(render_template("standby.html", case=case), 503, {"Retry-After": str(RETRY_AFTER_S)})
+
+    @app.errorhandler(404)
+    @app.errorhandler(405)
+    def anything_else(_error: Exception) -> ResponseReturnValue:
+        """Whatever only the active process can answer."""
+        detail = f"This process stands by: another one works for this case. Try again in {RETRY_AFTER_S} s."
+        return Response(problem(503, detail), 503, {"Retry-After": str(RETRY_AFTER_S)}, content_type=CONTENT_TYPE)
+
+    return app

@@ -1,0 +1,1 @@
+"""Performance of the model, realised from labels and estimated without: values in, values out."""

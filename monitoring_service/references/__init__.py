@@ -1,0 +1,1 @@
+"""What windows are compared with: the bundle's reference or an accepted window; judges nothing."""

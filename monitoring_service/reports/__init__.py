@@ -1,0 +1,1 @@
+"""Evidently's reports and the folder that keeps them; decides nothing."""

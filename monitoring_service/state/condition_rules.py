@@ -1,0 +1,160 @@
+"""Rules of the conditions: which begin, go on or end with a check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from event_backbone.case.schema import Case, Column
+from monitoring_service.messages import Figure, Quality
+from monitoring_service.performance.degradation import headline, loss
+from monitoring_service.windows.label_delay import LabelDelays
+
+if TYPE_CHECKING:
+    from monitoring_service.drift.verdict import Judged, Moment
+    from monitoring_service.state.monitor_state import Evaluation, Standing
+    from monitoring_service.windows.sliding_window import Rejections
+from monitoring_service.state.conditions import QUALITY_CONDITIONS, UNUSABLE, Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one check says: ``holds`` is ``None`` when it could not judge."""
+
+    name: str
+    column: str | None
+    value: float | None
+    threshold: float | None
+    holds: bool | None
+
+
+def conditions_after(
+    case: Case,
+    before: Standing,
+    evaluation: Evaluation | None,
+    rejections: Rejections | None,
+    quality: Quality | None,
+    moment: Moment,
+    delays: LabelDelays | None = None,
+) -> list[Condition]:
+    """The kept conditions after a check, a measurement of quality, or both; what is not given changes nothing.
+
+    ``before`` is the standing before it, ``rejections`` are those of the check's window, ``delays`` those of the newest
+    labels. Quality belongs to one model version: what was known of another does not count. Both say by themselves what
+    lasts, so it makes no difference how often, or how soon after each other, they are looked at.
+    """
+    kept = {condition.key: condition for condition in before.conditions}
+    if evaluation is not None:
+        if before.evaluation is not None and before.evaluation.model != evaluation.model:
+            kept = {key: condition for key, condition in kept.items() if condition.name not in QUALITY_CONDITIONS}
+        columns = {column.name for column in case.columns}
+        kept = {key: condition for key, condition in kept.items() if key[1] is None or key[1] in columns}
+        kept |= {condition.key: condition for condition in _verdicts(evaluation)}
+    of_checks = [(reading, case.monitoring.consecutive_checks) for reading in _readings(case, evaluation, rejections)]
+    lasting = [*(_lasting(case, quality) if quality else ()), *([_label_delay(case, delays)] if delays else ())]
+    for reading, checks in [*of_checks, *((reading, 1) for reading in lasting)]:
+        key = reading.name, reading.column
+        kept[key] = _advanced(kept.get(key) or Condition(*key), reading, moment, checks)
+    return list(kept.values())
+
+
+def conditions_unjudged(before: Iterable[Condition]) -> list[Condition]:
+    """After a check that got no answer: runs of checks in a row are broken, nothing else changes."""
+    return [replace(condition, against=0) for condition in before]
+
+
+def _verdicts(evaluation: Evaluation) -> Iterator[Condition]:
+    """Drift has been through its checks in a row already."""
+    for judged in evaluation.columns:
+        yield _verdict("drift", judged.measure.name, judged)
+    yield _verdict("prediction_drift", None, evaluation.prediction)
+
+
+def _verdict(name: str, column: str | None, judged: Judged) -> Condition:
+    return Condition(name, column, judged.streak.confirmed_at, judged.measure.effect, judged.minimum_effect)
+
+
+def _advanced(condition: Condition, reading: Reading, moment: Moment, checks: int) -> Condition:
+    """Add one check to what is known of a condition."""
+    shown = replace(condition, value=reading.value, threshold=reading.threshold, against=0)
+    if reading.holds is None or reading.holds == condition.active:
+        return shown
+    if condition.against + 1 < checks:
+        return replace(shown, against=condition.against + 1)
+    return replace(shown, since=moment.at if reading.holds else None)
+
+
+def _readings(case: Case, evaluation: Evaluation | None, rejections: Rejections | None) -> Iterator[Reading]:
+    by_name = {column.name: column for column in case.columns}
+    for judged in evaluation.columns if evaluation else []:
+        yield from _of_values(case, by_name[judged.measure.name], judged)
+    if rejections is not None:
+        limit = case.monitoring.data.rejected
+        for column in case.columns:
+            yield _reaching("rejected", column.name, rejections.share_of(column.name), limit)
+
+
+def _of_values(case: Case, column: Column, judged: Judged) -> Iterator[Reading]:
+    limits, measure = case.monitoring.data, judged.measure
+    usual, missing = measure.reference_missing_share, measure.missing_share
+    missing_limit = (usual or 0.0) + limits.missing_increase
+    if measure.state == "invalid" and measure.reason in UNUSABLE:
+        yield Reading("missing", column.name, None, missing_limit, True)
+    else:
+        holds = None if missing is None or usual is None else missing >= missing_limit
+        yield Reading("missing", column.name, missing, missing_limit, holds)
+    if column.is_category:
+        yield _reaching("unseen", column.name, measure.unseen_share, limits.unseen)
+    else:
+        yield _reaching("out_of_range", column.name, measure.out_of_range_share, limits.out_of_range)
+
+
+def _reaching(name: str, column: str, value: float | None, threshold: float) -> Reading:
+    holds = None if value is None else value >= threshold
+    return Reading(name, column, value, threshold, holds)
+
+
+def _lasting(case: Case, quality: Quality) -> Iterator[Reading]:
+    """What is said now and was said with fewer labels, as many times as checks in a row are asked for."""
+    amounts = [quality, *quality.earlier]
+    enough = len(amounts) >= case.monitoring.consecutive_checks
+    for now, *before in zip(*(_of_quality(case, one) for one in amounts), strict=True):
+        holds = now.holds if enough and all(one.holds == now.holds for one in before) else None
+        yield Reading(now.name, now.column, now.value, now.threshold, holds)
+
+
+def _of_quality(case: Case, quality: Quality) -> Sequence[Reading]:
+    limits = case.monitoring.quality
+    realised = quality.figures if quality.labelled_rows >= limits.minimum_labelled_rows else {}
+    return (
+        _target_drift(case, quality),
+        _worse("concept_drift", quality.gap.get(headline(case)), limits.gap),
+        _worse("estimated_loss", loss(case, quality, quality.estimated), limits.loss),
+        _worse("realised_loss", loss(case, quality, realised), limits.loss),
+    )
+
+
+def _label_delay(case: Case, delays: LabelDelays) -> Reading:
+    """A median of few labels says nothing, and one of many lasts by itself."""
+    limits = case.monitoring.quality
+    median_s = delays.quantile_s(0.5) if delays.count >= limits.minimum_labelled_rows else None
+    holds = None if median_s is None else median_s > limits.label_delay_s
+    return Reading("label_delay", None, median_s, limits.label_delay_s, holds)
+
+
+def _target_drift(case: Case, quality: Quality) -> Reading:
+    measure, least = quality.target, case.monitoring.minimum_effect
+    if measure is None or measure.p_value is None or measure.effect is None:
+        return Reading("target_drift", None, None, least, None)
+    holds = measure.p_value < case.monitoring.significance and measure.effect >= least
+    return Reading("target_drift", None, measure.effect, least, holds)
+
+
+def _worse(name: str, figure: Figure | None, limit: float) -> Reading:
+    """At least ``limit`` worse, and worse at all beyond what the 95 % interval leaves to chance."""
+    if figure is None or figure.low is None:
+        return Reading(name, None, figure.value if figure else None, limit, None)
+    return Reading(name, None, figure.value, limit, figure.value >= limit and figure.low > 0)

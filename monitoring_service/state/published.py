@@ -1,0 +1,79 @@
+"""What the check thread last found, for the threads that answer requests: they read, it publishes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from monitoring_service.drift.verdict import Episode
+from monitoring_service.messages import ReportState
+from monitoring_service.state.history import Point
+from monitoring_service.state.monitor_state import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One consistent picture. ``checks_failed`` counts since the process started."""
+
+    standing: Standing
+    points: Sequence[Point]
+    episodes: Sequence[Episode]
+    reports: ReportState
+    checks_failed: int
+
+
+class PublishedBoard:
+    """Holds the newest :class:`Board`; thread-safe."""
+
+    def __init__(
+        self,
+        standing: Standing,
+        points: Iterable[Point],
+        episodes: Iterable[Episode],
+        *,
+        points_kept: int,
+        episodes_kept: int,
+    ) -> None:
+        self._lock = threading.Lock()
+        self._standing = standing
+        self._points = deque(points, maxlen=points_kept)
+        self._episodes = {_key(episode): episode for episode in episodes}
+        self._episodes_kept = episodes_kept
+        self._reports = ReportState()
+        self._checks_failed = 0
+
+    def read(self) -> Board:
+        with self._lock:
+            episodes = list(self._episodes.values())
+            return Board(self._standing, list(self._points), episodes, self._reports, self._checks_failed)
+
+    @property
+    def standing(self) -> Standing:
+        return self._standing
+
+    @property
+    def reports(self) -> ReportState:
+        return self._reports
+
+    def publish(self, standing: Standing, point: Point | None, episodes: Iterable[Episode]) -> None:
+        with self._lock:
+            self._standing = standing
+            if point is not None:
+                self._points.append(point)
+            self._episodes.update((_key(episode), episode) for episode in episodes)
+            while len(self._episodes) > self._episodes_kept:
+                del self._episodes[next(iter(self._episodes))]
+
+    def publish_reports(self, reports: ReportState) -> None:
+        with self._lock:
+            self._reports = reports
+
+    def count_failed(self, checks: int) -> None:
+        with self._lock:
+            self._checks_failed += checks
+
+
+def _key(episode: Episode) -> tuple[str, str, int]:
+    return episode.family, episode.name, episode.confirmed_at_row

@@ -1,0 +1,1 @@
+"""What others see, made from one snapshot: documents and metrics; changes nothing."""

@@ -1,0 +1,80 @@
+"""Columns in ``/api/state``: what was measured, where each stands, and which conditions hold for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from event_backbone.case.schema import Case, Column
+from monitoring_service.drift.verdict import Episode, Judged, Streak
+from monitoring_service.messages import ColumnMeasure
+from monitoring_service.views.snapshot import Snapshot
+
+#: Older ones are in the inbox.
+EPISODES_SHOWN = 100
+
+
+def column_states(case: Case, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """One entry for each column of the case, in its order."""
+    evaluation = snapshot.board.standing.evaluation
+    by_name = {judged.measure.name: judged for judged in evaluation.columns} if evaluation else {}
+    holding = [condition for condition in snapshot.conditions if condition.active]
+    return [
+        {
+            **_described(column),
+            **judged_state(by_name.get(column.name) or _not_yet(case, column)),
+            "rejected_share": snapshot.rejections.share_of(column.name),
+            "conditions": [condition.name for condition in holding if condition.column == column.name],
+        }
+        for column in case.columns
+    ]
+
+
+def judged_state(judged: Judged) -> dict[str, Any]:
+    """A column's, or the score's, last check and verdict; ``None`` is "not measured"."""
+    measure, streak = judged.measure, judged.streak
+    return {
+        "state": measure.state,
+        "reason": measure.reason,
+        "score": measure.score,
+        "method": measure.method,
+        "effect": measure.effect,
+        "minimum_effect": judged.minimum_effect,
+        "p_value": judged.adjusted_p,
+        "alarm": judged.alarm,
+        "drifted": streak.drifted,
+        "cause": streak.cause,
+        "since_row": streak.confirmed_at_row,
+        "suspected_at_row": streak.suspected_at_row,
+        "missing_share": measure.missing_share,
+        "reference_missing_share": measure.reference_missing_share,
+        "unseen_share": measure.unseen_share,
+        "out_of_range_share": measure.out_of_range_share,
+    }
+
+
+def episode_states(snapshot: Snapshot, family: str) -> list[dict[str, Any]]:
+    """The newest verdicts of a family, oldest first; open while ``ended_at_row`` is ``None``."""
+    shown = [episode for episode in snapshot.board.episodes if episode.family == family][-EPISODES_SHOWN:]
+    return [_episode(episode) for episode in shown]
+
+
+def _described(column: Column) -> dict[str, Any]:
+    return {"name": column.name, "title": column.title, "kind": column.kind, "feature": column.feature}
+
+
+def _not_yet(case: Case, column: Column) -> Judged:
+    """A column before its first check."""
+    nothing = ColumnMeasure(column.name, "insufficient", "too_few_rows")
+    return Judged(nothing, case.minimum_effect(column), None, None, Streak())
+
+
+def _episode(episode: Episode) -> dict[str, Any]:
+    return {
+        "column": episode.name,
+        "cause": episode.cause,
+        "suspected_at_row": episode.suspected_at_row,
+        "confirmed_at_row": episode.confirmed_at_row,
+        "confirmed_at": episode.confirmed_at,
+        "ended_at_row": episode.ended_at_row,
+        "ended_at": episode.ended_at,
+    }

@@ -1,0 +1,139 @@
+"""One look at everything that is shown: the page's JSON and the metrics are both made from it, so they can't differ."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from event_backbone.case.schema import Case
+from event_backbone.events.schema import ModelRef, time_text
+from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.views import AlertView
+from monitoring_service.inbox.store import Inbox, Totals
+from monitoring_service.intake.arrivals import Arrivals
+from monitoring_service.intake.kafka_status import StreamStatus, StreamView
+from monitoring_service.reports.folder import Report, ReportFolder
+from monitoring_service.state.conditions import Condition, all_conditions
+from monitoring_service.state.monitor_state import Standing
+from monitoring_service.state.published import Board, PublishedBoard
+from monitoring_service.windows.arrival_delay import ArrivalDelay, arrival_delay
+from monitoring_service.windows.label_delay import LabelDelays
+from monitoring_service.windows.sliding_window import Rejections, Windows
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpan:
+    """The window that ends at the newest row: how many rows it has, and when its first and last were predicted."""
+
+    rows: int
+    oldest_at: str | None
+    newest_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    at: float
+    totals: Totals
+    unreadable: Mapping[str, int]
+    stream: StreamView | None
+    waiting_labels: int
+    positions: Mapping[str, int]
+    window: WindowSpan
+    model: ModelRef | None
+    rejections: Rejections
+    backlog_rows: int
+    waiting_s: float
+    next_check_row: int
+    board: Board
+    records_per_s: float
+    arrival_delay: ArrivalDelay | None
+    report: Report | None
+    conditions: tuple[Condition, ...]
+    alerts: Sequence[AlertView]
+    label_delays: LabelDelays
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Where everything that is shown is looked up."""
+
+    inbox: Inbox
+    windows: Windows
+    board: PublishedBoard
+    arrivals: Arrivals
+    reports: ReportFolder
+    alerts: AlertDesk
+    stream: StreamStatus | None = None
+
+
+class Lookout:
+    """Takes snapshots; thread-safe."""
+
+    def __init__(
+        self, case: Case, shown: Shown, *, stale_after_s: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._case = case
+        self._shown = shown
+        self._stale_after_s = stale_after_s
+        self._clock = clock
+
+    def look(self) -> Snapshot:
+        now, shown = self._clock(), self._shown
+        view, board, waiting_s = shown.windows.newest(), shown.board.read(), shown.windows.waiting_s
+        newest, evaluation = view.newest, board.standing.evaluation
+        stream = shown.stream.view() if shown.stream else None
+        return Snapshot(
+            at=now,
+            totals=shown.inbox.totals,
+            unreadable=shown.inbox.unreadable,
+            stream=stream,
+            waiting_labels=shown.inbox.waiting_labels(),
+            positions=shown.inbox.positions(),
+            window=WindowSpan(len(view.rows), view.oldest_at, newest.predicted_at if newest else None),
+            model=newest.model if newest else evaluation.model if evaluation else None,
+            rejections=shown.windows.rejections(),
+            backlog_rows=shown.windows.backlog_rows,
+            waiting_s=waiting_s,
+            next_check_row=shown.windows.next_check_row,
+            board=board,
+            records_per_s=self._rate(now),
+            arrival_delay=arrival_delay(view.rows),
+            report=shown.reports.latest(),
+            conditions=self._conditions(board.standing, stream, now, waiting_s),
+            alerts=shown.alerts.views(),
+            label_delays=shown.inbox.label_delays,
+        )
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Only the conditions, as they are now."""
+        stream = self._shown.stream.view() if self._shown.stream else None
+        standing, waiting_s = self._shown.board.standing, self._shown.windows.waiting_s
+        return self._conditions(standing, stream, self._clock(), waiting_s)
+
+    def arrivals(self, seconds: int) -> dict[int, int]:
+        """Records received in each of the last whole seconds; a second without any is not there."""
+        now = int(self._clock())
+        return {
+            second: records
+            for second, records in self._shown.arrivals.by_second(since=now - seconds).items()
+            if second < now
+        }
+
+    def _rate(self, now: float, over_s: int = 5) -> float:
+        """Records a second over the last whole seconds."""
+        whole = self._shown.arrivals.by_second(since=int(now) - over_s)
+        return sum(records for second, records in whole.items() if second < int(now)) / over_s
+
+    def _conditions(
+        self, standing: Standing, stream: StreamView | None, now: float, waiting_s: float
+    ) -> tuple[Condition, ...]:
+        stale_since = time_text(now - waiting_s) if waiting_s > self._stale_after_s else None
+        present = [
+            Condition("reference_missing", since=standing.reference_missing_since),
+            Condition("evaluator_failed", since=standing.failure.since if standing.failure else None),
+            Condition("detectors_failed", since=standing.detectors_failed_since),
+            Condition("stale", None, stale_since, round(waiting_s, 3), self._stale_after_s),
+            Condition("stream_away", since=stream.away_since if stream else None),
+        ]
+        return all_conditions(self._case, [*standing.conditions, *present])

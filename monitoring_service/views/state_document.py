@@ -1,0 +1,133 @@
+"""The JSON that the live page, the run check and other people's tools read: ``/api/state`` and ``/api/history``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec.structs import asdict
+
+from event_backbone.case.schema import Case
+from event_backbone.events.schema import ModelRef, format_utc
+from monitoring_service.references.acceptance import CurrentReference, document_of
+from monitoring_service.reports.folder import Report
+from monitoring_service.views.column_document import column_states, episode_states, judged_state
+from monitoring_service.views.performance_document import label_delay_state, quality_state
+from monitoring_service.views.report_document import document_of as report_document
+from monitoring_service.views.snapshot import Snapshot
+
+
+def state_document(
+    case: Case, snapshot: Snapshot, reports: Sequence[Report], reference: CurrentReference | None
+) -> dict[str, Any]:
+    """Everything as it stands; ``reports`` oldest first.
+
+    Rows count predictions in order of arrival since the inbox began.
+    """
+    standing = snapshot.board.standing
+    evaluation = standing.evaluation
+    return {
+        "case": case.name,
+        "at": _time(snapshot.at),
+        "totals": asdict(snapshot.totals),
+        "waiting_labels": snapshot.waiting_labels,
+        "sources": dict(snapshot.positions),
+        "stream": _stream(snapshot),
+        "records_per_s": round(snapshot.records_per_s, 1),
+        "arrival_delay": asdict(snapshot.arrival_delay) if snapshot.arrival_delay else None,
+        "window": {
+            "rows": snapshot.window.rows,
+            "oldest_at": snapshot.window.oldest_at,
+            "newest_at": snapshot.window.newest_at,
+        },
+        "rejected_share": snapshot.rejections.share,
+        "backlog_rows": snapshot.backlog_rows,
+        "next_check_row": snapshot.next_check_row,
+        "model": _model(snapshot.model),
+        "evaluation": _evaluation(snapshot),
+        "columns": column_states(case, snapshot),
+        "episodes": episode_states(snapshot, "column"),
+        "prediction_drift": judged_state(evaluation.prediction) if evaluation else None,
+        "prediction_episodes": episode_states(snapshot, "prediction"),
+        "prediction_mix": asdict(evaluation.mix) if evaluation else None,
+        "quality": quality_state(evaluation),
+        "label_delay": label_delay_state(snapshot.label_delays),
+        "conditions": [
+            {
+                "name": condition.name,
+                "column": condition.column,
+                "active": condition.active,
+                "since": condition.since,
+                "value": condition.value,
+                "threshold": condition.threshold,
+            }
+            for condition in snapshot.conditions
+        ],
+        "report": _report(snapshot),
+        "alerts": snapshot.alerts,
+        "reports": [report_document(report) for report in reversed(reports)],
+        "reference": document_of(reference) if reference else None,
+    }
+
+
+def history_document(case: Case, snapshot: Snapshot, arrivals: dict[int, int], *, after_row: int) -> dict[str, Any]:
+    """Checks after a row, oldest first, and records received by second; lists in a check follow ``columns``."""
+    points = [asdict(point) for point in snapshot.board.points if point.row > after_row]
+    return {
+        "at": snapshot.at,
+        "columns": list(case.column_names),
+        "checks": points,
+        "arrivals": sorted(arrivals.items()),
+    }
+
+
+def _evaluation(snapshot: Snapshot) -> dict[str, Any] | None:
+    """The last check; ``state`` is ``ok``, ``no_reference``, or ``failed`` when it got no answer."""
+    standing = snapshot.board.standing
+    evaluation, failure = standing.evaluation, standing.failure
+    if evaluation is None and failure is None:
+        return None
+    fault = failure.reason if failure else evaluation.reference_fault if evaluation else None
+    return {
+        "at_row": standing.checked_row,
+        "at": evaluation.at if evaluation else None,
+        "duration_s": evaluation.duration_s if evaluation else None,
+        "rows": evaluation.rows if evaluation else 0,
+        "state": "failed" if failure else "ok" if evaluation and evaluation.reference == "ok" else "no_reference",
+        "fault": fault,
+        "model": _model(evaluation.model) if evaluation else None,
+        "bundle_sha256": evaluation.bundle_sha256 if evaluation else None,
+    }
+
+
+def _report(snapshot: Snapshot) -> dict[str, Any]:
+    latest, reports = snapshot.report, snapshot.board.reports
+    return {
+        "latest": {"row": latest.row, "at": _time(latest.made_at), "url": "/reports/latest"} if latest else None,
+        "running": reports.running,
+        "failed": reports.failed,
+    }
+
+
+def _stream(snapshot: Snapshot) -> dict[str, Any] | None:
+    """How reading from Kafka goes; ``None`` where events come over HTTP only. Lags that are not known are not there."""
+    stream = snapshot.stream
+    if stream is None:
+        return None
+    return {
+        "reachable": stream.away_since is None,
+        "fault": stream.fault,
+        "read_errors": stream.read_errors,
+        "messages": dict(stream.messages),
+        "unreadable": dict(snapshot.unreadable),
+        "lags": {kind: {"records": lag.records, "seconds": round(lag.seconds, 3)} for kind, lag in stream.lags.items()},
+    }
+
+
+def _model(model: ModelRef | None) -> dict[str, str] | None:
+    return {"name": model.name, "version": model.version} if model else None
+
+
+def _time(seconds: float) -> str:
+    return format_utc(datetime.fromtimestamp(seconds, UTC))

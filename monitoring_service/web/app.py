@@ -1,0 +1,160 @@
+"""The HTTP doors: views parse, call one method and render."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from flask import Flask, Response, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
+
+from event_backbone.case.schema import Case
+from event_backbone.errors import ConflictError, TryAgainLaterError
+from event_backbone.web.api_keys import KeyCheck
+from event_backbone.web.exposition import TEXT_FORMAT
+from event_backbone.web.problems import CONTENT_TYPE, problem
+from monitoring_service.alerting.retraining import RetrainingDesk
+from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.checks.performance_windows import QualityWindows
+from monitoring_service.checks.report_schedule import ReportDesk
+from monitoring_service.checks.shadow_comparison import ShadowComparisons
+from monitoring_service.intake.arrivals import ARRIVALS_SHOWN_S
+from monitoring_service.intake.receiver import Intake
+from monitoring_service.references.acceptance import ReferenceDesk
+from monitoring_service.reports.folder import ReportFolder
+from monitoring_service.views.metrics import MonitoringMetrics
+from monitoring_service.views.snapshot import Lookout
+from monitoring_service.views.state_document import history_document, state_document
+from monitoring_service.web.alert_routes import add_alert_routes
+from monitoring_service.web.page import page_content
+from monitoring_service.web.performance_routes import add_quality_routes, add_shadow_routes
+from monitoring_service.web.reference_routes import add_reference_routes
+from monitoring_service.web.report_routes import add_report_routes
+from monitoring_service.web.retraining_routes import add_retraining_routes
+
+#: The page runs nothing but what this service serves.
+PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the views call."""
+
+    case: Case
+    intake: Intake
+    lookout: Lookout
+    metrics: MonitoringMetrics
+    reports: ReportFolder
+    faults: Callable[[], list[str]]
+    max_body_bytes: int
+    report_desk: ReportDesk
+    reference_desk: ReferenceDesk
+    quality_windows: QualityWindows
+    shadow: ShadowComparisons
+    alert_desk: AlertDesk
+    keys: KeyCheck | None = None
+    retraining: RetrainingDesk | None = None
+
+
+def build_api(parts: Parts) -> Flask:
+    """The Flask application; everything it needs is given, nothing is global."""
+    app = Flask("monitoring_service.web")
+    app.config["MAX_CONTENT_LENGTH"] = parts.max_body_bytes
+    _add_events(app, parts)
+    _add_state(app, parts)
+    _add_probes(app, parts)
+    _add_pages(app, parts)
+    add_report_routes(app, parts.reports, parts.report_desk, parts.keys, parts.metrics.unauthorized.inc)
+    add_reference_routes(app, parts.reference_desk)
+    add_quality_routes(app, parts.quality_windows)
+    add_shadow_routes(app, parts.shadow)
+    add_alert_routes(app, parts.alert_desk)
+    if parts.retraining is not None:
+        add_retraining_routes(app, parts.retraining)
+    _add_errors(app, parts)
+    return app
+
+
+def _json(document: Any, code: int = 200) -> Response:
+    return Response(msgspec.json.encode(document), code, content_type="application/json")
+
+
+def _problem(code: int, detail: str) -> Response:
+    return Response(problem(code, detail), code, content_type=CONTENT_TYPE)
+
+
+def _add_events(app: Flask, parts: Parts) -> None:
+    @app.post("/events")
+    def events() -> ResponseReturnValue:
+        return _json(parts.intake.take(request.get_data(cache=False)))
+
+
+def _add_state(app: Flask, parts: Parts) -> None:
+    @app.get("/api/state")
+    def state() -> ResponseReturnValue:
+        reports, reference = parts.reports.all(), parts.reference_desk.current()
+        document = state_document(parts.case, parts.lookout.look(), reports, reference)
+        return _json({**document, "retraining": parts.retraining.document() if parts.retraining else None})
+
+    @app.get("/api/columns/<name>/distribution")
+    def column_distribution(name: str) -> ResponseReturnValue:
+        if name not in parts.case.column_names:
+            raise NotFound("The case has no such column.")
+        return _json(parts.reference_desk.distribution(name))
+
+    @app.get("/api/history")
+    def history() -> ResponseReturnValue:
+        after_row = request.args.get("after_row", default=0, type=int)
+        arrivals = parts.lookout.arrivals(ARRIVALS_SHOWN_S)
+        return _json(history_document(parts.case, parts.lookout.look(), arrivals, after_row=after_row))
+
+
+def _add_probes(app: Flask, parts: Parts) -> None:
+    @app.get("/livez")
+    def live() -> ResponseReturnValue:
+        return _json({"live": True})
+
+    @app.get("/readyz")
+    def ready() -> ResponseReturnValue:
+        faults = parts.faults()
+        return _json({"ready": not faults, "faults": faults}, 503 if faults else 200)
+
+    @app.get("/metrics")
+    def metrics() -> ResponseReturnValue:
+        text = parts.metrics.exposition(parts.lookout.look(), parts.reference_desk.current())
+        return Response(text, content_type=TEXT_FORMAT)
+
+
+def _add_pages(app: Flask, parts: Parts) -> None:
+    shown = page_content(parts.case)
+
+    @app.get("/")
+    def page() -> ResponseReturnValue:
+        response = Response(render_template("live.html", case=parts.case, shown=shown))
+        response.headers["Content-Security-Policy"] = PAGE_POLICY
+        return response
+
+
+def _add_errors(app: Flask, parts: Parts) -> None:
+    @app.errorhandler(TryAgainLaterError)
+    def later(error: TryAgainLaterError) -> ResponseReturnValue:
+        response = _problem(503, f"{error}; try again in {error.retry_after_s:g} s.")
+        response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+        return response
+
+    @app.errorhandler(ConflictError)
+    def conflict(error: ConflictError) -> ResponseReturnValue:
+        return _problem(409, str(error))
+
+    @app.errorhandler(RequestEntityTooLarge)
+    def larger(_error: RequestEntityTooLarge) -> ResponseReturnValue:
+        return _problem(413, f"The body is larger than {parts.max_body_bytes} bytes; nothing was stored.")
+
+    @app.errorhandler(HTTPException)
+    def other(error: HTTPException) -> ResponseReturnValue:
+        response = _problem(error.code or 500, error.description or error.name)
+        response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
+        return response

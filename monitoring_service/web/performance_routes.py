@@ -1,0 +1,29 @@
+"""The HTTP door to the quality of past windows."""
+
+from __future__ import annotations
+
+import msgspec
+from flask import Flask, Response, request
+from flask.typing import ResponseReturnValue
+
+from monitoring_service.checks.performance_windows import WINDOWS_KEPT, QualityWindows
+from monitoring_service.checks.shadow_comparison import MOST_PAIRS, ShadowComparisons
+
+WINDOWS_SHOWN = 500
+
+
+def add_quality_routes(app: Flask, windows: QualityWindows) -> None:
+    @app.get("/api/quality-windows")
+    def quality_windows() -> ResponseReturnValue:
+        """The newest ``limit`` windows, oldest of them first; versions in one window follow each other."""
+        limit = request.args.get("limit", default=WINDOWS_SHOWN, type=int)
+        found = windows.newest(max(1, min(limit, WINDOWS_KEPT)))
+        return Response(msgspec.json.encode(found), content_type="application/json")
+
+
+def add_shadow_routes(app: Flask, comparisons: ShadowComparisons) -> None:
+    @app.get("/api/shadow")
+    def shadow() -> ResponseReturnValue:
+        """Empty while there is no shadow; ``most_pairs``: older ones are left out."""
+        document = {"most_pairs": MOST_PAIRS, "comparisons": comparisons.newest()}
+        return Response(msgspec.json.encode(document), content_type="application/json")

@@ -1,0 +1,58 @@
+"""The HTTP doors of references: what is in force, accepting the current window, taking that back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from flask import Flask, Response, request
+from flask.typing import ResponseReturnValue
+from msgspec import Meta, Struct
+
+from event_backbone.web.problems import CONTENT_TYPE, problem
+from monitoring_service.references.acceptance import ReferenceDesk
+
+_MOST_BYTES = 4096
+
+
+class Said(Struct, forbid_unknown_fields=True):
+    """Who decides, and why."""
+
+    by: Annotated[str, Meta(min_length=1, max_length=100)]
+    note: Annotated[str, Meta(max_length=500)] = ""
+
+
+def add_reference_routes(app: Flask, desk: ReferenceDesk) -> None:
+    @app.get("/api/reference")
+    def reference() -> ResponseReturnValue:
+        return _json(desk.document())
+
+    @app.post("/api/reference/accept")
+    def accept() -> ResponseReturnValue:
+        asked = said()
+        desk.accept(asked.by, asked.note)
+        return _json(desk.document())
+
+    @app.post("/api/reference/revert")
+    def revert() -> ResponseReturnValue:
+        asked = said()
+        desk.revert(asked.by, asked.note)
+        return _json(desk.document())
+
+    @app.errorhandler(msgspec.ValidationError)
+    def not_said(error: msgspec.ValidationError) -> ResponseReturnValue:
+        return Response(problem(422, f"{error}; nothing was changed."), 422, content_type=CONTENT_TYPE)
+
+    @app.errorhandler(msgspec.DecodeError)
+    def no_json(_error: msgspec.DecodeError) -> ResponseReturnValue:
+        return Response(problem(400, "The body is no JSON; nothing was changed."), 400, content_type=CONTENT_TYPE)
+
+
+def said() -> Said:
+    """The body of the present request; raises msgspec's errors, which :func:`add_reference_routes` answers."""
+    request.max_content_length = _MOST_BYTES
+    return msgspec.json.decode(request.get_data(cache=False), type=Said)
+
+
+def _json(document: Any) -> Response:
+    return Response(msgspec.json.encode(document), content_type="application/json")

@@ -1,0 +1,85 @@
+"""The HTTP doors of Evidently's reports: having one made, listing them, reading one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from flask import Flask, Response, request, send_file
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
+
+from event_backbone.web.api_keys import KeyCheck
+from event_backbone.web.key_guard import CHALLENGE, DETAIL, KEY_FIELD
+from event_backbone.web.problems import CONTENT_TYPE, problem
+from monitoring_service.checks.report_schedule import ReportDesk, TooSoonError
+from monitoring_service.reports.folder import Report, ReportFolder
+from monitoring_service.views.report_document import REPORTS_PATH, document_of
+
+LATEST = "latest"
+#: A report is one file with scripts and styles inside, made by a library from records that strangers sent: it gets an
+#: origin of its own and reaches no network.
+_REPORT_POLICY = (
+    "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+)
+
+
+def add_report_routes(
+    app: Flask,
+    folder: ReportFolder,
+    desk: ReportDesk,
+    keys: KeyCheck | None,
+    count_refusal: Callable[[], None],
+) -> None:
+    @app.post("/api/reports")
+    def order() -> ResponseReturnValue:
+        return _json({"row": desk.demand(), "kind": "demand"}, 202)
+
+    @app.get("/api/reports")
+    def listed() -> ResponseReturnValue:
+        return _json([document_of(report) for report in reversed(folder.all())])
+
+    @app.post(f"{REPORTS_PATH}<name>")
+    def report_by_form(name: str) -> ResponseReturnValue:
+        """A link can't carry a key, so the page sends it in a form."""
+        if keys is not None and not keys.accepts(request.form.get(KEY_FIELD, "")):
+            count_refusal()
+            return Response(problem(401, DETAIL), 401, [CHALLENGE], content_type=CONTENT_TYPE)
+        return report(name)
+
+    @app.get(f"{REPORTS_PATH}<name>")
+    def report(name: str) -> ResponseReturnValue:
+        return _page(_found(folder, name))
+
+    @app.errorhandler(TooSoonError)
+    def too_soon(error: TooSoonError) -> ResponseReturnValue:
+        wait_s = max(1, math.ceil(error.retry_after_s))
+        body = problem(429, f"{error}; try again in {wait_s} s.")
+        return Response(body, 429, {"Retry-After": str(wait_s)}, content_type=CONTENT_TYPE)
+
+
+def _found(folder: ReportFolder, name: str) -> Report:
+    report = folder.latest() if name == LATEST else folder.find(name)
+    if report is None:
+        raise NotFound(
+            "There is no report yet: the first is made after the first check of a window."
+            if name == LATEST
+            else "There is no such report: the last of each kind are kept, never what held an erased record."
+        )
+    return report
+
+
+def _page(report: Report) -> Response:
+    try:
+        response = send_file(report.path.resolve(), mimetype="text/html", max_age=0)
+    except FileNotFoundError:
+        raise NotFound("This report was just replaced; ask again.") from None
+    response.headers["Content-Security-Policy"] = _REPORT_POLICY
+    return response
+
+
+def _json(document: Any, code: int = 200) -> Response:
+    return Response(msgspec.json.encode(document), code, content_type="application/json")

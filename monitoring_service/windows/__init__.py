@@ -1,0 +1,1 @@
+"""Rows as arrays: columns, buffer, sliding window, segments, delays; knows no event and no file."""

@@ -1,0 +1,1 @@
+"""From the journal to the sinks: relay, cursors, adapters, parked rows; never answers a request."""

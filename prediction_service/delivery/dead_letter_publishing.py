@@ -1,0 +1,45 @@
+"""The sidecar's loop that publishes the rows a sink refused to ``.dead-letters``, beside the relays."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.ports import MessageOutlet
+from prediction_service.delivery.parked_rows import ParkedRows
+
+log = structlog.get_logger()
+
+_AT_ONCE = 200
+
+
+class DeadLetterPublishing:
+    """Publishes a journal's parked rows, each at least once. It has an outlet of its own, so it holds up no relay."""
+
+    def __init__(self, open_outlet: Callable[[], MessageOutlet], topic: str, *, look_every_s: float = 1.0) -> None:
+        self._open_outlet = open_outlet
+        self._topic = topic
+        self._look_every_s = look_every_s
+
+    def run(self, slot: Path, stop: threading.Event) -> None:
+        """Block until told to stop; what is left is published after the next start."""
+        with contextlib.closing(self._open_outlet()) as outlet:
+            while not stop.wait(self._look_every_s):
+                try:
+                    self._publish(slot, outlet, stop)
+                except TryAgainLaterError as error:
+                    log.warning("dead_letters_wait", slot=slot.name, error=str(error))
+                    stop.wait(5 * self._look_every_s)
+                except Exception:  # a thread's border: the rows are still there
+                    log.exception("dead_letters_failed", slot=slot.name)
+                    stop.wait(5 * self._look_every_s)
+
+    def _publish(self, slot: Path, outlet: MessageOutlet, stop: threading.Event) -> None:
+        with contextlib.closing(ParkedRows(slot)) as rows:
+            while not stop.is_set() and rows.publish(outlet, self._topic, at_most=_AT_ONCE):
+                log.info("dead_letters_published", slot=slot.name)

@@ -1,0 +1,79 @@
+"""The champion as whoever predicts has it: the scorer in use, exchanged for a new one only when that one is ready."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from event_backbone.case.schema import Case
+from event_backbone.model.bundle import BrokenBundleError, BundleShelf, open_bundle
+from event_backbone.model.scoring import Scorer
+from event_backbone.ports import RegisteredBundle
+from prediction_service.inference.metrics import RELOAD_STEPS, PredictingMetrics
+from prediction_service.model_sync.notes import RegistryFault, RegistryNotes, ShadowNote
+
+log = structlog.get_logger()
+
+
+class ServingChampion:
+    """Loads, checks and warms what the shelf points to, and then takes it into use in one step. Thread-safe."""
+
+    def __init__(self, shelf: BundleShelf, notes: RegistryNotes, case: Case, metrics: PredictingMetrics) -> None:
+        self._shelf = shelf
+        self._notes = notes
+        self._case = case
+        self._metrics = metrics
+        self._seen: RegisteredBundle | None = None
+        self._loading = threading.Lock()
+        self._noted: RegistryFault | None = None
+        self.scorer: Scorer | None = None
+        self.fault: str | None = "no champion has been fetched yet"
+
+    def refresh(self) -> None:
+        """Load what the pointer says if it changed; a bundle that fails leaves the present scorer answering.
+
+        With no scorer at all, a bundle that failed is tried again: the sidecar may have fetched it anew.
+        """
+        with self._loading:
+            self._hear(self.registry_fault)
+            try:
+                wanted = self._shelf.current()
+                if wanted is None or (wanted == self._seen and self.scorer is not None):
+                    return
+                self._seen = wanted
+                bundle = open_bundle(self._shelf.path_of(wanted.bundle_sha256), wanted.bundle_sha256)
+                self._use(Scorer(bundle, wanted.model, self._case))
+            except BrokenBundleError as error:
+                self._report(str(error))
+
+    @property
+    def registry_fault(self) -> RegistryFault | None:
+        """Why the registry's champion is not the one that the shelf points to."""
+        return self._notes.fault()
+
+    @property
+    def shadow(self) -> ShadowNote | None:
+        """Which version shadows; ``None`` where none is meant to."""
+        return self._notes.shadow()
+
+    def _hear(self, fault: RegistryFault | None) -> None:
+        """What the sidecar noted, as metrics: it serves none itself."""
+        for step in RELOAD_STEPS[:-1]:
+            self._metrics.reload_failed.labels(step).set(fault is not None and fault.step == step)
+        if fault != self._noted and fault is not None and fault.step == "check":
+            self._metrics.model_load_failures.inc()
+        self._noted = fault
+
+    def _report(self, fault: str) -> None:
+        if fault != self.fault:
+            self._metrics.model_load_failures.inc()
+            log.error("model_refused", error=fault)
+        self.fault = fault
+        self._metrics.reload_failed.labels("load").set(1)
+
+    def _use(self, scorer: Scorer) -> None:
+        self.scorer, self.fault = scorer, None
+        self._metrics.reload_failed.labels("load").set(0)
+        self._metrics.show_model(scorer.model)
+        log.info("model_serving", version=scorer.model.version, bundle=scorer.bundle_sha256[:12])

@@ -1,0 +1,48 @@
+"""The journal's reader: what a sidecar and the status need of it, without writing."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from event_backbone.events.schema import (
+    Event,
+    decode_event,
+)
+from event_backbone.prediction_log.sqlite import SqliteLog
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as readers see it."""
+
+    seq: int
+    event: Event
+
+
+def last_seq(db: sqlite3.Connection) -> int:
+    query = "SELECT max(coalesce((SELECT max(seq) FROM entries), 0), given_seq) FROM identity"
+    return int(db.execute(query).fetchone()[0])
+
+
+class JournalReader(SqliteLog):
+    """Reader of a journal file as a relay needs it, in any process; never writes. One caller at a time."""
+
+    @property
+    def journal_id(self) -> str:
+        return str(self._db.execute("SELECT journal_id FROM identity").fetchone()[0])
+
+    def last_seq(self) -> int:
+        """The highest ``seq`` ever given, also when its row is trimmed."""
+        return last_seq(self._db)
+
+    def after(self, seq: int, *, limit: int) -> list[Row]:
+        """Rows in order, from the first above ``seq``."""
+        rows = self._db.execute("SELECT seq, body FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+        return [Row(row_seq, decode_event(body)) for row_seq, body in rows]
+
+    def oldest_after(self, seq: int) -> str | None:
+        """When the first row above ``seq`` was appended (RFC 3339 in UTC)."""
+        query = "SELECT appended_at FROM entries WHERE seq > ? ORDER BY seq LIMIT 1"
+        row = self._db.execute(query, (seq,)).fetchone()
+        return row[0] if row else None

@@ -1,0 +1,336 @@
+"""The journal: a local SQLite file in which everything answered is kept before it is answered.
+
+There is one writer, :class:`Journal`; the sidecar reads the same file with a connection of its own. A ``seq`` is never
+given twice, so a cursor never skips a new row: whatever deletes rows writes down the highest number given so far
+(``docs/adr/0003-seq-without-autoincrement.md``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import structlog
+import uuid_utils
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from event_backbone.errors import StopError, TryAgainLaterError
+from event_backbone.events.schema import (
+    Erasure,
+    Label,
+    Prediction,
+    Rejections,
+    encode_json,
+    event_id,
+    utc_now,
+)
+from prediction_service.journal.reader import last_seq
+
+log = structlog.get_logger()
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    seq INTEGER PRIMARY KEY,
+    event_id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    record_id TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    body BLOB NOT NULL,
+    appended_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS identity (journal_id TEXT NOT NULL, given_seq INTEGER NOT NULL);
+"""
+#: More than ever meet in one group, and far below SQLite's limit on variables.
+_ROWS_IN_ONE_INSERT = 64
+# Given prediction:<id>, label:<id>:, label:<id>; and <id>. ';' is the character after ':', so the range holds this
+# record's labels; an id may hold ':' itself, so the range may hold those of a longer id too.
+_OF_RECORD = "FROM entries WHERE event_id = ? OR (event_id > ? AND event_id < ? AND record_id = ?)"
+_SELECT_RECORD = f"SELECT kind, length(body) {_OF_RECORD}"
+_DELETE_RECORD = f"DELETE {_OF_RECORD}"
+#: Under constant load; three or four pages each, so that the log stays near its limit below.
+_COMMITS_BETWEEN_CHECKPOINTS = 4096
+#: Length of the write-ahead log from which it is made to start anew: 64 MiB in pages of 4 KiB.
+_LOG_RESTART_PAGES = 16 * 1024
+#: What a row costs beyond its body: its other columns and its entry in the index.
+_ROW_OVERHEAD_BYTES = 250
+
+
+#: What an append survives: a dead process, or a power cut as well.
+Durability = Literal["process", "power"]
+
+
+class JournalUnavailableError(TryAgainLaterError):
+    """The journal is at its bound, or the disk refuses: nothing was kept, so nothing may be answered."""
+
+
+class Entry(Struct, frozen=True):
+    """A row to be."""
+
+    event_id: str
+    kind: str
+    record_id: str
+    content_hash: str
+    body: bytes
+    appended_at: str
+
+
+class Kept(Struct, frozen=True):
+    """What the journal holds under an entry's ``event_id`` now: the entry itself, or an earlier one.
+
+    A prediction whose ``content_hash`` is empty is an erasure's entry: the id can't be used again.
+    """
+
+    new: bool
+    content_hash: str
+    body: bytes
+
+
+@functools.cache
+def _insert_statement(rows: int) -> str:
+    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows)
+    columns = "seq, event_id, kind, record_id, content_hash, body, appended_at"
+    return f"INSERT INTO entries ({columns}) VALUES {places} ON CONFLICT (event_id) DO NOTHING"  # noqa: S608  # no input
+
+
+def entry_of(event: Prediction | Label | Rejections | Erasure) -> Entry:
+    """The row that keeps ``event``."""
+    match event:
+        case Prediction():
+            kind, record_id, digest, at = "prediction", event.record_id, event.content_hash, event.predicted_at
+        case Label():
+            kind, record_id, digest, at = "label", event.record_id, "", utc_now()  # labelled_at is the sender's word
+        case Rejections():
+            kind, record_id, digest, at = "rejections", "", "", event.until
+        case Erasure():
+            # In the place of the prediction: whoever uses the id again meets another content.
+            kind, record_id, digest, at = "erasure", event.record_id, "", event.erased_at
+            return Entry(f"prediction:{record_id}", kind, record_id, digest, encode_json(event), at)
+    return Entry(event_id(event), kind, record_id, digest, encode_json(event), at)
+
+
+class Journal:
+    """Writer of one journal file.
+
+    Durability: when :meth:`append` returns, its entries survive the death of the process; with
+    ``durability="power"`` also a power cut. All entries of one call are kept, or none.
+    Thread-safety: any thread may call anything.
+    """
+
+    def __init__(
+        self, path: Path, *, max_bytes: int, durability: Durability = "process", delivered_seq: int = 0
+    ) -> None:
+        """``delivered_seq`` is the highest number a sink has.
+
+        A power cut may take rows that were delivered already; their numbers must not be given to others, which would
+        lie below the cursor.
+        """
+        self.path = path
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        # An erased record stands in the log until that is emptied; a killed predecessor may have left one there.
+        self._log_must_be_emptied = True
+        self._commits = self._commits_moved = self._commits_seen = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._set_up(durability)
+            self.last_seq = max(last_seq(self._db), delivered_seq)
+        except sqlite3.Error as error:
+            raise StopError(f"{path} can't be used as a journal: {error}") from error
+
+    def _set_up(self, durability: Durability) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
+        # Checkpoints move to `maintain`, off the request path; erased rows are overwritten, not only unlinked.
+        self._db.execute("PRAGMA wal_autocheckpoint = 0")
+        self._db.execute("PRAGMA secure_delete = ON")
+        self._db.executescript(_SCHEMA)
+        self.journal_id = self._identity()
+        self._rows = Counter(dict(self._db.execute("SELECT kind, count(*) FROM entries GROUP BY kind")))
+        self._bytes = self._measure()
+
+    def _identity(self) -> str:
+        row = self._db.execute("SELECT journal_id FROM identity").fetchone()
+        if row is None:
+            row = (str(uuid_utils.uuid7()),)
+            self._db.execute("INSERT INTO identity VALUES (?, 0)", row)
+        return str(row[0])
+
+    # Writing ------------------------------------------------------------------------------------------------------
+
+    def append(self, entries: Sequence[Entry]) -> list[Kept]:
+        """Keep entries; for each, in order, what is held under its ``event_id`` now.
+
+        Raises:
+            JournalUnavailableError: nothing was kept.
+        """
+        with self._lock, self._reported():
+            if self.is_full:
+                raise JournalUnavailableError(f"the journal is at its bound of {self.max_bytes} bytes")
+            first_seq = self.last_seq + 1
+            self.last_seq += len(entries)  # a number whose row does not come about is a gap, which readers expect
+            numbered = list(enumerate(entries, first_seq))
+            all_new = self._insert(numbered) == len(entries)
+            return [self._new(entry) if all_new else self._held(seq, entry) for seq, entry in numbered]
+
+    def _insert(self, numbered: Sequence[tuple[int, Entry]]) -> int:
+        """How many rows were new; all are committed when this returns."""
+        if len(numbered) <= _ROWS_IN_ONE_INSERT:
+            return self._insert_at_once(numbered)  # one statement commits by itself
+        with self._transaction():
+            starts = range(0, len(numbered), _ROWS_IN_ONE_INSERT)
+            return sum(self._insert_at_once(numbered[start : start + _ROWS_IN_ONE_INSERT]) for start in starts)
+
+    def _insert_at_once(self, numbered: Sequence[tuple[int, Entry]]) -> int:
+        # One statement for all rows: each call into SQLite lets go of the interpreter lock, and under load many threads
+        # stand in line for it.
+        self._commits += 1
+        values = [value for seq, entry in numbered for value in (seq, *astuple(entry))]
+        return self._db.execute(_insert_statement(len(numbered)), values).rowcount
+
+    def _held(self, seq: int, entry: Entry) -> Kept:
+        """What is kept under the entry's identity: itself, if it has the number that was meant for it."""
+        query = "SELECT seq, content_hash, body FROM entries WHERE event_id = ?"
+        held_seq, digest, body = self._db.execute(query, (entry.event_id,)).fetchone()
+        return self._new(entry) if held_seq == seq else Kept(False, digest, body)
+
+    def _new(self, entry: Entry) -> Kept:
+        self._rows[entry.kind] += 1
+        self._bytes += len(entry.body) + _ROW_OVERHEAD_BYTES
+        return Kept(True, entry.content_hash, entry.body)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._commits += 1
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    def erase(self, record_id: str, case: str) -> int:
+        """Remove what is kept about a record, and keep one entry that tells the sinks to do the same.
+
+        The entry is made whether anything is kept here or not, because a sink may have what this journal no longer has.
+        While it stands, the id can't be used again.
+
+        Returns:
+            How many predictions and labels were removed.
+        """
+        keys = (f"prediction:{record_id}", f"label:{record_id}:", f"label:{record_id};", record_id)
+        erasure = entry_of(Erasure(record_id=record_id, case=case, erased_at=utc_now()))
+        with self._lock, self._reported():
+            with self._transaction():
+                doomed = self._db.execute(_SELECT_RECORD, keys).fetchall()
+                self._db.execute(_DELETE_RECORD, keys)
+                self.last_seq += 1
+                self._insert_at_once([(self.last_seq, erasure)])
+                self._note_given_seq()
+            self._log_must_be_emptied = True
+            self._forget(doomed)
+            self._new(erasure)
+        return sum(kind != "erasure" for kind, _ in doomed)
+
+    def _forget(self, doomed: Sequence[tuple[str, int]]) -> None:
+        """Rows are gone: their kinds and the lengths of their bodies."""
+        self._rows -= Counter(kind for kind, _ in doomed)
+        self._bytes -= sum(length + _ROW_OVERHEAD_BYTES for _, length in doomed)
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            log.error("journal_refuses", error=str(error))
+            raise JournalUnavailableError(f"the journal can't be written: {error}") from error
+
+    # Keeping it small ---------------------------------------------------------------------------------------------
+
+    def trim(self, *, delivered_seq: int, older_than: str, above_bytes: int, at_most: int = 500) -> int:
+        """Delete the oldest rows that every sink has (``seq <= delivered_seq``) and that are older than a moment, or
+        any of them while the journal is larger than ``above_bytes``.
+
+        Returns:
+            How many rows went, at most ``at_most``: callers repeat, so that appends never wait long.
+        """
+        with self._lock, self._reported():
+            with self._transaction():
+                too_large = self._bytes > above_bytes
+                query = "SELECT seq, kind, appended_at, length(body) FROM entries WHERE seq <= ? ORDER BY seq LIMIT ?"
+                doomed = [
+                    row for row in self._db.execute(query, (delivered_seq, at_most)) if too_large or row[2] < older_than
+                ]
+                if doomed:
+                    self._db.executemany("DELETE FROM entries WHERE seq = ?", [(row[0],) for row in doomed])
+                    self._note_given_seq()
+            self._forget([(row[1], row[3]) for row in doomed])
+        return len(doomed)
+
+    def _note_given_seq(self) -> None:
+        self._db.execute("UPDATE identity SET given_seq = ?", (self.last_seq,))
+
+    def maintain(self) -> None:
+        """Checkpoint the write-ahead log if it is time, and measure the file; called by a thread each second."""
+        if self._checkpoint_is_due():
+            self._checkpoint()
+        with self._lock:
+            self._bytes = self._measure()
+
+    def _checkpoint_is_due(self) -> bool:
+        """After many commits, or in a pause: while a checkpoint waits for the disk, appends are slower."""
+        waiting, paused = self._commits - self._commits_moved, self._commits == self._commits_seen
+        self._commits_seen = self._commits
+        return self._log_must_be_emptied or waiting >= _COMMITS_BETWEEN_CHECKPOINTS or (paused and waiting > 0)
+
+    def _checkpoint(self) -> None:
+        self._commits_moved = self._commits
+        # On a connection of its own: a checkpoint on the writer's would hold every append for the length of its fsyncs.
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=0.1)) as beside:
+            _, log_pages, _ = beside.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            with self._lock:
+                if self._log_must_be_emptied:
+                    # Not possible while somebody reads; then the next time.
+                    busy, _, _ = beside.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    self._log_must_be_emptied = bool(busy)
+                elif log_pages > _LOG_RESTART_PAGES:
+                    # Under load there is always something new in the log, so it never starts anew by itself. With
+                    # appends held back, the little that came meanwhile is moved, and the next append starts it anew.
+                    beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _measure(self) -> int:
+        """Bytes in use: pages without the free ones, and the write-ahead log not counted twice."""
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        (size,) = self._db.execute("PRAGMA page_size").fetchone()
+        return int((pages - free) * size)
+
+    # Reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def bytes_used(self) -> int:
+        return self._bytes
+
+    @property
+    def is_full(self) -> bool:
+        return self._bytes >= self.max_bytes
+
+    def row_counts(self) -> dict[str, int]:
+        """Rows held now, by kind."""
+        return dict(self._rows)
+
+    def close(self) -> None:
+        """Move everything from the write-ahead log into the file and close it."""
+        with self._lock:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.close()

@@ -1,0 +1,69 @@
+"""The shadow: another model version scores what was answered, off the reply path and from the journal.
+
+A relay with a cursor of its own reads the journal's rows, so a crash loses nothing and a reply never waits.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from event_backbone.case.schema import Case
+from event_backbone.model.bundle import BrokenBundleError, BundleShelf, open_bundle
+from event_backbone.model.scoring import Scorer
+from event_backbone.ports import RegisteredBundle
+from prediction_service.model_sync.alias_follower import AliasFollower
+from prediction_service.model_sync.notes import ShadowNote
+
+log = structlog.get_logger()
+
+#: The shelf's pointer to the version that shadows.
+SHADOW_POINTER = "shadow"
+
+
+class ShadowModel:
+    """The version that has the shadow's alias. ``scorer`` is ``None`` while no version has it, or none was ever good.
+
+    :meth:`look` is for one thread, the rest for any.
+    """
+
+    def __init__(self, follower: AliasFollower, shelf: BundleShelf, case: Case) -> None:
+        self._follower = follower
+        self._shelf = shelf
+        self._case = case
+        self._loaded: RegisteredBundle | None = None
+        self._looked = threading.Event()
+        self.scorer: Scorer | None = None
+
+    def look(self, *, anew: bool = False) -> None:
+        """Follow the alias once, and load what it leads to; an alias that was taken away ends the shadow."""
+        try:
+            self._follower.follow(anew=anew)
+            if self._follower.points_to_nothing:
+                self._shelf.clear()
+            self._load(self._shelf.current())
+        except BrokenBundleError as error:
+            log.error("shadow_refused", error=str(error))
+        finally:
+            self._looked.set()
+
+    def _load(self, wanted: RegisteredBundle | None) -> None:
+        if wanted == self._loaded:
+            return
+        if wanted is None:
+            self.scorer = None
+        else:
+            bundle = open_bundle(self._shelf.path_of(wanted.bundle_sha256), wanted.bundle_sha256)
+            self.scorer = Scorer(bundle, wanted.model, self._case)
+        self._loaded = wanted
+        log.info("shadow_scores", version=wanted.model.version if wanted else None)
+
+    def note(self) -> ShadowNote:
+        """Who shadows, for people."""
+        scorer, fault = self.scorer, self._follower.fault
+        return ShadowNote(scorer.model.version if scorer else None, fault.text if fault else None)
+
+    def is_known(self, within_s: float) -> bool:
+        """Whether anybody looked yet; waits a little for it."""
+        return self._looked.wait(within_s)

@@ -1,0 +1,188 @@
+"""Dead letters of a case: those in its topic and the rows that sinks refused, found, shown and sent back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from event_backbone.errors import Fault, RejectedError, UnreadableMessageError
+from event_backbone.events.schema import Envelope, decode_event
+from event_backbone.kafka.access import KafkaAccess
+from event_backbone.kafka.dead_letters import DeadLetter, dead_letter_in, replay_of
+from event_backbone.ports import Message, MessageOutlet, Received, Sink
+from prediction_service.delivery.parked_rows import parked_rows
+
+_REPLAYED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One dead letter, as it was first seen, and how often something became it."""
+
+    letter: DeadLetter
+    attempts: int = 1
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from: a place in a topic, or a sink and a journal's row."""
+        letter = self.letter
+        if letter.topic is not None:
+            return f"{letter.topic} partition {letter.partition} offset {letter.offset}"
+        return f"sink {letter.sink}, journal {letter.source} row {letter.seq}"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which ones: of a reason, first seen since (RFC 3339 in UTC), some by id; at most ``limit``, the oldest first."""
+
+    reason: str | None = None
+    since: str | None = None
+    ids: frozenset[str] = frozenset()
+    limit: int | None = None
+
+    def takes(self, letter: DeadLetter) -> bool:
+        return (
+            (self.reason is None or letter.reason == self.reason)
+            and (self.since is None or letter.first_seen >= self.since)
+            and (not self.ids or letter.id in self.ids)
+        )
+
+
+class LetterBox:
+    """Collects letters, each id once. The content is only held where it is wanted: there may be many."""
+
+    def __init__(self, chosen: Filter, *, contents: bool) -> None:
+        self._chosen = chosen
+        self._contents = contents
+        self._found: dict[str, Found] = {}
+
+    def take(self, letter: DeadLetter) -> None:
+        if not self._chosen.takes(letter):
+            return
+        known = self._found.get(letter.id)
+        if known is not None:
+            self._found[letter.id] = replace(known, attempts=known.attempts + 1)
+        else:
+            kept = letter if self._contents else msgspec.structs.replace(letter, value=None, headers=())
+            self._found[letter.id] = Found(kept)
+
+    def take_parked(self, letter: DeadLetter) -> None:
+        """A row that may have been published, too: that is not another attempt."""
+        if letter.id not in self._found:
+            self.take(letter)
+
+    def found(self) -> list[Found]:
+        in_order = sorted(self._found.values(), key=lambda one: (one.letter.first_seen, one.letter.id))
+        return in_order[: self._chosen.limit]
+
+
+def find(
+    published: Callable[[], Iterator[Received]], journals_dir: Path, chosen: Filter, *, contents: bool
+) -> list[Found]:
+    """Those of the topic and those parked on this machine. What is no dead letter in the topic is passed over."""
+    box = LetterBox(chosen, contents=contents)
+    for message in published():
+        with contextlib.suppress(UnreadableMessageError):
+            box.take(dead_letter_in(message))
+    for rows in parked_rows(journals_dir):
+        for letter in rows.letters():
+            box.take_parked(letter)
+    return box.found()
+
+
+def messages_until_now(access: KafkaAccess, topic: str, *, timeout_s: float) -> Iterator[Received]:
+    """Everything that is in a topic at the moment; a topic that is not there holds nothing.
+
+    Raises:
+        TryAgainLaterError: Kafka is away.
+    """
+    from event_backbone.kafka.admin import end_offsets, offsets_at
+    from event_backbone.kafka.consumer import KafkaAssignedStream
+
+    ends = end_offsets(access, [topic], timeout_s=timeout_s)
+    begins = offsets_at(access, [topic], 0, timeout_s=timeout_s)
+    unread = {partition for partition, end in ends.items() if begins[partition] < end}
+    if not unread:
+        return
+    with contextlib.closing(KafkaAssignedStream(access, [topic], begins.get, timeout_s=timeout_s)) as stream:
+        while unread:
+            for message in stream.poll(timeout_s=1.0, max_messages=1000):
+                if message.offset < ends[message.partition]:
+                    yield message
+                if message.offset + 1 >= ends[message.partition]:
+                    unread.discard(message.partition)
+
+
+# Replay ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """``not_replayed``: by id, why."""
+
+    count: int
+    not_replayed: dict[str, str]
+
+
+def replay(found: Sequence[Found], outlet: MessageOutlet | None, sinks: Sequence[Sink], journals_dir: Path) -> Replayed:
+    """Send records back to their topics and rows to their sinks. Doing it twice gives the same state: who takes them
+    knows a ``record_id`` again, and what fails again is the same dead letter.
+
+    Raises:
+        TryAgainLaterError: Kafka or a sink is away; what was sent until then may be sent again.
+    """
+    letters = [one.letter for one in found]
+    failed = _replay_records([letter for letter in letters if letter.topic is not None], outlet)
+    failed |= _replay_rows([letter for letter in letters if letter.topic is None], sinks, journals_dir)
+    return Replayed(len(letters) - len(failed), failed)
+
+
+def _replay_records(letters: Sequence[DeadLetter], outlet: MessageOutlet | None) -> dict[str, str]:
+    failed: dict[str, str] = {}
+    messages: list[tuple[str, Message]] = []
+    for letter in letters:
+        try:
+            messages.append((letter.id, replay_of(letter)))
+        except RejectedError as error:
+            failed[letter.id] = error.faults[0].message
+    for first in range(0, len(messages) if outlet else 0, _REPLAYED_AT_ONCE):
+        batch = messages[first : first + _REPLAYED_AT_ONCE]
+        assert outlet is not None  # the range is empty without one
+        failed |= {batch[index][0]: reason for index, reason in outlet.publish([message for _, message in batch])}
+    return failed
+
+
+def _replay_rows(letters: Sequence[DeadLetter], sinks: Sequence[Sink], journals_dir: Path) -> dict[str, str]:
+    by_name = {sink.name: sink for sink in sinks}
+    failed, taken = {}, []
+    for letter in letters:
+        if letter.sink not in by_name:
+            failed[letter.id] = f"SINKS names no sink called {letter.sink}"
+        elif reason := _refusal_of(letter, by_name[letter.sink]):
+            failed[letter.id] = reason
+        else:
+            taken.append(letter)
+    for rows in parked_rows(journals_dir):
+        rows.forget([letter for letter in taken if letter.source == rows.source])
+    return failed
+
+
+def _refusal_of(letter: DeadLetter, sink: Sink) -> str | None:
+    try:
+        event = decode_event(letter.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "its content was not kept"
+    refused = sink.deliver([Envelope(letter.source or "", letter.seq or 0, event)]).refused
+    return f"refused again: {refused[0].reason}" if refused else None
+
+
+def the_one(found: Sequence[Found], wanted: str) -> Found:
+    """Raises :class:`RejectedError` when there is none of this id."""
+    for one in found:
+        if one.letter.id == wanted:
+            return one
+    raise RejectedError([Fault(wanted, "unknown", "is no dead letter of this case")])

@@ -1,0 +1,47 @@
+"""Admission control: how many requests may be in hand at once."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+#: How long fewer requests are let in after one was refused.
+STRAIN_S = 1.0
+
+
+class Admission:
+    """At most ``limit`` requests at once, and half as many for ``STRAIN_S`` after one was refused. Thread-safe.
+
+    A moment's crowd of ``limit`` is answered. When more come than can be answered, though, every place that is taken is
+    a wait for whoever takes the last one; fewer places answer as many requests and keep that wait short.
+    """
+
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._strained_limit = max(1, limit // 2)
+        self._clock = clock
+        self._strained_until = -math.inf
+        self._lock = threading.Lock()
+        self.in_flight = 0
+
+    def enter(self) -> bool:
+        with self._lock:
+            strained = self._clock() < self._strained_until
+            if self.in_flight >= (self._strained_limit if strained else self._limit):
+                if not strained:
+                    # Not prolonged by refusals meanwhile: clients that never pause would keep it up for ever.
+                    self._strained_until = self._clock() + STRAIN_S
+                return False
+            self.in_flight += 1
+            return True
+
+    def leave(self) -> None:
+        with self._lock:
+            self.in_flight -= 1

@@ -1,0 +1,169 @@
+"""The HTTP doors: views parse, call one handler and render."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_swagger_ui import get_swaggerui_blueprint
+from msgspec import json
+from prometheus_client import CollectorRegistry
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from event_backbone.case.records import fault_in_record_id
+from event_backbone.case.schema import Case
+from event_backbone.errors import ConflictError, RejectedError, TryAgainLaterError
+from event_backbone.web.key_guard import CHALLENGE
+from event_backbone.web.probes import add_probes, json_response
+from event_backbone.web.problems import CONTENT_TYPE, problem, rejection
+from event_backbone.web.responses import retry_after_header
+from prediction_service.journal.writer import Journal
+from prediction_service.serving.form import CaseForm, Field, FormKey
+from prediction_service.serving.front import failed, unavailable
+from prediction_service.serving.handlers import PredictionHandlers, Reply
+from prediction_service.serving.openapi import openapi_document
+from prediction_service.serving.reloading import Reloading
+from prediction_service.serving.status import ReplicaStatus
+from prediction_service.serving.stored_predictions import StoredPredictions
+
+#: The form runs no script, is framed by nobody and sends what is typed into it nowhere else.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+}
+
+
+def build_api(
+    case: Case,
+    handlers: PredictionHandlers,
+    journal: Journal,
+    stored: StoredPredictions,
+    status: ReplicaStatus,
+    registry: CollectorRegistry,
+    *,
+    max_body_bytes: int,
+    form_key: FormKey | None = None,
+) -> Flask:
+    """The Flask application; everything it needs is given, nothing is global."""
+    app = Flask(__name__)
+    app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes  # what is larger never comes here
+    _add_predictions(app, handlers)
+    _add_stored_predictions(app, case, journal, stored)
+    add_probes(app, status, registry, case.name)
+    _add_pages(app, case, handlers, max_body_bytes, form_key or FormKey())
+    _add_errors(app)
+    return app
+
+
+def _render(reply: Reply) -> Response:
+    code, body = reply
+    return Response(body, code, content_type="application/json" if code < 300 else CONTENT_TYPE)
+
+
+def _add_predictions(app: Flask, handlers: PredictionHandlers) -> None:
+    @app.post("/predict")
+    def predict() -> ResponseReturnValue:
+        return _render(handlers.predict(request.get_data(cache=False)))
+
+    @app.post("/predict/batch")
+    def predict_batch() -> ResponseReturnValue:
+        return _render(handlers.predict_batch(request.get_data(cache=False)))
+
+    @app.post("/labels")
+    def labels() -> ResponseReturnValue:
+        return _render(handlers.take_labels(request.get_data(cache=False)))
+
+
+def _add_stored_predictions(app: Flask, case: Case, journal: Journal, stored: StoredPredictions) -> None:
+    @app.get("/predictions/<record_id>")
+    def stored_prediction(record_id: str) -> ResponseReturnValue:
+        _check_record_id(record_id)
+        found = stored.one(record_id)
+        if found is None:
+            return _render((404, problem(404, f"{stored.where} holds no prediction {record_id!r}.")))
+        return json_response(found)
+
+    @app.get("/predictions")
+    def stored_predictions() -> ResponseReturnValue:
+        page = stored.page(request.args.to_dict())
+        return json_response({"predictions": page.predictions, "next": page.next})
+
+    @app.delete("/predictions/<record_id>")
+    def erase_prediction(record_id: str) -> ResponseReturnValue:
+        _check_record_id(record_id)
+        return json_response({"record_id": record_id, "rows_erased": journal.erase(record_id, case.name)})
+
+
+def add_admin(app: Flask, reloading: Reloading) -> None:
+    """What is for operators, beside :func:`build_api`."""
+
+    @app.post("/admin/reload")
+    def reload() -> ResponseReturnValue:
+        return json_response(reloading.reload())
+
+
+def _check_record_id(record_id: str) -> None:
+    fault = fault_in_record_id(record_id)
+    if fault is not None:
+        raise RejectedError([fault])
+
+
+def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_bytes: int, form_key: FormKey) -> None:
+    form = CaseForm(case)
+    with_keys = form_key.field is not None
+    document = json.encode(openapi_document(case, max_body_bytes=max_body_bytes, with_keys=with_keys))
+
+    @app.get("/openapi.json")
+    def openapi() -> ResponseReturnValue:
+        return Response(document, content_type="application/json")
+
+    def page(fields: list[Field], shown: dict[str, Any] | None, key_fault: str | None = None) -> str:
+        return render_template(
+            "form.html", case=case, fields=fields, reply=shown, key_field=form_key.field, key_fault=key_fault
+        )
+
+    @app.get("/")
+    def empty_form() -> ResponseReturnValue:
+        return page(form.fields({}, []), None), _PAGE_HEADERS
+
+    @app.post("/")
+    def filled_form() -> ResponseReturnValue:
+        sent, headers = request.form.to_dict(), _PAGE_HEADERS
+        if (key_fault := form_key.fault(sent)) is not None:
+            return page(form.fields(sent, []), None, key_fault), 401, {**headers, CHALLENGE[0]: CHALLENGE[1]}
+        try:
+            code, body = handlers.predict_payload(form.payload(sent))
+        except TryAgainLaterError as error:
+            code, body = unavailable(str(error), error.retry_after_s)
+            headers = {**headers, "Retry-After": retry_after_header(error.retry_after_s)}
+        reply = json.decode(body)
+        return page(form.fields(sent, reply.get("faults", [])), form.shown(code, reply)), code, headers
+
+    app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": case.title}))
+
+
+def _add_errors(app: Flask) -> None:
+    @app.errorhandler(TryAgainLaterError)
+    def later(error: TryAgainLaterError) -> ResponseReturnValue:
+        reply = unavailable(str(error), error.retry_after_s)
+        return _render(reply), {"Retry-After": retry_after_header(error.retry_after_s)}
+
+    @app.errorhandler(RejectedError)
+    def rejected(error: RejectedError) -> ResponseReturnValue:
+        return _render(rejection(error.faults, "request"))
+
+    @app.errorhandler(ConflictError)
+    def conflict(error: ConflictError) -> ResponseReturnValue:
+        return _render((409, problem(409, str(error))))
+
+    @app.errorhandler(InternalServerError)
+    def broken(_error: InternalServerError) -> ResponseReturnValue:
+        return _render(failed())
+
+    @app.errorhandler(HTTPException)
+    def other(error: HTTPException) -> ResponseReturnValue:
+        code = error.code or 500
+        response = _render((code, problem(code, error.description or error.name)))
+        response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
+        return response

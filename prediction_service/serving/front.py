@@ -1,0 +1,164 @@
+"""In front of Flask: admission for every request, and the lane that answers ``POST /predict`` by itself.
+
+A cap inside a Flask view never triggers, because the server queues before the view; here it is the first thing that
+happens to a request. The lane and Flask's ``/predict`` view call the same handler.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from prometheus_client import Counter
+
+from event_backbone.errors import TryAgainLaterError
+from event_backbone.web.problems import CONTENT_TYPE, problem
+from event_backbone.web.responses import retry_after_header
+from prediction_service.serving.admission import Admission
+from prediction_service.serving.handlers import Reply
+from prediction_service.serving.metrics import ENDPOINTS, OTHER, ServingMetrics
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = structlog.get_logger()
+
+#: Answered whatever the load is: somebody who asks how the service feels must get an answer.
+PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
+
+_MOST_DRAINED_BYTES = 16 * 1024 * 1024
+
+
+_STATUS_LINES = {code: f"{code} {HTTPStatus(code).phrase}" for code in (200, 400, 409, 413, 422, 500, 503)}
+
+
+class Front:
+    """The WSGI callable that the server calls."""
+
+    def __init__(
+        self,
+        flask_app: WSGIApplication,
+        predict: Callable[[bytes], Reply],
+        admission: Admission,
+        metrics: ServingMetrics,
+        *,
+        max_body_bytes: int,
+        lane: bool,
+    ) -> None:
+        self._flask_app = flask_app
+        self._predict = predict
+        self._admission = admission
+        self._shed = metrics.shed
+        # Made once: the more there is to refuse, the less a refusal may cost.
+        self._shed_reply = unavailable("too many requests are in flight", 1.0)
+        self._lane = lane
+        self._max_body_bytes = max_body_bytes
+        self._requests = metrics.requests
+        self._observe_seconds = {
+            endpoint: metrics.request_seconds.labels(endpoint).observe for endpoint in (*ENDPOINTS.values(), OTHER)
+        }
+        self._counters: dict[tuple[str, str], Counter] = {}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path in PROBES:
+            return self._flask_app(environ, start_response)
+        if not self._admission.enter():
+            self._shed.inc()
+            return _send(start_response, self._shed_reply)
+        try:
+            return self._answer(path, environ, start_response)
+        finally:
+            self._admission.leave()
+
+    def _answer(self, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer through the lane or through Flask, and count what was answered."""
+        started = time.perf_counter()
+        endpoint = ENDPOINTS.get(path, OTHER)
+        if self._lane and endpoint == "predict" and environ["REQUEST_METHOD"] == "POST":
+            status, answer = self._answer_in_lane(environ, start_response)
+        else:
+            status, answer = self._answer_in_flask(environ, start_response)
+        self._counter(endpoint, status).inc()
+        self._observe_seconds[endpoint](time.perf_counter() - started)
+        return answer
+
+    def _answer_in_flask(self, environ: WSGIEnvironment, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
+        # Read here, because Flask cuts a body without a length at its limit and takes that for all there is.
+        body = read_body(environ, self._max_body_bytes)
+        if body is None:
+            return "413", _send(start_response, too_large(self._max_body_bytes))
+        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        statuses: list[str] = []
+
+        def noting(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            statuses.append(status[:3])
+            return start_response(status, headers, *rest)
+
+        answer = self._flask_app(environ, noting)
+        return statuses[-1], answer
+
+    def _counter(self, endpoint: str, status: str) -> Counter:
+        counter = self._counters.get((endpoint, status))
+        if counter is None:
+            counter = self._counters[endpoint, status] = self._requests.labels(endpoint, status)
+        return counter
+
+    def _answer_in_lane(self, environ: WSGIEnvironment, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
+        try:
+            body = read_body(environ, self._max_body_bytes)
+            reply = too_large(self._max_body_bytes) if body is None else self._predict(body)
+        except TryAgainLaterError as error:
+            reply = unavailable(str(error), error.retry_after_s)
+            return "503", _send(start_response, reply, error.retry_after_s)
+        except Exception:  # the application's border, as Flask is one for its views
+            log.exception("lane_failed")
+            reply = failed()
+        return str(reply[0]), _send(start_response, reply)
+
+
+def _send(start_response: StartResponse, reply: Reply, retry_after_s: float = 1.0) -> list[bytes]:
+    status, body = reply
+    headers = [
+        ("Content-Type", "application/json" if status == 200 else CONTENT_TYPE),
+        ("Content-Length", str(len(body))),
+    ]
+    if status == 503:
+        headers.append(("Retry-After", retry_after_header(retry_after_s)))
+    start_response(_STATUS_LINES[status], headers)
+    return [body]
+
+
+def unavailable(detail: str, retry_after_s: float) -> Reply:
+    return 503, problem(503, f"{detail}; try again in {retry_after_header(retry_after_s)} s")
+
+
+def failed() -> Reply:
+    detail = "Something failed here and was logged. The record may be kept or not: send it again with its record_id."
+    return 500, problem(500, detail)
+
+
+def too_large(max_body_bytes: int) -> Reply:
+    return 413, problem(413, f"The body is larger than {max_body_bytes} bytes; nothing was stored.")
+
+
+def read_body(environ: WSGIEnvironment, max_body_bytes: int) -> bytes | None:
+    """The request's body, with or without a length, or ``None`` when it is larger than allowed."""
+    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
+    if not (length.isdigit() and int(length) > max_body_bytes):
+        body: bytes = stream.read(max_body_bytes + 1)
+        if len(body) <= max_body_bytes:
+            return body
+    _drain(stream)
+    return None
+
+
+def _drain(stream: Any) -> None:
+    """Read on for a while: a sender whose connection closes while it sends never sees the answer."""
+    left = _MOST_DRAINED_BYTES
+    while left > 0 and (chunk := stream.read(min(left, 64 * 1024))):
+        left -= len(chunk)

@@ -1,0 +1,174 @@
+"""The handlers behind every door: bytes in, status and bytes out, and everything answered is in the journal first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from event_backbone.case.labels import decode_label
+from event_backbone.case.records import Record, RecordDecoder
+from event_backbone.case.schema import Case
+from event_backbone.errors import Fault, RejectedError
+from event_backbone.events.schema import ModelRef, Prediction, decode_event
+from event_backbone.web.problems import problem, rejection
+from prediction_service.inference.predictor import Predictor
+from prediction_service.inference.rejections import RejectionLog
+from prediction_service.journal.writer import Entry, Journal, Kept, entry_of
+from prediction_service.serving.batch_body import split_batch
+from prediction_service.serving.metrics import ServingMetrics
+from prediction_service.serving.micro_batching import Combiner
+
+#: Status and JSON body; the content type follows from the status.
+Reply = tuple[int, bytes]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The body of a 200 from ``/predict``."""
+
+    record_id: str
+    prediction: str | float
+    score: float
+    model: ModelRef
+    case: str
+    predicted_at: str
+
+
+class RecordAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One element of a batch's ``results``."""
+
+    status: int
+    answer: Answer | None = None
+    detail: str | None = None
+    faults: list[dict[str, str]] = []
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class PredictionHandlers:
+    """Answers records and takes labels. Thread-safe."""
+
+    def __init__(
+        self,
+        case: Case,
+        journal: Journal,
+        predictor: Predictor,
+        metrics: ServingMetrics,
+        rejections: RejectionLog,
+        max_batch_records: int,
+    ) -> None:
+        self._case = case
+        self._journal = journal
+        self._predictor = predictor
+        self._metrics = metrics
+        self._rejections = rejections
+        self._max_batch_records = max_batch_records
+        self._answer_one: Combiner[Record, tuple[Prediction, Kept]] = Combiner(self._answer_all)
+        self.decoder = RecordDecoder(case)
+
+    # Predictions --------------------------------------------------------------------------------------------------
+
+    def predict(self, body: bytes) -> Reply:
+        """One record as JSON."""
+        try:
+            record = self.decoder.decode(body)
+        except RejectedError as error:
+            self._rejections.count(error.faults)
+            return rejection(error.faults)
+        return self._reply_for(*self._answer_one(record))
+
+    def predict_payload(self, payload: object) -> Reply:
+        """One record that is decoded already: the web form's."""
+        try:
+            record = self.decoder.convert(payload)
+        except RejectedError as error:
+            self._rejections.count(error.faults)
+            return rejection(error.faults)
+        return self._reply_for(*self._answer_one(record))
+
+    def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, Kept]]:
+        """Score records and keep the predictions, all or none; what was made beside what is held."""
+        made = self._predictor.predict(records)
+        kept = self._journal.append([entry_of(prediction) for prediction in made])
+        return list(zip(made, kept, strict=True))
+
+    def _reply_for(self, made: Prediction, kept: Kept) -> Reply:
+        if kept.new:
+            self._metrics.answered.inc()
+            return 200, _encode(_answer(made))
+        if kept.content_hash != made.content_hash:
+            self._metrics.conflicts.inc()
+            used = "used for another record" if kept.content_hash else "erased"
+            return 409, problem(409, f"record_id {made.record_id!r} was already {used}; nothing changed")
+        self._metrics.repeated.inc()
+        return 200, _encode(_answer(_stored_prediction(kept)))
+
+    # Batches ------------------------------------------------------------------------------------------------------
+
+    def predict_batch(self, body: bytes) -> Reply:
+        """A JSON array of records, or one record a line: ``results`` in the same order, each with its own status."""
+        try:
+            items = split_batch(body, at_most=self._max_batch_records)
+        except RejectedError as error:
+            self._rejections.count(error.faults)
+            return rejection(error.faults, "batch")
+        results: list[RecordAnswer | None] = [None] * len(items)
+        valid: list[tuple[int, Record]] = []
+        for index, item in enumerate(items):
+            try:
+                valid.append((index, self.decoder.decode(item)))
+            except RejectedError as error:
+                self._rejections.count(error.faults)
+                results[index] = _refused(error.faults)
+        answered = self._answer_all([record for _, record in valid]) if valid else []
+        for (index, _), (made, kept) in zip(valid, answered, strict=True):
+            results[index] = self._record_answer(made, kept)
+        return 200, _encode({"results": results})
+
+    def _record_answer(self, made: Prediction, kept: Kept) -> RecordAnswer:
+        status, body = self._reply_for(made, kept)
+        if status == 200:
+            return RecordAnswer(200, msgspec.json.decode(body, type=Answer))
+        return RecordAnswer(status, detail=msgspec.json.decode(body)["detail"])
+
+    # Labels -------------------------------------------------------------------------------------------------------
+
+    def take_labels(self, body: bytes) -> Reply:
+        """One label, a JSON array of them, or one a line; good ones are kept beside bad neighbours."""
+        try:
+            items = split_batch(body, at_most=self._max_batch_records)
+        except RejectedError as error:
+            return rejection(error.faults, "body")
+        entries: list[Entry] = []
+        refused = []
+        for index, item in enumerate(items):
+            try:
+                entries.append(entry_of(decode_label(item, self._case)))
+            except RejectedError as error:
+                refused.append((index, error.faults))
+        if not entries:
+            return rejection([fault for _, faults in refused for fault in faults], "label")
+        self._journal.append(entries)
+        self._metrics.labels.inc(len(entries))
+        named = [{"index": index, "faults": _named(faults)} for index, faults in refused]
+        return 202, _encode({"accepted": len(entries), "rejected": named})
+
+
+def _answer(made: Prediction) -> Answer:
+    return Answer(made.record_id, made.prediction, made.score, made.model, made.case, made.predicted_at)
+
+
+def _stored_prediction(kept: Kept) -> Prediction:
+    event = decode_event(kept.body)
+    assert isinstance(event, Prediction)
+    return event
+
+
+def _named(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    return [{"field": fault.place, "reason": fault.reason, "message": fault.message} for fault in faults]
+
+
+def _refused(faults: Sequence[Fault]) -> RecordAnswer:
+    status, _ = rejection(faults)
+    return RecordAnswer(status, faults=_named(faults))

@@ -1,0 +1,70 @@
+"""``POST /admin/reload``: have the sidecar look at the registry now, and say which version answers after that."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from event_backbone.errors import ConflictError, TryAgainLaterError
+from prediction_service.inference.champion import ServingChampion
+from prediction_service.model_sync.notes import RegistryNotes
+
+#: A registry that is away makes a look take this long and longer.
+LOOK_WITHIN_S = 20.0
+_BETWEEN_TRIES_S = 0.05
+
+
+class Reloading:
+    """Thread-safe; one reload at a time."""
+
+    def __init__(self, champion: ServingChampion, notes: RegistryNotes, *, within_s: float = LOOK_WITHIN_S) -> None:
+        self._champion = champion
+        self._notes = notes
+        self._within_s = within_s
+        self._one = threading.Lock()
+
+    def reload(self) -> dict[str, Any]:
+        """What answers from now on, and what did before.
+
+        Raises:
+            TryAgainLaterError: another reload is under way, no sidecar answers, or the registry is away.
+            ConflictError: the registry's champion was refused; the version before answers on.
+        """
+        if not self._one.acquire(blocking=False):
+            raise TryAgainLaterError("another reload is under way")
+        try:
+            before = self._version()
+            self._wait_for_look()
+            self._champion.refresh()
+            self._check()
+            return {"model": self._model(), "previous": before, "changed": self._version() != before}
+        finally:
+            self._one.release()
+
+    def _wait_for_look(self) -> None:
+        token, deadline = self._notes.ask(), time.monotonic() + self._within_s
+        while self._notes.answered() != token:
+            if time.monotonic() > deadline:
+                raise TryAgainLaterError(f"no sidecar looked at the registry within {self._within_s:g} s")
+            time.sleep(_BETWEEN_TRIES_S)
+
+    def _check(self) -> None:
+        fault = self._champion.registry_fault
+        if fault is not None and fault.step == "fetch":
+            raise TryAgainLaterError(fault.text)
+        refused = fault.text if fault is not None else self._champion.fault
+        if refused is not None:
+            raise ConflictError(f"{refused}; {self._answering()}")
+
+    def _answering(self) -> str:
+        version = self._version()
+        return f"version {version} answers on" if version else "no model answers"
+
+    def _version(self) -> str | None:
+        scorer = self._champion.scorer
+        return scorer.model.version if scorer else None
+
+    def _model(self) -> dict[str, str] | None:
+        scorer = self._champion.scorer
+        return {"name": scorer.model.name, "version": scorer.model.version} if scorer else None

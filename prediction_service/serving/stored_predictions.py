@@ -1,0 +1,78 @@
+"""Stored predictions as the HTTP doors give them: from the replica's own journal, or from a log of all replicas."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from event_backbone.errors import Fault, RejectedError
+from event_backbone.events.schema import Prediction, format_utc, parse_utc
+from event_backbone.ports import PredictionLog
+
+MAX_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``next``: what ``since`` of the following page is; ``None`` at the end."""
+
+    predictions: list[Prediction]
+    next: str | None
+
+
+class StoredPredictions:
+    """Questions to one log, one at a time. Thread-safe.
+
+    ``where`` names the log in a sentence. Errors are those of the log.
+    """
+
+    def __init__(self, log: PredictionLog, where: str) -> None:
+        self._log = log
+        self._asking = threading.Lock()
+        self.where = where
+
+    def one(self, record_id: str) -> Prediction | None:
+        with self._asking:
+            return self._log.prediction(record_id)
+
+    def page(self, args: Mapping[str, str]) -> Page:
+        """``since``: a time, or the ``next`` of the page before; ``limit``: how many at most.
+
+        Raises :class:`RejectedError` with every fault in these.
+        """
+        limit, faults = _limit_of(args)
+        try:
+            page = self._page(max(limit, 1), _place_of(args))
+        except RejectedError:
+            faults.append(Fault("since", "format", "must be an RFC 3339 time with an offset, or a page's next"))
+        if faults:
+            raise RejectedError(faults)
+        return page
+
+    def _page(self, limit: int, place: Mapping[str, str]) -> Page:
+        with self._asking:
+            found = self._log.predictions(limit=limit, **place)
+        return Page([one.prediction for one in found], found[-1].cursor if len(found) == limit else None)
+
+    def close(self) -> None:
+        with self._asking:
+            self._log.close()
+
+
+def _limit_of(args: Mapping[str, str]) -> tuple[int, list[Fault]]:
+    text = args.get("limit", "100")
+    if text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= MAX_PAGE:
+        return int(text), []
+    return 0, [Fault("limit", "range", f"must be a whole number from 1 to {MAX_PAGE}")]
+
+
+def _place_of(args: Mapping[str, str]) -> dict[str, str]:
+    """A time where it is one, else a cursor: each log knows its own."""
+    text = args.get("since", "")
+    if not text:
+        return {}
+    try:
+        return {"since": format_utc(parse_utc(text))}
+    except ValueError:
+        return {"after": text}

@@ -1,0 +1,1 @@
+"""Predictions through Kafka: loop, batches, steps, offsets; has no journal."""

@@ -1,0 +1,60 @@
+"""The worker's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from event_backbone.case.schema import Case
+
+if TYPE_CHECKING:
+    pass
+from prediction_service.inference.metrics import LATENCY_BUCKETS, PredictingMetrics
+
+#: Why the worker makes a dead letter; ``sink`` stands for what a sink refused for good.
+DEAD_LETTER_REASONS = ("record", "label", "json", "key", "schema_version", "case", "type", "sink", "too_large")
+
+
+class WorkerMetrics(PredictingMetrics):
+    """What the Kafka worker counts beside that."""
+
+    def __init__(self, registry: CollectorRegistry, case: Case) -> None:
+        super().__init__(registry, case)
+        self.consumed = Counter(
+            "prediction_worker_messages_total", "Messages taken from Kafka.", ["topic"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "prediction_worker_dead_letters_total", "Messages that became dead letters.", ["reason"], registry=registry
+        )
+        self.lag_records = Gauge(
+            "prediction_worker_lag_records", "Messages of our partitions not taken yet.", ["topic"], registry=registry
+        )
+        self.lag_seconds = Gauge(
+            "prediction_worker_lag_seconds", "Age of the oldest message not taken yet.", ["topic"], registry=registry
+        )
+        self.partitions = Gauge("prediction_worker_partitions", "Partitions that are ours.", registry=registry)
+        self.rebalances = Counter(
+            "prediction_worker_rebalances_total", "Changes of what is ours.", ["kind"], registry=registry
+        )
+        self.step_seconds = Histogram(
+            "prediction_worker_step_duration_seconds", "Time a batch spends in a step.", ["step"],
+            buckets=LATENCY_BUCKETS, registry=registry,
+        )  # fmt: skip
+        self.retries = Counter(
+            "prediction_worker_retries_total", "Steps tried again because the other side was away.", ["step"],
+            registry=registry,
+        )  # fmt: skip
+        for reason in DEAD_LETTER_REASONS:
+            self.dead_letters.labels(reason)
+        for kind in ("assigned", "revoked", "lost"):
+            self.rebalances.labels(kind)
+
+    def expect(self, topics: Iterable[str], steps: Iterable[str]) -> None:
+        """Nothing was read from these topics and done in these steps yet, which is a zero and no gap."""
+        for topic in topics:
+            self.consumed.labels(topic)
+        for step in steps:
+            self.step_seconds.labels(step)
+            self.retries.labels(step)

@@ -1,0 +1,87 @@
+"""The worker's small HTTP side: probes and metrics, answered beside the loop that works."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from flask import Flask
+from prometheus_client import CollectorRegistry
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from event_backbone.case.schema import Case
+from event_backbone.web.probes import add_probes
+from event_backbone.web.server import Access, check_port_is_free
+from prediction_service.inference.champion import ServingChampion
+from prediction_service.inference.metrics import PredictingMetrics
+from prediction_service.worker.loop import Worker
+
+#: A loop that has not come round for so long hangs: one turn waits for a few seconds at most.
+SILENT_TOO_LONG_S = 60.0
+
+
+class WorkerStatus:
+    """Reads; changes nothing. Thread-safe."""
+
+    def __init__(self, case: Case, worker: Worker, champion: ServingChampion) -> None:
+        self._case = case
+        self._worker = worker
+        self._champion = champion
+
+    def hangs(self) -> bool:
+        return self._worker.silent_s > SILENT_TOO_LONG_S
+
+    def faults(self) -> dict[str, str]:
+        """Why this worker takes no records; a broker or a sink that is away is no reason."""
+        checks = {
+            "model": self._champion.fault if self._champion.scorer is None else None,
+            "draining": "the worker is stopping" if self._worker.is_stopping else None,
+        }
+        return {name: fault for name, fault in checks.items() if fault}
+
+    def document(self) -> dict[str, Any]:
+        """The body of ``/status``."""
+        scorer, faults = self._champion.scorer, self.faults()
+        model = {"name": scorer.model.name, "version": scorer.model.version} if scorer else None
+        state = {"case": self._case.name, "ready": not faults, "faults": faults, "model": model}
+        return {**state, "model_fault": self._champion.fault, **self._worker.status()}
+
+
+def build_worker_api(case: Case, status: WorkerStatus, registry: CollectorRegistry) -> Flask:
+    app = Flask("prediction_service.worker")
+    add_probes(app, status, registry, case.name)
+    return app
+
+
+class _Application:
+    """The probes as a guarded application."""
+
+    def __init__(self, app: Flask, metrics: PredictingMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self._app(environ, start_response)
+
+    def count_unauthorized(self) -> None:
+        self._metrics.unauthorized.inc()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  # werkzeug's name
+        """Probes are not worth a line."""
+
+
+def serve_beside(app: Flask, metrics: PredictingMetrics, access: Access, *, host: str, port: int) -> BaseWSGIServer:
+    """Answer in threads of this process until the server's ``shutdown``; raises :class:`SettingsError`, as servers do.
+
+    A few probes a second need no server that is fast.
+    """
+    check_port_is_free(host, port)
+    guarded = access.guarding(_Application(app, metrics))
+    server = make_server(host, port, guarded, threaded=True, request_handler=_Quiet)
+    threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
+    return server

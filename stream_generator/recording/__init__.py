@@ -1,0 +1,1 @@
+"""Sources of records to send again; never sends them."""

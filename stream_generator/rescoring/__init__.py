@@ -1,0 +1,1 @@
+"""Recorded records scored by another version, and compared; sends nothing to a service."""

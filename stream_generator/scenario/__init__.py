@@ -1,0 +1,1 @@
+"""Drift scenarios and the records they change: values in, values out."""

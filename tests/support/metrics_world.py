@@ -1,0 +1,95 @@
+"""A snapshot in which everything is known, so that every series there can be is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from event_backbone.case.schema import Case
+from event_backbone.events.schema import ModelRef
+from event_backbone.ports import Lag
+from monitoring_service.drift.verdict import Judged, Streak
+from monitoring_service.inbox.store import Totals
+from monitoring_service.intake.kafka_status import TOPIC_KINDS, StreamView
+from monitoring_service.messages import ColumnMeasure, Figure, Mix, Quality, ReportState, SegmentQuality
+from monitoring_service.references.acceptance import CurrentReference
+from monitoring_service.reports.folder import Report
+from monitoring_service.state.conditions import all_conditions
+from monitoring_service.state.monitor_state import Evaluation, Failure, Standing
+from monitoring_service.state.published import Board
+from monitoring_service.views.snapshot import Snapshot, WindowSpan
+from monitoring_service.windows.label_delay import LabelDelays
+from monitoring_service.windows.sliding_window import Rejections
+
+AT = "2026-01-01T00:00:00.000000Z"
+MODEL = ModelRef("streamgauge", "17")
+REFERENCE = CurrentReference("bundle", "b" * 64, 5000)
+FIGURES = {
+    "binary": ("accuracy", "precision", "recall", "f1", "auc", "log_loss", "calibration_error"),
+    "regression": ("mae", "rmse", "r2"),
+}
+
+
+def full_snapshot(case: Case) -> Snapshot:
+    return Snapshot(
+        at=0.0,
+        totals=Totals(),
+        unreadable={},
+        stream=StreamView({kind: Lag(1, 2.0) for kind in TOPIC_KINDS}, {}, 0, None, None),
+        waiting_labels=0,
+        positions={},
+        window=WindowSpan(1000, AT, AT),
+        model=MODEL,
+        rejections=Rejections(1000, 5, Counter()),
+        backlog_rows=0,
+        waiting_s=0.0,
+        next_check_row=1050,
+        board=Board(_standing(case), [], [], ReportState(), 0),
+        records_per_s=0.0,
+        arrival_delay=None,
+        report=Report(Path("report.html"), 1000, "drift", 1.0, 1),
+        conditions=all_conditions(case, []),
+        alerts=[],
+        label_delays=LabelDelays(),
+    )
+
+
+def _standing(case: Case) -> Standing:
+    judged = [_judged(name) for name in (*case.column_names, "score")]
+    shares = {"a": 0.5, "b": 0.5} if case.is_binary else dict.fromkeys(("mean", "p25", "p50", "p75"), 1.0)
+    evaluation = Evaluation(
+        row=1000,
+        at=AT,
+        duration_s=0.01,
+        rows=1000,
+        oldest_at=AT,
+        newest_at=AT,
+        model=MODEL,
+        bundle_sha256="b" * 64,
+        reference="ok",
+        reference_fault=None,
+        columns=judged[:-1],
+        prediction=judged[-1],
+        mix=Mix(shares, shares),
+        quality=_quality(case),
+    )
+    return Standing(1000, evaluation, Failure(1000, AT, "told to", AT))
+
+
+def _judged(name: str) -> Judged:
+    measure = ColumnMeasure(
+        name, "ok", None, 0.1, "Wasserstein", 0.1, 0.5, 0.01, 0.0, out_of_range_share=0.0, reference_missing_share=0.0
+    )
+    return Judged(measure, 0.05, 0.5, False, Streak())
+
+
+def _quality(case: Case) -> Quality:
+    figures = {name: Figure(0.8, 0.7, 0.9) for name in FIGURES[case.task]}
+    segments = [
+        SegmentQuality(column, value, 100, figures)
+        for column in case.monitoring.segments
+        for value in (*case.column(column).categories, "(other)")
+    ]
+    reference = dict.fromkeys(figures, 0.8)
+    target = ColumnMeasure("target", "ok", effect=0.1, p_value=0.5)
+    return Quality(1000, 900, 0.9, figures, figures, figures, reference, segments, target)

@@ -1,0 +1,166 @@
+"""The monitoring service put together without processes, threads or time of its own."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from monitoring_world import enveloped, made_case, predictions
+from prometheus_client import CollectorRegistry
+from werkzeug.test import Client
+
+from event_backbone.case.schema import Case
+from monitoring_service.alerting.retraining import RetrainingDesk
+from monitoring_service.evaluation.client import EvaluatorFailedError
+from monitoring_service.intake.kafka_status import StreamStatus
+from monitoring_service.lifecycle.restore import restore
+from monitoring_service.messages import (
+    ColumnMeasure,
+    Evaluate,
+    Evaluated,
+    Figure,
+    Figures,
+    MakeReport,
+    MeasureFigures,
+    MeasureQuality,
+    Mix,
+    Quality,
+    ReportState,
+)
+from monitoring_service.settings import MonitoringServiceSettings
+from monitoring_service.views.metrics import MonitoringMetrics
+from monitoring_service.web.app import build_api
+from monitoring_service.wiring import Clocks, api_parts, wire
+
+
+def fast_case() -> Case:
+    quality = {"minimum_labelled_rows": 50}
+    return made_case(window_rows=100, minimum_rows=50, check_every_rows=10, quality=quality)
+
+
+class ObedientEvaluator:
+    """Answers every window, unless ``failures`` are left or a window ends at a row of ``poison``."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.compared: list[str | None] = []
+        self.scored: list[int] = []
+        self.labelled: list[int] = []
+        self.measured: list[MeasureQuality] = []
+        self.reported: list[int] = []
+        self.report_kinds: list[str] = []
+        self.failures = 0
+        self.poison: set[int] = set()
+        self.drifting = False
+        self.running = False
+
+    def start(self) -> None: ...
+
+    def evaluate(self, request: Evaluate) -> Evaluated:
+        row = request.window.row
+        self.asked.append(row)
+        self.compared.append(request.window.accepted_sha256)
+        self.scored += [row] if request.with_scores else []
+        if self.failures or row in self.poison:
+            self.failures = max(0, self.failures - 1)
+            raise EvaluatorFailedError("told to")
+        p_value = 1e-9 if self.drifting else 0.8
+        measures = [ColumnMeasure(name, "ok", effect=0.5, p_value=p_value) for name in fast_case().column_names]
+        calm = ColumnMeasure("score", "ok", effect=0.0, p_value=1.0)
+        return Evaluated(row, "ok", None, measures, calm, Mix({}, {}))
+
+    def measure_quality(self, request: MeasureQuality) -> Quality:
+        self.measured.append(request)
+        self.labelled.append(len(request.labelled.labels))
+        return Quality(labelled_rows=len(request.labelled.labels))
+
+    def measure_figures(self, request: MeasureFigures) -> Figures:
+        return Figures([{"accuracy": Figure(0.5, 0.4, 0.6)} for _ in request.windows])
+
+    def make_report(self, request: MakeReport) -> ReportState:
+        self.reported.append(request.window.row)
+        self.report_kinds.append(request.kind)
+        self.running = True
+        return ReportState(True, 0, 0)
+
+    def reports(self) -> ReportState:
+        self.running = False
+        return ReportState(False, 1, 0)
+
+    def close(self) -> None: ...
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class _Settings(MonitoringServiceSettings):
+    """The service's own, with everything in one folder."""
+
+    folder: Path
+
+    @property
+    def monitoring_dir(self) -> Path:
+        return self.folder
+
+    @property
+    def bundles_dir(self) -> Path:
+        return self.folder / "bundles"
+
+
+class Bench:
+    """Everything of one service on one folder; a second bench on the same folder is a restart."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_backlog_rows: int = 1000,
+        max_body_bytes: int = 1_000_000,
+        stream: StreamStatus | None = None,
+        retraining: RetrainingDesk | None = None,
+    ) -> None:
+        self.case = fast_case()
+        self.clock = Clock()
+        self.registry = CollectorRegistry()
+        self.stopping = threading.Event()
+        self.evaluator = ObedientEvaluator()
+        self.faults: list[str] = []
+        settings = _Settings(
+            _env_file=None,
+            folder=folder,
+            monitoring_max_backlog_rows=max_backlog_rows,
+            monitoring_max_body_bytes=max_body_bytes,
+            monitoring_history_checks=100,
+            monitoring_report_every_rows=100,
+            monitoring_reports_kept=2,
+        )
+        restored = restore(self.case, settings, self.clock)
+        self.inbox, self.windows, self.board = restored.inbox, restored.windows, restored.board
+        self.arrivals, self.reports, self.reports_dir = restored.arrivals, restored.reports, settings.reports_dir
+        self.metrics = MonitoringMetrics(self.case, self.registry, stale_after_s=settings.monitoring_stale_after_s)
+        clocks = Clocks(self.clock, self.clock)
+        wired = wire(self.case, settings, restored, self.metrics, self.evaluator, stream, clocks)
+        self.intake, self.checks, self.quality_windows = wired.intake, wired.checks, wired.quality_windows
+        self.report_desk, self.reference_desk, self.accepted = wired.report_desk, wired.reference_desk, wired.accepted
+        self.desk, self.lookout, self.shadow = wired.alert_desk, wired.lookout, wired.shadow
+        parts = api_parts(
+            self.case, settings, restored, self.metrics, wired, lambda: self.faults, retraining=retraining
+        )
+        self.client = Client(build_api(parts))
+
+    def receive(self, count: int, first: int = 0) -> None:
+        stored = self.inbox.store(enveloped(predictions(count, first=first)))
+        self.windows.add(stored.rows, stored.rejected, stored.rows_counted)
+
+    def run_all(self) -> None:
+        """Make every check that is due."""
+        while self.windows.backlog_rows:
+            self.checks.step(self.stopping, 0)
+
+    def close(self) -> None:
+        self.inbox.close()

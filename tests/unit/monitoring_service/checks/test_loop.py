@@ -1,0 +1,234 @@
+"""The check thread's work, with an evaluator that does as it is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from monitoring_bench import Bench
+from monitoring_world import START, enveloped, label
+
+from event_backbone.events.schema import Erasure
+from monitoring_service.checks.loop import ATTEMPTS
+from monitoring_service.messages import MeasureQuality, Quality, ReportState
+from monitoring_service.state.history import decode_point
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(threading.Event, "wait", lambda _self, _timeout=None: False)
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+def test_every_check_is_made_in_order_however_late(bench: Bench) -> None:
+    bench.receive(95)
+    bench.run_all()
+    assert bench.evaluator.asked == [50, 60, 70, 80, 90]
+    assert bench.board.standing.checked_row == 90
+    assert [decode_point(point).row for point in bench.inbox.points()] == [50, 60, 70, 80, 90]
+
+
+def test_a_restart_goes_on_with_the_next_check_and_keeps_the_verdict(bench: Bench, tmp_path: Path) -> None:
+    bench.evaluator.drifting = True
+    bench.receive(60)
+    bench.run_all()
+    bench.receive(25, first=60)
+    bench.close()
+    again = Bench(tmp_path)
+    again.evaluator.drifting = True
+    again.run_all()
+    assert again.evaluator.asked == [70, 80]
+    confirmed = [(one.name, one.suspected_at_row, one.confirmed_at_row) for one in again.inbox.episodes(limit=10)]
+    assert confirmed == [("price", 50, 70), ("items", 50, 70), ("payment", 50, 70)]
+    again.close()
+
+
+def test_an_evaluator_that_was_lost_is_asked_the_same_window_again(bench: Bench) -> None:
+    bench.evaluator.failures = ATTEMPTS - 1
+    bench.receive(50)
+    bench.run_all()
+    assert bench.evaluator.asked == [50] * ATTEMPTS
+    assert bench.board.standing.failure is None
+    assert bench.registry.get_sample_value("monitoring_evaluator_failures_total") == ATTEMPTS - 1
+
+
+def test_an_evaluator_that_does_not_come_back_fails_all_due_checks_and_frees_the_stream(bench: Bench) -> None:
+    bench.evaluator.failures = ATTEMPTS
+    bench.receive(85)
+    bench.run_all()
+    assert bench.evaluator.asked == [50] * ATTEMPTS
+    assert bench.board.standing.failure is not None
+    assert bench.board.standing.checked_row == 80
+    assert bench.board.read().checks_failed == 4
+    bench.receive(10, first=85)
+    bench.run_all()
+    assert bench.board.standing.failure is None
+
+
+def test_a_broken_evaluator_is_asked_once_a_check_until_it_answers(bench: Bench) -> None:
+    bench.evaluator.failures = ATTEMPTS + 1
+    bench.receive(50)
+    bench.run_all()
+    bench.receive(10, first=50)
+    bench.run_all()
+    assert bench.evaluator.asked == [50] * ATTEMPTS + [60]
+
+
+def test_one_poisonous_window_does_not_stop_the_others(bench: Bench) -> None:
+    bench.evaluator.poison = {60}
+    for first in range(0, 90, 10):
+        bench.receive(10, first=first)
+        bench.run_all()
+    assert bench.board.standing.checked_row == 90
+    assert bench.board.read().checks_failed == 1
+
+
+def test_scores_are_left_out_only_where_newer_windows_wait(bench: Bench) -> None:
+    bench.receive(75)
+    bench.run_all()
+    assert bench.evaluator.scored == [70]
+
+
+def test_scores_are_computed_every_so_often(bench: Bench) -> None:
+    for first, now in ((0, 0.0), (50, 1.0), (60, 4.9), (70, 5.0), (80, 5.1), (90, 10.0)):
+        bench.clock.now = now
+        bench.receive(50 if first == 0 else 10, first=first)
+        bench.run_all()
+    assert bench.evaluator.asked == [50, 60, 70, 80, 90, 100]
+    assert bench.evaluator.scored == [50, 80, 100]
+
+
+def test_labels_that_came_are_part_of_the_question(bench: Bench) -> None:
+    bench.receive(50)
+    bench.inbox.store(enveloped([label("r1"), label("r2"), label("nobody's")]))
+    bench.run_all()
+    assert bench.evaluator.labelled == [2]
+
+
+def test_a_label_counts_soon_whether_or_not_its_row_was_checked(bench: Bench, tmp_path: Path) -> None:
+    bench.receive(55)
+    bench.run_all()
+    bench.inbox.store(enveloped([label("r1"), label("r52")]))
+    bench.checks.step(bench.stopping, 0)
+    bench.clock.now += 0.5
+    bench.checks.step(bench.stopping, 0)
+    assert bench.evaluator.labelled == [0], "quality is not measured more often than once a second"
+    bench.clock.now += 0.5
+    bench.checks.step(bench.stopping, 0)
+    evaluation = bench.board.standing.evaluation
+    assert evaluation is not None
+    assert (evaluation.quality.labelled_rows, evaluation.row) == (2, 50)
+    bench.close()
+    again = Bench(tmp_path)
+    assert again.board.standing == bench.board.standing
+    again.inbox.store(enveloped([label("r2")]))
+    again.checks.step(again.stopping, 0)
+    assert again.board.standing.evaluation is not None
+    assert again.board.standing.evaluation.quality.labelled_rows == 3
+    again.close()
+
+
+def test_a_check_that_lags_behind_a_burst_is_not_told_with_labels_of_later_rows(bench: Bench) -> None:
+    bench.receive(90)
+    bench.inbox.store(enveloped([label(f"r{number}") for number in range(90)]))
+    for _ in range(6):
+        bench.clock.now += 1
+        bench.checks.step(bench.stopping, 0)
+    assert bench.evaluator.asked == [50, 60, 70, 80, 90]
+    assert bench.evaluator.labelled == [60, 70, 80, 90]
+
+
+def test_quality_is_measured_again_only_when_something_changed(bench: Bench) -> None:
+    bench.receive(55)
+    bench.run_all()
+    for events in ([], [label("r1")], [], [Erasure("r1", "shop", START)], []):
+        bench.inbox.store(enveloped(events))
+        bench.clock.now += 1
+        bench.checks.step(bench.stopping, 0)
+    assert bench.evaluator.labelled == [0, 1, 0]
+
+
+def test_quality_that_takes_long_is_measured_less_often(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.receive(55)
+    bench.run_all()
+    measure = bench.evaluator.measure_quality
+
+    def slowly(request: MeasureQuality) -> Quality:
+        bench.clock.now += 0.5
+        return measure(request)
+
+    monkeypatch.setattr(bench.evaluator, "measure_quality", slowly)
+    for number in range(30):
+        bench.inbox.store(enveloped([label(f"r{number}")]))
+        bench.clock.now += 1
+        bench.checks.step(bench.stopping, 0)
+    assert len(bench.evaluator.labelled) == 1 + 3, "half a second in ten"
+
+
+def test_the_window_of_the_version_is_estimated_with_what_is_known_of_its_labels(bench: Bench) -> None:
+    bench.receive(55)
+    bench.inbox.store(enveloped([label("r1"), label("r3")]))
+    bench.run_all()
+    (request,) = bench.evaluator.measured
+    assert (len(request.scores), len(request.predictions), request.labelled_in_window) == (55 * 8, 55 * 8, 2)
+    assert request.bundle_sha256 == "b" * 64
+
+
+def test_a_window_whose_rows_were_all_erased_is_passed_over(bench: Bench) -> None:
+    bench.receive(50)
+    bench.windows.remove(range(1, 51))
+    bench.run_all()
+    assert bench.evaluator.asked == []
+    assert bench.board.standing.checked_row == 50
+
+
+def test_a_report_is_made_when_rows_and_time_have_passed_and_nothing_waits(bench: Bench) -> None:
+    bench.receive(70)
+    bench.run_all()
+    assert bench.evaluator.reported == [70], "not while windows wait"
+    bench.receive(100, first=70)
+    bench.run_all()
+    assert bench.evaluator.reported == [70], "the last one is too young"
+    bench.clock.now = 61
+    bench.receive(10, first=170)
+    bench.run_all()
+    assert bench.evaluator.reported == [70, 180]
+
+
+def test_no_report_is_made_of_a_window_from_before_an_erasure(bench: Bench) -> None:
+    bench.receive(70)
+    bench.run_all()
+    bench.receive(100, first=70)
+    bench.run_all()
+    bench.inbox.store(enveloped([Erasure("r169", "shop", START)]))
+    bench.clock.now = 61
+    bench.checks.step(bench.stopping, 0)
+    assert bench.evaluator.reported == [70]
+    bench.receive(10, first=170)
+    bench.run_all()
+    assert bench.evaluator.reported == [70, 180]
+
+
+def test_a_running_report_is_looked_after_until_it_ends(bench: Bench) -> None:
+    bench.receive(50)
+    bench.run_all()
+    assert not bench.evaluator.running
+    assert bench.board.reports == ReportState(False, 1, 0)
+
+
+def test_what_goes_wrong_in_a_check_does_not_end_the_thread(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def between() -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise ZeroDivisionError
+        bench.stopping.set()
+
+    monkeypatch.setattr("monitoring_service.checks.loop._IDLE_WAIT_S", 0)
+    bench.checks.run(bench.stopping, [between])
+    assert calls == [0, 1]

@@ -1,0 +1,153 @@
+"""The verdict: family-wise adjustment, streaks, and the episodes they make."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from event_backbone.statistics.multiple_testing import holm
+from monitoring_service.drift.verdict import Episode, Moment, Rule, Streak, advance, episode_between, judge
+from monitoring_service.messages import ColumnMeasure
+
+RULE = Rule(significance=0.01, consecutive_checks=3, window_rows=200)
+
+
+def run(checks: str) -> list[Streak]:
+    """Streaks after each check, 50 rows apart: ``x`` suspicious, ``.`` clean, ``?`` could not judge.
+
+    ``A`` is a clean check in which the stream detector speaks.
+    """
+    streaks, meaning = [Streak()], {"x": True, ".": False, "?": None, "A": False}
+    for number, check in enumerate(checks, start=1):
+        moment = Moment(50 * number, f"t{number}")
+        streaks.append(advance(streaks[-1], meaning[check], check == "A", moment, RULE))
+    return streaks
+
+
+def episodes(checks: str) -> list[Episode]:
+    steps = enumerate(pairwise(run(checks)), start=1)
+    found = [episode_between("column", "a", *step, Moment(50 * number, f"t{number}")) for number, step in steps]
+    return [episode for episode in found if episode is not None]
+
+
+def test_holm_gives_the_adjusted_values_of_the_textbook() -> None:
+    # What R's p.adjust says to these four with the method holm.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_never_exceeds_one_and_takes_an_empty_family() -> None:
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_lies_between_the_raw_value_and_bonferroni_and_keeps_the_order(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    for raw, value in zip(p_values, adjusted, strict=True):
+        assert raw <= value <= min(1.0, raw * len(p_values)) or value == pytest.approx(min(1.0, raw * len(p_values)))
+    in_order = [value for _, value in sorted(zip(p_values, adjusted, strict=True))]
+    assert in_order == sorted(in_order)
+
+
+def test_two_suspicious_checks_are_no_verdict() -> None:
+    assert not run("xx")[-1].drifted
+
+
+def test_three_suspicious_checks_in_a_row_are_a_verdict_that_knows_where_it_began() -> None:
+    streak = run(".xxx")[-1]
+    assert (streak.drifted, streak.suspected_at_row, streak.confirmed_at_row, streak.confirmed_at) == (
+        True,
+        100,
+        200,
+        "t4",
+    )
+
+
+@pytest.mark.parametrize("checks", ["xx.xx", "xx?xx", "x.x.x", "xx.x?x"])
+def test_a_broken_run_begins_again(checks: str) -> None:
+    assert not any(streak.drifted for streak in run(checks))
+
+
+def test_a_verdict_ends_after_as_many_clean_checks_in_a_row() -> None:
+    assert run("xxx..")[-1].drifted
+    assert run("xxx..x..")[-1].drifted
+    assert not run("xxx...")[-1].drifted
+
+
+def test_checks_that_could_not_judge_neither_end_a_verdict_nor_count_as_clean() -> None:
+    assert run("xxx????")[-1].drifted
+    assert run("xxx..?.")[-1].drifted
+
+
+def test_the_stream_detector_alone_makes_a_verdict_at_once() -> None:
+    streak = run(".A")[-1]
+    assert (streak.drifted, streak.cause, streak.confirmed_at_row) == (True, "stream", 100)
+
+
+def test_a_verdict_knows_whether_window_or_stream_made_it() -> None:
+    assert run("xxx")[-1].cause == "window"
+    assert run("xxA")[-1].cause == "stream"
+    assert run("xxxA")[-1].cause == "window"
+
+
+def test_a_verdict_by_stream_knows_the_suspicious_checks_before_it() -> None:
+    assert run(".xA")[-1].suspected_at_row == 100
+
+
+def test_no_clean_check_counts_before_the_window_holds_only_rows_after_the_detector_spoke() -> None:
+    # The window of 200 rows is filled four checks after the detector spoke; three clean checks from then on end it.
+    assert run("A.....")[-1].drifted
+    assert not run("A......")[-1].drifted
+    assert run("A....A.....")[-1].drifted
+
+
+def test_an_episode_is_told_at_its_begin_and_at_its_end() -> None:
+    begin, end = episodes(".xxxx...")
+    assert begin == Episode("column", "a", 100, 200, "t4")
+    assert end == Episode("column", "a", 100, 200, "t4", ended_at_row=400, ended_at="t8")
+
+
+def test_a_second_episode_is_one_of_its_own() -> None:
+    rows = [(episode.confirmed_at_row, episode.ended_at_row) for episode in episodes("xxx...xxx")]
+    assert rows == [(150, None), (150, 300), (450, None)]
+
+
+def measure(name: str, p_value: float | None, effect: float | None) -> ColumnMeasure:
+    return ColumnMeasure(name, "ok", p_value=p_value, effect=effect)
+
+
+def judged_suspicious(measures: list[ColumnMeasure]) -> list[str]:
+    effects = dict.fromkeys((one.name for one in measures), 0.05)
+    judged = judge(measures, effects, {}, Moment(50, "t"), RULE)
+    return [one.measure.name for one in judged if one.streak.against]
+
+
+def test_significance_without_effect_is_no_suspicion_and_neither_is_effect_without_significance() -> None:
+    measures = [measure("tiny", 1e-9, 0.049), measure("chance", 0.2, 0.4), measure("both", 1e-9, 0.05)]
+    assert judged_suspicious(measures) == ["both"]
+
+
+def test_a_column_must_show_more_the_more_columns_are_looked_at() -> None:
+    assert judged_suspicious([measure("a", 0.004, 0.5)]) == ["a"]
+    assert judged_suspicious([measure("a", 0.004, 0.5), *(measure(f"b{i}", 0.9, 0.5) for i in range(9))]) == []
+
+
+def test_a_column_without_a_p_value_does_not_count_in_the_family() -> None:
+    measures = [measure("a", 0.006, 0.5), measure("b", None, None)]
+    judged = judge(measures, {"a": 0.05, "b": 0.05}, {}, Moment(50, "t"), RULE)
+    assert [one.adjusted_p for one in judged] == [0.006, None]
+
+
+def test_what_is_judged_elsewhere_but_belongs_to_the_family_counts_in_it() -> None:
+    beside = [measure("b", 0.5, 0.5), measure("c", None, None)]
+    (judged,) = judge([measure("a", 0.006, 0.5)], {"a": 0.05}, {}, Moment(50, "t"), RULE, beside=beside)
+    assert judged.adjusted_p == 0.012
+
+
+def test_a_column_that_could_not_be_judged_keeps_its_verdict() -> None:
+    streaks = {"a": Streak(True, 2, 50, 150, "t3")}
+    (judged,) = judge([measure("a", None, None)], {"a": 0.05}, streaks, Moment(300, "t"), RULE)
+    assert judged.streak == Streak(True, 0, 50, 150, "t3")

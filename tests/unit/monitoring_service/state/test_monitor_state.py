@@ -1,0 +1,154 @@
+"""Where a case stands after a check, and what a restart must not change."""
+
+from __future__ import annotations
+
+import random
+
+from monitoring_world import made_case
+from msgspec.structs import replace
+
+from event_backbone.events.schema import ModelRef
+from monitoring_service.drift.verdict import Episode, Moment
+from monitoring_service.messages import ColumnMeasure, Evaluated, Figure, Mix, Quality, ReferenceState
+from monitoring_service.state.history import point_of
+from monitoring_service.state.monitor_state import (
+    Checked,
+    Examined,
+    Standing,
+    after_evaluation,
+    after_failure,
+    decode_standing,
+    encode_standing,
+    with_quality,
+)
+
+CASE = made_case()
+
+
+def evaluated(row: int, *, drifting: tuple[str, ...] = (), reference: ReferenceState = "ok") -> Evaluated:
+    def measure(name: str) -> ColumnMeasure:
+        moved = name in drifting
+        return ColumnMeasure(
+            name, "ok", effect=0.4 if moved else 0.01, p_value=1e-9 if moved else 0.7, missing_share=0.0
+        )
+
+    return Evaluated(
+        row=row,
+        reference=reference,
+        reference_fault=None if reference == "ok" else "not here",
+        columns=[measure(name) for name in CASE.column_names],
+        prediction=measure("score"),
+        mix=Mix({"yes": 0.25, "no": 0.75}, {}),
+    )
+
+
+def examined(version: str = "1") -> Examined:
+    return Examined(200, "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", ModelRef("m", version), "b" * 64, 0.02)
+
+
+def check(before: Standing, row: int, *drifting: str, version: str = "1", reference: ReferenceState = "ok") -> Checked:
+    answer = evaluated(row, drifting=drifting, reference=reference)
+    return after_evaluation(CASE, before, examined(version), answer, Moment(row, f"at {row}"))
+
+
+def run(*checks: tuple[str, ...]) -> tuple[Standing, list[Episode]]:
+    standing = Standing()
+    episodes: list[Episode] = []
+    for number, drifting in enumerate(checks, start=1):
+        checked = check(standing, 20 * number, *drifting)
+        standing = checked.standing
+        episodes += checked.episodes
+    return standing, episodes
+
+
+def test_a_column_that_drifts_in_three_checks_begins_one_episode_and_leaves_the_others_alone() -> None:
+    standing, episodes = run((), ("price",), ("price",), ("price",), ("price",))
+    assert episodes == [Episode("column", "price", 40, 80, "at 80")]
+    assert standing.evaluation is not None
+    assert [judged.measure.name for judged in standing.evaluation.columns if judged.streak.drifted] == ["price"]
+    assert standing.checked_row == 100
+
+
+def test_an_episode_ends_with_the_third_clean_check() -> None:
+    _, episodes = run(*[("price",)] * 3, (), (), ())
+    assert episodes[-1] == Episode("column", "price", 20, 60, "at 60", 120, "at 120")
+
+
+def test_predictions_are_a_family_of_their_own() -> None:
+    _, episodes = run(*[("score",)] * 3)
+    assert episodes == [Episode("prediction", "score", 20, 60, "at 60")]
+
+
+def test_a_verdict_on_the_predictions_ends_with_its_model_version_and_that_on_the_inputs_does_not() -> None:
+    standing, _ = run(*[("price", "score")] * 3)
+    changed = check(standing, 80, "price", "score", version="2")
+    assert changed.episodes == [Episode("prediction", "score", 20, 60, "at 60", 80, "at 80")]
+    assert changed.standing.evaluation is not None
+    assert changed.standing.evaluation.columns[0].streak.drifted
+
+
+def test_a_restart_between_any_two_checks_changes_nothing() -> None:
+    rng = random.Random(4)
+    checks = [("price",) if rng.random() < 0.6 else () for _ in range(60)]
+    through, _ = run(*checks)
+    standing = Standing()
+    episodes: list[Episode] = []
+    for number, drifting in enumerate(checks, start=1):
+        checked = check(decode_standing(encode_standing(standing)), 20 * number, *drifting)
+        standing = checked.standing
+        episodes += checked.episodes
+    assert standing == through
+    assert len(episodes) > 2
+
+
+def test_a_check_without_answer_keeps_verdicts_and_figures_and_breaks_runs() -> None:
+    standing, _ = run(*[("price",)] * 3, ("price", "items"), ("price", "items"))
+    failed = after_failure(CASE, standing, "gone", Moment(120, "at 120"))
+    assert failed.standing.failure is not None
+    assert failed.standing.failure.since == "at 120"
+    assert failed.standing.evaluation is not None
+    assert failed.standing.evaluation.columns[0].streak.drifted
+    again = check(failed.standing, 140, "price", "items")
+    assert again.episodes == []
+    assert again.standing.failure is None
+
+
+def test_failures_in_a_row_remember_the_first() -> None:
+    first = after_failure(CASE, Standing(), "gone", Moment(100, "at 100")).standing
+    second = after_failure(CASE, first, "gone", Moment(120, "at 120")).standing
+    assert second.failure is not None
+    assert (second.failure.since, second.failure.row, second.checked_row) == ("at 100", 120, 120)
+
+
+def test_a_check_without_scores_shows_the_last_ones() -> None:
+    scored = evaluated(20)
+    scored = replace(scored, columns=[replace(scored.columns[0], score=0.3, method="some"), *scored.columns[1:]])
+    first = after_evaluation(CASE, Standing(), examined(), scored, Moment(20, "at 20")).standing
+    second = check(first, 40).standing
+    assert second.evaluation is not None
+    assert (second.evaluation.columns[0].measure.score, second.evaluation.columns[0].measure.method) == (0.3, "some")
+    assert second.evaluation.prediction.measure.score is None
+
+
+def test_a_missing_reference_is_remembered_since_it_went_missing() -> None:
+    missing = check(check(Standing(), 20, reference="missing").standing, 40, reference="missing").standing
+    assert missing.reference_missing_since == "at 20"
+    assert check(missing, 60).standing.reference_missing_since is None
+
+
+def test_a_point_holds_the_columns_in_the_order_of_the_case() -> None:
+    standing, _ = run(*[("items",)] * 3)
+    assert standing.evaluation is not None
+    point = point_of(standing.evaluation, 5.0)
+    assert point.effects == [0.01, 0.4, 0.01]
+    assert point.suspicious == point.drifted == [False, True, False]
+    assert (point.row, point.received_at, point.mix) == (60, 5.0, {"yes": 0.25, "no": 0.75})
+
+
+def test_the_quality_of_a_version_stays_through_its_checks_and_goes_with_it() -> None:
+    quality = Quality(labelled_rows=10, figures={"accuracy": Figure(0.9)})
+    measured = with_quality(check(Standing(), 20).standing, quality)
+    same, other = (check(measured, 40, version=version).standing.evaluation for version in ("1", "2"))
+    assert same is not None
+    assert other is not None
+    assert (same.quality, other.quality) == (quality, Quality())

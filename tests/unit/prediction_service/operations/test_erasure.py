@@ -1,0 +1,280 @@
+"""Erasing at every place: what is asked, what is said, and what happens when a place is away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from prediction_world import call, made_case, made_record, prediction, serving, write_case
+
+from event_backbone.errors import SettingsError, TryAgainLaterError
+from event_backbone.events.schema import Envelope, Erasure, encode_json, event_id
+from event_backbone.in_memory.sink import MemorySink
+from event_backbone.ports import Delivered
+from event_backbone.process.file_lock import try_lock
+from prediction_service import __main__ as command
+from prediction_service import bootstrap
+from prediction_service.journal.reader import JournalReader
+from prediction_service.journal.slots import JOURNAL_FILE
+from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.operations.erasure import (
+    SOURCE,
+    IdleJournals,
+    LocalPlace,
+    Outcome,
+    Place,
+    ReplicaPlace,
+    SinkPlace,
+    check_record_ids,
+    erase_everywhere,
+)
+
+ERASURE = Erasure("r1", "garden", "2026-01-01T00:00:00.000000Z")
+MARKER = "nowhere-else"
+
+
+class Away:
+    """A place that can't be reached."""
+
+    name = "away"
+
+    def erase(self, _erasures: Sequence[Erasure]) -> str:
+        raise TryAgainLaterError("gives no answer")
+
+
+class Remembering:
+    def __init__(self) -> None:
+        self.name = "there"
+        self.asked: list[list[str]] = []
+
+    def erase(self, erasures: Sequence[Erasure]) -> str:
+        self.asked.append([erasure.record_id for erasure in erasures])
+        return "done"
+
+
+def journal_with(slot: Path, *record_ids: str) -> Path:
+    """A journal that a server which is gone has left."""
+    journal = Journal(slot / JOURNAL_FILE, max_bytes=2**30)
+    for record_id in record_ids:
+        journal.append([entry_of(prediction(record_id, record=made_record(soil=MARKER)))])
+    journal.close()
+    return slot / JOURNAL_FILE
+
+
+def bytes_below(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_a_place_that_is_away_keeps_none_of_the_others_from_being_asked() -> None:
+    there = Remembering()
+    outcomes = list(erase_everywhere(["r1", "r2", "r1"], "garden", [Away(), there]))
+    assert outcomes == [Outcome("away", False, "gives no answer"), Outcome("there", True, "done")]
+    assert there.asked == [["r1", "r2"]]
+
+
+def test_every_id_that_cannot_be_one_is_named() -> None:
+    with pytest.raises(SettingsError) as wrong:
+        check_record_ids(["good-1", "not an id", ""])
+    assert [fault.place for fault in wrong.value.faults] == ["'not an id'", "''"]
+
+
+# Sinks ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sink_gets_erasures_with_numbers_that_rise_from_run_to_run() -> None:
+    sink, now_us = MemorySink(), iter([1_000, 2_000])
+    place = SinkPlace(sink, clock_us=lambda: next(now_us))
+    assert place.erase([ERASURE]) == "told to erase 1"
+    later = Erasure("r1", "garden", "2026-01-02T00:00:00.000000Z")
+    place.erase([later])
+    assert list(sink.kept.values()) == [Envelope(SOURCE, 1_000, ERASURE), Envelope(SOURCE, 2_000, later)]
+
+
+def test_many_ids_go_to_a_sink_in_parts() -> None:
+    sizes = []
+
+    class Counting(MemorySink):
+        def deliver(self, batch: Sequence[Envelope]) -> Delivered:
+            sizes.append(len(batch))
+            return super().deliver(batch)
+
+    sink = Counting()
+    erasures = [Erasure(f"r{number}", "garden", ERASURE.erased_at) for number in range(1_201)]
+    SinkPlace(sink).erase(erasures)
+    assert sizes == [500, 500, 201]
+    assert set(sink.kept) == {event_id(erasure) for erasure in erasures}
+
+
+def test_a_sink_that_refuses_has_not_erased() -> None:
+    sink = MemorySink()
+    sink.refuse = lambda _envelope: "case"
+    [outcome] = erase_everywhere(["r1"], "garden", [SinkPlace(sink)])
+    assert (outcome.done, outcome.text) == (False, "refuses 1 of them: case")
+
+
+# Replicas -------------------------------------------------------------------------------------------------------------
+
+
+class Stub:
+    """A replica that answers every DELETE alike, and notes its path and key."""
+
+    def __init__(self, status: int, content: object) -> None:
+        self.asked: list[tuple[str, str]] = []
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_DELETE(self) -> None:
+                stub.asked.append((self.path, self.headers["Authorization"]))
+                body = encode_json(content)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Not told."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.place = ReplicaPlace(f"http://127.0.0.1:{self._server.server_port}/", api_key="good-key", timeout_s=5)
+
+    def __enter__(self) -> Stub:
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "done", "text"),
+    [
+        (200, {"record_id": "r1", "rows_erased": 2}, True, "2 rows removed"),
+        (200, {"record_id": "r1", "rows_erased": 1}, True, "1 row removed"),
+        (200, {"record_id": "r1", "rows_erased": 0}, True, "0 rows removed"),
+        (404, {}, False, "answered 404"),  # no replica says that: something else listens there
+        (401, {}, False, "wants a good API key; give it as API_KEY"),
+        (503, {}, False, "answered 503"),
+        (302, {}, False, "answered 302"),
+    ],
+)
+def test_what_a_replica_answers_is_told(status: int, content: object, done: bool, text: str) -> None:
+    with Stub(status, content) as replica:
+        [outcome] = erase_everywhere(["r~1"], "garden", [replica.place])
+    assert (outcome.done, outcome.text) == (done, text)
+    assert replica.asked == [("/predictions/r~1", "Bearer good-key")]
+
+
+def test_a_replica_that_is_not_there_is_told() -> None:
+    [outcome] = erase_everywhere(["r1"], "garden", [ReplicaPlace("http://127.0.0.1:9", api_key=None, timeout_s=5)])
+    assert not outcome.done
+    assert outcome.text.startswith("gives no answer")
+
+
+def test_on_this_machine_nobody_has_to_answer_when_nobody_writes_a_journal(tmp_path: Path) -> None:
+    journal_with(tmp_path / "00", "r1")
+    place = LocalPlace(Away(), tmp_path)
+    assert place.erase([ERASURE]) == "is not running"
+    lock = try_lock(tmp_path / "00" / "writer.lock")
+    assert lock is not None
+    with pytest.raises(TryAgainLaterError):
+        place.erase([ERASURE])
+    lock.release()
+
+
+# Journals without a server --------------------------------------------------------------------------------------------
+
+
+def test_journals_that_nobody_writes_are_erased_and_say_so_to_their_sinks(tmp_path: Path) -> None:
+    paths = [journal_with(tmp_path / f"0{number}", "r1", "r2") for number in range(2)]
+    assert IdleJournals(tmp_path).erase([ERASURE, Erasure("r2", "garden", ERASURE.erased_at)]) == (
+        "2 journals, 4 rows removed"
+    )
+    assert MARKER.encode() not in bytes_below(tmp_path)
+    for path in paths:
+        reader = JournalReader(path)
+        events = [row.event for row in reader.after(0, limit=10)]
+        reader.close()
+        assert [event.record_id for event in events if isinstance(event, Erasure)] == ["r1", "r2"]
+        assert len(events) == 2
+
+
+def test_a_journal_that_a_server_writes_is_left_to_it(tmp_path: Path) -> None:
+    path = journal_with(tmp_path / "00", "r1")
+    lock = try_lock(tmp_path / "00" / "writer.lock")
+    assert lock is not None
+    assert IdleJournals(tmp_path).erase([ERASURE]) == "0 journals, 0 rows removed"
+    lock.release()
+    assert MARKER.encode() in path.read_bytes()
+
+
+def test_erasing_again_changes_nothing_more(tmp_path: Path) -> None:
+    journal_with(tmp_path / "00", "r1")
+    assert IdleJournals(tmp_path).erase([ERASURE]) == "1 journal, 1 row removed"
+    assert IdleJournals(tmp_path).erase([ERASURE]) == "1 journal, 0 rows removed"
+
+
+def test_a_running_server_erases_what_its_journal_holds(tmp_path: Path) -> None:
+    with serving(tmp_path) as application:
+        call(application, "POST", "/predict", encode_json(made_record(record_id="r1", soil=MARKER)))
+        assert call(application, "DELETE", "/predictions/r1").status == 200
+        assert call(application, "GET", "/predictions/r1").status == 404
+
+
+# The command ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Runs the command on places that a test gives."""
+    write_case(tmp_path / "cases")
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"CASE": "garden", "CASES_DIR": str(tmp_path / "cases"), "STATE_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+
+    def run(places: list[Place], *arguments: str, typed: str = "") -> tuple[int, str]:
+        monkeypatch.setattr(bootstrap, "places_to_erase", lambda *_: places)
+        ended = CliRunner().invoke(command.cli, ["erase", *arguments], input=typed)
+        return ended.exit_code, ended.output
+
+    return run
+
+
+def test_the_command_says_what_was_done_at_each_place(command_line: Callable[..., tuple[int, str]]) -> None:
+    there = Remembering()
+    assert command_line([there], "r1", "r2", "--yes") == (0, "ok        there: done\n")
+    assert there.asked == [["r1", "r2"]]
+
+
+def test_the_command_fails_when_a_place_is_away(command_line: Callable[..., tuple[int, str]]) -> None:
+    there = Remembering()
+    code, shown = command_line([Away(), there], "r1", "--yes")
+    assert code != 0
+    assert "NOT DONE  away: gives no answer" in shown
+    assert there.asked == [["r1"]]
+
+
+def test_the_command_asks_before_it_erases(command_line: Callable[..., tuple[int, str]]) -> None:
+    there = Remembering()
+    code, shown = command_line([there], "r1", typed="n\n")
+    assert code == 1
+    assert "Erase 1 of case garden, for good?" in shown
+    assert there.asked == []
+    assert command_line([there], "r1", typed="y\n")[0] == 0
+    assert there.asked == [["r1"]]
+
+
+def test_the_places_are_replicas_idle_journals_and_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = bootstrap.ErasingSettings(state_dir=tmp_path, sinks=["http://127.0.0.1:8085"])
+    named = [place.name for place in bootstrap.places_to_erase(settings, made_case(), ["http://a:1", "http://b:2"])]
+    assert named[:2] == ["replica http://a:1", "replica http://b:2"]
+    assert named[2].startswith("idle journals in ")
+    assert named[3:] == ["sink monitoring"]
+    assert bootstrap.places_to_erase(settings, made_case(), [])[0].name == "replica http://127.0.0.1:9696"

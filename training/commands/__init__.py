@@ -1,0 +1,1 @@
+"""Options that the commands share, and what they print; fits nothing."""

@@ -1,0 +1,38 @@
+"""The stream split and a note of where it came from, written for the stream generator and for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.data.rows import LabelledRows
+from training.data.rows_on_disk import rows_as_lines
+
+STREAM_FILE = "stream.jsonl"
+SOURCE_FILE = "source.json"
+
+
+def write_splits(folder: Path, stream: LabelledRows, source: Mapping[str, Any]) -> None:
+    """Replace both files; the note comes last, so that a note that is there speaks of the stream beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SOURCE_FILE).unlink(missing_ok=True)
+    _replace(folder / STREAM_FILE, rows_as_lines(stream))
+    _replace(folder / SOURCE_FILE, json.dumps(source, indent=1).encode())
+
+
+def fingerprint_of_splits(folder: Path) -> str | None:
+    """The fingerprint in the note, ``None`` when there are no splits."""
+    if not (folder / STREAM_FILE).is_file():
+        return None
+    try:
+        return str(json.loads((folder / SOURCE_FILE).read_bytes())["fingerprint"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_bytes(content)
+    beside.replace(path)

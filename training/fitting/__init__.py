@@ -1,0 +1,1 @@
+"""Fitting, conversion to ONNX, evaluation and the artifacts of a challenger; promotes nothing."""

@@ -1,0 +1,1 @@
+"""Registered versions by hand: listed, promoted, rolled back; fits nothing."""
