@@ -25,16 +25,16 @@ from numpy.typing import NDArray
 from event_backbone.case.files import find_case
 from event_backbone.case.schema import Case, Column
 from event_backbone.model.reference_profile import Profile
-from monitoring_service.drift.verdict import Moment
+from monitoring_service.drift.verdict import CheckTime
 from monitoring_service.messages import Labelled, MeasureQuality, Quality
 from monitoring_service.performance.measuring import measure_quality
 from monitoring_service.performance.realised import as_numbers
 from monitoring_service.state.condition_rules import conditions_after
-from monitoring_service.state.monitor_state import Standing
+from monitoring_service.state.monitor_state import MonitorState
 from stream_generator.scenario.injection import Injector
 from stream_generator.scenario.records import StreamRow
 from stream_generator.scenario.scenarios import Timing, find_scenario
-from training.data.retrieval import Places, retrieve_real
+from training.data.retrieval import DataPlaces, retrieve_real
 from training.data.rows import Floats, Indices, LabelledRows
 from training.fitting.artifacts import decide, reference_profile
 from training.fitting.cross_validation import CANDIDATES, FittedModel, fit
@@ -127,9 +127,9 @@ def mean_errors(world: World, windows: int, seed: int) -> dict[str, float]:
 
 def concept_drift_holds(world: World, windows: Iterator[Indices], labels: Sequence[str | float]) -> bool:
     """Whether the condition holds after any of these windows."""
-    standing, held = Standing(), False
+    standing, held = MonitorState(), False
     for number, places in enumerate(windows, start=1):
-        moment = Moment(number * WINDOW_ROWS, "")
+        moment = CheckTime(number * WINDOW_ROWS, "")
         conditions = conditions_after(world.case, standing, None, None, world.quality(places, labels), moment)
         standing = replace(standing, conditions=conditions)
         held |= any(condition.name == "concept_drift" and condition.active for condition in conditions)
@@ -194,7 +194,7 @@ def false_concept_drifts(world: World, streams: int, seed: int) -> list[str]:
 def run(data_dir: Path | None, sizes: Sizes, seed: int) -> bool:
     """Measure and print everything; whether all of it is as promised."""
     case = find_case("census", CASES)
-    places = Places(data_dir, Path("data"), CASES / "samples" / f"{case.name}.json")
+    places = DataPlaces(data_dir, Path("data"), CASES / "samples" / f"{case.name}.json")
     retrieved = retrieve_real(case, places, _no_download)
     rows = LabelledRows(
         [*retrieved.train.records, *retrieved.test.records], [*retrieved.train.labels, *retrieved.test.labels]

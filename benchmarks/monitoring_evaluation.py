@@ -15,7 +15,7 @@ from event_backbone.settings import Settings
 from monitoring_service.evaluation.frames import decode_answer, decode_request, frame
 from monitoring_service.evaluation.process import Evaluator, ReportMaker
 from monitoring_service.messages import Evaluate, Window
-from monitoring_service.references.store import Reference, References
+from monitoring_service.references.store import WindowReference, References
 from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.windows.columns import column_values, packed
 
@@ -59,7 +59,7 @@ def references(settings: Settings, case: Case) -> References:
     return References(case, settings.bundles_dir, settings.monitoring_dir / "references")
 
 
-def reference(settings: Settings, stream: Stream) -> Reference:
+def reference(settings: Settings, stream: Stream) -> WindowReference:
     found = references(settings, stream.case).find(stream.bundle_sha256).reference
     assert found is not None, "the stream was made from this bundle"
     return found

@@ -12,7 +12,7 @@ import numpy as np
 from event_backbone.case.schema import Case
 from event_backbone.errors import StopError
 from event_backbone.events.schema import Envelope, ModelRef, Prediction, content_hash, encode_ndjson, utc_now
-from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.bundle import BundleStore
 from event_backbone.settings import Settings
 
 
@@ -20,7 +20,7 @@ class Stream:
     """Predictions made of the stream split's records, over and over with new ids."""
 
     def __init__(self, settings: Settings, case: Case) -> None:
-        current = BundleShelf(settings.bundles_dir).current()
+        current = BundleStore(settings.bundles_dir).current()
         if current is None or not settings.stream_path.is_file():
             raise StopError(f"no bundle in {settings.bundles_dir}: run train-model first")
         self.case = case

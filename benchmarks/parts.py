@@ -12,7 +12,7 @@ from pathlib import Path
 
 from event_backbone.kafka.access import kafka_access
 from event_backbone.kafka.admin import TopicSpec, create_topics
-from event_backbone.kafka.producer import KafkaOutlet
+from event_backbone.kafka.producer import KafkaPublisher
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message
 from event_backbone.settings import ConnectionSettings
@@ -31,7 +31,7 @@ class Parts:
         access = kafka_access(kafka_url, ConnectionSettings())
         names = Topics(access.namespace, case_name).all
         create_topics(access, [TopicSpec(name, partitions=6, replication=1) for name in names])
-        outlet, waiting = KafkaOutlet(access, timeout_s=60), iter(messages)
+        outlet, waiting = KafkaPublisher(access, timeout_s=60), iter(messages)
         while chunk := list(islice(waiting, 5000)):
             outlet.publish(chunk)
         outlet.close()

@@ -12,7 +12,7 @@ import numpy as np
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef, encode_json
-from event_backbone.model.bundle import BundleShelf, write_bundle
+from event_backbone.model.bundle import BundleStore, write_bundle
 from event_backbone.model.encoder import Encoder
 from event_backbone.ports import RegisteredBundle
 
@@ -56,4 +56,4 @@ def _install(bundles_dir: Path, case: Case, parts: Mapping[str, bytes], pointer:
     sha256 = write_bundle(made, case, parts)
     shutil.rmtree(bundles_dir / sha256, ignore_errors=True)
     made.rename(bundles_dir / sha256)
-    BundleShelf(bundles_dir, pointer).repoint(RegisteredBundle(ModelRef("pinned", pointer), sha256))
+    BundleStore(bundles_dir, pointer).repoint(RegisteredBundle(ModelRef("pinned", pointer), sha256))

@@ -23,8 +23,8 @@ from event_backbone.settings import read_settings
 from training.bootstrap import build_parts
 from training.data.rows import LabelledRows
 from training.fitting.challenger import TrainingPlan
-from training.flow.training_flow import Parts, retrain, train
-from training.promotion.gate import Decision, headline
+from training.flow.training_flow import FlowParts, retrain, train
+from training.promotion.gate import GateDecision, headline
 from training.settings import TrainingSettings
 
 #: Scenario → what the gate has to say. A promotion is kept, so the one that is promised comes last.
@@ -35,7 +35,7 @@ PROMISED = {"none": "refused", "label-noise": "refused", "concept-drift": "promo
 class Judged:
     seed: int
     scenario: str
-    decision: Decision
+    decision: GateDecision
 
     @property
     def is_as_promised(self) -> bool:
@@ -64,7 +64,7 @@ def judge_seed(settings: TrainingSettings, seed: int, rows: int) -> Iterator[Jud
         yield Judged(seed, scenario, _retrained(world, plan, parts, changed))
 
 
-def _retrained(world: World, plan: TrainingPlan, parts: Parts, rows: LabelledRows) -> Decision:
+def _retrained(world: World, plan: TrainingPlan, parts: FlowParts, rows: LabelledRows) -> GateDecision:
     decision = retrain(world.case, plan, parts, rows, _quiet).decision
     assert decision is not None
     return decision

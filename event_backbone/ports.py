@@ -123,7 +123,7 @@ class Lag(Struct, frozen=True):
     seconds: float
 
 
-class MessageOutlet(Protocol):
+class MessageProducer(Protocol):
     """Where messages are published.
 
     Durability: when :meth:`publish` returns, every message that is not among the refused is acknowledged by all in-sync
@@ -140,7 +140,7 @@ class MessageOutlet(Protocol):
 
 
 class RebalanceListener(Protocol):
-    """Told that partitions come or go, while :meth:`MessageStream.poll` is called and never beside other calls of its
+    """Told that partitions come or go, while :meth:`MessageConsumer.poll` is called and never beside other calls of its
     caller, though perhaps from another thread.
 
     :meth:`revoked` may still commit; after :meth:`lost` somebody else has them already, and what is in hand from them
@@ -154,7 +154,7 @@ class RebalanceListener(Protocol):
     def lost(self, partitions: Collection[Partition]) -> None: ...
 
 
-class MessageStream(Protocol):
+class MessageConsumer(Protocol):
     """Messages of some topics, each partition's in the order of its offsets, beginning where they were committed.
 
     Nothing is committed but by :meth:`commit`, which takes the offset of the *next* message by partition and is durable

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from event_backbone.errors import StopError
 
-Document = TypeVar("Document", "Sent", "Kept", "Counted")
+Document = TypeVar("Document", "GeneratorSummary", "ReplicaStatusDocument", "Counted")
 
 
 class InjectedScenario(Struct, frozen=True):
@@ -18,7 +18,7 @@ class InjectedScenario(Struct, frozen=True):
     columns: list[str]
 
 
-class Sent(Struct, frozen=True):
+class GeneratorSummary(Struct, frozen=True):
     """The generator's summary."""
 
     sent: int
@@ -36,27 +36,27 @@ class JournalCounts(Struct, frozen=True):
     rejections: int
 
 
-class SinkState(Struct, frozen=True):
+class SinkDocument(Struct, frozen=True):
     lag: int
     parked: int
     fault: str | None = None
 
 
-class Kept(Struct, frozen=True):
+class ReplicaStatusDocument(Struct, frozen=True):
     """The prediction service's ``/status``."""
 
     journal: JournalCounts
-    sinks: dict[str, SinkState]
+    sinks: dict[str, SinkDocument]
 
 
-class Totals(Struct, frozen=True):
+class TotalsDocument(Struct, frozen=True):
     predictions: int
     labels: int
     rejected_records: int
     unmatched_labels: int
 
 
-class Episode(Struct, frozen=True):
+class EpisodeDocument(Struct, frozen=True):
     """A drift verdict. Rows are counted in their order of arrival at monitoring."""
 
     column: str
@@ -66,8 +66,8 @@ class Episode(Struct, frozen=True):
 class Counted(Struct, frozen=True):
     """Monitoring's ``/api/state``; ``next_check_row`` is the row whose arrival makes the next check due."""
 
-    totals: Totals
-    episodes: list[Episode]
+    totals: TotalsDocument
+    episodes: list[EpisodeDocument]
     next_check_row: int
 
 

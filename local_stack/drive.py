@@ -17,11 +17,11 @@ from event_backbone.errors import StopError
 from event_backbone.process.commands import run_command
 from event_backbone.settings import ClientSettings, read_settings
 from local_stack.children import child
-from local_stack.documents import Counted, Document, Kept, Sent, read_document
+from local_stack.documents import Counted, Document, ReplicaStatusDocument, GeneratorSummary, read_document
 from local_stack.reconciliation import Check, reconcile
 from local_stack.services import HttpProber, Prober, Service, UnreachableError, Watch, not_ready
 from local_stack.settings import StackSettings
-from local_stack.waiting import Clock, StillWaitingError, SystemClock, poll_until
+from local_stack.waiting import WaitClock, StillWaitingError, SystemClock, poll_until
 
 READY_WITHIN_S = 120.0
 SETTLED_WITHIN_S = 120.0
@@ -39,7 +39,7 @@ class Driver:
 
     settings: StackSettings
     prober: Prober
-    clock: Clock
+    clock: WaitClock
     tell: Callable[[str], None]
 
     @property
@@ -106,7 +106,7 @@ class Driver:
             self.tell(f"gave up after {SETTLED_WITHIN_S:g} s: {error}")
 
     def _check(self, asked: int) -> int:
-        sent = read_document(Sent, self.settings.summary_path.read_bytes(), str(self.settings.summary_path))
+        sent = read_document(GeneratorSummary, self.settings.summary_path.read_bytes(), str(self.settings.summary_path))
         window_rows = self.settings.load_case().monitoring.window_rows
         enough = asked - sent.scenario.start_index >= window_rows
         checks = reconcile(asked, sent, self._kept(), self._counted(), enough_records=enough)
@@ -117,8 +117,8 @@ class Driver:
         self.tell(f"{'not ' if faults else ''}all is accounted for; the run's files are in {self.settings.kept_in}")
         return int(bool(faults))
 
-    def _kept(self) -> Kept:
-        return self._read(Kept, f"{self.settings.prediction_url}/status")
+    def _kept(self) -> ReplicaStatusDocument:
+        return self._read(ReplicaStatusDocument, f"{self.settings.prediction_url}/status")
 
     def _counted(self) -> Counted:
         return self._read(Counted, f"{self.settings.monitoring_url}/api/state")
@@ -130,7 +130,7 @@ class Driver:
             raise StopError(f"{url}: {error}") from None
 
 
-def unsettled(kept: Kept, counted: Counted) -> str | None:
+def unsettled(kept: ReplicaStatusDocument, counted: Counted) -> str | None:
     """What is still on its way; ``None`` when nothing is."""
     lag = sum(sink.lag for sink in kept.sinks.values())
     if lag:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from local_stack.documents import Counted, Episode, InjectedScenario, Kept, Sent
+from local_stack.documents import Counted, EpisodeDocument, InjectedScenario, ReplicaStatusDocument, GeneratorSummary
 
 Fault = Literal["lost", "doubled", "unexplained"]
 
@@ -31,7 +31,7 @@ def _none(what: str, found: int, fault: Fault, detail: str | None = None) -> Che
     return Check(what, "0", shown, fault if found else None)
 
 
-def _records(asked: int, sent: Sent, kept: Kept, counted: Counted) -> Iterator[Check]:
+def _records(asked: int, sent: GeneratorSummary, kept: ReplicaStatusDocument, counted: Counted) -> Iterator[Check]:
     reasons = ", ".join(f"{number} with {reason}" for reason, number in sent.faults.items())
     yield _count("records answered", asked, sent.answered)
     yield _none("records failed", sent.failed, "lost", reasons)
@@ -39,7 +39,7 @@ def _records(asked: int, sent: Sent, kept: Kept, counted: Counted) -> Iterator[C
     yield _count("predictions counted by monitoring", sent.answered, counted.totals.predictions)
 
 
-def _labels(sent: Sent, kept: Kept, counted: Counted) -> Iterator[Check]:
+def _labels(sent: GeneratorSummary, kept: ReplicaStatusDocument, counted: Counted) -> Iterator[Check]:
     yield _count("labels accepted", sent.answered, sent.labels_sent)
     yield _none("labels failed", sent.labels_failed, "lost")
     yield _count("labels in the journal", sent.labels_sent, kept.journal.labels)
@@ -47,7 +47,7 @@ def _labels(sent: Sent, kept: Kept, counted: Counted) -> Iterator[Check]:
     yield _none("labels without a prediction", counted.totals.unmatched_labels, "unexplained")
 
 
-def _strays(kept: Kept, counted: Counted) -> Iterator[Check]:
+def _strays(kept: ReplicaStatusDocument, counted: Counted) -> Iterator[Check]:
     yield _none("rejections in the journal", kept.journal.rejections, "unexplained")
     yield _none("rejected records counted", counted.totals.rejected_records, "unexplained")
     for name, sink in sorted(kept.sinks.items()):
@@ -59,7 +59,7 @@ def _named(columns: set[str]) -> str:
     return ", ".join(sorted(columns)) or "none"
 
 
-def _verdicts(scenario: InjectedScenario, episodes: list[Episode], enough_records: bool) -> Iterator[Check]:
+def _verdicts(scenario: InjectedScenario, episodes: list[EpisodeDocument], enough_records: bool) -> Iterator[Check]:
     injected, drifted = set(scenario.columns), {episode.column for episode in episodes}
     wrong = drifted - injected if not enough_records else drifted ^ injected
     expected = _named(injected) if enough_records else f"at most {_named(injected)} (few records)"
@@ -69,12 +69,12 @@ def _verdicts(scenario: InjectedScenario, episodes: list[Episode], enough_record
             yield _after_start(episode, scenario.start_index)
 
 
-def _after_start(episode: Episode, start_index: int) -> Check:
+def _after_start(episode: EpisodeDocument, start_index: int) -> Check:
     fault: Fault | None = None if episode.confirmed_at_row > start_index else "unexplained"
     return Check(f"verdict on {episode.column}", f"after row {start_index}", f"row {episode.confirmed_at_row}", fault)
 
 
-def reconcile(asked: int, sent: Sent, kept: Kept, counted: Counted, *, enough_records: bool) -> list[Check]:
+def reconcile(asked: int, sent: GeneratorSummary, kept: ReplicaStatusDocument, counted: Counted, *, enough_records: bool) -> list[Check]:
     """Compare what was sent, kept and counted in a run of ``asked`` records on fresh state.
 
     With ``enough_records`` false, so few followed the scenario's start that a column without a verdict is no fault; a

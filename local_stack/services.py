@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from event_backbone.errors import StopError, StreamgaugeError
-from local_stack.waiting import Clock
+from local_stack.waiting import WaitClock
 
 #: Time enough for a loaded machine, short enough that nobody takes a hang for work.
 SILENCE_ALLOWED_S = 20.0
@@ -81,7 +81,7 @@ def not_ready(services: Sequence[Service], prober: Prober) -> str | None:
 class Watch:
     """Notices a service that has stopped answering while its process is still there."""
 
-    def __init__(self, services: Sequence[Service], prober: Prober, clock: Clock) -> None:
+    def __init__(self, services: Sequence[Service], prober: Prober, clock: WaitClock) -> None:
         self._services = services
         self._prober = prober
         self._clock = clock

@@ -9,7 +9,7 @@ from typing import Protocol
 from event_backbone.errors import StreamgaugeError
 
 
-class Clock(Protocol):
+class WaitClock(Protocol):
     def now(self) -> float:
         """Monotonic seconds."""
         ...
@@ -33,7 +33,7 @@ def poll_until(
     missing: Callable[[], str | None],
     *,
     timeout_s: float,
-    clock: Clock,
+    clock: WaitClock,
     tell: Callable[[str], None],
     every_s: float = 0.5,
     tell_every_s: float = 5.0,

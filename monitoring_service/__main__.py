@@ -9,7 +9,7 @@ from event_backbone.process.logs import set_up_logging
 from event_backbone.settings import read_settings
 from event_backbone.web.server import Access, serve
 from monitoring_service.bootstrap import build_service
-from monitoring_service.lifecycle.stop_notice import StopNotice
+from monitoring_service.lifecycle.stop_notice import FatalStop
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.views.report_document import REPORTS_PATH
 
@@ -34,7 +34,7 @@ def cli() -> None:
     settings.load_case()
     _ = settings.kafka  # what its login lacks is told now
     access = Access.of(settings, forms={REPORTS_PATH})
-    stop = StopNotice()
+    stop = FatalStop()
     click.echo(f"monitoring {settings.case}: http://{settings.monitoring_host}:{settings.monitoring_port}/", err=True)
     serve(
         lambda draining: build_service(settings, draining, stop, keys=access.keys),

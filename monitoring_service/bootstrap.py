@@ -9,17 +9,17 @@ from prometheus_client import CollectorRegistry
 
 from event_backbone.case.schema import Case
 from event_backbone.kafka.access import KafkaAccess
-from event_backbone.kafka.producer import KafkaAssignedStream, KafkaOutlet
+from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher
 from event_backbone.kafka.topics import Topics, place_source
-from event_backbone.ports import MessageStream, Partition
+from event_backbone.ports import MessageConsumer, Partition
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.server import Draining
-from monitoring_service.alerting.retraining import RetrainingDesk
-from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.retraining import RetrainingBridge
+from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.training_client import HttpTrainingServer
 from monitoring_service.alerting.webhook import Notifier, Webhook
 from monitoring_service.checks.detector_alarms import first_row_needed
-from monitoring_service.checks.maintenance import Housekeeping
+from monitoring_service.checks.maintenance import InboxMaintenance
 from monitoring_service.evaluation.client import EvaluatorPort, EvaluatorProcess
 from monitoring_service.intake.kafka_messages import StreamDecoder
 from monitoring_service.intake.kafka_reader import StreamReader
@@ -29,8 +29,8 @@ from monitoring_service.lifecycle.alert_threads import AlertThreads
 from monitoring_service.lifecycle.application import CheckThread, MonitoringApplication, StreamThread
 from monitoring_service.lifecycle.instance_lock import InstanceLock
 from monitoring_service.lifecycle.restore import Restored, restore
-from monitoring_service.lifecycle.standby import OneActive, build_standby
-from monitoring_service.lifecycle.stop_notice import StopNotice
+from monitoring_service.lifecycle.standby import ActiveStandby, build_standby
+from monitoring_service.lifecycle.stop_notice import FatalStop
 from monitoring_service.messages import Start
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.views.metrics import MonitoringMetrics
@@ -42,10 +42,10 @@ KAFKA_TIMEOUT_S = 5.0
 
 
 def build_service(
-    settings: MonitoringServiceSettings, draining: Draining, stop: StopNotice, keys: KeyCheck | None = None
-) -> OneActive:
+    settings: MonitoringServiceSettings, draining: Draining, stop: FatalStop, keys: KeyCheck | None = None
+) -> ActiveStandby:
     """Work, or stand by while another process works on the same folder."""
-    service = OneActive(
+    service = ActiveStandby(
         InstanceLock(settings.monitoring_dir / "lock"),
         lambda: build_application(settings, draining, stop, keys=keys),
         build_standby(settings.load_case()),
@@ -72,7 +72,7 @@ def evaluator_process(case: Case, settings: MonitoringServiceSettings) -> Evalua
 def build_application(
     settings: MonitoringServiceSettings,
     draining: Draining,
-    stop: StopNotice,
+    stop: FatalStop,
     evaluator: EvaluatorPort | None = None,
     keys: KeyCheck | None = None,
 ) -> MonitoringApplication:
@@ -102,7 +102,7 @@ def build_application(
 def _check_thread(
     case: Case, settings: MonitoringServiceSettings, restored: Restored, wired: Wired, evaluator: EvaluatorPort
 ) -> CheckThread:
-    housekeeping = Housekeeping(
+    housekeeping = InboxMaintenance(
         restored.inbox,
         partial(first_row_needed, restored.windows, case.monitoring.check_every_rows),
         restored.reports,
@@ -118,7 +118,7 @@ def _stream_reader(
     restored: Restored,
     intake: Intake,
     status: StreamStatus,
-    stop: StopNotice,
+    stop: FatalStop,
 ) -> StreamReader:
     """Made without a broker being there; the reading thread opens the stream."""
     case = settings.load_case()
@@ -128,27 +128,27 @@ def _stream_reader(
         kept = restored.inbox.positions().get(place_source(partition))
         return None if kept is None else kept + 1
 
-    def open_stream() -> MessageStream:
+    def open_stream() -> MessageConsumer:
         read = (topics.predictions, topics.labels, topics.rejections)
         return KafkaAssignedStream(access, read, position, group=topics.group("monitoring"), timeout_s=KAFKA_TIMEOUT_S)
 
     decoder = StreamDecoder(case, topics.dead_letters, unreadable_limit=settings.monitoring_unreadable_limit)
-    outlet = KafkaOutlet(access, timeout_s=KAFKA_TIMEOUT_S)
+    outlet = KafkaPublisher(access, timeout_s=KAFKA_TIMEOUT_S)
     return StreamReader(open_stream, outlet, decoder, intake, status, stop.tell)
 
 
-def _notifier(settings: MonitoringServiceSettings, desk: AlertDesk, metrics: MonitoringMetrics) -> Notifier | None:
+def _notifier(settings: MonitoringServiceSettings, desk: AlertService, metrics: MonitoringMetrics) -> Notifier | None:
     if settings.monitoring_webhook_url is None:
         return None
     return Notifier(desk, Webhook(settings.monitoring_webhook_url.get_secret_value()), count=metrics.count_notification)
 
 
-def _retraining_desk(settings: MonitoringServiceSettings, alerts: AlertDesk) -> RetrainingDesk | None:
+def _retraining_desk(settings: MonitoringServiceSettings, alerts: AlertService) -> RetrainingBridge | None:
     if settings.training_url is None:
         return None
     key = settings.training_api_key.get_secret_value() if settings.training_api_key else None
     server = HttpTrainingServer(settings.training_url, key)
-    return RetrainingDesk(server, alerts if settings.retrain_on_alerts else None)
+    return RetrainingBridge(server, alerts if settings.retrain_on_alerts else None)
 
 
 def _readiness_faults(draining: Draining, checks: CheckThread, stream: StreamThread, alerts: AlertThreads) -> list[str]:

@@ -68,7 +68,7 @@ class Ready(Struct, frozen=True):
 
 
 class Evaluate(Struct, frozen=True, tag=True):
-    """Measure this window; answered with :class:`Evaluated`.
+    """Measure this window; answered with :class:`WindowMeasures`.
 
     Evidently's scores cost more than everything else together and no verdict depends on them: most windows can do
     without.
@@ -106,8 +106,8 @@ class MeasureQuality(Struct, frozen=True, tag=True):
     older: Labelled = Labelled()
 
 
-class MeasureFigures(Struct, frozen=True, tag=True):
-    """Only the realised figures, of several windows; answered with :class:`Figures`, in the same order."""
+class MeasureMetrics(Struct, frozen=True, tag=True):
+    """Only the realised figures, of several windows; answered with :class:`MetricValues`, in the same order."""
 
     windows: list[Labelled]
 
@@ -138,7 +138,7 @@ class ColumnMeasure(Struct, frozen=True):
     moved: Literal["values", "missing"] | None = None
 
 
-class Mix(Struct, frozen=True):
+class PredictionMix(Struct, frozen=True):
     """What is predicted: the share of each class, or the mean and quartiles of the predicted value."""
 
     window: dict[str, float]
@@ -153,7 +153,7 @@ class ReportState(Struct, frozen=True, tag=True):
     failed: int = 0
 
 
-class Figure(Struct, frozen=True):
+class MetricValue(Struct, frozen=True):
     """A figure and its 95 % interval; no interval where none can be told."""
 
     value: float
@@ -167,7 +167,7 @@ class SegmentQuality(Struct, frozen=True):
     column: str
     value: str
     labelled_rows: int
-    figures: dict[str, Figure]
+    figures: dict[str, MetricValue]
 
 
 class Quality(Struct, frozen=True, tag=True):
@@ -187,9 +187,9 @@ class Quality(Struct, frozen=True, tag=True):
     rows: int = 0
     labelled_rows: int = 0
     labelled_share: float | None = None
-    figures: dict[str, Figure] = {}
-    estimated: dict[str, Figure] = {}
-    gap: dict[str, Figure] = {}
+    figures: dict[str, MetricValue] = {}
+    estimated: dict[str, MetricValue] = {}
+    gap: dict[str, MetricValue] = {}
     reference: dict[str, float] = {}
     segments: list[SegmentQuality] = []
     target: ColumnMeasure | None = None
@@ -197,13 +197,13 @@ class Quality(Struct, frozen=True, tag=True):
     earlier: list[Quality] = []
 
 
-class Figures(Struct, frozen=True, tag=True):
+class MetricValues(Struct, frozen=True, tag=True):
     """Realised figures of each window that was asked for."""
 
-    windows: list[dict[str, Figure]]
+    windows: list[dict[str, MetricValue]]
 
 
-class Evaluated(Struct, frozen=True, tag=True):
+class WindowMeasures(Struct, frozen=True, tag=True):
     """The measures of one window; ``reference_id`` says what the columns were compared with, ``None`` with nothing."""
 
     row: int
@@ -211,7 +211,7 @@ class Evaluated(Struct, frozen=True, tag=True):
     reference_fault: str | None
     columns: list[ColumnMeasure]
     prediction: ColumnMeasure
-    mix: Mix
+    mix: PredictionMix
     reference_id: str | None = None
 
 
@@ -221,5 +221,5 @@ class Failed(Struct, frozen=True, tag=True):
     reason: str
 
 
-Request = Evaluate | MeasureQuality | MeasureFigures | MakeReport | AskReports
-Answer = Evaluated | Quality | Figures | ReportState | Failed
+Request = Evaluate | MeasureQuality | MeasureMetrics | MakeReport | AskReports
+Answer = WindowMeasures | Quality | MetricValues | ReportState | Failed

@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from event_backbone.case.schema import Case
 from event_backbone.web.api_keys import KeyCheck
 from monitoring_service.alerting.lifecycle import Rules
-from monitoring_service.alerting.retraining import RetrainingDesk
-from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.retraining import RetrainingBridge
+from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.views import AlertLinks
-from monitoring_service.checks.detector_alarms import StreamAlarms
+from monitoring_service.checks.detector_alarms import DetectorRunner
 from monitoring_service.checks.loop import CheckParts, Checks
 from monitoring_service.checks.performance_windows import QualityWindows
-from monitoring_service.checks.report_schedule import ReportDesk, ReportTimer
+from monitoring_service.checks.report_schedule import ReportScheduler, ReportTimer
 from monitoring_service.checks.shadow_comparison import ShadowComparisons
 from monitoring_service.evaluation.client import EvaluatorPort
 from monitoring_service.intake.kafka_status import StreamStatus
 from monitoring_service.intake.receiver import Intake
 from monitoring_service.lifecycle.restore import Restored
-from monitoring_service.references.acceptance import ReferenceDesk
+from monitoring_service.references.acceptance import ReferenceService
 from monitoring_service.references.accepted import AcceptedReferences
 from monitoring_service.references.store import References
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.views.metrics import MonitoringMetrics
-from monitoring_service.views.snapshot import Lookout, Shown
-from monitoring_service.web.app import Parts
+from monitoring_service.views.snapshot import SnapshotReader, SnapshotSources
+from monitoring_service.web.app import RouteParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ class Wired:
 
     intake: Intake
     accepted: AcceptedReferences
-    report_desk: ReportDesk
-    reference_desk: ReferenceDesk
+    report_desk: ReportScheduler
+    reference_desk: ReferenceService
     quality_windows: QualityWindows
     shadow: ShadowComparisons
     checks: Checks
-    alert_desk: AlertDesk
-    lookout: Lookout
+    alert_desk: AlertService
+    lookout: SnapshotReader
 
 
 def wire(
@@ -75,13 +75,13 @@ def wire(
         metrics=metrics,
         reports=report_desk,
         accepted=accepted,
-        alarms=StreamAlarms(case, restored.windows, restored.inbox, references),
+        alarms=DetectorRunner(case, restored.windows, restored.inbox, references),
     )
     return Wired(
         intake=_intake(case, settings, restored, metrics),
         accepted=accepted,
         report_desk=report_desk,
-        reference_desk=ReferenceDesk(case, restored.windows, restored.inbox, references, accepted),
+        reference_desk=ReferenceService(case, restored.windows, restored.inbox, references, accepted),
         quality_windows=QualityWindows(restored.inbox, evaluator, case.monitoring.window_rows, clocks.steady),
         shadow=ShadowComparisons(case, restored.inbox, evaluator, clock=clocks.steady),
         checks=Checks(case, parts, scores_every_s=settings.monitoring_scores_every_s, clock=clocks.steady),
@@ -98,10 +98,10 @@ def api_parts(
     wired: Wired,
     faults: Callable[[], list[str]],
     keys: KeyCheck | None = None,
-    retraining: RetrainingDesk | None = None,
-) -> Parts:
+    retraining: RetrainingBridge | None = None,
+) -> RouteParts:
     """What the views call; ``faults`` says why the service is not ready, ``keys`` open forms."""
-    return Parts(
+    return RouteParts(
         case=case,
         intake=wired.intake,
         lookout=wired.lookout,
@@ -121,10 +121,10 @@ def api_parts(
 
 def _report_desk(
     case: Case, settings: MonitoringServiceSettings, restored: Restored, evaluator: EvaluatorPort, clocks: Clocks
-) -> ReportDesk:
+) -> ReportScheduler:
     every_rows, every_s = settings.monitoring_report_every_rows, settings.monitoring_report_every_s
     timer = ReportTimer(every_rows=every_rows, every_s=every_s, clock=clocks.steady)
-    return ReportDesk(restored.inbox, evaluator, restored.board, timer, labelled_rows=case.monitoring.window_rows)
+    return ReportScheduler(restored.inbox, evaluator, restored.board, timer, labelled_rows=case.monitoring.window_rows)
 
 
 def _intake(case: Case, settings: MonitoringServiceSettings, restored: Restored, metrics: MonitoringMetrics) -> Intake:
@@ -139,21 +139,21 @@ def _intake(case: Case, settings: MonitoringServiceSettings, restored: Restored,
     )
 
 
-def _alert_desk(case: Case, settings: MonitoringServiceSettings, restored: Restored, clocks: Clocks) -> AlertDesk:
+def _alert_desk(case: Case, settings: MonitoringServiceSettings, restored: Restored, clocks: Clocks) -> AlertService:
     rules = Rules(
         case.name, settings.monitoring_alert_time_scale, notifying=settings.monitoring_webhook_url is not None
     )
     links = AlertLinks(settings.monitoring_runbook_url, settings.public_url)
-    return AlertDesk(rules, links, restored.inbox, clocks.wall)
+    return AlertService(rules, links, restored.inbox, clocks.wall)
 
 
 def _lookout(
     case: Case,
     settings: MonitoringServiceSettings,
     restored: Restored,
-    alerts: AlertDesk,
+    alerts: AlertService,
     status: StreamStatus | None,
     clocks: Clocks,
-) -> Lookout:
-    shown = Shown(restored.inbox, restored.windows, restored.board, restored.arrivals, restored.reports, alerts, status)
-    return Lookout(case, shown, stale_after_s=settings.monitoring_stale_after_s, clock=clocks.wall)
+) -> SnapshotReader:
+    shown = SnapshotSources(restored.inbox, restored.windows, restored.board, restored.arrivals, restored.reports, alerts, status)
+    return SnapshotReader(case, shown, stale_after_s=settings.monitoring_stale_after_s, clock=clocks.wall)

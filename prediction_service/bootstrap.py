@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.kafka.topics import Topics
-from event_backbone.model.bundle import CHAMPION_ALIAS, BundleShelf, registered_name
-from event_backbone.ports import MessageOutlet, ModelRegistry, Sink
+from event_backbone.model.bundle import CHAMPION_ALIAS, BundleStore, registered_name
+from event_backbone.ports import MessageProducer, ModelRegistry, Sink
 from event_backbone.prediction_log.opening import open_prediction_log
 from event_backbone.process.file_lock import HeldLock
 from event_backbone.web.api_keys import KeyCheck
@@ -22,23 +22,23 @@ from prediction_service.delivery.shadow_sink import ShadowSink
 from prediction_service.delivery.sidecar import Sidecar
 from prediction_service.delivery.sinks import kafka_of_sinks, open_sinks
 from prediction_service.inference.champion import ServingChampion
-from prediction_service.inference.periodic import Upkeep
+from prediction_service.inference.periodic import PeriodicTasks
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
 from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.slots import JOURNAL_FILE, RELAY_FILE, claim_slot
 from prediction_service.journal.writer import Journal
 from prediction_service.model_sync.alias_follower import AliasFollower
-from prediction_service.model_sync.notes import RegistryNotes
+from prediction_service.model_sync.notes import SyncFiles
 from prediction_service.model_sync.registry_watch import RegistryWatch
 from prediction_service.model_sync.shadow_model import SHADOW_POINTER, ShadowModel
-from prediction_service.operations.erasure import IdleJournals, LocalPlace, Place, ReplicaPlace, SinkPlace
-from prediction_service.serving.admission import Admission
+from prediction_service.operations.erasure import IdleJournals, LocalErasure, ErasureTarget, ReplicaErasure, SinkErasure
+from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.app import add_admin, build_api
 from prediction_service.serving.form import FormKey
-from prediction_service.serving.front import Front
+from prediction_service.serving.front import RequestGateway
 from prediction_service.serving.handlers import PredictionHandlers
-from prediction_service.serving.journal_upkeep import JournalKeeper, hand_on_rejections
+from prediction_service.serving.journal_upkeep import JournalMaintenance, flush_rejections
 from prediction_service.serving.metrics import ReplicaCollector, ServingMetrics
 from prediction_service.serving.reloading import Reloading
 from prediction_service.serving.status import ReplicaStatus
@@ -54,8 +54,8 @@ class ServingApplication:
 
     def __init__(
         self,
-        front: Front,
-        upkeep: Upkeep,
+        front: RequestGateway,
+        upkeep: PeriodicTasks,
         status: ReplicaStatus,
         journal: Journal,
         rejections: RejectionLog,
@@ -80,7 +80,7 @@ class ServingApplication:
 
     def close(self) -> None:
         self._upkeep.stop()
-        hand_on_rejections(self._rejections, self._journal)
+        flush_rejections(self._rejections, self._journal)
         self._stored.close()
         self._status.close()
         self._journal.close()
@@ -100,8 +100,8 @@ def build_serving(
         durability=settings.durability,
         delivered_seq=max((sink.delivered_seq for sink in sinks.values()), default=0),
     )
-    notes = RegistryNotes(settings.bundles_dir)
-    champion = ServingChampion(BundleShelf(settings.bundles_dir), notes, case, metrics)
+    notes = SyncFiles(settings.bundles_dir)
+    champion = ServingChampion(BundleStore(settings.bundles_dir), notes, case, metrics)
     rejections = RejectionLog(case, metrics)
     status = ReplicaStatus(case, journal, slot / RELAY_FILE, champion, draining)
     metrics.registry.register(ReplicaCollector(status))
@@ -121,9 +121,9 @@ def build_serving(
         form_key=form_key,
     )
     add_admin(flask_app, Reloading(champion, notes))
-    admission = Admission(settings.max_in_flight)
+    admission = AdmissionControl(settings.max_in_flight)
     metrics.in_flight.set_function(lambda: admission.in_flight)
-    front = Front(
+    front = RequestGateway(
         flask_app,
         handlers.predict,
         admission,
@@ -132,16 +132,16 @@ def build_serving(
         lane=settings.lane,
     )
     champion.refresh()
-    keeper = JournalKeeper(
+    keeper = JournalMaintenance(
         journal,
         slot / RELAY_FILE,
         retention_s=settings.journal_retention_s,
         retention_bytes=settings.journal_retention_bytes,
     )
-    upkeep = Upkeep(metrics)
+    upkeep = PeriodicTasks(metrics)
     upkeep.every(0.5, "champion", champion.refresh)
     upkeep.every(1.0, "journal", keeper)
-    upkeep.every(1.0, "rejections", lambda: hand_on_rejections(rejections, journal))
+    upkeep.every(1.0, "rejections", lambda: flush_rejections(rejections, journal))
     return ServingApplication(front, upkeep, status, journal, rejections, slot_lock, metrics, stored)
 
 
@@ -157,7 +157,7 @@ def _stored_predictions(settings: ServingSettings, case: Case, journal: Journal)
 def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
     """Build one sidecar; no sink and no registry has to be there."""
 
-    registry, notes = _registry(settings), RegistryNotes(settings.bundles_dir)
+    registry, notes = _registry(settings), SyncFiles(settings.bundles_dir)
     shadow = _shadow(settings, case, registry) if settings.shadow_alias else None
 
     def open_all_sinks() -> list[Sink]:
@@ -165,7 +165,7 @@ def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
         return sinks if shadow is None else [*sinks, *shadow_sinks(settings, case, shadow)]
 
     open_all_sinks()  # a wrong URL is an error now, not in a thread
-    shelf = BundleShelf(settings.bundles_dir)
+    shelf = BundleStore(settings.bundles_dir)
     follower = AliasFollower(registry, shelf, case, registered_name(case), CHAMPION_ALIAS)
     return Sidecar(
         settings.journals_dir,
@@ -178,7 +178,7 @@ def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
 
 
 def _shadow(settings: SidecarSettings, case: Case, registry: ModelRegistry) -> ShadowModel:
-    shelf = BundleShelf(settings.bundles_dir, SHADOW_POINTER)
+    shelf = BundleStore(settings.bundles_dir, SHADOW_POINTER)
     follower = AliasFollower(registry, shelf, case, registered_name(case), settings.shadow_alias)
     return ShadowModel(follower, shelf, case)
 
@@ -209,24 +209,24 @@ def _publishing(settings: SidecarSettings, case: Case) -> DeadLetterPublishing |
         return None
     access = kafka_of_sinks(settings)
 
-    def open_outlet() -> MessageOutlet:
-        from event_backbone.kafka.producer import KafkaOutlet
+    def open_outlet() -> MessageProducer:
+        from event_backbone.kafka.producer import KafkaPublisher
 
-        return KafkaOutlet(access, timeout_s=settings.sink_timeout_s)
+        return KafkaPublisher(access, timeout_s=settings.sink_timeout_s)
 
     return DeadLetterPublishing(open_outlet, Topics(access.namespace, case.name).dead_letters)
 
 
-def places_to_erase(settings: ErasingSettings, case: Case, urls: Sequence[str]) -> list[Place]:
+def places_to_erase(settings: ErasingSettings, case: Case, urls: Sequence[str]) -> list[ErasureTarget]:
     """Every place that may hold a record, replicas first; ``urls``: theirs, or none for the one on this machine."""
     api_key = settings.api_key.get_secret_value() if settings.api_key else None
     replicas = [
-        ReplicaPlace(url, api_key=api_key, timeout_s=settings.sink_timeout_s)
+        ReplicaErasure(url, api_key=api_key, timeout_s=settings.sink_timeout_s)
         for url in urls or [settings.prediction_url]
     ]
-    asked: list[Place] = [*replicas] if urls else [LocalPlace(replicas[0], settings.journals_dir)]
+    asked: list[ErasureTarget] = [*replicas] if urls else [LocalErasure(replicas[0], settings.journals_dir)]
     sinks = open_sinks(settings.sinks, case, settings, timeout_s=settings.sink_timeout_s)
-    return [*asked, IdleJournals(settings.journals_dir), *(SinkPlace(sink) for sink in sinks)]
+    return [*asked, IdleJournals(settings.journals_dir), *(SinkErasure(sink) for sink in sinks)]
 
 
 def _registry(settings: SidecarSettings) -> ModelRegistry:

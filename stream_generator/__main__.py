@@ -11,9 +11,9 @@ from event_backbone.process.commands import run_command
 from event_backbone.settings import read_settings
 from stream_generator.commands.options import Delivery, PositiveOrMax, ReplayOptions, with_delivery, with_replay_options
 from stream_generator.commands.summary import ScenarioRun
-from stream_generator.rescoring.comparing import Comparison
+from stream_generator.rescoring.comparing import Rescoring
 from stream_generator.runs.replay import Replaying
-from stream_generator.runs.run import Run
+from stream_generator.runs.run import StreamRun
 from stream_generator.scenario.records import read_rows
 from stream_generator.scenario.scenarios import NO_DRIFT, find_scenario
 from stream_generator.sending.planning import Plan
@@ -84,7 +84,7 @@ def send(
     plan = Plan(delivery.run_id, seed, count, rate, label_share, scenario)
     rows = read_rows(records or settings.stream_path)
     injected = ScenarioRun(scenario.name, plan.start_index, scenario.columns)
-    sys.exit(Run(settings, delivery, count, seed, injected).execute(plan.items(rows, case)))
+    sys.exit(StreamRun(settings, delivery, count, seed, injected).execute(plan.items(rows, case)))
 
 
 @cli.command()
@@ -119,7 +119,7 @@ def replay(
     settings = _settings(case_name)
     if model_version is not None:
         _check_sends_nothing(options, delivery)
-        sys.exit(Comparison(settings, options, model_version, keep_url, delivery.summary_path).execute())
+        sys.exit(Rescoring(settings, options, model_version, keep_url, delivery.summary_path).execute())
     if keep_url is not None:
         raise click.UsageError("--keep goes with --model")
     sys.exit(Replaying(settings, delivery, options).execute())

@@ -12,12 +12,12 @@ from stream_generator.commands.options import Delivery
 from stream_generator.sending.http_transport import KeepAliveHttp
 from stream_generator.sending.kafka_target import KafkaTarget
 from stream_generator.sending.labels import Labeller, LabelQueue
-from stream_generator.sending.open_loop import OpenLoop, Worker
+from stream_generator.sending.open_loop import OpenLoop, SendingThread
 from stream_generator.sending.pacing import Clock
 from stream_generator.sending.resuming import Marks
 from stream_generator.sending.retrying import Patience, Persistence, Sender
 from stream_generator.sending.tally import Tally
-from stream_generator.sending.targets import HttpTarget, Target
+from stream_generator.sending.targets import HttpTarget, StreamTarget
 from stream_generator.settings import GeneratorSettings
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ KAFKA_IN_FLIGHT = 500
 class Connections:
     """One target for each thread that sends records, and one for labels."""
 
-    for_records: list[Target]
-    for_labels: Target
+    for_records: list[StreamTarget]
+    for_labels: StreamTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def build_open_loop(
     url = delivery.target or settings.prediction_url
     connections = _adapter(url)(Wiring(url, settings, delivery.concurrency, clock))
     labeller = Labeller(LabelQueue(delivery.label_delay), connections.for_labels, clock, tally, marks)
-    workers = [Worker(target, clock, tally, labeller, marks) for target in connections.for_records]
+    workers = [SendingThread(target, clock, tally, labeller, marks) for target in connections.for_records]
     return OpenLoop(workers, labeller, clock, marks)
 
 
@@ -73,7 +73,7 @@ def _http(wiring: Wiring) -> Connections:
     """As many connections as records may be in flight: they leave in order, and may arrive in another."""
     key = wiring.settings.api_key
 
-    def target() -> Target:
+    def target() -> StreamTarget:
         transport = KeepAliveHttp(
             wiring.url, wiring.settings.request_timeout_s, None if key is None else key.get_secret_value()
         )
@@ -85,15 +85,15 @@ def _http(wiring: Wiring) -> Connections:
 def _kafka(wiring: Wiring) -> Connections:
     """One producer for records, which publishes what is due together and so keeps the order; one for labels."""
     from event_backbone.kafka.access import kafka_access
-    from event_backbone.kafka.producer import KafkaOutlet
+    from event_backbone.kafka.producer import KafkaPublisher
     from event_backbone.kafka.topics import Topics
 
     settings = wiring.settings
     access = kafka_access(wiring.url, settings, place="--to")
     topics = Topics(access.namespace, settings.load_case().name)
 
-    def target() -> Target:
-        outlet = KafkaOutlet(access, timeout_s=settings.request_timeout_s)
+    def target() -> StreamTarget:
+        outlet = KafkaPublisher(access, timeout_s=settings.request_timeout_s)
         retries = Persistence(wiring.clock, wiring.patience)
         return KafkaTarget(outlet, topics, retries, wiring.concurrency or KAFKA_IN_FLIGHT)
 

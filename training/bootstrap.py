@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.bundle import BundleStore
 from event_backbone.model.mlflow_registry import MlflowRegistry
 from event_backbone.mongodb.access import mongo_access
 from event_backbone.mongodb.connection import MongoConnection
 from event_backbone.ports import PredictionLog
 from event_backbone.prediction_log.opening import open_prediction_log
 from event_backbone.settings import ConnectionSettings, read_settings
-from training.data.retrieval import Places, http_fetch
+from training.data.retrieval import DataPlaces, http_fetch
 from training.data.row_collection import MongoRows
 from training.fitting.tracking import MlflowTracker
-from training.flow.training_flow import Parts
+from training.flow.training_flow import FlowParts
 from training.quality.great_expectations_gate import GreatExpectationsGate
 from training.settings import TrainingSettings
 
@@ -26,17 +26,17 @@ def build_parts(
     synthetic_only: bool = False,
     log_url: str | None = None,
     collection_url: str | None = None,
-) -> Parts:
+) -> FlowParts:
     """MLflow and MongoDB are not connected yet; a journal's file has to be there."""
     log = None if log_url is None else _open_log(log_url, settings)
     collection = None if collection_url is None else open_collection(collection_url, settings)
-    return Parts(
+    return FlowParts(
         registry=MlflowRegistry(settings.tracking_uri),
         tracker=MlflowTracker(settings.tracking_uri, settings.artifacts_url),
-        shelf=BundleShelf(settings.bundles_dir),
+        shelf=BundleStore(settings.bundles_dir),
         fetch=http_fetch(settings.download_timeout_s),
         quality=GreatExpectationsGate(settings.expectations_path, settings.quality_dir),
-        places=Places(settings.raw_dir, settings.downloads_dir, settings.sample_path, synthetic_only, log, collection),
+        places=DataPlaces(settings.raw_dir, settings.downloads_dir, settings.sample_path, synthetic_only, log, collection),
         splits_dir=settings.stream_path.parent,
     )
 

@@ -13,7 +13,7 @@ from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
 from monitoring_service.drift.detectors import SCORE, StreamDetectors
 from monitoring_service.drift.univariate import DriftReference, measure_columns, measure_scores
-from monitoring_service.drift.verdict import Judged, Moment, Rule, judge
+from monitoring_service.drift.verdict import ColumnVerdict, CheckTime, Rule, judge
 from monitoring_service.windows.columns import CategoryValues, ColumnValues, NumberValues
 
 #: Evidently's own threshold for the two scores that it chooses when the reference has more than 1,000 rows.
@@ -34,7 +34,7 @@ class Verdicts:
         self._effects = {column.name: case.minimum_effect(column) for column in case.columns}
         self._reference = DriftReference(case, drawing.profile)
         self._detectors = StreamDetectors(case, drawing.profile)
-        self._judged: list[Judged] = []
+        self._judged: list[ColumnVerdict] = []
 
     def check(self, row: int, rows: Frame, scores: Floats) -> set[str]:
         """Names of columns, and ``score``, with a verdict at the check at ``row``, the last of ``rows`` so far."""
@@ -46,7 +46,7 @@ class Verdicts:
         columns = measure_columns(self._case, self._reference, rows.take(window).columns, with_scores=False)
         score = measure_scores(self._case, self._reference, scores[window], with_score=False)
         streaks = {judged.measure.name: judged.streak for judged in self._judged}
-        moment = Moment(row, "")
+        moment = CheckTime(row, "")
         self._judged = [
             *judge(columns, self._effects, streaks, moment, self._rule, alarms, [score]),
             *judge([score], {SCORE: monitoring.minimum_effect}, streaks, moment, self._rule, alarms, columns),

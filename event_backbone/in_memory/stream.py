@@ -1,7 +1,7 @@
 """Messages in this process: a broker with partitions and groups, an outlet to it and members of its groups.
 
-It keeps the contracts of :class:`~event_backbone.ports.MessageOutlet` and
-:class:`~event_backbone.ports.MessageStream`, and a test can do to it what happens to a real one: send it away, make a
+It keeps the contracts of :class:`~event_backbone.ports.MessageProducer` and
+:class:`~event_backbone.ports.MessageConsumer`, and a test can do to it what happens to a real one: send it away, make a
 member lose its partitions, put a poisoned message into a partition.
 """
 
@@ -20,7 +20,7 @@ INVALID = "invalid_message"
 
 
 @dataclass
-class _Group:
+class _ConsumerGroup:
     committed: dict[Partition, int] = field(default_factory=dict)
     members: list[MemoryStream] = field(default_factory=list)
 
@@ -36,7 +36,7 @@ class MemoryBroker:
         self._partitions = partitions
         self._clock = clock
         self._logs: dict[Partition, list[Received]] = {}
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, _ConsumerGroup] = {}
 
     def create_topics(self, topics: Sequence[str]) -> None:
         for topic in topics:
@@ -75,8 +75,8 @@ class MemoryBroker:
     def now(self) -> float:
         return self._clock()
 
-    def group(self, name: str) -> _Group:
-        return self._groups.setdefault(name, _Group())
+    def group(self, name: str) -> _ConsumerGroup:
+        return self._groups.setdefault(name, _ConsumerGroup())
 
     def committed(self, group: str) -> Mapping[Partition, int]:
         return dict(self.group(group).committed)
@@ -137,7 +137,7 @@ class MemoryStream:
         self._member_of().members.append(self)
         self._broker.deal(self.group)
 
-    def _member_of(self) -> _Group:
+    def _member_of(self) -> _ConsumerGroup:
         return self._broker.group(self.group)
 
     def plan(self, partitions: list[Partition]) -> None:

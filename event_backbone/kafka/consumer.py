@@ -178,7 +178,7 @@ def _without_none(headers: list[tuple[str, bytes | None]]) -> Sequence[tuple[str
 
 
 class KafkaGroupStream(_KafkaStream):
-    """A member of a consumer group; a :class:`~event_backbone.ports.MessageStream`.
+    """A member of a consumer group; a :class:`~event_backbone.ports.MessageConsumer`.
 
     Made without a broker being there. The listener is called while :meth:`poll` is, never at the same time as other
     code of its caller, but from another thread. Partitions are dealt out in ranges, so that equal keys of two topics
@@ -276,7 +276,7 @@ def _listening(stream: KafkaGroupStream) -> Any:
 
 
 class KafkaAssignedStream(_KafkaStream):
-    """All partitions of some topics, whoever else reads them; a :class:`~event_backbone.ports.MessageStream`.
+    """All partitions of some topics, whoever else reads them; a :class:`~event_backbone.ports.MessageConsumer`.
 
     A partition begins at ``position(partition)``, or where Kafka's begins if that is ``None``, or is no longer kept.
     Partitions and topics that come later are noticed after ``look_every_s``. :meth:`commit` writes to ``group`` without

@@ -42,8 +42,8 @@ TOO_LARGE = "too_large"
 INVALID = "invalid_message"
 
 
-class KafkaOutlet:
-    """Publishes to Kafka with an idempotent producer; a :class:`~event_backbone.ports.MessageOutlet`.
+class KafkaPublisher:
+    """Publishes to Kafka with an idempotent producer; a :class:`~event_backbone.ports.MessageProducer`.
 
     Made without a broker being there. Topics are never made by publishing: one that is missing is
     :class:`TryAgainLaterError`. Blocking: at most about ``timeout_s``. When an error is raised nothing is waiting to be

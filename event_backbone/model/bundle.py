@@ -120,7 +120,7 @@ def read_part(path: Path, sha256: str, name: str) -> bytes:
     return _read_checked(path / name, manifest.files[name])
 
 
-class BundleShelf:
+class BundleStore:
     """The bundles on this machine, each in a folder named by its sha256, and a pointer to the one in use.
 
     A sidecar installs and repoints; any number of processes may read at the same time. Shelves of one folder share its

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from event_backbone.case.schema import Case
-from event_backbone.model.reference_profile import Expectation
+from event_backbone.model.reference_profile import Calibration
 
 Floats = NDArray[np.float64]
 
@@ -17,12 +17,12 @@ _FEWEST_GROUP_ROWS = 50
 CALIBRATION_BINS = 10
 
 
-def fit_expectation(case: Case, scores: Floats, targets: Floats) -> Expectation:
+def fit_expectation(case: Case, scores: Floats, targets: Floats) -> Calibration:
     """What the scores of these rows led to; both of shape (rows,), ``targets`` are 1 and 0 in a binary case."""
     return fit_calibration(scores, targets > 0.5) if case.is_binary else fit_errors(scores, targets)
 
 
-def fit_calibration(scores: Floats, positive: NDArray[np.bool_]) -> Expectation:
+def fit_calibration(scores: Floats, positive: NDArray[np.bool_]) -> Calibration:
     """The share of positives by score, never falling; both of shape (rows,), at least one row.
 
     Isotonic regression (Zadrozny, Elkan 2002): the best fit among all rising functions, so nothing is assumed about how
@@ -35,15 +35,15 @@ def fit_calibration(scores: Floats, positive: NDArray[np.bool_]) -> Expectation:
     fit = isotonic_regression(shares, weights=rows)
     # Of each group of equal values only both ends: what lies between them is on their line.
     ends = np.unique(np.concatenate([fit.blocks[:-1], fit.blocks[1:] - 1]))
-    return Expectation(levels[ends].tolist(), np.clip(fit.x[ends], 0.0, 1.0).tolist(), rows=scores.size)
+    return Calibration(levels[ends].tolist(), np.clip(fit.x[ends], 0.0, 1.0).tolist(), rows=scores.size)
 
 
-def fit_errors(scores: Floats, labels: Floats) -> Expectation:
+def fit_errors(scores: Floats, labels: Floats) -> Calibration:
     """The mean absolute and the mean squared error by predicted value; both of shape (rows,), at least one row."""
     order = np.argsort(scores, kind="stable")
     groups = np.array_split(order, max(1, min(_MOST_GROUPS, order.size // _FEWEST_GROUP_ROWS)))
     errors = labels - scores
-    return Expectation(
+    return Calibration(
         [float(scores[group].mean()) for group in groups],
         [float(np.abs(errors[group]).mean()) for group in groups],
         [float((errors[group] ** 2).mean()) for group in groups],
@@ -51,12 +51,12 @@ def fit_errors(scores: Floats, labels: Floats) -> Expectation:
     )
 
 
-def expected_at(expectation: Expectation, scores: Floats) -> Floats:
+def expected_at(expectation: Calibration, scores: Floats) -> Floats:
     """``values`` at these scores; beyond the outermost score its value stays. Same shape as ``scores``."""
     return np.interp(scores, expectation.scores, expectation.values)
 
 
-def expected_squares_at(expectation: Expectation, scores: Floats) -> Floats:
+def expected_squares_at(expectation: Calibration, scores: Floats) -> Floats:
     """``squares`` at these scores, like :func:`expected_at`."""
     return np.interp(scores, expectation.scores, expectation.squares)
 

@@ -52,7 +52,7 @@ class CategoryProfile(Struct, frozen=True, tag="categories"):
         return CategoryProfile(counts, _fewer(self.missing, share))
 
 
-class Expectation(Struct, frozen=True):
+class Calibration(Struct, frozen=True):
     """What can be expected of a prediction, as a function of its score: values at rising ``scores``, linear between.
 
     ``values`` is the share of positives (``binary``: calibration), or the mean absolute and mean squared error
@@ -80,7 +80,7 @@ class Profile(Struct, frozen=True):
     predictions: NumberProfile | CategoryProfile
     labels: NumberProfile | CategoryProfile | None = None
     performance: dict[str, float] = {}
-    expectation: Expectation | None = None
+    expectation: Calibration | None = None
 
 
 def number_profile(values: Sequence[Any]) -> NumberProfile:

@@ -19,7 +19,7 @@ from event_backbone.model.onnx_session import open_session
 GOLDEN_TOLERANCE = 1e-5
 
 
-class Decision(msgspec.Struct, frozen=True):
+class DecisionThreshold(msgspec.Struct, frozen=True):
     """What turns a score into a class: at or above ``threshold`` it is the positive one."""
 
     threshold: float | None = None
@@ -47,7 +47,7 @@ class Scorer:
         self._case = case
         self._encoder = Encoder.from_json(bundle.read("encoder.json"))
         self._features_of = values_getter(self._encoder.feature_names)
-        self._decision = _decode(bundle, "decision.json", Decision)
+        self._decision = _decode(bundle, "decision.json", DecisionThreshold)
         if case.is_binary and self._decision.threshold is None:
             raise BrokenBundleError(f"bundle {bundle.sha256[:12]}: decision.json has no threshold")
         self._run = _open_session(bundle)

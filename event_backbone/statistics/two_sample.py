@@ -24,14 +24,14 @@ Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class TestResult:
     """``p_value`` of "nothing moved"; ``effect`` from 0 (equal) to 1 (nothing in common)."""
 
     p_value: float
     effect: float
 
 
-def compare_numbers(reference_rising: Floats, window_rising: Floats) -> Comparison:
+def compare_numbers(reference_rising: Floats, window_rising: Floats) -> TestResult:
     """Two-sample Kolmogorov-Smirnov; the effect is its statistic D, the largest gap between the two ECDFs.
 
     Both one-dimensional, finite, not empty and in rising order. The p-value is scipy's ``ks_2samp(method="asymp")``:
@@ -46,7 +46,7 @@ def compare_numbers(reference_rising: Floats, window_rising: Floats) -> Comparis
         below_reference = np.searchsorted(reference_rising, window_rising, side=side)
         below_window = np.searchsorted(window_rising, window_rising, side=side)
         gap = max(gap, int(np.abs(below_reference * sizes[1] - below_window * sizes[0]).max()))
-    return Comparison(_kolmogorov_smirnov_p(gap, *sizes), gap / (sizes[0] * sizes[1]))
+    return TestResult(_kolmogorov_smirnov_p(gap, *sizes), gap / (sizes[0] * sizes[1]))
 
 
 @lru_cache(maxsize=65_536)
@@ -56,7 +56,7 @@ def _kolmogorov_smirnov_p(gap: int, reference_rows: int, window_rows: int) -> fl
     return float(kstwo.sf(gap / rows, np.round(rows / (reference_rows + window_rows))))
 
 
-def compare_counts(reference: Floats, window: Floats) -> Comparison:
+def compare_counts(reference: Floats, window: Floats) -> TestResult:
     """Chi-square on the table of both samples' category counts; the effect is the total variation distance of shares.
 
     Both of shape ``(categories,)`` in the same order. Categories too rare for the approximation are pooled for the
@@ -64,10 +64,10 @@ def compare_counts(reference: Floats, window: Floats) -> Comparison:
     """
     effect = float(np.abs(reference / reference.sum() - window / window.sum()).sum() / 2)
     table = _pool_rare(np.stack([reference, window]))
-    return Comparison(_chi_square_p(table), effect)
+    return TestResult(_chi_square_p(table), effect)
 
 
-def compare_shares(reference_hits: int, reference_rows: int, window_hits: int, window_rows: int) -> Comparison:
+def compare_shares(reference_hits: int, reference_rows: int, window_hits: int, window_rows: int) -> TestResult:
     """Two proportions: chi-square on the 2x2 table, Fisher's exact test where a count is too small for it.
 
     The effect is the difference of the two shares.
@@ -77,8 +77,8 @@ def compare_shares(reference_hits: int, reference_rows: int, window_hits: int, w
     )
     effect = abs(reference_hits / reference_rows - window_hits / window_rows)
     if _expected(table).min() >= SMALLEST_EXPECTED_COUNT:
-        return Comparison(_chi_square_p(table), effect)
-    return Comparison(_fisher_p(reference_hits, reference_rows, window_hits, window_rows), effect)
+        return TestResult(_chi_square_p(table), effect)
+    return TestResult(_fisher_p(reference_hits, reference_rows, window_hits, window_rows), effect)
 
 
 @lru_cache(maxsize=65_536)
@@ -87,10 +87,10 @@ def _fisher_p(reference_hits: int, reference_rows: int, window_hits: int, window
     return float(fisher_exact(table).pvalue)
 
 
-def either(comparisons: Mapping[Name, Comparison]) -> tuple[Name, Comparison]:
+def strongest_of(comparisons: Mapping[Name, TestResult]) -> tuple[Name, TestResult]:
     """One answer for several tests of one column: the smallest p-value times their number, and that test's effect."""
     name, strongest = min(comparisons.items(), key=lambda named: named[1].p_value)
-    return name, Comparison(min(1.0, strongest.p_value * len(comparisons)), strongest.effect)
+    return name, TestResult(min(1.0, strongest.p_value * len(comparisons)), strongest.effect)
 
 
 def _expected(table: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """From conditions to alerts: pending, firing, resolved, and who still has to be told.
 
-Pure functions over one immutable value, the :class:`Book`, with every time given; :mod:`.alert_desk` keeps it in the
+Pure functions over one immutable value, the :class:`AlertStates`, with every time given; :mod:`.alert_desk` keeps it in the
 inbox. An alert remembers what its receiver was told, so a restart at any point loses no notification; one that was sent
 and whose answer was not kept yet is sent again: at least once.
 """
@@ -75,7 +75,7 @@ class Alert(Struct, frozen=True, omit_defaults=True):
         return self.kind.name
 
 
-class Book(Struct, frozen=True, omit_defaults=True):
+class AlertStates(Struct, frozen=True, omit_defaults=True):
     """All alerts: ``present`` are pending or firing, ``past`` resolved, oldest first. Silences go by an alert's id,
     ``told_at`` by its name."""
 
@@ -117,7 +117,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     return f"{found:016x}"
 
 
-def advanced(book: Book, conditions: Iterable[Condition], now: float, rules: Rules) -> Book:
+def advanced(book: AlertStates, conditions: Iterable[Condition], now: float, rules: Rules) -> AlertStates:
     """The book after one look at all conditions."""
     active = {_id(rules, one): one for one in conditions if one.active and one.name in BY_CONDITION}
     known = {alert.id: alert for alert in book.present}
@@ -180,7 +180,7 @@ def is_quiet(alert: Alert, silences: Mapping[str, Silence]) -> bool:
     return alert.muted_by is not None or alert.id in silences or alert.acknowledged is not None
 
 
-def due_notification(book: Book, now: float, rules: Rules, *, passing_over: Container[str] = ()) -> Notification | None:
+def due_notification(book: AlertStates, now: float, rules: Rules, *, passing_over: Container[str] = ()) -> Notification | None:
     """The next message to send, without the alert names that are passed over; made of what is true now."""
     for name in dict.fromkeys(alert.name for alert in [*book.present, *book.past]):
         if rules.notifying and name not in passing_over and _is_due(book, name, now, rules):
@@ -188,7 +188,7 @@ def due_notification(book: Book, now: float, rules: Rules, *, passing_over: Cont
     return None
 
 
-def _is_due(book: Book, name: str, now: float, rules: Rules) -> bool:
+def _is_due(book: AlertStates, name: str, now: float, rules: Rules) -> bool:
     told_at = book.told_at.get(name)
     owed = [alert.owed_since for alert in _of(book, name) if alert.owed_since is not None]
     if owed:
@@ -200,11 +200,11 @@ def _is_due(book: Book, name: str, now: float, rules: Rules) -> bool:
     return any(not is_quiet(alert, book.silences) for alert in fires)
 
 
-def _of(book: Book, name: str) -> list[Alert]:
+def _of(book: AlertStates, name: str) -> list[Alert]:
     return [alert for alert in [*book.past, *book.present] if alert.name == name]
 
 
-def _to_tell(book: Book, name: str) -> tuple[Alert, ...]:
+def _to_tell(book: AlertStates, name: str) -> tuple[Alert, ...]:
     """Of alerts that came back meanwhile only the newest: a message says each thing once."""
     alerts = _of(book, name)
     firing = [alert for alert in alerts if alert.state == "firing" and not is_quiet(alert, book.silences)]
@@ -213,7 +213,7 @@ def _to_tell(book: Book, name: str) -> tuple[Alert, ...]:
     return (*sorted(firing, key=lambda alert: -badness(alert.condition)), *resolved)
 
 
-def after_telling(book: Book, notification: Notification, now: float) -> Book:
+def after_telling(book: AlertStates, notification: Notification, now: float) -> AlertStates:
     """The receiver has it. What has changed since it was sent is still owed."""
     told = {alert.id: alert for alert in notification.alerts}
 
@@ -233,7 +233,7 @@ def after_telling(book: Book, notification: Notification, now: float) -> Book:
     )
 
 
-def acknowledged(book: Book, id_: str, by: Acknowledgement) -> Book | None:
+def acknowledged(book: AlertStates, id_: str, by: Acknowledgement) -> AlertStates | None:
     """``None`` when no such alert is pending or firing."""
     if all(alert.id != id_ for alert in book.present):
         return None
@@ -241,7 +241,7 @@ def acknowledged(book: Book, id_: str, by: Acknowledgement) -> Book | None:
     return replace(book, present=present)
 
 
-def silenced(book: Book, id_: str, silence: Silence) -> Book | None:
+def silenced(book: AlertStates, id_: str, silence: Silence) -> AlertStates | None:
     """``None`` when there is no such alert; a resolved one can be silenced in case it comes back."""
     if all(alert.id != id_ for alert in [*book.present, *book.past]):
         return None
@@ -251,7 +251,7 @@ def silenced(book: Book, id_: str, silence: Silence) -> Book | None:
     return replace(book, present=present, silences={**kept, id_: silence})
 
 
-def unsilenced(book: Book, id_: str) -> Book | None:
+def unsilenced(book: AlertStates, id_: str) -> AlertStates | None:
     """``None`` when it is not silenced."""
     if id_ not in book.silences:
         return None

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from event_backbone.errors import TryAgainLaterError
 from monitoring_service.alerting.lifecycle import Alert, Notification
-from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.training_client import TrainingServer, TrainingStatus
 
 log = structlog.get_logger()
@@ -23,13 +23,13 @@ TELL_EVERY_S = 30.0
 _RUNS_SHOWN = 5
 
 
-class RetrainingDesk:
+class RetrainingBridge:
     """Keeps what the server said last, and asks it. :meth:`step` is for one thread, the rest for any."""
 
     def __init__(
         self,
         server: TrainingServer,
-        alerts: AlertDesk | None = None,
+        alerts: AlertService | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -86,7 +86,7 @@ class RetrainingDesk:
             self._told_at[_key(alert)] = self._clock()
 
 
-def _firing(desk: AlertDesk) -> Iterator[Alert]:
+def _firing(desk: AlertService) -> Iterator[Alert]:
     """What fires, unless something else makes it beside the point or somebody has silenced it."""
     book = desk.book
     for alert in book.present:

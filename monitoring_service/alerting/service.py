@@ -15,7 +15,7 @@ from monitoring_service.alerting.catalogue import BY_CONDITION
 from monitoring_service.alerting.lifecycle import (
     Acknowledgement,
     Alert,
-    Book,
+    AlertStates,
     Notification,
     Rules,
     Silence,
@@ -33,10 +33,10 @@ log = structlog.get_logger()
 
 DOCUMENT = "alerts"
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Book).decode
+_decode = msgspec.json.Decoder(AlertStates).decode
 
 
-class Documents(Protocol):
+class AlertDocuments(Protocol):
     """Where the book is kept; the inbox is one. What was kept is there after a restart."""
 
     def keep_document(self, name: str, body: bytes) -> None: ...
@@ -44,11 +44,11 @@ class Documents(Protocol):
     def document(self, name: str) -> bytes | None: ...
 
 
-class AlertDesk:
-    """Holds the :class:`Book`; thread-safe. A change is kept before anybody sees it, and raises what keeping raises."""
+class AlertService:
+    """Holds the :class:`AlertStates`; thread-safe. A change is kept before anybody sees it, and raises what keeping raises."""
 
     def __init__(
-        self, rules: Rules, links: AlertLinks, documents: Documents, clock: Callable[[], float] = time.time
+        self, rules: Rules, links: AlertLinks, documents: AlertDocuments, clock: Callable[[], float] = time.time
     ) -> None:
         self._rules = rules
         self._links = links
@@ -58,7 +58,7 @@ class AlertDesk:
         self._book = _restored(documents)
 
     @property
-    def book(self) -> Book:
+    def book(self) -> AlertStates:
         return self._book
 
     @property
@@ -102,7 +102,7 @@ class AlertDesk:
         """Whether it was silenced."""
         return self._try("alert_unsilenced", id_, lambda book, now: unsilenced(book, id_))
 
-    def _try(self, event: str, id_: str, change: Callable[[Book, float], Book | None]) -> bool:
+    def _try(self, event: str, id_: str, change: Callable[[AlertStates, float], AlertStates | None]) -> bool:
         with self._lock:
             book = change(self._book, self._clock())
             if book is None:
@@ -111,33 +111,33 @@ class AlertDesk:
         log.info(event, id=id_)
         return True
 
-    def _change(self, book: Book) -> None:
+    def _change(self, book: AlertStates) -> None:
         """Figures move with every check; they alone are no reason to write."""
         if _without_figures(book) != _without_figures(self._book):
             self._documents.keep_document(DOCUMENT, _encode(book))
         self._book = book
 
 
-def _without_figures(book: Book) -> Book:
+def _without_figures(book: AlertStates) -> AlertStates:
     def bare(alert: Alert) -> Alert:
         return replace(alert, condition=Condition(alert.condition.name, alert.condition.column))
 
     return replace(book, present=[bare(alert) for alert in book.present])
 
 
-def _restored(documents: Documents) -> Book:
+def _restored(documents: AlertDocuments) -> AlertStates:
     """A book of another version of this program is not understood and starts afresh."""
     kept = documents.document(DOCUMENT)
     if kept is None:
-        return Book()
+        return AlertStates()
     try:
         return _known_kinds(_decode(kept))
     except msgspec.DecodeError as error:
         log.warning("alerts_not_understood", reason=str(error))
-        return Book()
+        return AlertStates()
 
 
-def _known_kinds(book: Book) -> Book:
+def _known_kinds(book: AlertStates) -> AlertStates:
     """Without alerts of conditions that this version of the program does not have."""
     return replace(
         book,
@@ -146,7 +146,7 @@ def _known_kinds(book: Book) -> Book:
     )
 
 
-def _log_changes(before: Book, after: Book) -> None:
+def _log_changes(before: AlertStates, after: AlertStates) -> None:
     fired = {(alert.id, alert.since) for alert in before.present if alert.state == "firing"}
     known = {(alert.id, alert.since) for alert in before.past}
     for alert in after.present:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from event_backbone.events.schema import time_text
 from monitoring_service.alerting.catalogue import Severity, badness, texts
-from monitoring_service.alerting.lifecycle import Alert, Book, Notification, State, labels_of
+from monitoring_service.alerting.lifecycle import Alert, AlertStates, Notification, State, labels_of
 from monitoring_service.settings import RUNBOOK
 from monitoring_service.state.conditions import Condition
 
@@ -53,7 +53,7 @@ class AlertLinks:
     page: str = ""
 
 
-def alert_views(case: str, book: Book, links: AlertLinks) -> list[AlertView]:
+def alert_views(case: str, book: AlertStates, links: AlertLinks) -> list[AlertView]:
     """What fires first, pages before tickets, the worst before the others; then pending ones; then those resolved."""
     shown = [*book.present, *reversed(book.past[-PAST_SHOWN:])]
     views = [(alert, _view(case, alert, book, links)) for alert in shown]
@@ -68,7 +68,7 @@ def _rank(alert: Alert, view: AlertView) -> tuple[int, float, bool, float]:
     return _ORDER[alert.state], 0.0, view.severity != "page", -badness(alert.condition)
 
 
-def _view(case: str, alert: Alert, book: Book, links: AlertLinks) -> AlertView:
+def _view(case: str, alert: Alert, book: AlertStates, links: AlertLinks) -> AlertView:
     written = texts(case, alert.condition, _beside(alert, book.present))
     silence, known = book.silences.get(alert.id), alert.acknowledged
     return AlertView(

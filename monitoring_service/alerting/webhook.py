@@ -16,7 +16,7 @@ import structlog
 
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError
 from monitoring_service.alerting.lifecycle import Notification
-from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.service import AlertService
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ class Notifier:
 
     def __init__(
         self,
-        desk: AlertDesk,
+        desk: AlertService,
         outbox: Outbox,
         *,
         count: Callable[[str], None],

@@ -30,7 +30,7 @@ CHUNK_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ReferenceKey:
     """What a window's rows are compared with: a model's scores, and the reference of its bundle or an accepted one.
 
     ``since_row``: the rows that had come when that reference was decided on.
@@ -54,7 +54,7 @@ class _Fed:
     has_begun: bool = False
 
 
-class StreamAlarms:
+class DetectorRunner:
     """The detectors of the references in use. Not thread-safe."""
 
     def __init__(self, case: Case, windows: Windows, inbox: Inbox, references: References) -> None:
@@ -63,9 +63,9 @@ class StreamAlarms:
         self._windows = windows
         self._inbox = inbox
         self._references = references
-        self._fed: dict[Compared, _Fed] = {}
+        self._fed: dict[ReferenceKey, _Fed] = {}
 
-    def at(self, row: int, compared: Compared) -> frozenset[str]:
+    def at(self, row: int, compared: ReferenceKey) -> frozenset[str]:
         """Names of the columns, and ``score``, whose detector speaks at the check at ``row``; none without a reference.
 
         Takes up to a second when the detectors must be rebuilt. Raises :class:`.InboxUnavailableError`.
@@ -94,7 +94,7 @@ class StreamAlarms:
         """The first row after the check at ``row``, or after the next one."""
         return -(-row // self._step) * self._step + 1
 
-    def _detectors_for(self, compared: Compared) -> _Fed | None:
+    def _detectors_for(self, compared: ReferenceKey) -> _Fed | None:
         found = self._fed.pop(compared, None)
         if found is None:
             reference = self._references.find(compared.bundle_sha256, compared.accepted_sha256).reference
@@ -126,13 +126,13 @@ class DetectorWatch:
     A restart changes nothing in that: fed with the same rows again they fail at the same one.
     """
 
-    def __init__(self, alarms: StreamAlarms, step: int) -> None:
+    def __init__(self, alarms: DetectorRunner, step: int) -> None:
         self._alarms = alarms
         self._step = step
-        self._failed_in: dict[Compared, int] = {}
+        self._failed_in: dict[ReferenceKey, int] = {}
 
-    def at(self, row: int, compared: Compared) -> frozenset[str] | None:
-        """As :meth:`.StreamAlarms.at`; ``None`` while they don't answer, which is logged once a generation."""
+    def at(self, row: int, compared: ReferenceKey) -> frozenset[str] | None:
+        """As :meth:`.DetectorRunner.at`; ``None`` while they don't answer, which is logged once a generation."""
         generation = generation_start(row, self._step)
         if self._failed_in.get(compared) == generation:
             return None

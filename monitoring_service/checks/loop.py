@@ -17,30 +17,30 @@ from msgspec.structs import replace
 from event_backbone.case.schema import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import utc_now
-from monitoring_service.checks.detector_alarms import Compared, DetectorWatch, StreamAlarms
+from monitoring_service.checks.detector_alarms import ReferenceKey, DetectorWatch, DetectorRunner
 from monitoring_service.checks.performance_watch import QualityWatch
-from monitoring_service.checks.report_schedule import ReportDesk
+from monitoring_service.checks.report_schedule import ReportScheduler
 from monitoring_service.checks.version_in_use import version_in_use
-from monitoring_service.drift.verdict import Moment
+from monitoring_service.drift.verdict import CheckTime
 from monitoring_service.evaluation.client import EvaluatorFailedError, EvaluatorPort, window_message
 from monitoring_service.inbox.store import Inbox, KeptCheck
-from monitoring_service.messages import Evaluate, Evaluated
+from monitoring_service.messages import Evaluate, WindowMeasures
 from monitoring_service.references.accepted import AcceptedReferences
 from monitoring_service.state.condition_rules import conditions_after, conditions_unjudged
 from monitoring_service.state.conditions import Condition
 from monitoring_service.state.history import Point, encode_point, point_of
 from monitoring_service.state.monitor_state import (
-    Checked,
-    Examined,
+    StateChange,
+    WindowInfo,
     after_evaluation,
     after_failure,
-    encode_standing,
+    encode_state,
     with_quality,
 )
-from monitoring_service.state.published import PublishedBoard
-from monitoring_service.state.rejection_runs import RefusalWatch
+from monitoring_service.state.published import LatestResults
+from monitoring_service.state.rejection_runs import RejectionWatch
 from monitoring_service.views.metrics import MonitoringMetrics
-from monitoring_service.windows.row_buffer import Source
+from monitoring_service.windows.row_buffer import PredictionSource
 from monitoring_service.windows.sliding_window import NewestRow, Windows, WindowView
 
 log = structlog.get_logger()
@@ -58,11 +58,11 @@ class CheckParts:
     windows: Windows
     inbox: Inbox
     evaluator: EvaluatorPort
-    board: PublishedBoard
+    board: LatestResults
     metrics: MonitoringMetrics
-    reports: ReportDesk
+    reports: ReportScheduler
     accepted: AcceptedReferences
-    alarms: StreamAlarms
+    alarms: DetectorRunner
 
 
 class Checks:
@@ -84,7 +84,7 @@ class Checks:
         self._failures_in_a_row = 0
         self._scores_every_s = scores_every_s
         self._scores_due_at = clock()
-        self._refusals = RefusalWatch(case, parts.windows, parts.board.standing.refusals)
+        self._refusals = RejectionWatch(case, parts.windows, parts.board.standing.refusals)
         self._quality_watch = QualityWatch(case, parts.windows, parts.inbox, parts.evaluator, parts.accepted, clock)
 
     def run(self, stopping: threading.Event, between: Sequence[Callable[[], None]]) -> None:
@@ -125,7 +125,7 @@ class Checks:
         used = self._version_in_use(view)
         in_force = self._accepted.in_force(used.bundle_sha256)
         accepted_sha256 = in_force.sha256
-        compared = Compared(used.model, used.bundle_sha256, accepted_sha256, in_force.since_row)
+        compared = ReferenceKey(used.model, used.bundle_sha256, accepted_sha256, in_force.since_row)
         alarms = self._detectors.at(view.row, compared)
         request = Evaluate(window_message(view, used, accepted_sha256), with_scores=self._scores_are_due(view.row))
         try:
@@ -138,9 +138,9 @@ class Checks:
         self._judge(view, newest, used, evaluated, duration_s, alarms)
         self._reports.answered(request.window)
 
-    def _version_in_use(self, view: WindowView) -> Source:
+    def _version_in_use(self, view: WindowView) -> PredictionSource:
         evaluation = self._board.standing.evaluation
-        last = Source(evaluation.model, evaluation.bundle_sha256) if evaluation else None
+        last = PredictionSource(evaluation.model, evaluation.bundle_sha256) if evaluation else None
         return version_in_use(view.rows, view.row - self._case.monitoring.check_every_rows, last)
 
     def _scores_are_due(self, row: int) -> bool:
@@ -155,8 +155,8 @@ class Checks:
         rejections = self._refusals.look()
         if rejections is not None:
             before = self._board.standing
-            moment = Moment(before.checked_row, utc_now())
-            self._keep(Checked(before, ()), None, conditions_after(self._case, before, None, rejections, None, moment))
+            moment = CheckTime(before.checked_row, utc_now())
+            self._keep(StateChange(before, ()), None, conditions_after(self._case, before, None, rejections, None, moment))
 
     def _follow_quality(self) -> None:
         """Labels come without rows too: a slow stream, or one that ended, is still judged by all of them."""
@@ -165,12 +165,12 @@ class Checks:
         if evaluation is None or quality is None:
             return
         before = self._board.standing
-        moment = Moment(evaluation.row, utc_now())
+        moment = CheckTime(evaluation.row, utc_now())
         delays = before.delays.since(self._inbox.label_delays)
         conditions = conditions_after(self._case, before, None, None, quality, moment, delays)
-        self._keep(Checked(with_quality(before, quality), ()), None, conditions)
+        self._keep(StateChange(with_quality(before, quality), ()), None, conditions)
 
-    def _ask(self, request: Evaluate, stopping: threading.Event) -> Evaluated:
+    def _ask(self, request: Evaluate, stopping: threading.Event) -> WindowMeasures:
         """Ask again while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""
         attempts = ATTEMPTS if self._failures_in_a_row == 0 else 1
         while True:
@@ -190,12 +190,12 @@ class Checks:
         self,
         view: WindowView,
         newest: NewestRow,
-        used: Source,
-        evaluated: Evaluated,
+        used: PredictionSource,
+        evaluated: WindowMeasures,
         duration_s: float,
         alarms: frozenset[str] | None,
     ) -> None:
-        examined = Examined(
+        examined = WindowInfo(
             rows=len(view.rows),
             oldest_at=view.oldest_at or newest.predicted_at,
             newest_at=newest.predicted_at,
@@ -203,7 +203,7 @@ class Checks:
             bundle_sha256=used.bundle_sha256,
             duration_s=round(duration_s, 6),
         )
-        moment = Moment(view.row, utc_now())
+        moment = CheckTime(view.row, utc_now())
         checked = after_evaluation(self._case, self._board.standing, examined, evaluated, moment, alarms)
         for episode in checked.episodes:
             name = "drift_ended" if episode.ended_at_row is not None else "drift_confirmed"
@@ -215,11 +215,11 @@ class Checks:
             conditions = conditions_after(self._case, self._board.standing, evaluation, rejections, None, moment)
             self._keep(checked, point_of(evaluation, newest.received_at), conditions)
 
-    def _keep(self, checked: Checked, point: Point | None, conditions: list[Condition]) -> None:
+    def _keep(self, checked: StateChange, point: Point | None, conditions: list[Condition]) -> None:
         delays = self._board.standing.delays.moved(self._inbox.label_delays, self._case.monitoring.window_rows)
         standing = replace(checked.standing, conditions=conditions, delays=delays, refusals=self._refusals.run)
         encoded = encode_point(point) if point is not None else None
-        kept = KeptCheck(standing.checked_row, encoded, encode_standing(standing), checked.episodes)
+        kept = KeptCheck(standing.checked_row, encoded, encode_state(standing), checked.episodes)
         self._inbox.keep_check(kept)
         self._board.publish(standing, point, checked.episodes)
         self._windows.mark_checked(standing.checked_row)
@@ -233,7 +233,7 @@ class Checks:
         stopping.wait(min(LONGEST_PAUSE_S, 2.0**self._failures_in_a_row))
 
     def _fail(self, reason: str, row: int) -> None:
-        moment = Moment(row, utc_now())
+        moment = CheckTime(row, utc_now())
         self._board.count_failed(self._windows.due_until(row))
         before = self._board.standing
         self._keep(after_failure(self._case, before, reason, moment), None, conditions_unjudged(before.conditions))

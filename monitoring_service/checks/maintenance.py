@@ -20,7 +20,7 @@ SCRUB_PAUSE_S = 10.0
 ROWS_A_STEP = 3000
 
 
-class Housekeeping:
+class InboxMaintenance:
     """Counts labels that waited too long, forgets what nobody needs and scrubs after erasures. Not thread-safe.
 
     ``first_row_needed`` says from which row on records are kept.

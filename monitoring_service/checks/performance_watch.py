@@ -10,7 +10,7 @@ from monitoring_service.evaluation.client import EvaluatorPort
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.messages import MeasureQuality, Quality
 from monitoring_service.references.accepted import AcceptedReferences
-from monitoring_service.state.monitor_state import Evaluation
+from monitoring_service.state.monitor_state import CheckResult
 from monitoring_service.windows.sliding_window import Windows, WindowView
 
 #: Quality is measured again at most this often, and for this share of the time: large windows cost more.
@@ -44,7 +44,7 @@ class QualityWatch:
         self._due_at = clock()
         self._measured: object = None
 
-    def look(self, evaluation: Evaluation) -> Quality | None:
+    def look(self, evaluation: CheckResult) -> Quality | None:
         """The quality of the version that was evaluated last; ``None`` while nothing changed, or it is too early.
 
         Raises :class:`.EvaluatorFailedError`, and :class:`.InboxUnavailableError`; the next look tries again.
@@ -63,7 +63,7 @@ class QualityWatch:
         self._measured = known
         return quality
 
-    def _request(self, evaluation: Evaluation, accepted_sha256: str | None, view: WindowView) -> MeasureQuality:
+    def _request(self, evaluation: CheckResult, accepted_sha256: str | None, view: WindowView) -> MeasureQuality:
         model = evaluation.model
         chosen = view.rows.of_model(model)
         first_row = int(view.rows.numbers[0]) if len(view.rows) else view.row

@@ -18,7 +18,7 @@ from msgspec import Struct
 from event_backbone.events.schema import ModelRef
 from monitoring_service.evaluation.client import EvaluatorPort
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import Figure, Labelled, MeasureFigures
+from monitoring_service.messages import MetricValue, Labelled, MeasureMetrics
 
 #: At most so many windows are stated anew at once, so often, and for this share of the time: what labels cost is
 #: bounded, however many windows they belong to and however large those are.
@@ -46,7 +46,7 @@ ORDER BY first_row DESC, name DESC, version DESC LIMIT ?
 """
 
 _encode_figures = msgspec.json.Encoder().encode
-_decode_figures = msgspec.json.Decoder(dict[str, Figure]).decode
+_decode_figures = msgspec.json.Decoder(dict[str, MetricValue]).decode
 
 
 class QualityWindow(Struct, frozen=True):
@@ -58,7 +58,7 @@ class QualityWindow(Struct, frozen=True):
     version: str
     rows: int
     labelled_rows: int
-    figures: dict[str, Figure]
+    figures: dict[str, MetricValue]
 
 
 class Unstated(Struct, frozen=True):
@@ -105,12 +105,12 @@ class QualityWindows:
         """State at most this many windows now; returns how many waited among them."""
         waiting = self._waiting(limit)
         asked = [labelled for one in waiting for _, labelled in one.versions.values()]
-        figures = iter(self._evaluator.measure_figures(MeasureFigures(asked)).windows if asked else [])
+        figures = iter(self._evaluator.measure_figures(MeasureMetrics(asked)).windows if asked else [])
         for one in waiting:
             self._keep(one, [self._stated(one, model, next(figures)) for model in one.versions])
         return len(waiting)
 
-    def _stated(self, unstated: Unstated, model: ModelRef, figures: dict[str, Figure]) -> QualityWindow:
+    def _stated(self, unstated: Unstated, model: ModelRef, figures: dict[str, MetricValue]) -> QualityWindow:
         rows, labelled = unstated.versions[model]
         last_row = unstated.first_row + self._window_rows - 1
         labelled_rows = len(labelled.labels)

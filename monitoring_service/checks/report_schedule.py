@@ -13,7 +13,7 @@ from monitoring_service.evaluation.client import EvaluatorFailedError, Evaluator
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.messages import MakeReport, ReportKind, Window
 from monitoring_service.state.conditions import BROKEN_DATA, QUALITY_CONDITIONS
-from monitoring_service.state.published import PublishedBoard
+from monitoring_service.state.published import LatestResults
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class ReportTimer:
         return float("inf") if self._at is None else self._clock() - self._at
 
 
-class ReportDesk:
+class ReportScheduler:
     """Takes orders from any thread; the check thread, which alone may ask the evaluator, has them made.
 
     ``labelled_rows`` is how many labelled rows a report looks at, at most.
@@ -60,7 +60,7 @@ class ReportDesk:
         self,
         inbox: Inbox,
         evaluator: EvaluatorPort,
-        board: PublishedBoard,
+        board: LatestResults,
         timer: ReportTimer,
         *,
         labelled_rows: int,
@@ -149,5 +149,5 @@ class ReportDesk:
             log.warning("report_not_made", row=window.row, kind=kind, reason=str(error))
 
 
-def _alerting(board: PublishedBoard) -> frozenset[tuple[str, str | None]]:
+def _alerting(board: LatestResults) -> frozenset[tuple[str, str | None]]:
     return frozenset(one.key for one in board.standing.conditions if one.active and one.name in ALERTING)

@@ -19,7 +19,7 @@ from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef
 from monitoring_service.evaluation.client import EvaluatorPort
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import Figure, Figures, Labelled, MeasureFigures
+from monitoring_service.messages import MetricValue, MetricValues, Labelled, MeasureMetrics
 
 #: The newest pairs that are compared: their join takes a fifth of a second, in which nothing is stored.
 MOST_PAIRS = 50_000
@@ -42,7 +42,7 @@ AND model IN (SELECT id FROM models WHERE name = ? AND version = ?)
 """
 
 
-class Shift(Struct, frozen=True):
+class ScoreShift(Struct, frozen=True):
     """The shadow's score less the answered one, over all pairs."""
 
     mean: float
@@ -53,7 +53,7 @@ class Shift(Struct, frozen=True):
     p95: float
 
 
-class Comparison(Struct, frozen=True):
+class ShadowComparison(Struct, frozen=True):
     """One answering version and its shadow, over the pairs between two records.
 
     ``answered`` counts what the version answered from the first pair to the last: so many pairs there would be if none
@@ -67,12 +67,12 @@ class Comparison(Struct, frozen=True):
     answered: int
     first_predicted_at: str
     last_predicted_at: str
-    agreement: Figure | None
+    agreement: MetricValue | None
     flipped: dict[str, int]
-    shift: Shift
+    shift: ScoreShift
     labelled: int
-    champion_figures: dict[str, Figure]
-    challenger_figures: dict[str, Figure]
+    champion_figures: dict[str, MetricValue]
+    challenger_figures: dict[str, MetricValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,9 @@ class ShadowComparisons:
         self._clock = clock
         self._due_at = clock()
         self._compared: tuple[int, ...] | None = None
-        self._newest: list[Comparison] = []
+        self._newest: list[ShadowComparison] = []
 
-    def newest(self) -> list[Comparison]:
+    def newest(self) -> list[ShadowComparison]:
         """By answering version, the one of the newest pair first; empty while there is no shadow."""
         return self._newest
 
@@ -144,11 +144,11 @@ class ShadowComparisons:
             champions = dict.fromkeys(ModelRef(row[0], row[1]) for row in rows)
             return [_pairs_of(db, champion, challenger, rows) for champion in champions]
 
-    def _compare(self, pairs: Pairs) -> Comparison:
+    def _compare(self, pairs: Pairs) -> ShadowComparison:
         asked = [pairs.challenger_against_champion(), pairs.champion_labelled(), pairs.challenger_labelled()]
-        figures: Figures = self._evaluator.measure_figures(MeasureFigures(asked))
+        figures: MetricValues = self._evaluator.measure_figures(MeasureMetrics(asked))
         beside, champion, challenger = figures.windows
-        return Comparison(
+        return ShadowComparison(
             champion=pairs.champion,
             challenger=pairs.challenger,
             pairs=len(pairs.labels),
@@ -163,11 +163,11 @@ class ShadowComparisons:
             challenger_figures=challenger,
         )
 
-    def _agreement(self, pairs: Pairs, beside: dict[str, Figure]) -> Figure | None:
+    def _agreement(self, pairs: Pairs, beside: dict[str, MetricValue]) -> MetricValue | None:
         if not self._case.is_binary:
             return None
         same = len(pairs.labels) - sum(self._flipped(pairs).values())
-        return beside.get("accuracy", Figure(same / len(pairs.labels)))
+        return beside.get("accuracy", MetricValue(same / len(pairs.labels)))
 
     def _flipped(self, pairs: Pairs) -> dict[str, int]:
         if not self._case.is_binary:
@@ -177,12 +177,12 @@ class ShadowComparisons:
         return {f"{one} → {other}": both[one, other] for one in decisions for other in decisions if one != other}
 
 
-def shift_between(champion: Sequence[float], challenger: Sequence[float]) -> Shift:
+def shift_between(champion: Sequence[float], challenger: Sequence[float]) -> ScoreShift:
     """Of at least one pair of scores."""
     shift = np.array(challenger, dtype=np.float64) - np.array(champion, dtype=np.float64)
     p05, p50, p95 = (float(value) for value in np.quantile(shift, _QUANTILES))
     size = np.abs(shift)
-    return Shift(float(shift.mean()), float(size.mean()), float(size.max()), p05, p50, p95)
+    return ScoreShift(float(shift.mean()), float(size.mean()), float(size.max()), p05, p50, p95)
 
 
 def _pairs_of(

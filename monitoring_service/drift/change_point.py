@@ -27,7 +27,7 @@ ALL = slice(None)
 TINY = 1e-12
 
 
-class Reference(NamedTuple):
+class ReferenceTotals(NamedTuple):
     """What every series is in the reference: arrays of shape ``(series, 1)``.
 
     ``is_share``, of shape ``(series,)``: the values are 0 or 1, and their mean is a share.
@@ -51,13 +51,13 @@ class Since(NamedTuple):
     distance: Floats
 
 
-class ChangeScan:
+class ChangePointScan:
     """The sums of many series after each check, of which there are at most ``checks``. Not thread-safe.
 
     A place is the number of checks before it; ``now`` is the place after the last one.
     """
 
-    def __init__(self, reference: Reference, checks: int) -> None:
+    def __init__(self, reference: ReferenceTotals, checks: int) -> None:
         self._reference = reference
         self._is_share = reference.is_share[:, np.newaxis]
         self._rows = np.zeros((reference.rows.size, checks + 1))

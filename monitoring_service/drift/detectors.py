@@ -1,6 +1,6 @@
 """Stream detectors: two looks at every series of what each record says in the reference's terms.
 
-ADWIN says that there was a change; :class:`.ChangeScan` where it was, how sure it is, and when the next one comes.
+ADWIN says that there was a change; :class:`.ChangePointScan` where it was, how sure it is, and when the next one comes.
 Both start with the reference's own rows, so they also see what was different from the first record on.
 
 Bifet and Gavaldà, Learning from time-changing data with adaptive windowing, SDM 2007, 443-448.
@@ -20,7 +20,7 @@ from scipy.special import ndtri
 from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, Profile
 from monitoring_service.drift.adwin import Adwin
-from monitoring_service.drift.change_point import ChangeScan, Reference, Since
+from monitoring_service.drift.change_point import ChangePointScan, ReferenceTotals, Since
 from monitoring_service.drift.detector_inputs import CategoryWatch, Floats, NumberWatch, Series, Watch
 from monitoring_service.windows.columns import ColumnValues, NumberValues
 
@@ -76,7 +76,7 @@ class Generation:
         units = np.array([one.unit for one in series])
         self._least_distance = np.repeat([each.least_effect for each in watched], siblings) / units
         checks = _checks_of_a_generation(monitoring.check_every_rows)
-        self._scan = ChangeScan(_reference_of(series), checks)
+        self._scan = ChangePointScan(_reference_of(series), checks)
         self._adwins = [_SeededAdwin(one.seed, monitoring.detector_delta) for one in series]
         # Shared by all series; by stretches as well, of which there are the more the shorter.
         share = np.concatenate([_shares(each.watch.series) for each in watched]) / len(series)
@@ -194,12 +194,12 @@ def _group_means(values: Floats) -> list[list[float]]:
     return lists
 
 
-def _reference_of(series: Sequence[Series]) -> Reference:
+def _reference_of(series: Sequence[Series]) -> ReferenceTotals:
     rows, means, variances = (
         np.array(numbers, dtype=np.float64)[:, np.newaxis]
         for numbers in zip(*((one.seed.size, one.seed.mean(), one.seed.var()) for one in series), strict=True)
     )
-    return Reference(rows, means, variances, np.array([one.is_share for one in series]))
+    return ReferenceTotals(rows, means, variances, np.array([one.is_share for one in series]))
 
 
 def _shares(series: Sequence[Series]) -> Floats:

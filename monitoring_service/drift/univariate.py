@@ -18,12 +18,12 @@ import structlog
 from event_backbone.case.schema import Case, Column
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, Profile
 from event_backbone.statistics.two_sample import (
-    Comparison,
+    TestResult,
     Floats,
     compare_counts,
     compare_numbers,
     compare_shares,
-    either,
+    strongest_of,
 )
 from monitoring_service.drift.evidently_score import evidently_score
 from monitoring_service.messages import ColumnMeasure
@@ -40,14 +40,14 @@ Obstacle = tuple[Literal["insufficient", "invalid"], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ColumnDifference:
     """How a window differs from the reference.
 
     ``comparison`` is ``None`` when there is too little to say anything, and else about what ``moved``. ``enough`` says
     that there are values enough to compare distributions; ``score`` is Evidently's with its method, if that was wanted.
     """
 
-    comparison: Comparison | None
+    comparison: TestResult | None
     moved: Moved | None
     enough: bool
     score: tuple[float, str] | None = None
@@ -65,18 +65,18 @@ class NumberReference:
     def missing_share(self) -> float | None:
         return self._missing / self._rows if self._rows else None
 
-    def compare(self, rising: Floats, rows: int, *, with_score: bool) -> Difference:
+    def compare(self, rising: Floats, rows: int, *, with_score: bool) -> ColumnDifference:
         """``rising`` are the present values among ``rows`` rows, in rising order."""
         enough = min(self._rising.size, rising.size) >= FEWEST_VALUES
         missing = rows - rising.size
-        tests: dict[Moved, Comparison] = {}
+        tests: dict[Moved, TestResult] = {}
         if self._missing + missing and self._rows and rows:
             tests["missing"] = compare_shares(self._missing, self._rows, missing, rows)
         if enough:
             tests["values"] = compare_numbers(self._rising, rising)
-        moved, comparison = either(tests) if tests else (None, None)
+        moved, comparison = strongest_of(tests) if tests else (None, None)
         score = evidently_score(self._rising, rising, "num") if enough and with_score else None
-        return Difference(comparison, moved, enough, score)
+        return ColumnDifference(comparison, moved, enough, score)
 
 
 class CategoryReference:
@@ -92,7 +92,7 @@ class CategoryReference:
         rows = self._counts.sum()
         return float(self._counts[-1] / rows) if rows else None
 
-    def compare(self, values: CategoryValues, by_code: Floats, *, with_score: bool) -> Difference:
+    def compare(self, values: CategoryValues, by_code: Floats, *, with_score: bool) -> ColumnDifference:
         """``by_code`` are the window's rows by code, the missing ones first."""
         unseen = len(self._places)
         places = [unseen + 1, *(self._places.get(name, unseen) for name in values.names)]
@@ -104,9 +104,9 @@ class CategoryReference:
             comparison = compare_counts(self._counts, window)
             moved = self._moved(window, comparison)
         score = self._evidently_score(values) if enough and with_score else None
-        return Difference(comparison, moved, enough, score)
+        return ColumnDifference(comparison, moved, enough, score)
 
-    def _moved(self, window: Floats, comparison: Comparison) -> Moved:
+    def _moved(self, window: Floats, comparison: TestResult) -> Moved:
         """Half of all differences of shares, or more, that are those of the missing is about them."""
         went_missing = abs(window[-1] / window.sum() - self._counts[-1] / self._counts.sum())
         return (
@@ -285,7 +285,7 @@ def _unmeasured(
     )
 
 
-def _as_measure(name: str, prepared: ColumnReference, difference: Difference, shares: _Shares) -> ColumnMeasure:
+def _as_measure(name: str, prepared: ColumnReference, difference: ColumnDifference, shares: _Shares) -> ColumnMeasure:
     score, method = difference.score or (None, None)
     return ColumnMeasure(
         name,

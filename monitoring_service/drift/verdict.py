@@ -33,7 +33,7 @@ class Rule:
         return adjusted_p < self.significance and effect >= minimum_effect
 
 
-class Streak(msgspec.Struct, frozen=True):
+class VerdictState(msgspec.Struct, frozen=True):
     """Where one column stands: a verdict or none, and how many checks in a row speak against that.
 
     ``suspected_at_row`` is the first of the suspicious checks that made, or may make, the verdict; ``cause`` is what
@@ -62,7 +62,7 @@ class Episode(msgspec.Struct, frozen=True):
     cause: Cause = "window"
 
 
-class Judged(msgspec.Struct, frozen=True):
+class ColumnVerdict(msgspec.Struct, frozen=True):
     """One column after a check: what was measured, what it was held against, and where it stands.
 
     ``suspicious`` is what the window test of this check alone says, ``None`` when it couldn't judge. ``alarm`` is
@@ -73,43 +73,43 @@ class Judged(msgspec.Struct, frozen=True):
     minimum_effect: float
     adjusted_p: float | None
     suspicious: bool | None
-    streak: Streak
+    streak: VerdictState
     alarm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class CheckTime:
     """The check: the row counter, and the time in words."""
 
     row: int
     at: str
 
 
-def advance(streak: Streak, suspicious: bool | None, alarm: bool, moment: Moment, rule: Rule) -> Streak:
+def advance(streak: VerdictState, suspicious: bool | None, alarm: bool, moment: CheckTime, rule: Rule) -> VerdictState:
     """Add one check. ``None`` is a check that couldn't judge: it breaks every run and changes no verdict."""
     if streak.drifted:
         return _standing_verdict(streak, suspicious, alarm, moment, rule)
     if not (suspicious or alarm):
-        return Streak()
+        return VerdictState()
     suspected_at_row = moment.row if streak.suspected_at_row is None else streak.suspected_at_row
     against = streak.against + 1 if suspicious else 0
     if against == rule.consecutive_checks:
-        return Streak(True, 0, suspected_at_row, moment.row, moment.at, "window", moment.row if alarm else None)
+        return VerdictState(True, 0, suspected_at_row, moment.row, moment.at, "window", moment.row if alarm else None)
     if alarm:
-        return Streak(True, 0, suspected_at_row, moment.row, moment.at, "stream", moment.row)
-    return Streak(against=against, suspected_at_row=suspected_at_row)
+        return VerdictState(True, 0, suspected_at_row, moment.row, moment.at, "stream", moment.row)
+    return VerdictState(against=against, suspected_at_row=suspected_at_row)
 
 
-def _standing_verdict(streak: Streak, suspicious: bool | None, alarm: bool, moment: Moment, rule: Rule) -> Streak:
+def _standing_verdict(streak: VerdictState, suspicious: bool | None, alarm: bool, moment: CheckTime, rule: Rule) -> VerdictState:
     if alarm:
         return replace(streak, against=0, spoke_at_row=moment.row)
     spoke = streak.spoke_at_row
     if suspicious is not False or (spoke is not None and moment.row - spoke < rule.window_rows):
         return replace(streak, against=0)
-    return Streak() if streak.against + 1 == rule.consecutive_checks else replace(streak, against=streak.against + 1)
+    return VerdictState() if streak.against + 1 == rule.consecutive_checks else replace(streak, against=streak.against + 1)
 
 
-def episode_between(family: str, name: str, before: Streak, after: Streak, moment: Moment) -> Episode | None:
+def episode_between(family: str, name: str, before: VerdictState, after: VerdictState, moment: CheckTime) -> Episode | None:
     """The episode that begins or ends with this step, if one does."""
     verdict = after if after.drifted else before
     if before.drifted == after.drifted or verdict.confirmed_at_row is None or verdict.suspected_at_row is None:
@@ -128,12 +128,12 @@ def episode_between(family: str, name: str, before: Streak, after: Streak, momen
 def judge(
     measures: Sequence[ColumnMeasure],
     minimum_effects: Mapping[str, float],
-    streaks: Mapping[str, Streak],
-    moment: Moment,
+    streaks: Mapping[str, VerdictState],
+    moment: CheckTime,
     rule: Rule,
     alarms: Collection[str] = (),
     beside: Sequence[ColumnMeasure] = (),
-) -> list[Judged]:
+) -> list[ColumnVerdict]:
     """One family of columns, judged together: the more are looked at, the more each must show.
 
     ``alarms`` names the columns whose stream detector speaks; ``beside`` are those that belong to the family as well.
@@ -147,6 +147,6 @@ def judge(
         if adjusted_p is not None and measure.effect is not None:
             suspicious = rule.is_suspicious(adjusted_p, measure.effect, minimum_effect)
         alarm = measure.name in alarms
-        streak = advance(streaks.get(measure.name, Streak()), suspicious, alarm, moment, rule)
-        judged.append(Judged(measure, minimum_effect, adjusted_p, suspicious, streak, alarm))
+        streak = advance(streaks.get(measure.name, VerdictState()), suspicious, alarm, moment, rule)
+        judged.append(ColumnVerdict(measure, minimum_effect, adjusted_p, suspicious, streak, alarm))
     return judged

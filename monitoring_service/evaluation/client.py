@@ -20,11 +20,11 @@ from monitoring_service.messages import (
     Answer,
     AskReports,
     Evaluate,
-    Evaluated,
+    WindowMeasures,
     Failed,
-    Figures,
+    MetricValues,
     MakeReport,
-    MeasureFigures,
+    MeasureMetrics,
     MeasureQuality,
     Quality,
     ReportState,
@@ -33,12 +33,12 @@ from monitoring_service.messages import (
     Window,
 )
 from monitoring_service.windows.columns import packed
-from monitoring_service.windows.row_buffer import Source
+from monitoring_service.windows.row_buffer import PredictionSource
 from monitoring_service.windows.sliding_window import WindowView
 
 log = structlog.get_logger()
 
-SomeAnswer = TypeVar("SomeAnswer", Evaluated, Quality, Figures, ReportState)
+SomeAnswer = TypeVar("SomeAnswer", WindowMeasures, Quality, MetricValues, ReportState)
 
 #: Importing Evidently takes 6 s on an idle core; a loaded machine needs many times that.
 START_WITHIN_S = 120.0
@@ -64,11 +64,11 @@ class EvaluatorPort(Protocol):
     def start(self) -> None:
         """Be ready for the first request, which would otherwise wait for this."""
 
-    def evaluate(self, request: Evaluate) -> Evaluated: ...
+    def evaluate(self, request: Evaluate) -> WindowMeasures: ...
 
     def measure_quality(self, request: MeasureQuality) -> Quality: ...
 
-    def measure_figures(self, request: MeasureFigures) -> Figures: ...
+    def measure_figures(self, request: MeasureMetrics) -> MetricValues: ...
 
     def make_report(self, request: MakeReport) -> ReportState:
         """Have a report made beside the evaluations that follow."""
@@ -148,14 +148,14 @@ class EvaluatorProcess:
         with _failures_translated(self.close):
             self._running()
 
-    def evaluate(self, request: Evaluate) -> Evaluated:
-        return self._answer(request, Evaluated)
+    def evaluate(self, request: Evaluate) -> WindowMeasures:
+        return self._answer(request, WindowMeasures)
 
     def measure_quality(self, request: MeasureQuality) -> Quality:
         return self._answer(request, Quality)
 
-    def measure_figures(self, request: MeasureFigures) -> Figures:
-        return self._answer(request, Figures)
+    def measure_figures(self, request: MeasureMetrics) -> MetricValues:
+        return self._answer(request, MetricValues)
 
     def make_report(self, request: MakeReport) -> ReportState:
         return self._answer(request, ReportState)
@@ -210,7 +210,7 @@ def _failures_translated(give_up: Callable[[], None]) -> Iterator[None]:
         raise EvaluatorFailedError(f"the evaluator failed: {error}") from None
 
 
-def window_message(view: WindowView, source: Source, accepted_sha256: str | None = None) -> Window:
+def window_message(view: WindowView, source: PredictionSource, accepted_sha256: str | None = None) -> Window:
     """What the evaluator gets of a window: inputs of all rows, scores and predictions of one model version.
 
     ``accepted_sha256`` is the accepted reference to compare them with, if not the bundle's own.

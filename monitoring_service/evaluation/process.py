@@ -28,13 +28,13 @@ from monitoring_service.messages import (
     Answer,
     AskReports,
     Evaluate,
-    Evaluated,
+    WindowMeasures,
     Failed,
-    Figures,
+    MetricValues,
     MakeReport,
-    MeasureFigures,
+    MeasureMetrics,
     MeasureQuality,
-    Mix,
+    PredictionMix,
     Quality,
     Ready,
     ReportState,
@@ -43,7 +43,7 @@ from monitoring_service.messages import (
     Window,
 )
 from monitoring_service.performance.measuring import measure_quality, realised
-from monitoring_service.references.store import Reference, References, columns_of
+from monitoring_service.references.store import WindowReference, References, columns_of
 from monitoring_service.reports.evidently_page import heading_of, render_report
 from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.windows.columns import Floats, as_list, unpacked, unpacked_floats
@@ -65,7 +65,7 @@ class ReportMaker:
         self._deadline = 0.0
         self._made = self._failed = 0
 
-    def start(self, request: MakeReport, reference: Reference) -> None:
+    def start(self, request: MakeReport, reference: WindowReference) -> None:
         """Does nothing while a report is being made."""
         if self.state().running:
             return
@@ -85,7 +85,7 @@ class ReportMaker:
                 self._process = None
         return ReportState(self._process is not None, self._made, self._failed)
 
-    def _make(self, parent_pid: int, request: MakeReport, reference: Reference) -> None:
+    def _make(self, parent_pid: int, request: MakeReport, reference: WindowReference) -> None:
         die_with_parent(parent_pid)
         os.nice(10)
         # An accepted window is known column by column only; how good the model was, its own rows say.
@@ -110,27 +110,27 @@ class Evaluator:
                 return self._evaluate(request)
             case MeasureQuality():
                 return self._quality(request)
-            case MeasureFigures():
-                return Figures([realised(self._case, labelled) for labelled in request.windows])
+            case MeasureMetrics():
+                return MetricValues([realised(self._case, labelled) for labelled in request.windows])
             case MakeReport():
                 return self._make_report(request)
             case AskReports():
                 return self._reports.state()
 
-    def _evaluate(self, request: Evaluate) -> Evaluated:
+    def _evaluate(self, request: Evaluate) -> WindowMeasures:
         window = request.window
         lookup = self._references.find(window.bundle_sha256, window.accepted_sha256)
         drift, profile = (lookup.reference.drift, lookup.reference.profile) if lookup.reference else (None, None)
         columns = {name: unpacked(column) for name, column in window.columns.items()}
         with_scores = request.with_scores
         mix = prediction_mix(self._case, unpacked_floats(window.predictions))
-        return Evaluated(
+        return WindowMeasures(
             row=window.row,
             reference=lookup.state,
             reference_fault=lookup.fault,
             columns=measure_columns(self._case, drift, columns, with_scores=with_scores),
             prediction=measure_scores(self._case, drift, unpacked_floats(window.scores), with_score=with_scores),
-            mix=Mix(mix, profile_mix(self._case, profile.predictions) if profile else {}),
+            mix=PredictionMix(mix, profile_mix(self._case, profile.predictions) if profile else {}),
             reference_id=lookup.reference.id if lookup.reference else None,
         )
 

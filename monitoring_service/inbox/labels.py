@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from event_backbone.events.schema import Label, format_utc, parse_utc
-from monitoring_service.inbox.running_totals import Ledger, as_json
+from monitoring_service.inbox.running_totals import BatchTotals, as_json
 from monitoring_service.windows.label_delay import count_delay
 
 _KNOWN = """
@@ -22,7 +22,7 @@ _INSERT = "INSERT INTO labels (record_id, labelled_at, label, received_at, waiti
 _AS_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
-def store_labels(ledger: Ledger, events: Sequence[Label]) -> None:
+def store_labels(ledger: BatchTotals, events: Sequence[Label]) -> None:
     """One that is known is a duplicate, one for what was erased is kept without its value.
 
     The latest of a record counts, and of two with one time the larger, so it never matters which came first.

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from event_backbone.events.schema import Prediction
-from monitoring_service.inbox.running_totals import Ledger, as_json
+from monitoring_service.inbox.running_totals import BatchTotals, as_json
 from monitoring_service.windows.label_delay import count_delay
-from monitoring_service.windows.row_buffer import Row
+from monitoring_service.windows.row_buffer import WindowRow
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,7 +25,7 @@ _INSERT = "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 class NewPredictions:
     """Stores runs of predictions."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: BatchTotals) -> None:
         self._ledger = ledger
 
     def store(self, events: Sequence[Prediction]) -> None:
@@ -92,7 +92,7 @@ class NewPredictions:
         return (number, event.record_id, None, ledger.model_id(event), *content, ledger.received_at, *content)
 
     def _note_row(self, number: int, event: Prediction) -> None:
-        self._ledger.rows[number] = Row(
+        self._ledger.rows[number] = WindowRow(
             number,
             event.record,
             event.score,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from event_backbone.events.schema import Prediction, Shadow
-from monitoring_service.windows.row_buffer import Row
+from monitoring_service.windows.row_buffer import WindowRow
 from monitoring_service.windows.segments import SegmentReader
 
 _encode = msgspec.json.Encoder().encode
@@ -18,7 +18,7 @@ _INSERT_MODEL = "INSERT INTO models (name, version, bundle_sha256) VALUES (?, ?,
 _FIND_MODEL = "SELECT id FROM models WHERE name = ? AND version = ? AND bundle_sha256 = ?"
 
 
-class Ledger:
+class BatchTotals:
     """Totals and outcomes, the rows that came, and the quality windows that must be stated anew."""
 
     def __init__(self, db: sqlite3.Connection, received_at: float, segments: SegmentReader, window_rows: int) -> None:
@@ -28,7 +28,7 @@ class Ledger:
         self.totals = Counter(dict(db.execute("SELECT name, value FROM totals")))
         self._known_totals = dict(self.totals)
         self.outcomes = Counter[str]()
-        self.rows: dict[int, Row] = {}
+        self.rows: dict[int, WindowRow] = {}
         self._window_rows = window_rows
         self._model_ids: dict[tuple[str, str, str], int] = {}
         self._changed_windows: set[int] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from event_backbone.events.schema import Shadow
-from monitoring_service.inbox.running_totals import Ledger
+from monitoring_service.inbox.running_totals import BatchTotals
 
 _INSERT = """
 INSERT INTO shadows (record_id, model, content_hash, score, prediction, received_at) VALUES (?, ?, ?, ?, ?, ?)
@@ -13,7 +13,7 @@ ON CONFLICT DO NOTHING
 """
 
 
-def store_shadows(ledger: Ledger, events: Sequence[Shadow]) -> None:
+def store_shadows(ledger: BatchTotals, events: Sequence[Shadow]) -> None:
     """What is known is a duplicate, and nothing is kept of what was erased."""
     erased = ledger.erased_among(event.record_id for event in events)
     rows = [

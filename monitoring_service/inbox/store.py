@@ -29,13 +29,13 @@ from monitoring_service.inbox.transaction import (
     REPORTS_VOID_UNTIL,
     SCRUB_DUE,
     UNREADABLE,
-    Batch,
+    InboxTransaction,
     Progress,
     Stored,
 )
 from monitoring_service.messages import Labelled
 from monitoring_service.windows.label_delay import LabelDelays, delays_in
-from monitoring_service.windows.row_buffer import Row
+from monitoring_service.windows.row_buffer import WindowRow
 from monitoring_service.windows.segments import SegmentReader
 from monitoring_service.windows.sliding_window import RejectedRecords
 
@@ -73,7 +73,7 @@ class InboxUnavailableError(TryAgainLaterError):
     """The disk refuses or another writer is in the way for too long: nothing of this was kept."""
 
 
-class Totals(Struct, frozen=True):
+class InboxTotals(Struct, frozen=True):
     """What was counted since the inbox began; ``rejected_records`` are counts that the prediction service sent.
 
     ``shadows`` are what shadows said, once by record and version.
@@ -142,7 +142,7 @@ class Inbox:
         """Keep what is new among the envelopes and note the progress; afterwards all of them are kept, once each."""
         with self.exclusive() as db:
             with transaction(db):
-                batch = Batch(db, self._clock(), self._segments, self._window_rows)
+                batch = InboxTransaction(db, self._clock(), self._segments, self._window_rows)
                 for envelope in envelopes:
                     batch.take(envelope)
                 batch.note(progress)
@@ -197,9 +197,9 @@ class Inbox:
             self._totals = _read_totals(db)
 
     @property
-    def totals(self) -> Totals:
+    def totals(self) -> InboxTotals:
         """What was counted since the inbox began."""
-        return Totals(**{name: self._totals.get(name, 0) for name in Totals.__struct_fields__})
+        return InboxTotals(**{name: self._totals.get(name, 0) for name in InboxTotals.__struct_fields__})
 
     @property
     def unreadable(self) -> dict[str, int]:
@@ -225,11 +225,11 @@ class Inbox:
 
     # What windows are made of -------------------------------------------------------------------------------------
 
-    def rows_from(self, number: int) -> list[Row]:
+    def rows_from(self, number: int) -> list[WindowRow]:
         """Rows with this number and later ones, in order of arrival; erased ones are not there."""
         return self.rows_between(number, LARGEST_ROW)
 
-    def rows_between(self, first: int, last: int) -> list[Row]:
+    def rows_between(self, first: int, last: int) -> list[WindowRow]:
         """The rows with these numbers and those between."""
         with self.exclusive() as db:
             return [_as_row(found) for found in db.execute(_WINDOW_ROWS, (first, last))]
@@ -342,10 +342,10 @@ def _read_totals(db: sqlite3.Connection) -> dict[str, int]:
     return dict(db.execute("SELECT name, value FROM totals"))
 
 
-def _as_row(found: tuple[Any, ...]) -> Row:
+def _as_row(found: tuple[Any, ...]) -> WindowRow:
     number, body, score, prediction, name, version, bundle_sha256, predicted_at, received_at = found
     model, record = ModelRef(name, version), msgspec.json.decode(body)
-    return Row(number, record, score, prediction, model, bundle_sha256, predicted_at, received_at)
+    return WindowRow(number, record, score, prediction, model, bundle_sha256, predicted_at, received_at)
 
 
 def _delete_oldest(

@@ -11,9 +11,9 @@ import msgspec
 from event_backbone.events.schema import Envelope, Erasure, Label, Prediction, Rejections, Shadow
 from monitoring_service.inbox.labels import store_labels
 from monitoring_service.inbox.predictions import NewPredictions
-from monitoring_service.inbox.running_totals import Ledger
+from monitoring_service.inbox.running_totals import BatchTotals
 from monitoring_service.inbox.shadows import store_shadows
-from monitoring_service.windows.row_buffer import Row
+from monitoring_service.windows.row_buffer import WindowRow
 from monitoring_service.windows.segments import SegmentReader
 from monitoring_service.windows.sliding_window import RejectedRecords
 
@@ -58,14 +58,14 @@ class Stored:
     accepted: int
     duplicates: int
     conflicts: int
-    rows: Sequence[Row]
+    rows: Sequence[WindowRow]
     rejected: Sequence[RejectedRecords]
     erased: Sequence[int]
     rows_counted: int
     totals: Mapping[str, int]
 
 
-class Batch:
+class InboxTransaction:
     """Collects the events of one transaction; :meth:`finish` writes them. Used inside that transaction only.
 
     Events are known by what :func:`~event_backbone.events.schema.event_id` is made of: a prediction by its
@@ -78,7 +78,7 @@ class Batch:
 
     def __init__(self, db: sqlite3.Connection, received_at: float, segments: SegmentReader, window_rows: int) -> None:
         self._db = db
-        self._ledger = Ledger(db, received_at, segments, window_rows)
+        self._ledger = BatchTotals(db, received_at, segments, window_rows)
         self._new_predictions = NewPredictions(self._ledger)
         self._predictions: list[Prediction] = []
         self._labels: list[Label] = []

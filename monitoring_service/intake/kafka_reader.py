@@ -17,7 +17,7 @@ import structlog
 
 from event_backbone.errors import StopError, TryAgainLaterError
 from event_backbone.kafka.dead_letters import without_value
-from event_backbone.ports import Message, MessageOutlet, MessageStream, Partition
+from event_backbone.ports import Message, MessageProducer, MessageConsumer, Partition
 from monitoring_service.inbox.store import InboxUnavailableError
 from monitoring_service.intake.kafka_messages import StreamBatch, StreamDecoder
 from monitoring_service.intake.kafka_status import StreamStatus
@@ -40,8 +40,8 @@ class StreamReader:
 
     def __init__(
         self,
-        open_stream: Callable[[], MessageStream],
-        outlet: MessageOutlet,
+        open_stream: Callable[[], MessageConsumer],
+        outlet: MessageProducer,
         decoder: StreamDecoder,
         intake: Intake,
         status: StreamStatus,
@@ -55,7 +55,7 @@ class StreamReader:
         self._status = status
         self._stop = stop
         self._clock = clock
-        self._stream: MessageStream | None = None
+        self._stream: MessageConsumer | None = None
         # A batch that was read and not kept yet: it is not read again, but tried again.
         self._in_hand: StreamBatch | None = None
         self._uncommitted: dict[Partition, int] = {}

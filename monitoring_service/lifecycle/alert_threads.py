@@ -8,10 +8,10 @@ from collections.abc import Callable
 import structlog
 
 from event_backbone.errors import StreamgaugeError
-from monitoring_service.alerting.retraining import RetrainingDesk
-from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.retraining import RetrainingBridge
+from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.webhook import Notifier
-from monitoring_service.views.snapshot import Lookout
+from monitoring_service.views.snapshot import SnapshotReader
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ class AlertThreads:
     """Starts and stops them; one each for the notifier and the training server, where there are such."""
 
     def __init__(
-        self, desk: AlertDesk, lookout: Lookout, notifier: Notifier | None, retraining: RetrainingDesk | None = None
+        self, desk: AlertService, lookout: SnapshotReader, notifier: Notifier | None, retraining: RetrainingBridge | None = None
     ) -> None:
         self._every_s = max(_SHORTEST_LOOK_S, LOOK_EVERY_S * desk.time_scale)
         self._stopping = threading.Event()

@@ -16,8 +16,8 @@ from monitoring_service.intake.arrivals import ARRIVALS_SHOWN_S, Arrivals
 from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.state.history import Point, decode_point
-from monitoring_service.state.monitor_state import Standing, decode_standing
-from monitoring_service.state.published import PublishedBoard
+from monitoring_service.state.monitor_state import MonitorState, decode_state
+from monitoring_service.state.published import LatestResults
 from monitoring_service.windows.sliding_window import Windows
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ class Restored:
 
     inbox: Inbox
     windows: Windows
-    board: PublishedBoard
+    board: LatestResults
     arrivals: Arrivals
     reports: ReportFolder
 
@@ -46,7 +46,7 @@ def restore(case: Case, settings: MonitoringServiceSettings, clock: Callable[[],
     )
     standing = restored_standing(inbox)
     windows = restored_windows(case, inbox, standing)
-    board = PublishedBoard(
+    board = LatestResults(
         standing,
         restored_points(inbox),
         inbox.episodes(limit=EPISODES_KEPT),
@@ -63,7 +63,7 @@ def restore(case: Case, settings: MonitoringServiceSettings, clock: Callable[[],
     return Restored(inbox, windows, board, arrivals, reports)
 
 
-def restored_windows(case: Case, inbox: Inbox, standing: Standing) -> Windows:
+def restored_windows(case: Case, inbox: Inbox, standing: MonitorState) -> Windows:
     """The windows as they were: everything in them comes from the inbox."""
     windows = Windows(case, rows_counted=inbox.totals.predictions, checked_row=standing.checked_row)
     first = windows.first_row_needed
@@ -71,16 +71,16 @@ def restored_windows(case: Case, inbox: Inbox, standing: Standing) -> Windows:
     return windows
 
 
-def restored_standing(inbox: Inbox) -> Standing:
+def restored_standing(inbox: Inbox) -> MonitorState:
     """Where the case stood; a standing of another version of this program is not understood and starts afresh."""
     kept = inbox.standing()
     if kept is None:
-        return Standing()
+        return MonitorState()
     try:
-        return decode_standing(kept)
+        return decode_state(kept)
     except msgspec.DecodeError as error:
         log.warning("standing_not_understood", reason=str(error))
-        return Standing(checked_row=inbox.totals.predictions)
+        return MonitorState(checked_row=inbox.totals.predictions)
 
 
 def restored_points(inbox: Inbox) -> list[Point]:

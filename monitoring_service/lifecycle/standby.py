@@ -22,7 +22,7 @@ from event_backbone.web.exposition import TEXT_FORMAT, exposition
 from event_backbone.web.problems import CONTENT_TYPE, problem
 from event_backbone.web.server import Application
 from monitoring_service.lifecycle.instance_lock import InstanceLock
-from monitoring_service.lifecycle.stop_notice import StopNotice
+from monitoring_service.lifecycle.stop_notice import FatalStop
 from monitoring_service.views.metrics import active_gauge
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ LOOK_EVERY_S = 0.2
 RETRY_AFTER_S = 5
 
 
-class OneActive:
+class ActiveStandby:
     """The application of a process that works as soon as it has the lock; thread-safe.
 
     ``build_active`` restores the service; what goes wrong with it later than at the start ends the process through
@@ -47,7 +47,7 @@ class OneActive:
         lock: InstanceLock,
         build_active: Callable[[], Application],
         standby: WSGIApplication,
-        stop: StopNotice,
+        stop: FatalStop,
     ) -> None:
         self._lock = lock
         self._build_active = build_active

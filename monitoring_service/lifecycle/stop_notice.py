@@ -13,7 +13,7 @@ from event_backbone.errors import StopError
 log = structlog.get_logger()
 
 
-class StopNotice:
+class FatalStop:
     """Made by the process that was started, told by its worker; thread-safe."""
 
     def __init__(self) -> None:

@@ -5,59 +5,59 @@ from __future__ import annotations
 import math
 
 from event_backbone.case.schema import Case
-from monitoring_service.messages import Figure, Quality
+from monitoring_service.messages import MetricValue, Quality
 from monitoring_service.performance.realised import Z_95, wilson
 
 
-def headline(case: Case) -> str:
+def primary_metric(case: Case) -> str:
     """The figure that losses are told in."""
     return "accuracy" if case.is_binary else "mae"
 
 
-def loss(case: Case, quality: Quality, figures: dict[str, Figure]) -> Figure | None:
+def degradation(case: Case, quality: Quality, figures: dict[str, MetricValue]) -> MetricValue | None:
     """How much worse than on the reference: the drop of accuracy, or by what share the mean absolute error grew.
 
     The reference's figure is a sample's as well. Each of the two has an interval, and that of their difference (of
     logarithms, where it is a ratio) is put together from those by the method of variance estimates recovery: Zou and
     Donner 2008, Statist. Med. 27, 1693-1702; for shares it is Newcombe's method 10 (1998, Statist. Med. 17, 873-890).
     """
-    figure, reference = figures.get(headline(case)), _of_reference(case, quality)
+    figure, reference = figures.get(primary_metric(case)), _of_reference(case, quality)
     if figure is None or reference is None:
         return None
     if case.is_binary:
         return _less(reference, figure)
     if min(figure.value, reference.value) <= 0:
-        return Figure(figure.value / reference.value - 1) if reference.value else None
+        return MetricValue(figure.value / reference.value - 1) if reference.value else None
     growth = _less(_logarithm(figure), _logarithm(reference))
     low, high = (None if end is None else math.exp(end) - 1 for end in (growth.low, growth.high))
-    return Figure(math.exp(growth.value) - 1, low, high)
+    return MetricValue(math.exp(growth.value) - 1, low, high)
 
 
-def _of_reference(case: Case, quality: Quality) -> Figure | None:
+def _of_reference(case: Case, quality: Quality) -> MetricValue | None:
     """With its 95 % interval; exact where it is not known how many rows it is from."""
     known, rows = quality.reference, quality.reference_rows
-    value = known.get(headline(case))
+    value = known.get(primary_metric(case))
     if value is None:
         return None
     if case.is_binary and rows:
         around = wilson(round(value * rows), rows)
-        return Figure(value, around.low, around.high)
+        return MetricValue(value, around.low, around.high)
     variance = max(0.0, known.get("rmse", value) ** 2 - value**2)
     half = Z_95 * math.sqrt(variance / rows) if rows and not case.is_binary else 0.0
-    return Figure(value, max(0.0, value - half), value + half)
+    return MetricValue(value, max(0.0, value - half), value + half)
 
 
-def _less(left: Figure, right: Figure) -> Figure:
+def _less(left: MetricValue, right: MetricValue) -> MetricValue:
     """The difference of two independent figures; without an interval where one of them has none."""
     value = left.value - right.value
     if left.low is None or left.high is None or right.low is None or right.high is None:
-        return Figure(value)
+        return MetricValue(value)
     below = math.hypot(left.value - left.low, right.high - right.value)
     above = math.hypot(left.high - left.value, right.value - right.low)
-    return Figure(value, value - below, value + above)
+    return MetricValue(value, value - below, value + above)
 
 
-def _logarithm(figure: Figure) -> Figure:
+def _logarithm(figure: MetricValue) -> MetricValue:
     """Of a figure above 0."""
     low, high = (None if end is None else math.log(end) if end > 0 else -math.inf for end in (figure.low, figure.high))
-    return Figure(math.log(figure.value), low, high)
+    return MetricValue(math.log(figure.value), low, high)

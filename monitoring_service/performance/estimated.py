@@ -15,8 +15,8 @@ from scipy.special import ndtri
 
 from event_backbone.case.schema import Case
 from event_backbone.model.calibration import expected_at, expected_squares_at
-from event_backbone.model.reference_profile import Expectation, Profile
-from monitoring_service.messages import Figure
+from event_backbone.model.reference_profile import Calibration, Profile
+from monitoring_service.messages import MetricValue
 from monitoring_service.performance.realised import FEWEST_ROWS, SMALLEST_PROBABILITY, Z_95, Answers, Flags, Floats
 
 
@@ -28,7 +28,7 @@ class _Estimate:
     slope: Floats
 
 
-def estimated_performance(case: Case, profile: Profile, scores: Floats, predicted: Floats) -> dict[str, Figure]:
+def estimated_performance(case: Case, profile: Profile, scores: Floats, predicted: Floats) -> dict[str, MetricValue]:
     """Expected figures of rows whose labels are not known; ``predicted`` is as in :class:`.Answers`.
 
     The interval is where the realised figure of these rows will be in 95 of 100 cases, while the calibration holds.
@@ -47,22 +47,22 @@ def estimated_performance(case: Case, profile: Profile, scores: Floats, predicte
     return {name: _figure(one.value, (one.slope**2 * doubt).sum(), *limits[name]) for name, one in estimates.items()}
 
 
-def _widening(profile: Profile, expectation: Expectation, rows: int) -> float:
+def _widening(profile: Profile, expectation: Calibration, rows: int) -> float:
     """What the expectation was fitted to is a sample too: its share of the variance, beside that of these rows."""
     return 1 + rows / (expectation.rows or profile.scores.rows)
 
 
-def _figure(value: float, variance: float, lowest: float, highest: float) -> Figure:
+def _figure(value: float, variance: float, lowest: float, highest: float) -> MetricValue:
     half = Z_95 * math.sqrt(variance)
-    return Figure(value, max(lowest, value - half), min(highest, value + half))
+    return MetricValue(value, max(lowest, value - half), min(highest, value + half))
 
 
-def _of_regression(absolute: Floats, squares: Floats, widening: float) -> dict[str, Figure]:
+def _of_regression(absolute: Floats, squares: Floats, widening: float) -> dict[str, MetricValue]:
     """R² is left out: it needs the spread of labels that are not known."""
     variance = float(np.maximum(squares - absolute**2, 0.0).sum()) * widening / absolute.size**2
     return {
         "mae": _figure(float(absolute.mean()), variance, 0.0, math.inf),
-        "rmse": Figure(math.sqrt(float(squares.mean()))),
+        "rmse": MetricValue(math.sqrt(float(squares.mean()))),
     }
 
 
@@ -105,7 +105,7 @@ def _log_loss(scores: Floats, expected: Floats) -> _Estimate:
     return _Estimate(float(loss.mean()), (if_positive - if_negative) / scores.size)
 
 
-def performance_gap(case: Case, profile: Profile, answers: Answers) -> dict[str, Figure]:
+def performance_gap(case: Case, profile: Profile, answers: Answers) -> dict[str, MetricValue]:
     """By how much the headline figure of labelled rows is worse than what was expected of the same rows.
 
     ``accuracy``: expected minus realised. ``mae``: realised over expected, minus 1. The interval leaves out the case's
@@ -125,7 +125,7 @@ def performance_gap(case: Case, profile: Profile, answers: Answers) -> dict[str,
         variance = float(np.maximum(squares - expected**2, 0.0).sum()) / float(expected.mean()) ** 2
     deviation = math.sqrt(variance * _widening(profile, expectation, rows)) / rows
     half = -float(ndtri(case.monitoring.significance)) * deviation
-    return {name: Figure(value, value - half, value + half)}
+    return {name: MetricValue(value, value - half, value + half)}
 
 
 def _missed_answers(expected: Floats, answers: Answers) -> float:

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, Profile
-from event_backbone.statistics.two_sample import Comparison, compare_numbers, compare_shares
-from monitoring_service.messages import ColumnMeasure, Figure, Labelled, MeasureQuality, Quality, SegmentQuality
-from monitoring_service.performance.degradation import headline
+from event_backbone.statistics.two_sample import TestResult, compare_numbers, compare_shares
+from monitoring_service.messages import ColumnMeasure, MetricValue, Labelled, MeasureQuality, Quality, SegmentQuality
+from monitoring_service.performance.degradation import primary_metric
 from monitoring_service.performance.estimated import estimated_performance, performance_gap
 from monitoring_service.performance.realised import Answers, Floats, answers_of, performance
 
@@ -65,13 +65,13 @@ def _earlier(
 def _of_conditions(case: Case, stated: Quality) -> Quality:
     """Without the figures that no condition asks for."""
 
-    def kept(figures: dict[str, Figure]) -> dict[str, Figure]:
-        return {name: figure for name, figure in figures.items() if name == headline(case)}
+    def kept(figures: dict[str, MetricValue]) -> dict[str, MetricValue]:
+        return {name: figure for name, figure in figures.items() if name == primary_metric(case)}
 
     return replace(stated, figures=kept(stated.figures), estimated=kept(stated.estimated))
 
 
-def realised(case: Case, labelled: Labelled) -> dict[str, Figure]:
+def realised(case: Case, labelled: Labelled) -> dict[str, MetricValue]:
     return performance(case, _answers_in(case, labelled))
 
 
@@ -102,7 +102,7 @@ def target_drift(case: Case, profile: Profile | None, labels: Floats) -> ColumnM
     return ColumnMeasure(case.target.name, "ok", effect=compared.effect, p_value=compared.p_value)
 
 
-def _compare_labels(case: Case, known: NumberProfile | CategoryProfile, labels: Floats) -> Comparison:
+def _compare_labels(case: Case, known: NumberProfile | CategoryProfile, labels: Floats) -> TestResult:
     if isinstance(known, NumberProfile):
         return compare_numbers(np.array(known.rising), np.sort(labels))
     positive = known.counts.get(str(case.target.positive), 0)

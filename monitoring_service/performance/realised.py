@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from event_backbone.case.schema import Case
 from event_backbone.model.calibration import CALIBRATION_BINS, calibration_bins, calibration_error
-from monitoring_service.messages import Figure
+from monitoring_service.messages import MetricValue
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -58,14 +58,14 @@ def as_numbers(case: Case, values: Sequence[str | float]) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def performance(case: Case, answers: Answers) -> dict[str, Figure]:
+def performance(case: Case, answers: Answers) -> dict[str, MetricValue]:
     """The case's realised figures; empty below :data:`FEWEST_ROWS`."""
     if answers.actual.size < FEWEST_ROWS:
         return {}
     return _of_classes(answers) if case.is_binary else _of_regression(answers)
 
 
-def _of_classes(answers: Answers) -> dict[str, Figure]:
+def _of_classes(answers: Answers) -> dict[str, MetricValue]:
     predicted, actual = answers.predicted > 0.5, answers.actual > 0.5
     rows, positives, claims = actual.size, int(actual.sum()), int(predicted.sum())
     hits, either = int((predicted & actual).sum()), int((predicted | actual).sum())
@@ -83,25 +83,25 @@ def _of_classes(answers: Answers) -> dict[str, Figure]:
     return figures
 
 
-def wilson(hits: int, rows: int) -> Figure:
+def wilson(hits: int, rows: int) -> MetricValue:
     """A share of independent rows and its score interval (Wilson 1927), which holds for few rows and near 0 and 1."""
     share, spread = hits / rows, Z_95**2 / rows
     middle = (share + spread / 2) / (1 + spread)
     half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / rows + spread / (4 * rows))
     # At 0 and 1 the bound is the share itself, but for rounding.
-    return Figure(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
+    return MetricValue(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
 
 
-def _f1(hits: int, either: int) -> Figure:
+def _f1(hits: int, either: int) -> MetricValue:
     """F1 rises with the share of hits among rows that are positive or called so: that share's interval, transformed.
 
     This is the indirect Wilson interval of Lam, Gopal and Qian (2023, arXiv:2309.14621).
     """
     share = wilson(hits, either)
-    return Figure(*(2 * bound / (1 + bound) for bound in (share.value, share.low or 0.0, share.high or 0.0)))
+    return MetricValue(*(2 * bound / (1 + bound) for bound in (share.value, share.low or 0.0, share.high or 0.0)))
 
 
-def _auc(scores: Floats, actual: Flags) -> Figure:
+def _auc(scores: Floats, actual: Flags) -> MetricValue:
     """Area under the ROC curve, ties counted half, with the interval of DeLong et al. (1988) on the logit scale.
 
     The variance comes from ranks, as in Sun and Xu (2014); the scale keeps the bounds between 0 and 1 (Pepe 2003).
@@ -113,19 +113,19 @@ def _auc(scores: Floats, actual: Flags) -> Figure:
     below = 1 - (ranks[~actual] - rankdata(negatives)) / positives.size
     area = float(above.mean())
     if min(positives.size, negatives.size) < 2 or not 0 < area < 1:
-        return Figure(area)
+        return MetricValue(area)
     variance = above.var(ddof=1) / positives.size + below.var(ddof=1) / negatives.size
     half = Z_95 * math.sqrt(variance) / (area * (1 - area))
-    return Figure(area, float(expit(logit(area) - half)), float(expit(logit(area) + half)))
+    return MetricValue(area, float(expit(logit(area) - half)), float(expit(logit(area) + half)))
 
 
-def _log_loss(scores: Floats, actual: Flags) -> Figure:
+def _log_loss(scores: Floats, actual: Flags) -> MetricValue:
     """Mean negative log-likelihood, in nats; the interval is that of a mean."""
     scores = np.clip(scores, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     return _mean(-np.log(np.where(actual, scores, 1 - scores)))
 
 
-def _calibration_error(scores: Floats, actual: Flags) -> Figure:
+def _calibration_error(scores: Floats, actual: Flags) -> MetricValue:
     """See :func:`~event_backbone.model.calibration.calibration_error`; the interval is by the delta method.
 
     Each bin's share of positives is binomial, and the side on which it misses the mean score is taken as given.
@@ -135,10 +135,10 @@ def _calibration_error(scores: Floats, actual: Flags) -> Figure:
     positives = np.bincount(place, weights=actual, minlength=CALIBRATION_BINS)
     variance = float((positives * (1 - positives / np.maximum(rows, 1))).sum()) / scores.size**2
     value, half = calibration_error(scores, actual), Z_95 * math.sqrt(variance)
-    return Figure(value, max(0.0, value - half), min(1.0, value + half))
+    return MetricValue(value, max(0.0, value - half), min(1.0, value + half))
 
 
-def _of_regression(answers: Answers) -> dict[str, Figure]:
+def _of_regression(answers: Answers) -> dict[str, MetricValue]:
     """Errors in the target's unit; R² is against the mean of these labels."""
     errors = answers.predicted - answers.actual
     squares = errors**2
@@ -149,18 +149,18 @@ def _of_regression(answers: Answers) -> dict[str, Figure]:
     return figures
 
 
-def _mean(values: Floats) -> Figure:
+def _mean(values: Floats) -> MetricValue:
     """The mean of values that are never negative, by the central limit theorem."""
     mean, half = float(values.mean()), Z_95 * float(values.std(ddof=1)) / math.sqrt(values.size)
-    return Figure(mean, max(0.0, mean - half), mean + half)
+    return MetricValue(mean, max(0.0, mean - half), mean + half)
 
 
-def _root(figure: Figure) -> Figure:
-    return Figure(math.sqrt(figure.value), math.sqrt(figure.low or 0.0), math.sqrt(figure.high or 0.0))
+def _root(figure: MetricValue) -> MetricValue:
+    return MetricValue(math.sqrt(figure.value), math.sqrt(figure.low or 0.0), math.sqrt(figure.high or 0.0))
 
 
-def _one_minus_ratio(above: Floats, below: Floats) -> Figure:
+def _one_minus_ratio(above: Floats, below: Floats) -> MetricValue:
     """One minus the ratio of two means over the same rows, its variance linearised (Cochran 1977, ch. 2.11)."""
     ratio = float(above.sum() / below.sum())
     half = Z_95 * float((above - ratio * below).std(ddof=1)) / (float(below.mean()) * math.sqrt(below.size))
-    return Figure(1 - ratio, 1 - ratio - half, min(1.0, 1 - ratio + half))
+    return MetricValue(1 - ratio, 1 - ratio - half, min(1.0, 1 - ratio + half))

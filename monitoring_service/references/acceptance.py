@@ -21,7 +21,7 @@ from event_backbone.model.reference_profile import (
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.messages import Labelled
 from monitoring_service.performance.realised import answers_of, performance
-from monitoring_service.references.accepted import AcceptedReference, AcceptedReferences, Decision, InForce
+from monitoring_service.references.accepted import AcceptedReference, AcceptedReferences, AcceptanceDecision, InForce
 from monitoring_service.references.histograms import Distribution, distribution
 from monitoring_service.references.store import References
 from monitoring_service.windows.columns import CategoryValues, ColumnValues, Floats
@@ -48,7 +48,7 @@ class CurrentReference:
         return self.kind == "accepted"
 
 
-class ReferenceDesk:
+class ReferenceService:
     """What people do with references; thread-safe."""
 
     def __init__(
@@ -78,7 +78,7 @@ class ReferenceDesk:
             bundle_sha256=newest.bundle_sha256,
             version=newest.model.version,
             labelled_rows=labelled_rows,
-            decision=Decision(utc_now(), by, note, view.row),
+            decision=AcceptanceDecision(utc_now(), by, note, view.row),
         )
 
     def revert(self, by: str, note: str) -> AcceptedReference:
@@ -90,7 +90,7 @@ class ReferenceDesk:
         newest = view.newest
         if newest is None:
             raise ConflictError("There is no window yet: nothing can be taken back.")
-        return self._accepted.revert(newest.bundle_sha256, Decision(utc_now(), by, note, view.row))
+        return self._accepted.revert(newest.bundle_sha256, AcceptanceDecision(utc_now(), by, note, view.row))
 
     def current(self) -> CurrentReference | None:
         """``None`` before the first row."""

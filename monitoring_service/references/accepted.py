@@ -33,7 +33,7 @@ KEPT = 50
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Decision(Struct, frozen=True):
+class AcceptanceDecision(Struct, frozen=True):
     """Who decided something, when, why, and after how many rows."""
 
     at: str
@@ -50,8 +50,8 @@ class AcceptedReference(Struct, frozen=True):
     version: str
     rows: int
     labelled_rows: int
-    accepted: Decision
-    reverted: Decision | None = None
+    accepted: AcceptanceDecision
+    reverted: AcceptanceDecision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class InForce:
         return self.accepted.sha256 if self.accepted else None
 
 
-class Documents(Protocol):
+class ReferenceDocuments(Protocol):
     """Keeps small documents by name; what was kept is durable on return (the inbox)."""
 
     def keep_document(self, name: str, body: bytes) -> None: ...
@@ -84,7 +84,7 @@ class AcceptedReferences:
     nobody asks for, and never a decision without its file.
     """
 
-    def __init__(self, documents: Documents, directory: Path) -> None:
+    def __init__(self, documents: ReferenceDocuments, directory: Path) -> None:
         self._documents = documents
         self._dir = directory
         self._lock = threading.Lock()
@@ -103,7 +103,7 @@ class AcceptedReferences:
         return InForce(standing[-1] if standing else None, max(decided, default=0))
 
     def accept(
-        self, profile: Profile, *, bundle_sha256: str, version: str, labelled_rows: int, decision: Decision
+        self, profile: Profile, *, bundle_sha256: str, version: str, labelled_rows: int, decision: AcceptanceDecision
     ) -> AcceptedReference:
         with self._lock:
             sha256 = write_accepted(self._dir, profile)
@@ -112,7 +112,7 @@ class AcceptedReferences:
         log.info("reference_accepted", sha256=sha256[:12], by=decision.by, row=decision.row)
         return accepted
 
-    def revert(self, bundle_sha256: str, decision: Decision) -> AcceptedReference:
+    def revert(self, bundle_sha256: str, decision: AcceptanceDecision) -> AcceptedReference:
         """Take back the reference in force for this bundle: the one before it is in force again.
 
         Raises :class:`ConflictError` when the bundle's own is.

@@ -22,7 +22,7 @@ MISSING_LABEL = "(missing)"
 Counts = Mapping[str, int]
 
 
-class Bin(Struct, frozen=True):
+class HistogramBin(Struct, frozen=True):
     """Shares of all rows, 0 to 1; ``reference`` is ``None`` where there is no reference."""
 
     label: str
@@ -34,7 +34,7 @@ class Distribution(Struct, frozen=True):
     """Bins in the order of a chart: numbers rising, categories by their share in the reference."""
 
     kind: Literal["numbers", "categories"]
-    bins: list[Bin]
+    bins: list[HistogramBin]
 
 
 def distribution(
@@ -56,7 +56,7 @@ def _of_numbers(column: Column, reference: NumberProfile | None, window: NumberV
     labels = _labels(edges, whole=column.kind == "integer")
     shares = _shares(edges, present, rows)
     known_shares = [None] * len(labels) if known is None else _shares(edges, known, known_rows)
-    bins = [Bin(*values) for values in zip(labels, known_shares, shares, strict=True)]
+    bins = [HistogramBin(*values) for values in zip(labels, known_shares, shares, strict=True)]
     return Distribution("numbers", _with_missing(bins, reference, rows, present.size))
 
 
@@ -97,7 +97,7 @@ def _of_categories(reference: CategoryProfile | None, window: CategoryValues) ->
     known = dict(reference.counts) if reference else {}
     known_rows = reference.rows if reference else 0
     bins = [
-        Bin(label, _share_of(known, names, known_rows) if reference else None, _share_of(counts, names, rows))
+        HistogramBin(label, _share_of(known, names, known_rows) if reference else None, _share_of(counts, names, rows))
         for label, names in _groups(known, counts, known_rows, rows)
     ]
     return Distribution("categories", _with_missing(bins, reference, rows, sum(by_code)))
@@ -120,11 +120,11 @@ def _share_of(counts: Counts, names: Sequence[str], rows: int) -> float:
 
 
 def _with_missing(
-    bins: list[Bin], reference: NumberProfile | CategoryProfile | None, rows: int, present: int
-) -> list[Bin]:
+    bins: list[HistogramBin], reference: NumberProfile | CategoryProfile | None, rows: int, present: int
+) -> list[HistogramBin]:
     """The bins and one more where a row has no value on either side."""
     known = reference.missing if reference else 0
     if rows == present and not known:
         return bins
     of_reference = known / reference.rows if reference and reference.rows else None
-    return [*bins, Bin(MISSING_LABEL, of_reference, (rows - present) / rows if rows else 0.0)]
+    return [*bins, HistogramBin(MISSING_LABEL, of_reference, (rows - present) / rows if rows else 0.0)]

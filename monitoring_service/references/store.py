@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from event_backbone.case.schema import Case
-from event_backbone.model.bundle import BrokenBundleError, BundleShelf, read_part
+from event_backbone.model.bundle import BrokenBundleError, BundleStore, read_part
 from event_backbone.model.reference_profile import PROFILE_FILE, CategoryProfile, NumberProfile, Profile, decode_profile
 from monitoring_service.drift.univariate import DriftReference
 from monitoring_service.messages import ReferenceState
@@ -32,7 +32,7 @@ KEPT = 2
 RETRY_S = 2.0
 
 
-class Reference:
+class WindowReference:
     """What one bundle's windows are compared with.
 
     ``profile`` has its columns, scores and predictions from the accepted window where one is in force; what such a
@@ -81,7 +81,7 @@ class Lookup:
     """A reference, or why there is none."""
 
     state: ReferenceState
-    reference: Reference | None = None
+    reference: WindowReference | None = None
     fault: str | None = None
 
 
@@ -96,7 +96,7 @@ class References:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._case = case
-        self._shelf = BundleShelf(bundles_dir)
+        self._shelf = BundleStore(bundles_dir)
         self._accepted_dir = accepted_dir
         self._clock = clock
         self._lock = threading.Lock()
@@ -134,7 +134,7 @@ class References:
                 profile = instead_of(profile, read_accepted(self._accepted_dir, accepted_sha256))
         except BrokenBundleError as error:
             return Lookup("broken", fault=str(error))
-        return Lookup("ok", Reference(self._case, profile, partial(_rows_of, place, bundle_sha256)))
+        return Lookup("ok", WindowReference(self._case, profile, partial(_rows_of, place, bundle_sha256)))
 
 
 def instead_of(bundles: Profile, accepted: Profile) -> Profile:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from event_backbone.case.schema import Case, Column
-from monitoring_service.messages import Figure, Quality
-from monitoring_service.performance.degradation import headline, loss
+from monitoring_service.messages import MetricValue, Quality
+from monitoring_service.performance.degradation import primary_metric, degradation
 from monitoring_service.windows.label_delay import LabelDelays
 
 if TYPE_CHECKING:
-    from monitoring_service.drift.verdict import Judged, Moment
-    from monitoring_service.state.monitor_state import Evaluation, Standing
-    from monitoring_service.windows.sliding_window import Rejections
+    from monitoring_service.drift.verdict import ColumnVerdict, CheckTime
+    from monitoring_service.state.monitor_state import CheckResult, MonitorState
+    from monitoring_service.windows.sliding_window import WindowRejections
 from monitoring_service.state.conditions import QUALITY_CONDITIONS, UNUSABLE, Condition
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ConditionReading:
     """What one check says: ``holds`` is ``None`` when it could not judge."""
 
     name: str
@@ -33,11 +33,11 @@ class Reading:
 
 def conditions_after(
     case: Case,
-    before: Standing,
-    evaluation: Evaluation | None,
-    rejections: Rejections | None,
+    before: MonitorState,
+    evaluation: CheckResult | None,
+    rejections: WindowRejections | None,
     quality: Quality | None,
-    moment: Moment,
+    moment: CheckTime,
     delays: LabelDelays | None = None,
 ) -> list[Condition]:
     """The kept conditions after a check, a measurement of quality, or both; what is not given changes nothing.
@@ -66,18 +66,18 @@ def conditions_unjudged(before: Iterable[Condition]) -> list[Condition]:
     return [replace(condition, against=0) for condition in before]
 
 
-def _verdicts(evaluation: Evaluation) -> Iterator[Condition]:
+def _verdicts(evaluation: CheckResult) -> Iterator[Condition]:
     """Drift has been through its checks in a row already."""
     for judged in evaluation.columns:
         yield _verdict("drift", judged.measure.name, judged)
     yield _verdict("prediction_drift", None, evaluation.prediction)
 
 
-def _verdict(name: str, column: str | None, judged: Judged) -> Condition:
+def _verdict(name: str, column: str | None, judged: ColumnVerdict) -> Condition:
     return Condition(name, column, judged.streak.confirmed_at, judged.measure.effect, judged.minimum_effect)
 
 
-def _advanced(condition: Condition, reading: Reading, moment: Moment, checks: int) -> Condition:
+def _advanced(condition: Condition, reading: ConditionReading, moment: CheckTime, checks: int) -> Condition:
     """Add one check to what is known of a condition."""
     shown = replace(condition, value=reading.value, threshold=reading.threshold, against=0)
     if reading.holds is None or reading.holds == condition.active:
@@ -87,7 +87,7 @@ def _advanced(condition: Condition, reading: Reading, moment: Moment, checks: in
     return replace(shown, since=moment.at if reading.holds else None)
 
 
-def _readings(case: Case, evaluation: Evaluation | None, rejections: Rejections | None) -> Iterator[Reading]:
+def _readings(case: Case, evaluation: CheckResult | None, rejections: WindowRejections | None) -> Iterator[ConditionReading]:
     by_name = {column.name: column for column in case.columns}
     for judged in evaluation.columns if evaluation else []:
         yield from _of_values(case, by_name[judged.measure.name], judged)
@@ -97,64 +97,64 @@ def _readings(case: Case, evaluation: Evaluation | None, rejections: Rejections 
             yield _reaching("rejected", column.name, rejections.share_of(column.name), limit)
 
 
-def _of_values(case: Case, column: Column, judged: Judged) -> Iterator[Reading]:
+def _of_values(case: Case, column: Column, judged: ColumnVerdict) -> Iterator[ConditionReading]:
     limits, measure = case.monitoring.data, judged.measure
     usual, missing = measure.reference_missing_share, measure.missing_share
     missing_limit = (usual or 0.0) + limits.missing_increase
     if measure.state == "invalid" and measure.reason in UNUSABLE:
-        yield Reading("missing", column.name, None, missing_limit, True)
+        yield ConditionReading("missing", column.name, None, missing_limit, True)
     else:
         holds = None if missing is None or usual is None else missing >= missing_limit
-        yield Reading("missing", column.name, missing, missing_limit, holds)
+        yield ConditionReading("missing", column.name, missing, missing_limit, holds)
     if column.is_category:
         yield _reaching("unseen", column.name, measure.unseen_share, limits.unseen)
     else:
         yield _reaching("out_of_range", column.name, measure.out_of_range_share, limits.out_of_range)
 
 
-def _reaching(name: str, column: str, value: float | None, threshold: float) -> Reading:
+def _reaching(name: str, column: str, value: float | None, threshold: float) -> ConditionReading:
     holds = None if value is None else value >= threshold
-    return Reading(name, column, value, threshold, holds)
+    return ConditionReading(name, column, value, threshold, holds)
 
 
-def _lasting(case: Case, quality: Quality) -> Iterator[Reading]:
+def _lasting(case: Case, quality: Quality) -> Iterator[ConditionReading]:
     """What is said now and was said with fewer labels, as many times as checks in a row are asked for."""
     amounts = [quality, *quality.earlier]
     enough = len(amounts) >= case.monitoring.consecutive_checks
     for now, *before in zip(*(_of_quality(case, one) for one in amounts), strict=True):
         holds = now.holds if enough and all(one.holds == now.holds for one in before) else None
-        yield Reading(now.name, now.column, now.value, now.threshold, holds)
+        yield ConditionReading(now.name, now.column, now.value, now.threshold, holds)
 
 
-def _of_quality(case: Case, quality: Quality) -> Sequence[Reading]:
+def _of_quality(case: Case, quality: Quality) -> Sequence[ConditionReading]:
     limits = case.monitoring.quality
     realised = quality.figures if quality.labelled_rows >= limits.minimum_labelled_rows else {}
     return (
         _target_drift(case, quality),
-        _worse("concept_drift", quality.gap.get(headline(case)), limits.gap),
-        _worse("estimated_loss", loss(case, quality, quality.estimated), limits.loss),
-        _worse("realised_loss", loss(case, quality, realised), limits.loss),
+        _worse("concept_drift", quality.gap.get(primary_metric(case)), limits.gap),
+        _worse("estimated_loss", degradation(case, quality, quality.estimated), limits.loss),
+        _worse("realised_loss", degradation(case, quality, realised), limits.loss),
     )
 
 
-def _label_delay(case: Case, delays: LabelDelays) -> Reading:
+def _label_delay(case: Case, delays: LabelDelays) -> ConditionReading:
     """A median of few labels says nothing, and one of many lasts by itself."""
     limits = case.monitoring.quality
     median_s = delays.quantile_s(0.5) if delays.count >= limits.minimum_labelled_rows else None
     holds = None if median_s is None else median_s > limits.label_delay_s
-    return Reading("label_delay", None, median_s, limits.label_delay_s, holds)
+    return ConditionReading("label_delay", None, median_s, limits.label_delay_s, holds)
 
 
-def _target_drift(case: Case, quality: Quality) -> Reading:
+def _target_drift(case: Case, quality: Quality) -> ConditionReading:
     measure, least = quality.target, case.monitoring.minimum_effect
     if measure is None or measure.p_value is None or measure.effect is None:
-        return Reading("target_drift", None, None, least, None)
+        return ConditionReading("target_drift", None, None, least, None)
     holds = measure.p_value < case.monitoring.significance and measure.effect >= least
-    return Reading("target_drift", None, measure.effect, least, holds)
+    return ConditionReading("target_drift", None, measure.effect, least, holds)
 
 
-def _worse(name: str, figure: Figure | None, limit: float) -> Reading:
+def _worse(name: str, figure: MetricValue | None, limit: float) -> ConditionReading:
     """At least ``limit`` worse, and worse at all beyond what the 95 % interval leaves to chance."""
     if figure is None or figure.low is None:
-        return Reading(name, None, figure.value if figure else None, limit, None)
-    return Reading(name, None, figure.value, limit, figure.value >= limit and figure.low > 0)
+        return ConditionReading(name, None, figure.value if figure else None, limit, None)
+    return ConditionReading(name, None, figure.value, limit, figure.value >= limit and figure.low > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from monitoring_service.state.monitor_state import Evaluation
+from monitoring_service.state.monitor_state import CheckResult
 
 
 class Point(Struct, frozen=True):
@@ -28,7 +28,7 @@ class Point(Struct, frozen=True):
     estimated: dict[str, float] = {}
 
 
-def point_of(evaluation: Evaluation, received_at: float) -> Point:
+def point_of(evaluation: CheckResult, received_at: float) -> Point:
     return Point(
         row=evaluation.row,
         received_at=received_at,

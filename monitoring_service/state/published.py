@@ -10,26 +10,26 @@ from dataclasses import dataclass
 from monitoring_service.drift.verdict import Episode
 from monitoring_service.messages import ReportState
 from monitoring_service.state.history import Point
-from monitoring_service.state.monitor_state import Standing
+from monitoring_service.state.monitor_state import MonitorState
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class CheckResults:
     """One consistent picture. ``checks_failed`` counts since the process started."""
 
-    standing: Standing
+    standing: MonitorState
     points: Sequence[Point]
     episodes: Sequence[Episode]
     reports: ReportState
     checks_failed: int
 
 
-class PublishedBoard:
-    """Holds the newest :class:`Board`; thread-safe."""
+class LatestResults:
+    """Holds the newest :class:`CheckResults`; thread-safe."""
 
     def __init__(
         self,
-        standing: Standing,
+        standing: MonitorState,
         points: Iterable[Point],
         episodes: Iterable[Episode],
         *,
@@ -44,20 +44,20 @@ class PublishedBoard:
         self._reports = ReportState()
         self._checks_failed = 0
 
-    def read(self) -> Board:
+    def read(self) -> CheckResults:
         with self._lock:
             episodes = list(self._episodes.values())
-            return Board(self._standing, list(self._points), episodes, self._reports, self._checks_failed)
+            return CheckResults(self._standing, list(self._points), episodes, self._reports, self._checks_failed)
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> MonitorState:
         return self._standing
 
     @property
     def reports(self) -> ReportState:
         return self._reports
 
-    def publish(self, standing: Standing, point: Point | None, episodes: Iterable[Episode]) -> None:
+    def publish(self, standing: MonitorState, point: Point | None, episodes: Iterable[Episode]) -> None:
         with self._lock:
             self._standing = standing
             if point is not None:

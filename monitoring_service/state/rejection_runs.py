@@ -5,32 +5,32 @@ from __future__ import annotations
 from msgspec import Struct
 
 from event_backbone.case.schema import Case
-from monitoring_service.windows.sliding_window import Rejections, Windows
+from monitoring_service.windows.sliding_window import WindowRejections, Windows
 
 
-class RefusedRun(Struct, frozen=True):
+class RejectionRun(Struct, frozen=True):
     """Refusals after row ``at_row`` and before the next: for how many checks' worth of them they were ``judged``."""
 
     at_row: int = 0
     judged: int = 0
 
 
-class RefusalWatch:
+class RejectionWatch:
     """As many refusals in a row as a check has new rows are worth one check of what is refused. Not thread-safe.
 
     ``run`` is kept with the standing, so that a restart judges none of them again.
     """
 
-    def __init__(self, case: Case, windows: Windows, run: RefusedRun) -> None:
+    def __init__(self, case: Case, windows: Windows, run: RejectionRun) -> None:
         self._every = case.monitoring.check_every_rows
         self._windows = windows
         self.run = run
 
-    def look(self) -> Rejections | None:
+    def look(self) -> WindowRejections | None:
         """What to judge once; ``None`` when nothing new is worth it."""
         row, refused = self._windows.refused_in_a_row()
         judged = self.run.judged if row == self.run.at_row else 0
         if refused // self._every <= judged:
             return None
-        self.run = RefusedRun(row, judged + 1)
+        self.run = RejectionRun(row, judged + 1)
         return self._windows.rejections()

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from monitoring_service.drift.verdict import Episode
     from monitoring_service.references.acceptance import CurrentReference
     from monitoring_service.state.conditions import Condition
-    from monitoring_service.state.monitor_state import Evaluation
-    from monitoring_service.state.published import Board
+    from monitoring_service.state.monitor_state import CheckResult
+    from monitoring_service.state.published import CheckResults
 
 REPORT_OUTCOMES = ("made", "failed")
 NOTIFICATION_OUTCOMES = ("sent", "failed")
@@ -65,7 +65,7 @@ class CheckMetrics:
         for name in (*case.column_names, SCORE):
             self._alarms.labels(name)
 
-    def count_check(self, evaluation: Evaluation, episodes: Iterable[Episode]) -> None:
+    def count_check(self, evaluation: CheckResult, episodes: Iterable[Episode]) -> None:
         """One check that was judged."""
         for judged in evaluation.columns:
             self._alarms.labels(judged.measure.name).inc(judged.alarm)
@@ -74,7 +74,7 @@ class CheckMetrics:
             if episode.ended_at_row is None:
                 self._episodes.labels(episode.family).inc()
 
-    def show(self, board: Board, conditions: Iterable[Condition], report_made_at: float | None) -> None:
+    def show(self, board: CheckResults, conditions: Iterable[Condition], report_made_at: float | None) -> None:
         self._kept.raise_to(self._failed_checks, board.checks_failed)
         self._kept.raise_to(self._reports.labels("made"), board.reports.made)
         self._kept.raise_to(self._reports.labels("failed"), board.reports.failed)

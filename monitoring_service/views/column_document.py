@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from event_backbone.case.schema import Case, Column
-from monitoring_service.drift.verdict import Episode, Judged, Streak
+from monitoring_service.drift.verdict import Episode, ColumnVerdict, VerdictState
 from monitoring_service.messages import ColumnMeasure
 from monitoring_service.views.snapshot import Snapshot
 
@@ -29,7 +29,7 @@ def column_states(case: Case, snapshot: Snapshot) -> list[dict[str, Any]]:
     ]
 
 
-def judged_state(judged: Judged) -> dict[str, Any]:
+def judged_state(judged: ColumnVerdict) -> dict[str, Any]:
     """A column's, or the score's, last check and verdict; ``None`` is "not measured"."""
     measure, streak = judged.measure, judged.streak
     return {
@@ -62,10 +62,10 @@ def _described(column: Column) -> dict[str, Any]:
     return {"name": column.name, "title": column.title, "kind": column.kind, "feature": column.feature}
 
 
-def _not_yet(case: Case, column: Column) -> Judged:
+def _not_yet(case: Case, column: Column) -> ColumnVerdict:
     """A column before its first check."""
     nothing = ColumnMeasure(column.name, "insufficient", "too_few_rows")
-    return Judged(nothing, case.minimum_effect(column), None, None, Streak())
+    return ColumnVerdict(nothing, case.minimum_effect(column), None, None, VerdictState())
 
 
 def _episode(episode: Episode) -> dict[str, Any]:

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from event_backbone.case.schema import Case
-from monitoring_service.messages import ColumnMeasure, Mix
+from monitoring_service.messages import ColumnMeasure, PredictionMix
 from monitoring_service.views.series import SeriesMaker, show_only
 
 if TYPE_CHECKING:
-    from monitoring_service.drift.verdict import Judged
-    from monitoring_service.state.monitor_state import Evaluation
+    from monitoring_service.drift.verdict import ColumnVerdict
+    from monitoring_service.state.monitor_state import CheckResult
 
 COLUMN_STATES = ("ok", "insufficient", "invalid")
 
 #: What a gauge of one column shows.
-ColumnValue = Callable[["Judged"], float | None]
+ColumnValue = Callable[["ColumnVerdict"], float | None]
 
 
 def _measured(name: str) -> ColumnValue:
@@ -60,14 +60,14 @@ class ColumnMetrics:
         values = make.gauge("prediction_value", "Mean and quartiles of what is predicted.", "statistic", "of")
         self._mix = shares if case.is_binary else values
 
-    def show(self, evaluation: Evaluation | None) -> None:
+    def show(self, evaluation: CheckResult | None) -> None:
         """The newest check, or nothing before the first."""
         self._show_columns(evaluation.columns if evaluation else [])
         if evaluation is not None:
             self._show_predictions(evaluation.model.version, evaluation.prediction)
             self._show_mix(evaluation.mix)
 
-    def _show_columns(self, columns: Sequence[Judged]) -> None:
+    def _show_columns(self, columns: Sequence[ColumnVerdict]) -> None:
         names = {judged.measure.name: judged for judged in columns}
         for gauge, value_of in self._values:
             show_only(gauge, {(name,): value_of(judged) for name, judged in names.items()})
@@ -80,14 +80,14 @@ class ColumnMetrics:
         drifted = [judged.streak.drifted for judged in columns] or [False]
         self._drifted.set(sum(drifted) / len(drifted))
 
-    def _show_predictions(self, version: str, judged: Judged) -> None:
+    def _show_predictions(self, version: str, judged: ColumnVerdict) -> None:
         """Figures of one model version; those of the version before go away."""
         measure: ColumnMeasure = judged.measure
         show_only(self._prediction_score, {(version,): measure.score})
         show_only(self._prediction_effect, {(version,): measure.effect})
         show_only(self._prediction_p_value, {(version,): judged.adjusted_p})
 
-    def _show_mix(self, mix: Mix) -> None:
+    def _show_mix(self, mix: PredictionMix) -> None:
         window = {(name, "window"): value for name, value in mix.window.items()}
         reference = {(name, "reference"): value for name, value in mix.reference.items()}
         show_only(self._mix, {**window, **reference})

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from monitoring_service.state.monitor_state import Evaluation
+from monitoring_service.state.monitor_state import CheckResult
 from monitoring_service.windows.label_delay import LabelDelays
 
 
-def quality_state(evaluation: Evaluation | None) -> dict[str, Any] | None:
+def quality_state(evaluation: CheckResult | None) -> dict[str, Any] | None:
     """Figures of the model version in use, ``None`` before its first check.
 
     Realised ones are over its newest labelled rows, estimated ones over its rows in the window. A figure that is not

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from event_backbone.case.schema import Case
-from monitoring_service.messages import Figure, Quality, SegmentQuality
-from monitoring_service.performance.degradation import headline
+from monitoring_service.messages import MetricValue, Quality, SegmentQuality
+from monitoring_service.performance.degradation import primary_metric
 from monitoring_service.views.series import SeriesMaker, show_only
 
 Labels = tuple[str, ...]
@@ -16,7 +16,7 @@ class QualityMetrics:
     """Gauges by model version; those of the version before go away."""
 
     def __init__(self, case: Case, make: SeriesMaker) -> None:
-        self._headline = headline(case)
+        self._headline = primary_metric(case)
         by_figure, by_segment = ("figure", "version"), ("segment", "value", "version")
         self._realised = make.gauge("performance", "Quality over the newest labelled rows.", *by_figure)
         self._low = make.gauge("performance_low", "Lower end of its 95 % interval.", *by_figure)
@@ -54,17 +54,17 @@ class QualityMetrics:
         show_only(self._gap, _values(quality.gap, version))
 
     def _show_segments(self, version: str, segments: list[SegmentQuality]) -> None:
-        headline = self._headline
+        primary_metric = self._headline
         show_only(
             self._segments,
             {
-                (headline, one.column, one.value, version): one.figures[headline].value
+                (primary_metric, one.column, one.value, version): one.figures[primary_metric].value
                 for one in segments
-                if headline in one.figures
+                if primary_metric in one.figures
             },
         )
         show_only(self._segment_rows, {(one.column, one.value, version): one.labelled_rows for one in segments})
 
 
-def _values(figures: Mapping[str, Figure], version: str) -> Mapping[Labels, float | None]:
+def _values(figures: Mapping[str, MetricValue], version: str) -> Mapping[Labels, float | None]:
     return {(name, version): figure.value for name, figure in figures.items()}

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef, time_text
-from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.views import AlertView
-from monitoring_service.inbox.store import Inbox, Totals
+from monitoring_service.inbox.store import Inbox, InboxTotals
 from monitoring_service.intake.arrivals import Arrivals
 from monitoring_service.intake.kafka_status import StreamStatus, StreamView
 from monitoring_service.reports.folder import Report, ReportFolder
 from monitoring_service.state.conditions import Condition, all_conditions
-from monitoring_service.state.monitor_state import Standing
-from monitoring_service.state.published import Board, PublishedBoard
+from monitoring_service.state.monitor_state import MonitorState
+from monitoring_service.state.published import CheckResults, LatestResults
 from monitoring_service.windows.arrival_delay import ArrivalDelay, arrival_delay
 from monitoring_service.windows.label_delay import LabelDelays
-from monitoring_service.windows.sliding_window import Rejections, Windows
+from monitoring_service.windows.sliding_window import WindowRejections, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +34,18 @@ class WindowSpan:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     at: float
-    totals: Totals
+    totals: InboxTotals
     unreadable: Mapping[str, int]
     stream: StreamView | None
     waiting_labels: int
     positions: Mapping[str, int]
     window: WindowSpan
     model: ModelRef | None
-    rejections: Rejections
+    rejections: WindowRejections
     backlog_rows: int
     waiting_s: float
     next_check_row: int
-    board: Board
+    board: CheckResults
     records_per_s: float
     arrival_delay: ArrivalDelay | None
     report: Report | None
@@ -55,23 +55,23 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SnapshotSources:
     """Where everything that is shown is looked up."""
 
     inbox: Inbox
     windows: Windows
-    board: PublishedBoard
+    board: LatestResults
     arrivals: Arrivals
     reports: ReportFolder
-    alerts: AlertDesk
+    alerts: AlertService
     stream: StreamStatus | None = None
 
 
-class Lookout:
+class SnapshotReader:
     """Takes snapshots; thread-safe."""
 
     def __init__(
-        self, case: Case, shown: Shown, *, stale_after_s: float, clock: Callable[[], float] = time.time
+        self, case: Case, shown: SnapshotSources, *, stale_after_s: float, clock: Callable[[], float] = time.time
     ) -> None:
         self._case = case
         self._shown = shown
@@ -126,7 +126,7 @@ class Lookout:
         return sum(records for second, records in whole.items() if second < int(now)) / over_s
 
     def _conditions(
-        self, standing: Standing, stream: StreamView | None, now: float, waiting_s: float
+        self, standing: MonitorState, stream: StreamView | None, now: float, waiting_s: float
     ) -> tuple[Condition, ...]:
         stale_since = time_text(now - waiting_s) if waiting_s > self._stale_after_s else None
         present = [

@@ -13,7 +13,7 @@ from werkzeug.exceptions import Conflict, NotFound
 from event_backbone.case.files import faults_in_file
 from event_backbone.errors import Fault, RejectedError
 from event_backbone.web.problems import CONTENT_TYPE, rejection
-from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.service import AlertService
 
 LONGEST_SILENCE_S = 30 * 86400
 _MOST_BYTES = 8192
@@ -43,7 +43,7 @@ class Silencing(_Body):
 Asked = TypeVar("Asked", bound=_Body)
 
 
-def add_alert_routes(app: Flask, desk: AlertDesk) -> None:
+def add_alert_routes(app: Flask, desk: AlertService) -> None:
     """Add the routes; bodies with faults are answered with all of them."""
 
     def shown() -> Response:
@@ -79,7 +79,7 @@ def add_alert_routes(app: Flask, desk: AlertDesk) -> None:
         return Response(document, code, content_type=CONTENT_TYPE)
 
 
-def _not_there(desk: AlertDesk, alert_id: str, detail: str) -> NotFound | Conflict:
+def _not_there(desk: AlertService, alert_id: str, detail: str) -> NotFound | Conflict:
     is_past = any(alert.id == alert_id for alert in desk.book.past)
     return Conflict(detail) if is_past else NotFound("There is no such alert.")
 

@@ -16,17 +16,17 @@ from event_backbone.errors import ConflictError, TryAgainLaterError
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.exposition import TEXT_FORMAT
 from event_backbone.web.problems import CONTENT_TYPE, problem
-from monitoring_service.alerting.retraining import RetrainingDesk
-from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.retraining import RetrainingBridge
+from monitoring_service.alerting.service import AlertService
 from monitoring_service.checks.performance_windows import QualityWindows
-from monitoring_service.checks.report_schedule import ReportDesk
+from monitoring_service.checks.report_schedule import ReportScheduler
 from monitoring_service.checks.shadow_comparison import ShadowComparisons
 from monitoring_service.intake.arrivals import ARRIVALS_SHOWN_S
 from monitoring_service.intake.receiver import Intake
-from monitoring_service.references.acceptance import ReferenceDesk
+from monitoring_service.references.acceptance import ReferenceService
 from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.views.metrics import MonitoringMetrics
-from monitoring_service.views.snapshot import Lookout
+from monitoring_service.views.snapshot import SnapshotReader
 from monitoring_service.views.state_document import history_document, state_document
 from monitoring_service.web.alert_routes import add_alert_routes
 from monitoring_service.web.page import page_content
@@ -40,26 +40,26 @@ PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ances
 
 
 @dataclass(frozen=True)
-class Parts:
+class RouteParts:
     """What the views call."""
 
     case: Case
     intake: Intake
-    lookout: Lookout
+    lookout: SnapshotReader
     metrics: MonitoringMetrics
     reports: ReportFolder
     faults: Callable[[], list[str]]
     max_body_bytes: int
-    report_desk: ReportDesk
-    reference_desk: ReferenceDesk
+    report_desk: ReportScheduler
+    reference_desk: ReferenceService
     quality_windows: QualityWindows
     shadow: ShadowComparisons
-    alert_desk: AlertDesk
+    alert_desk: AlertService
     keys: KeyCheck | None = None
-    retraining: RetrainingDesk | None = None
+    retraining: RetrainingBridge | None = None
 
 
-def build_api(parts: Parts) -> Flask:
+def build_api(parts: RouteParts) -> Flask:
     """The Flask application; everything it needs is given, nothing is global."""
     app = Flask("monitoring_service.web")
     app.config["MAX_CONTENT_LENGTH"] = parts.max_body_bytes
@@ -86,13 +86,13 @@ def _problem(code: int, detail: str) -> Response:
     return Response(problem(code, detail), code, content_type=CONTENT_TYPE)
 
 
-def _add_events(app: Flask, parts: Parts) -> None:
+def _add_events(app: Flask, parts: RouteParts) -> None:
     @app.post("/events")
     def events() -> ResponseReturnValue:
         return _json(parts.intake.take(request.get_data(cache=False)))
 
 
-def _add_state(app: Flask, parts: Parts) -> None:
+def _add_state(app: Flask, parts: RouteParts) -> None:
     @app.get("/api/state")
     def state() -> ResponseReturnValue:
         reports, reference = parts.reports.all(), parts.reference_desk.current()
@@ -112,7 +112,7 @@ def _add_state(app: Flask, parts: Parts) -> None:
         return _json(history_document(parts.case, parts.lookout.look(), arrivals, after_row=after_row))
 
 
-def _add_probes(app: Flask, parts: Parts) -> None:
+def _add_probes(app: Flask, parts: RouteParts) -> None:
     @app.get("/livez")
     def live() -> ResponseReturnValue:
         return _json({"live": True})
@@ -128,7 +128,7 @@ def _add_probes(app: Flask, parts: Parts) -> None:
         return Response(text, content_type=TEXT_FORMAT)
 
 
-def _add_pages(app: Flask, parts: Parts) -> None:
+def _add_pages(app: Flask, parts: RouteParts) -> None:
     shown = page_content(parts.case)
 
     @app.get("/")
@@ -138,7 +138,7 @@ def _add_pages(app: Flask, parts: Parts) -> None:
         return response
 
 
-def _add_errors(app: Flask, parts: Parts) -> None:
+def _add_errors(app: Flask, parts: RouteParts) -> None:
     @app.errorhandler(TryAgainLaterError)
     def later(error: TryAgainLaterError) -> ResponseReturnValue:
         response = _problem(503, f"{error}; try again in {error.retry_after_s:g} s.")

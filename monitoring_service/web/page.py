@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from event_backbone.case.schema import Case
-from monitoring_service.performance.degradation import headline
+from monitoring_service.performance.degradation import primary_metric
 
 _FIGURES = {
     "binary": {
@@ -41,7 +41,7 @@ def page_content(case: Case) -> dict[str, Any]:
         ],
         "figures": figures[:_TILES],
         "quality_figures": figures,
-        "headline": next(figure for figure in figures if figure["name"] == headline(case)),
+        "headline": next(figure for figure in figures if figure["name"] == primary_metric(case)),
         "shares": case.is_binary,
         "losses_are_shares": not case.is_binary,
         "mix_caption": _mix_caption(case),

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 
 from event_backbone.web.problems import CONTENT_TYPE, problem
-from monitoring_service.references.acceptance import ReferenceDesk
+from monitoring_service.references.acceptance import ReferenceService
 
 _MOST_BYTES = 4096
 
@@ -22,7 +22,7 @@ class Said(Struct, forbid_unknown_fields=True):
     note: Annotated[str, Meta(max_length=500)] = ""
 
 
-def add_reference_routes(app: Flask, desk: ReferenceDesk) -> None:
+def add_reference_routes(app: Flask, desk: ReferenceService) -> None:
     @app.get("/api/reference")
     def reference() -> ResponseReturnValue:
         return _json(desk.document())

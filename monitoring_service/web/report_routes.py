@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.key_guard import CHALLENGE, DETAIL, KEY_FIELD
 from event_backbone.web.problems import CONTENT_TYPE, problem
-from monitoring_service.checks.report_schedule import ReportDesk, TooSoonError
+from monitoring_service.checks.report_schedule import ReportScheduler, TooSoonError
 from monitoring_service.reports.folder import Report, ReportFolder
 from monitoring_service.views.report_document import REPORTS_PATH, document_of
 
@@ -30,7 +30,7 @@ _REPORT_POLICY = (
 def add_report_routes(
     app: Flask,
     folder: ReportFolder,
-    desk: ReportDesk,
+    desk: ReportScheduler,
     keys: KeyCheck | None,
     count_refusal: Callable[[], None],
 ) -> None:

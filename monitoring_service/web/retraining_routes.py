@@ -6,11 +6,11 @@ import msgspec
 from flask import Flask, Response
 from flask.typing import ResponseReturnValue
 
-from monitoring_service.alerting.retraining import RetrainingDesk
+from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.web.reference_routes import said
 
 
-def add_retraining_routes(app: Flask, desk: RetrainingDesk) -> None:
+def add_retraining_routes(app: Flask, desk: RetrainingBridge) -> None:
     @app.post("/api/retraining")
     def retrain() -> ResponseReturnValue:
         asked = said()

@@ -38,7 +38,7 @@ Objects = NDArray[np.object_]
 FIRST_CAPACITY = 1024
 
 
-class Row(Struct, frozen=True, gc=False):
+class WindowRow(Struct, frozen=True, gc=False):
     """One counted prediction: ``number`` is its place in the order of arrival, ``received_at`` seconds since 1970."""
 
     number: int
@@ -51,7 +51,7 @@ class Row(Struct, frozen=True, gc=False):
     received_at: float
 
 
-class Source(Struct, frozen=True):
+class PredictionSource(Struct, frozen=True):
     """What made a prediction."""
 
     model: ModelRef
@@ -91,7 +91,7 @@ class Rows:
     scores: Floats
     predictions: Floats
     source_codes: Codes
-    sources: Sequence[Source]
+    sources: Sequence[PredictionSource]
     received_at: Floats
     predicted_at: Objects
 
@@ -115,8 +115,8 @@ class RowBuffer:
         self._number_columns = [column for column in case.columns if not column.is_category]
         self._category_columns = [column for column in case.columns if column.is_category]
         self._vocabularies = [vocabulary_of(column) for column in self._category_columns]
-        self._sources: list[Source] = []
-        self._source_codes: dict[Source, int] = {}
+        self._sources: list[PredictionSource] = []
+        self._source_codes: dict[PredictionSource, int] = {}
         self._start = self._end = 0
         self._arrays = self._read([]).each(lambda array: _with_capacity(array, FIRST_CAPACITY))
 
@@ -127,7 +127,7 @@ class RowBuffer:
     def capacity(self) -> int:
         return len(self._arrays.numbers)
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[WindowRow]) -> None:
         if not rows:
             return
         if self._end + len(rows) > self.capacity:
@@ -194,7 +194,7 @@ class RowBuffer:
         self._source_codes = {source: code for code, source in enumerate(self._sources)}
         self._arrays.sources[: self._end] = places
 
-    def _read(self, rows: Sequence[Row]) -> _Arrays:
+    def _read(self, rows: Sequence[WindowRow]) -> _Arrays:
         given = self._by_column([row.record for row in rows])
         faults = {}
         floats = np.empty((len(self._number_columns), len(rows)), dtype=np.float64)
@@ -228,17 +228,17 @@ class RowBuffer:
     def _as_number(self, prediction: str | float) -> float:
         return float(prediction == self._case.target.positive) if self._case.is_binary else float(prediction)
 
-    def _codes_of_sources(self, rows: Sequence[Row]) -> list[int]:
+    def _codes_of_sources(self, rows: Sequence[WindowRow]) -> list[int]:
         """Most rows have the same source as the one before."""
         codes, last, code = [], None, -1
         for row in rows:
             if last is None or row.bundle_sha256 != last.bundle_sha256 or row.model != last.model:
-                code = self._source_code(Source(row.model, row.bundle_sha256))
+                code = self._source_code(PredictionSource(row.model, row.bundle_sha256))
             last = row
             codes.append(code)
         return codes
 
-    def _source_code(self, source: Source) -> int:
+    def _source_code(self, source: PredictionSource) -> int:
         code = self._source_codes.setdefault(source, len(self._sources))
         if code == len(self._sources):
             self._sources.append(source)

@@ -16,7 +16,7 @@ from itertools import takewhile
 from event_backbone.case.schema import Case
 from event_backbone.case.schema import MonitoringSettings as Schedule
 from event_backbone.events.schema import FaultCount, ModelRef
-from monitoring_service.windows.row_buffer import Row, RowBuffer, Rows
+from monitoring_service.windows.row_buffer import WindowRow, RowBuffer, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class WindowView:
 
 
 @dataclass(frozen=True)
-class Rejections:
+class WindowRejections:
     """Refused records since the window's oldest row, beside the rows that were accepted since."""
 
     accepted: int = 0
@@ -105,7 +105,7 @@ class Windows:
         self._checked = checked_row
         self._waiting_since: float | None = None
 
-    def add(self, rows: Sequence[Row], rejected: Iterable[RejectedRecords], rows_counted: int) -> None:
+    def add(self, rows: Sequence[WindowRow], rejected: Iterable[RejectedRecords], rows_counted: int) -> None:
         """Rows and refusals in order of arrival; ``rows_counted`` also counts rows that are not there (erased)."""
         with self._changed:
             self._rows.add(rows)
@@ -149,7 +149,7 @@ class Windows:
         with self._changed:
             return self._rows.between(first, last)
 
-    def rejections(self, view: WindowView | None = None) -> Rejections:
+    def rejections(self, view: WindowView | None = None) -> WindowRejections:
         """Refusals up to now; those of ``view`` end before its last row, so they are the same whenever one asks."""
         with self._changed:
             window = view or self._view(self._counted)
@@ -163,7 +163,7 @@ class Windows:
             for fault in rejected.faults:
                 by_column[fault.column] += fault.count
         accepted = window.row - max(oldest, 1) + 1
-        return Rejections(accepted, sum(rejected.records for rejected in recent), by_column)
+        return WindowRejections(accepted, sum(rejected.records for rejected in recent), by_column)
 
     @property
     def backlog_rows(self) -> int:

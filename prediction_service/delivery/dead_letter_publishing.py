@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.ports import MessageOutlet
+from event_backbone.ports import MessageProducer
 from prediction_service.delivery.parked_rows import ParkedRows
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ _AT_ONCE = 200
 class DeadLetterPublishing:
     """Publishes a journal's parked rows, each at least once. It has an outlet of its own, so it holds up no relay."""
 
-    def __init__(self, open_outlet: Callable[[], MessageOutlet], topic: str, *, look_every_s: float = 1.0) -> None:
+    def __init__(self, open_outlet: Callable[[], MessageProducer], topic: str, *, look_every_s: float = 1.0) -> None:
         self._open_outlet = open_outlet
         self._topic = topic
         self._look_every_s = look_every_s
@@ -39,7 +39,7 @@ class DeadLetterPublishing:
                     log.exception("dead_letters_failed", slot=slot.name)
                     stop.wait(5 * self._look_every_s)
 
-    def _publish(self, slot: Path, outlet: MessageOutlet, stop: threading.Event) -> None:
+    def _publish(self, slot: Path, outlet: MessageProducer, stop: threading.Event) -> None:
         with contextlib.closing(ParkedRows(slot)) as rows:
             while not stop.is_set() and rows.publish(outlet, self._topic, at_most=_AT_ONCE):
                 log.info("dead_letters_published", slot=slot.name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from event_backbone.events.schema import Envelope
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import messages_of
-from event_backbone.ports import Delivered, MessageOutlet, Refusal
+from event_backbone.ports import Delivered, MessageProducer, Refusal
 
 if TYPE_CHECKING:
     pass
@@ -20,7 +20,7 @@ class KafkaSink:
     Kafka keeps what is delivered again once more: readers take an event once, by its id.
     """
 
-    def __init__(self, outlet: MessageOutlet, topics: Topics, case_sha256: str) -> None:
+    def __init__(self, outlet: MessageProducer, topics: Topics, case_sha256: str) -> None:
         self.name = "kafka"
         self._outlet = outlet
         self._topics = topics

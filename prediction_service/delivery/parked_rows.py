@@ -15,7 +15,7 @@ import msgspec
 
 from event_backbone.events.schema import decode_event
 from event_backbone.kafka.dead_letters import DeadLetter, dead_letter_of_row, row_id, without_value
-from event_backbone.ports import MessageOutlet
+from event_backbone.ports import MessageProducer
 from prediction_service.journal.slots import JOURNAL_FILE, RELAY_FILE, slots_with_a_journal
 
 _PUBLISHED = """
@@ -56,7 +56,7 @@ class ParkedRows:
             seq=seq,
         )
 
-    def publish(self, outlet: MessageOutlet, topic: str, *, at_most: int) -> int:
+    def publish(self, outlet: MessageProducer, topic: str, *, at_most: int) -> int:
         """Publish the next ones and note that; return how many. Those that are too large go without their content.
 
         Raises:

@@ -11,7 +11,7 @@ from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Envelope, Erasure, encode_json
 from event_backbone.ports import Refusal, Sink
 from prediction_service.delivery.cursors import RelayState
-from prediction_service.journal.reader import JournalReader, Row
+from prediction_service.journal.reader import JournalReader, JournalRow
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ class Relay:
         self._state.report_fault(self._sink.name, fault)
 
 
-def _with_bodies(refused: Sequence[Refusal], rows: list[Row]) -> list[tuple[Refusal, bytes]]:
+def _with_bodies(refused: Sequence[Refusal], rows: list[JournalRow]) -> list[tuple[Refusal, bytes]]:
     bodies = {row.seq: row.event for row in rows}
     return [(refusal, encode_json(bodies[refusal.seq])) for refusal in refused]
 

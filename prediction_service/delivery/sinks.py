@@ -39,10 +39,10 @@ def _http_sink(address: SinkAddress) -> Sink:
 
 def _kafka_sink(address: SinkAddress) -> Sink:
     from event_backbone.kafka.access import kafka_access
-    from event_backbone.kafka.producer import KafkaOutlet
+    from event_backbone.kafka.producer import KafkaPublisher
 
     access = kafka_access(address.url, address.connections, place=address.place)
-    outlet = KafkaOutlet(access, timeout_s=address.timeout_s)
+    outlet = KafkaPublisher(access, timeout_s=address.timeout_s)
     return KafkaSink(outlet, Topics(access.namespace, address.case.name), address.case.sha256)
 
 

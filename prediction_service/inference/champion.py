@@ -7,11 +7,11 @@ import threading
 import structlog
 
 from event_backbone.case.schema import Case
-from event_backbone.model.bundle import BrokenBundleError, BundleShelf, open_bundle
+from event_backbone.model.bundle import BrokenBundleError, BundleStore, open_bundle
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import RegisteredBundle
 from prediction_service.inference.metrics import RELOAD_STEPS, PredictingMetrics
-from prediction_service.model_sync.notes import RegistryFault, RegistryNotes, ShadowNote
+from prediction_service.model_sync.notes import RegistryFault, SyncFiles, ShadowNote
 
 log = structlog.get_logger()
 
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 class ServingChampion:
     """Loads, checks and warms what the shelf points to, and then takes it into use in one step. Thread-safe."""
 
-    def __init__(self, shelf: BundleShelf, notes: RegistryNotes, case: Case, metrics: PredictingMetrics) -> None:
+    def __init__(self, shelf: BundleStore, notes: SyncFiles, case: Case, metrics: PredictingMetrics) -> None:
         self._shelf = shelf
         self._notes = notes
         self._case = case

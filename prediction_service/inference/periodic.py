@@ -12,7 +12,7 @@ from prediction_service.inference.metrics import PredictingMetrics
 log = structlog.get_logger()
 
 
-class Upkeep:
+class PeriodicTasks:
     """Runs tasks by name, each on its own thread at its own interval, until :meth:`stop`."""
 
     def __init__(self, metrics: PredictingMetrics) -> None:

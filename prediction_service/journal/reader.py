@@ -13,7 +13,7 @@ from event_backbone.prediction_log.sqlite import SqliteLog
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class JournalRow:
     """A row as readers see it."""
 
     seq: int
@@ -36,10 +36,10 @@ class JournalReader(SqliteLog):
         """The highest ``seq`` ever given, also when its row is trimmed."""
         return last_seq(self._db)
 
-    def after(self, seq: int, *, limit: int) -> list[Row]:
+    def after(self, seq: int, *, limit: int) -> list[JournalRow]:
         """Rows in order, from the first above ``seq``."""
         rows = self._db.execute("SELECT seq, body FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
-        return [Row(row_seq, decode_event(body)) for row_seq, body in rows]
+        return [JournalRow(row_seq, decode_event(body)) for row_seq, body in rows]
 
     def oldest_after(self, seq: int) -> str | None:
         """When the first row above ``seq`` was appended (RFC 3339 in UTC)."""

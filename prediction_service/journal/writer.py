@@ -81,7 +81,7 @@ class Entry(Struct, frozen=True):
     appended_at: str
 
 
-class Kept(Struct, frozen=True):
+class StandingEntry(Struct, frozen=True):
     """What the journal holds under an entry's ``event_id`` now: the entry itself, or an earlier one.
 
     A prediction whose ``content_hash`` is empty is an erasure's entry: the id can't be used again.
@@ -165,7 +165,7 @@ class Journal:
 
     # Writing ------------------------------------------------------------------------------------------------------
 
-    def append(self, entries: Sequence[Entry]) -> list[Kept]:
+    def append(self, entries: Sequence[Entry]) -> list[StandingEntry]:
         """Keep entries; for each, in order, what is held under its ``event_id`` now.
 
         Raises:
@@ -195,16 +195,16 @@ class Journal:
         values = [value for seq, entry in numbered for value in (seq, *astuple(entry))]
         return self._db.execute(_insert_statement(len(numbered)), values).rowcount
 
-    def _held(self, seq: int, entry: Entry) -> Kept:
+    def _held(self, seq: int, entry: Entry) -> StandingEntry:
         """What is kept under the entry's identity: itself, if it has the number that was meant for it."""
         query = "SELECT seq, content_hash, body FROM entries WHERE event_id = ?"
         held_seq, digest, body = self._db.execute(query, (entry.event_id,)).fetchone()
-        return self._new(entry) if held_seq == seq else Kept(False, digest, body)
+        return self._new(entry) if held_seq == seq else StandingEntry(False, digest, body)
 
-    def _new(self, entry: Entry) -> Kept:
+    def _new(self, entry: Entry) -> StandingEntry:
         self._rows[entry.kind] += 1
         self._bytes += len(entry.body) + _ROW_OVERHEAD_BYTES
-        return Kept(True, entry.content_hash, entry.body)
+        return StandingEntry(True, entry.content_hash, entry.body)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ import structlog
 
 from event_backbone.case.schema import Case
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.model.bundle import BrokenBundleError, BundleShelf
+from event_backbone.model.bundle import BrokenBundleError, BundleStore
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import ModelRegistry, RegisteredBundle
 from prediction_service.model_sync.notes import RegistryFault
@@ -21,7 +21,7 @@ class AliasFollower:
     a registry that is away, or a bundle that is broken, leaves the last good one in place.
     """
 
-    def __init__(self, registry: ModelRegistry, shelf: BundleShelf, case: Case, name: str, alias: str) -> None:
+    def __init__(self, registry: ModelRegistry, shelf: BundleStore, case: Case, name: str, alias: str) -> None:
         self._registry = registry
         self._shelf = shelf
         self._case = case

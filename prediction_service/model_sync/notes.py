@@ -32,7 +32,7 @@ class ShadowNote(Struct, frozen=True):
     fault: str | None
 
 
-class RegistryNotes:
+class SyncFiles:
     """Thread-safe, and safe between processes: the last word stands."""
 
     def __init__(self, bundles_dir: Path) -> None:

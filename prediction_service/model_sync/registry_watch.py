@@ -8,7 +8,7 @@ import time
 import structlog
 
 from prediction_service.model_sync.alias_follower import AliasFollower
-from prediction_service.model_sync.notes import RegistryFault, RegistryNotes
+from prediction_service.model_sync.notes import RegistryFault, SyncFiles
 from prediction_service.model_sync.shadow_model import ShadowModel
 
 log = structlog.get_logger()
@@ -23,7 +23,7 @@ class RegistryWatch:
     What was refused before is tried once more when somebody asks for a look.
     """
 
-    def __init__(self, champion: AliasFollower, notes: RegistryNotes, shadow: ShadowModel | None = None) -> None:
+    def __init__(self, champion: AliasFollower, notes: SyncFiles, shadow: ShadowModel | None = None) -> None:
         self._champion = champion
         self._notes = notes
         self._shadow = shadow

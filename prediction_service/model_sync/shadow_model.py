@@ -10,7 +10,7 @@ import threading
 import structlog
 
 from event_backbone.case.schema import Case
-from event_backbone.model.bundle import BrokenBundleError, BundleShelf, open_bundle
+from event_backbone.model.bundle import BrokenBundleError, BundleStore, open_bundle
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import RegisteredBundle
 from prediction_service.model_sync.alias_follower import AliasFollower
@@ -28,7 +28,7 @@ class ShadowModel:
     :meth:`look` is for one thread, the rest for any.
     """
 
-    def __init__(self, follower: AliasFollower, shelf: BundleShelf, case: Case) -> None:
+    def __init__(self, follower: AliasFollower, shelf: BundleStore, case: Case) -> None:
         self._follower = follower
         self._shelf = shelf
         self._case = case

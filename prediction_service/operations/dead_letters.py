@@ -13,14 +13,14 @@ from event_backbone.errors import Fault, RejectedError, UnreadableMessageError
 from event_backbone.events.schema import Envelope, decode_event
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.dead_letters import DeadLetter, dead_letter_in, replay_of
-from event_backbone.ports import Message, MessageOutlet, Received, Sink
+from event_backbone.ports import Message, MessageProducer, Received, Sink
 from prediction_service.delivery.parked_rows import parked_rows
 
 _REPLAYED_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CollectedLetter:
     """One dead letter, as it was first seen, and how often something became it."""
 
     letter: DeadLetter
@@ -52,13 +52,13 @@ class Filter:
         )
 
 
-class LetterBox:
+class DeadLetterCollector:
     """Collects letters, each id once. The content is only held where it is wanted: there may be many."""
 
     def __init__(self, chosen: Filter, *, contents: bool) -> None:
         self._chosen = chosen
         self._contents = contents
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, CollectedLetter] = {}
 
     def take(self, letter: DeadLetter) -> None:
         if not self._chosen.takes(letter):
@@ -68,23 +68,23 @@ class LetterBox:
             self._found[letter.id] = replace(known, attempts=known.attempts + 1)
         else:
             kept = letter if self._contents else msgspec.structs.replace(letter, value=None, headers=())
-            self._found[letter.id] = Found(kept)
+            self._found[letter.id] = CollectedLetter(kept)
 
     def take_parked(self, letter: DeadLetter) -> None:
         """A row that may have been published, too: that is not another attempt."""
         if letter.id not in self._found:
             self.take(letter)
 
-    def found(self) -> list[Found]:
+    def found(self) -> list[CollectedLetter]:
         in_order = sorted(self._found.values(), key=lambda one: (one.letter.first_seen, one.letter.id))
         return in_order[: self._chosen.limit]
 
 
 def find(
     published: Callable[[], Iterator[Received]], journals_dir: Path, chosen: Filter, *, contents: bool
-) -> list[Found]:
+) -> list[CollectedLetter]:
     """Those of the topic and those parked on this machine. What is no dead letter in the topic is passed over."""
-    box = LetterBox(chosen, contents=contents)
+    box = DeadLetterCollector(chosen, contents=contents)
     for message in published():
         with contextlib.suppress(UnreadableMessageError):
             box.take(dead_letter_in(message))
@@ -128,7 +128,7 @@ class Replayed:
     not_replayed: dict[str, str]
 
 
-def replay(found: Sequence[Found], outlet: MessageOutlet | None, sinks: Sequence[Sink], journals_dir: Path) -> Replayed:
+def replay(found: Sequence[CollectedLetter], outlet: MessageProducer | None, sinks: Sequence[Sink], journals_dir: Path) -> Replayed:
     """Send records back to their topics and rows to their sinks. Doing it twice gives the same state: who takes them
     knows a ``record_id`` again, and what fails again is the same dead letter.
 
@@ -141,7 +141,7 @@ def replay(found: Sequence[Found], outlet: MessageOutlet | None, sinks: Sequence
     return Replayed(len(letters) - len(failed), failed)
 
 
-def _replay_records(letters: Sequence[DeadLetter], outlet: MessageOutlet | None) -> dict[str, str]:
+def _replay_records(letters: Sequence[DeadLetter], outlet: MessageProducer | None) -> dict[str, str]:
     failed: dict[str, str] = {}
     messages: list[tuple[str, Message]] = []
     for letter in letters:
@@ -180,7 +180,7 @@ def _refusal_of(letter: DeadLetter, sink: Sink) -> str | None:
     return f"refused again: {refused[0].reason}" if refused else None
 
 
-def the_one(found: Sequence[Found], wanted: str) -> Found:
+def the_one(found: Sequence[CollectedLetter], wanted: str) -> CollectedLetter:
     """Raises :class:`RejectedError` when there is none of this id."""
     for one in found:
         if one.letter.id == wanted:

@@ -14,16 +14,16 @@ from event_backbone.errors import Fault, RejectedError, SettingsError
 from event_backbone.events.schema import encode_json, format_utc, parse_utc
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.topics import Topics
-from event_backbone.ports import MessageOutlet, Received, Sink
+from event_backbone.ports import MessageProducer, Received, Sink
 from event_backbone.settings import read_settings
 from prediction_service.delivery.sinks import kafka_of_sinks, open_sinks
-from prediction_service.operations.dead_letters import Filter, Found, find, messages_until_now, replay, the_one
+from prediction_service.operations.dead_letters import Filter, CollectedLetter, find, messages_until_now, replay, the_one
 from prediction_service.settings import ReplicaSettings
 
 _COLUMNS = ("id", "reason", "origin", "first_seen", "attempts")
 
 
-class Desk:
+class DeadLetterOperations:
     """The dead letters of CASE: of the Kafka among SINKS, where there is one, and of this machine's journals."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Desk:
         self.case = self.settings.load_case()
         self.access = _kafka(self.settings)
 
-    def find(self, chosen: Filter, *, contents: bool) -> list[Found]:
+    def find(self, chosen: Filter, *, contents: bool) -> list[CollectedLetter]:
         return find(self._published, self.settings.journals_dir, chosen, contents=contents)
 
     def _published(self) -> Iterator[Received]:
@@ -41,13 +41,13 @@ class Desk:
         return messages_until_now(self.access, topic, timeout_s=self.settings.sink_timeout_s)
 
     @contextlib.contextmanager
-    def outlet(self) -> Iterator[MessageOutlet | None]:
-        from event_backbone.kafka.producer import KafkaOutlet
+    def outlet(self) -> Iterator[MessageProducer | None]:
+        from event_backbone.kafka.producer import KafkaPublisher
 
         if self.access is None:
             yield None
         else:
-            with contextlib.closing(KafkaOutlet(self.access, timeout_s=self.settings.sink_timeout_s)) as outlet:
+            with contextlib.closing(KafkaPublisher(self.access, timeout_s=self.settings.sink_timeout_s)) as outlet:
                 yield outlet
 
     @contextlib.contextmanager
@@ -98,7 +98,7 @@ def list_command(chosen: Filter, as_json: bool) -> None:
     Example:
       CASE=census SINKS=kafka://127.0.0.1:9092 prediction-service dead-letters list --reason record --limit 20
     """
-    found = Desk().find(chosen, contents=False)
+    found = DeadLetterOperations().find(chosen, contents=False)
     if as_json:
         for one in found:
             click.echo(encode_json(_row(one)).decode())
@@ -108,12 +108,12 @@ def list_command(chosen: Filter, as_json: bool) -> None:
         _show_table(found)
 
 
-def _row(one: Found) -> dict[str, Any]:
+def _row(one: CollectedLetter) -> dict[str, Any]:
     letter = one.letter
     return dict(zip(_COLUMNS, (letter.id, letter.reason, one.origin, letter.first_seen, one.attempts), strict=True))
 
 
-def _show_table(found: Sequence[Found]) -> None:
+def _show_table(found: Sequence[CollectedLetter]) -> None:
     if not sys.stdout.isatty():
         for one in found:
             click.echo("\t".join(str(value) for value in _row(one).values()))
@@ -136,11 +136,11 @@ def show_command(letter_id: str) -> None:
     Example:
       CASE=census SINKS=kafka://127.0.0.1:9092 prediction-service dead-letters show census.records-0-17
     """
-    one = the_one(Desk().find(Filter(ids=frozenset([letter_id])), contents=True), letter_id)
+    one = the_one(DeadLetterOperations().find(Filter(ids=frozenset([letter_id])), contents=True), letter_id)
     click.echo(encode_json(_document(one)).decode())
 
 
-def _document(one: Found) -> dict[str, Any]:
+def _document(one: CollectedLetter) -> dict[str, Any]:
     letter = one.letter
     return {
         **_row(one),
@@ -173,7 +173,7 @@ def replay_command(letter_ids: tuple[str, ...], every: bool, chosen: Filter) -> 
     """
     if bool(letter_ids) == every:
         raise SettingsError("command line", [Fault("ID", "missing", "name some, or say --all; not both")])
-    desk = Desk()
+    desk = DeadLetterOperations()
     ids = frozenset(letter_ids)
     found = desk.find(Filter(chosen.reason, chosen.since, ids, chosen.limit), contents=True)
     for letter_id in letter_ids:

@@ -32,7 +32,7 @@ _NO_BOUND = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ErasureOutcome:
     """What became of an erasure at one place, in words; ``done`` is false when it has to be tried again."""
 
     place: str
@@ -40,7 +40,7 @@ class Outcome:
     text: str
 
 
-class Place(Protocol):
+class ErasureTarget(Protocol):
     """Somewhere records are kept. Erasing again changes nothing more.
 
     Errors: :class:`~event_backbone.errors.StreamgaugeError` when not everything was erased.
@@ -61,18 +61,18 @@ def check_record_ids(record_ids: Sequence[str]) -> None:
         raise SettingsError("erase", faults)
 
 
-def erase_everywhere(record_ids: Sequence[str], case: str, places: Sequence[Place]) -> Iterator[Outcome]:
+def erase_everywhere(record_ids: Sequence[str], case: str, places: Sequence[ErasureTarget]) -> Iterator[ErasureOutcome]:
     """Erase at each place in turn; a place that fails keeps none of the others from being asked."""
     erased_at = utc_now()
     erasures = [Erasure(record_id, case, erased_at) for record_id in dict.fromkeys(record_ids)]
     for place in places:
         try:
-            yield Outcome(place.name, True, place.erase(erasures))
+            yield ErasureOutcome(place.name, True, place.erase(erasures))
         except StreamgaugeError as error:
-            yield Outcome(place.name, False, str(error))
+            yield ErasureOutcome(place.name, False, str(error))
 
 
-class SinkPlace:
+class SinkErasure:
     """What a sink keeps; told by events, as a relay would."""
 
     def __init__(self, sink: Sink, clock_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
@@ -90,7 +90,7 @@ class SinkPlace:
         return f"told to erase {len(batch)}"
 
 
-class ReplicaPlace:
+class ReplicaErasure:
     """A replica's journal, by ``DELETE /predictions/<record_id>``."""
 
     def __init__(self, url: str, *, api_key: str | None, timeout_s: float) -> None:
@@ -124,10 +124,10 @@ class ReplicaPlace:
             raise TryAgainLaterError(f"gives no answer: {type(error).__name__}") from None
 
 
-class LocalPlace:
+class LocalErasure:
     """The replica of this machine where no URL is given: nobody has to answer when nobody writes a journal here."""
 
-    def __init__(self, replica: Place, journals_dir: Path) -> None:
+    def __init__(self, replica: ErasureTarget, journals_dir: Path) -> None:
         self.name = replica.name
         self._replica = replica
         self._journals_dir = journals_dir

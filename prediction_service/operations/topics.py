@@ -20,7 +20,7 @@ _COMPACTED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TopicMismatch:
     """What a topic is not as it should be."""
 
     topic: str
@@ -44,10 +44,10 @@ def wanted_topics(topics: Topics, *, partitions: int, replication: int, retentio
     ]
 
 
-def differences(wanted: Sequence[TopicSpec], found: Mapping[str, TopicSpec]) -> list[Difference]:
+def differences(wanted: Sequence[TopicSpec], found: Mapping[str, TopicSpec]) -> list[TopicMismatch]:
     """How the topics that are there differ from what is wanted."""
     return [
-        Difference(spec.name, setting, should, seen)
+        TopicMismatch(spec.name, setting, should, seen)
         for spec in wanted
         if spec.name in found
         for setting, should, seen in _compared(spec, found[spec.name])
@@ -63,7 +63,7 @@ def _compared(wanted: TopicSpec, found: TopicSpec) -> list[tuple[str, str, str]]
     ]
 
 
-def create(access: KafkaAccess, wanted: Sequence[TopicSpec], *, timeout_s: float) -> tuple[list[str], list[Difference]]:
+def create(access: KafkaAccess, wanted: Sequence[TopicSpec], *, timeout_s: float) -> tuple[list[str], list[TopicMismatch]]:
     """Make what is missing; return its names, and how the rest differs. Doing it again changes nothing.
 
     Raises:

@@ -10,7 +10,7 @@ from event_backbone.kafka.admin import TopicSpec, list_topics
 from event_backbone.kafka.topics import Topics
 from event_backbone.settings import read_settings
 from prediction_service.delivery.sinks import kafka_of_sinks
-from prediction_service.operations.topics import Difference, create, differences, wanted_topics
+from prediction_service.operations.topics import TopicMismatch, create, differences, wanted_topics
 from prediction_service.settings import ReplicaSettings
 
 _WEEK_S = 7 * 86400.0
@@ -81,6 +81,6 @@ def _line(name: str, found: TopicSpec | None) -> str:
     return f"there    {name}  partitions {found.partitions}, replication {found.replication}"
 
 
-def _show(differing: Sequence[Difference]) -> None:
+def _show(differing: Sequence[TopicMismatch]) -> None:
     for one in differing:
         click.echo(f"differs: {one.topic}: {one.setting} is {one.found}, not {one.wanted}", err=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STRAIN_S = 1.0
 
 
-class Admission:
+class AdmissionControl:
     """At most ``limit`` requests at once, and half as many for ``STRAIN_S`` after one was refused. Thread-safe.
 
     A moment's crowd of ``limit`` is answered. When more come than can be answered, though, every place that is taken is

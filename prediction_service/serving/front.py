@@ -18,7 +18,7 @@ from prometheus_client import Counter
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.web.problems import CONTENT_TYPE, problem
 from event_backbone.web.responses import retry_after_header
-from prediction_service.serving.admission import Admission
+from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.handlers import Reply
 from prediction_service.serving.metrics import ENDPOINTS, OTHER, ServingMetrics
 
@@ -36,14 +36,14 @@ _MOST_DRAINED_BYTES = 16 * 1024 * 1024
 _STATUS_LINES = {code: f"{code} {HTTPStatus(code).phrase}" for code in (200, 400, 409, 413, 422, 500, 503)}
 
 
-class Front:
+class RequestGateway:
     """The WSGI callable that the server calls."""
 
     def __init__(
         self,
         flask_app: WSGIApplication,
         predict: Callable[[bytes], Reply],
-        admission: Admission,
+        admission: AdmissionControl,
         metrics: ServingMetrics,
         *,
         max_body_bytes: int,

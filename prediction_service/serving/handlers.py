@@ -14,16 +14,16 @@ from event_backbone.events.schema import ModelRef, Prediction, decode_event
 from event_backbone.web.problems import problem, rejection
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
-from prediction_service.journal.writer import Entry, Journal, Kept, entry_of
+from prediction_service.journal.writer import Entry, Journal, StandingEntry, entry_of
 from prediction_service.serving.batch_body import split_batch
 from prediction_service.serving.metrics import ServingMetrics
-from prediction_service.serving.micro_batching import Combiner
+from prediction_service.serving.micro_batching import MicroBatcher
 
 #: Status and JSON body; the content type follows from the status.
 Reply = tuple[int, bytes]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class PredictionAnswer(msgspec.Struct, frozen=True):
     """The body of a 200 from ``/predict``."""
 
     record_id: str
@@ -38,7 +38,7 @@ class RecordAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """One element of a batch's ``results``."""
 
     status: int
-    answer: Answer | None = None
+    answer: PredictionAnswer | None = None
     detail: str | None = None
     faults: list[dict[str, str]] = []
 
@@ -64,7 +64,7 @@ class PredictionHandlers:
         self._metrics = metrics
         self._rejections = rejections
         self._max_batch_records = max_batch_records
-        self._answer_one: Combiner[Record, tuple[Prediction, Kept]] = Combiner(self._answer_all)
+        self._answer_one: MicroBatcher[Record, tuple[Prediction, StandingEntry]] = MicroBatcher(self._answer_all)
         self.decoder = RecordDecoder(case)
 
     # Predictions --------------------------------------------------------------------------------------------------
@@ -87,13 +87,13 @@ class PredictionHandlers:
             return rejection(error.faults)
         return self._reply_for(*self._answer_one(record))
 
-    def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, Kept]]:
+    def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, StandingEntry]]:
         """Score records and keep the predictions, all or none; what was made beside what is held."""
         made = self._predictor.predict(records)
         kept = self._journal.append([entry_of(prediction) for prediction in made])
         return list(zip(made, kept, strict=True))
 
-    def _reply_for(self, made: Prediction, kept: Kept) -> Reply:
+    def _reply_for(self, made: Prediction, kept: StandingEntry) -> Reply:
         if kept.new:
             self._metrics.answered.inc()
             return 200, _encode(_answer(made))
@@ -126,10 +126,10 @@ class PredictionHandlers:
             results[index] = self._record_answer(made, kept)
         return 200, _encode({"results": results})
 
-    def _record_answer(self, made: Prediction, kept: Kept) -> RecordAnswer:
+    def _record_answer(self, made: Prediction, kept: StandingEntry) -> RecordAnswer:
         status, body = self._reply_for(made, kept)
         if status == 200:
-            return RecordAnswer(200, msgspec.json.decode(body, type=Answer))
+            return RecordAnswer(200, msgspec.json.decode(body, type=PredictionAnswer))
         return RecordAnswer(status, detail=msgspec.json.decode(body)["detail"])
 
     # Labels -------------------------------------------------------------------------------------------------------
@@ -155,11 +155,11 @@ class PredictionHandlers:
         return 202, _encode({"accepted": len(entries), "rejected": named})
 
 
-def _answer(made: Prediction) -> Answer:
-    return Answer(made.record_id, made.prediction, made.score, made.model, made.case, made.predicted_at)
+def _answer(made: Prediction) -> PredictionAnswer:
+    return PredictionAnswer(made.record_id, made.prediction, made.score, made.model, made.case, made.predicted_at)
 
 
-def _stored_prediction(kept: Kept) -> Prediction:
+def _stored_prediction(kept: StandingEntry) -> Prediction:
     event = decode_event(kept.body)
     assert isinstance(event, Prediction)
     return event

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 _EVERYTHING = 2**63 - 1
 
 
-class JournalKeeper:
+class JournalMaintenance:
     """Checkpoints and trims one journal."""
 
     def __init__(self, journal: Journal, relay_path: Path, *, retention_s: float, retention_bytes: int) -> None:
@@ -49,7 +49,7 @@ class JournalKeeper:
             continue
 
 
-def hand_on_rejections(rejections: RejectionLog, journal: Journal) -> None:
+def flush_rejections(rejections: RejectionLog, journal: Journal) -> None:
     """Keep what was refused since the last time as one journal entry; a full journal keeps it for the next time."""
     event = rejections.take()
     if event is None:

@@ -26,7 +26,7 @@ class _Brought(Generic[Item, Result]):
         self.error: Exception | None = None
 
 
-class Combiner(Generic[Item, Result]):
+class MicroBatcher(Generic[Item, Result]):
     """Calls ``work`` with groups of one or more items and hands each caller its own result.
 
     ``work`` returns one result for each item, in order. What it raises, every caller of that group gets.

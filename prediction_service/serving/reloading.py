@@ -8,7 +8,7 @@ from typing import Any
 
 from event_backbone.errors import ConflictError, TryAgainLaterError
 from prediction_service.inference.champion import ServingChampion
-from prediction_service.model_sync.notes import RegistryNotes
+from prediction_service.model_sync.notes import SyncFiles
 
 #: A registry that is away makes a look take this long and longer.
 LOOK_WITHIN_S = 20.0
@@ -18,7 +18,7 @@ _BETWEEN_TRIES_S = 0.05
 class Reloading:
     """Thread-safe; one reload at a time."""
 
-    def __init__(self, champion: ServingChampion, notes: RegistryNotes, *, within_s: float = LOOK_WITHIN_S) -> None:
+    def __init__(self, champion: ServingChampion, notes: SyncFiles, *, within_s: float = LOOK_WITHIN_S) -> None:
         self._champion = champion
         self._notes = notes
         self._within_s = within_s

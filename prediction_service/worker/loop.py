@@ -15,17 +15,17 @@ from typing import Any
 import structlog
 
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.ports import Lag, MessageStream, Partition, RebalanceListener
+from event_backbone.ports import Lag, MessageConsumer, Partition, RebalanceListener
 from prediction_service.worker.batches import BatchMaker, WorkBatch
 from prediction_service.worker.metrics import WorkerMetrics
-from prediction_service.worker.offsets import OffsetBook
+from prediction_service.worker.offsets import OffsetTracker
 from prediction_service.worker.pipeline import Pipeline
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class WorkerTiming:
     """``batch_records``: most messages in one batch. Times in seconds."""
 
     batch_records: int = 1000
@@ -36,10 +36,10 @@ class Pace:
     stop_within_s: float = 8.0
 
 
-OpenStream = Callable[[RebalanceListener], MessageStream]
+OpenStream = Callable[[RebalanceListener], MessageConsumer]
 
 
-class Worker:
+class WorkerLoop:
     """Runs until :meth:`stop`. :meth:`status` may be called from any thread."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Worker:
         pipeline: Pipeline[WorkBatch],
         metrics: WorkerMetrics,
         is_model_loaded: Callable[[], bool],
-        pace: Pace,
+        pace: WorkerTiming,
     ) -> None:
         self._stream = open_stream(self)
         self._maker = maker
@@ -57,7 +57,7 @@ class Worker:
         self._metrics = metrics
         self._is_model_loaded = is_model_loaded
         self._pace = pace
-        self._book = OffsetBook()
+        self._book = OffsetTracker()
         self._stop = threading.Event()
         self._commit_due_at = self._measure_due_at = 0.0
         self._broker_fault: str | None = None

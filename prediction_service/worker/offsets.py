@@ -9,7 +9,7 @@ from event_backbone.ports import Partition
 from prediction_service.worker.batches import WorkBatch
 
 
-class OffsetBook:
+class OffsetTracker:
     """An epoch numbers each time a partition came to us: what was in hand when it went is never committed later."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from event_backbone.web.probes import add_probes
 from event_backbone.web.server import Access, check_port_is_free
 from prediction_service.inference.champion import ServingChampion
 from prediction_service.inference.metrics import PredictingMetrics
-from prediction_service.worker.loop import Worker
+from prediction_service.worker.loop import WorkerLoop
 
 #: A loop that has not come round for so long hangs: one turn waits for a few seconds at most.
 SILENT_TOO_LONG_S = 60.0
@@ -23,7 +23,7 @@ SILENT_TOO_LONG_S = 60.0
 class WorkerStatus:
     """Reads; changes nothing. Thread-safe."""
 
-    def __init__(self, case: Case, worker: Worker, champion: ServingChampion) -> None:
+    def __init__(self, case: Case, worker: WorkerLoop, champion: ServingChampion) -> None:
         self._case = case
         self._worker = worker
         self._champion = champion

@@ -14,12 +14,12 @@ from event_backbone.events.schema import Envelope, Event, Label, Prediction, Rej
 from event_backbone.kafka.dead_letters import without_value
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import messages_of
-from event_backbone.ports import Delivered, Message, MessageOutlet, Refusal, Sink
+from event_backbone.ports import Delivered, Message, MessageProducer, Refusal, Sink
 from prediction_service.worker.batches import BatchMaker, WorkBatch
 from prediction_service.worker.metrics import WorkerMetrics
 
 
-class Keeping:
+class StoreStep:
     """The first step: every sink but Kafka, in the order of the settings."""
 
     def __init__(self, sinks: Sequence[Sink], maker: BatchMaker) -> None:
@@ -58,11 +58,11 @@ def _as_held(envelope: Envelope, held: Mapping[str, Prediction]) -> Envelope:
     return Envelope(envelope.source, envelope.seq, held[event.record_id])
 
 
-class Publishing:
+class PublishStep:
     """The second step: predictions, rejections and dead letters, each to its topic. Labels of others stay theirs."""
 
     def __init__(
-        self, outlet: MessageOutlet, topics: Topics, case_sha256: str, maker: BatchMaker, metrics: WorkerMetrics
+        self, outlet: MessageProducer, topics: Topics, case_sha256: str, maker: BatchMaker, metrics: WorkerMetrics
     ) -> None:
         self._outlet = outlet
         self._topics = topics

@@ -11,20 +11,20 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.kafka.access import kafka_access
 from event_backbone.kafka.topics import Topics
-from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.bundle import BundleStore
 from event_backbone.web.server import Access
 from prediction_service.delivery.sinks import open_sinks
 from prediction_service.inference.champion import ServingChampion
-from prediction_service.inference.periodic import Upkeep
+from prediction_service.inference.periodic import PeriodicTasks
 from prediction_service.inference.predictor import Predictor
-from prediction_service.model_sync.notes import RegistryNotes
+from prediction_service.model_sync.notes import SyncFiles
 from prediction_service.settings import WorkerSettings
 from prediction_service.worker.batches import BatchMaker, WorkBatch
-from prediction_service.worker.loop import Pace, Worker
+from prediction_service.worker.loop import WorkerTiming, WorkerLoop
 from prediction_service.worker.metrics import WorkerMetrics
 from prediction_service.worker.pipeline import Pipeline
 from prediction_service.worker.probes import WorkerStatus, build_worker_api, serve_beside
-from prediction_service.worker.steps import Keeping, Publishing
+from prediction_service.worker.steps import StoreStep, PublishStep
 
 #: One that is kept, one that is published, and one that waits.
 _BATCHES_IN_HAND = 3
@@ -33,7 +33,7 @@ _BATCHES_IN_HAND = 3
 class RunningWorker:
     """The worker with its probes and the thread that follows the champion; :meth:`run` blocks until :meth:`stop`."""
 
-    def __init__(self, worker: Worker, upkeep: Upkeep, probes: BaseWSGIServer) -> None:
+    def __init__(self, worker: WorkerLoop, upkeep: PeriodicTasks, probes: BaseWSGIServer) -> None:
         self._worker = worker
         self._upkeep = upkeep
         self._probes = probes
@@ -65,14 +65,14 @@ class StepMetrics:
 def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
     """Build one worker; neither broker nor sinks nor a champion have to be there."""
     from event_backbone.kafka.consumer import KafkaGroupStream
-    from event_backbone.kafka.producer import KafkaOutlet
+    from event_backbone.kafka.producer import KafkaPublisher
 
     access = kafka_access(_kafka_url(settings), settings, place="SINKS")
     topics = Topics(access.namespace, case.name)
     others = [url for url in settings.sinks if not url.startswith("kafka:")]
     sinks = open_sinks(others, case, settings, timeout_s=settings.sink_timeout_s)
     metrics = WorkerMetrics(CollectorRegistry(), case)
-    champion = ServingChampion(BundleShelf(settings.bundles_dir), RegistryNotes(settings.bundles_dir), case, metrics)
+    champion = ServingChampion(BundleStore(settings.bundles_dir), SyncFiles(settings.bundles_dir), case, metrics)
     champion.refresh()
     maker = BatchMaker(
         case,
@@ -81,15 +81,15 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
         metrics,
         most_invalid_in_a_row=settings.worker_max_invalid_in_a_row,
     )
-    outlet = KafkaOutlet(access, timeout_s=settings.sink_timeout_s)
+    outlet = KafkaPublisher(access, timeout_s=settings.sink_timeout_s)
     steps: list[tuple[str, Callable[[WorkBatch], None]]] = [
-        *([("keep", Keeping(sinks, maker))] if sinks else []),
-        ("publish", Publishing(outlet, topics, case.sha256, maker, metrics)),
+        *([("keep", StoreStep(sinks, maker))] if sinks else []),
+        ("publish", PublishStep(outlet, topics, case.sha256, maker, metrics)),
     ]
     taken = [topics.records, *([topics.labels] if sinks else [])]
     metrics.expect(taken, [name for name, _ in steps])
     pipeline: Pipeline[WorkBatch] = Pipeline(steps, StepMetrics(metrics), depth=_BATCHES_IN_HAND)
-    worker = Worker(
+    worker = WorkerLoop(
         lambda listener: KafkaGroupStream(
             access,
             topics=taken,
@@ -101,9 +101,9 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
         pipeline,
         metrics,
         lambda: champion.scorer is not None,
-        Pace(batch_records=settings.worker_batch_records),
+        WorkerTiming(batch_records=settings.worker_batch_records),
     )
-    upkeep = Upkeep(metrics)
+    upkeep = PeriodicTasks(metrics)
     upkeep.every(0.5, "champion", champion.refresh)
     app = build_worker_api(case, WorkerStatus(case, worker, champion), metrics.registry)
     probes = serve_beside(app, metrics, Access.of(settings), host=settings.worker_host, port=settings.worker_port)

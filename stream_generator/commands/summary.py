@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from stream_generator.sending.tally import Totals
+from stream_generator.sending.tally import RunTotals
 
 
 class LatencyMs(Struct, frozen=True):
@@ -47,7 +47,7 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 
 def summarize(
-    totals: Totals,
+    totals: RunTotals,
     *,
     run_id: str,
     seed: int,

@@ -16,7 +16,7 @@ from event_backbone.errors import Fault, SettingsError, UnreadableMessageError
 from event_backbone.events.schema import Label, Prediction, format_utc
 from event_backbone.kafka.topics import place_id
 from event_backbone.kafka.wire import event_of
-from event_backbone.ports import MessageStream, Partition, Received
+from event_backbone.ports import MessageConsumer, Partition, Received
 from stream_generator.recording.port import Period, Recorded, answered_of
 from stream_generator.sending.retrying import Persistence
 
@@ -29,7 +29,7 @@ _POLLS_AT_END = 4
 _BESIDE_THE_RECORD = ("record_id", "schema_version", "case_sha256")
 
 
-class Places(Protocol):
+class TopicPlaces(Protocol):
     """What is asked of a broker; each may raise :class:`~event_backbone.errors.TryAgainLaterError`."""
 
     def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
@@ -40,7 +40,7 @@ class Places(Protocol):
         """The first offset whose message is not older; else the end."""
         ...
 
-    def open(self, partition: Partition, offset: int) -> MessageStream:
+    def open(self, partition: Partition, offset: int) -> MessageConsumer:
         """One partition from an offset on, or from where it begins by now."""
         ...
 
@@ -66,12 +66,12 @@ class KafkaRecording:
     Memory: a page of messages and a consumer for each partition.
     """
 
-    places: Places
+    places: TopicPlaces
     topics: Sequence[str]
     case: Case
     period: Period
     persistence: Persistence
-    _streams: list[MessageStream] = field(default_factory=list)
+    _streams: list[MessageConsumer] = field(default_factory=list)
 
     def count(self) -> int:
         return sum(max(0, span.end - span.next) for span in self._spans().values())
@@ -124,7 +124,7 @@ class KafkaRecording:
             if page[-1].offset + 1 >= span.end:
                 return
 
-    def _page(self, stream: MessageStream) -> Sequence[Received]:
+    def _page(self, stream: MessageConsumer) -> Sequence[Received]:
         """The next messages; none at the partition's end, which compaction or control records may have moved."""
         at_end = 0
         while at_end < _POLLS_AT_END and not self.persistence.is_over:

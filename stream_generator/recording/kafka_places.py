@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.admin import end_offsets, offsets_at
 from event_backbone.kafka.consumer import KafkaAssignedStream
-from event_backbone.ports import MessageStream, Partition
+from event_backbone.ports import MessageConsumer, Partition
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaPlaces:
-    """:class:`~stream_generator.recording.kafka.Places` of the brokers of a URL; each question connects anew."""
+    """:class:`~stream_generator.recording.kafka.TopicPlaces` of the brokers of a URL; each question connects anew."""
 
     access: KafkaAccess
     timeout_s: float
@@ -24,7 +24,7 @@ class KafkaPlaces:
     def offsets_at(self, topics: Sequence[str], timestamp_ms: int) -> Mapping[Partition, int]:
         return offsets_at(self.access, topics, timestamp_ms, timeout_s=self.timeout_s)
 
-    def open(self, partition: Partition, offset: int) -> MessageStream:
+    def open(self, partition: Partition, offset: int) -> MessageConsumer:
         return KafkaAssignedStream(
             self.access, [partition.topic], lambda _: offset, timeout_s=self.timeout_s, only=partition
         )

@@ -11,14 +11,14 @@ import click
 
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.events.schema import Prediction, utc_now
-from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.bundle import BundleStore
 from stream_generator.bootstrap import open_keeping, open_registry, persistence
 from stream_generator.commands.options import ReplayOptions
 from stream_generator.commands.progress import progress_display
 from stream_generator.commands.summary import write_summary
 from stream_generator.recording.port import Recording
 from stream_generator.recording.sources import Wanted, open_recording, source_name
-from stream_generator.rescoring.difference import Difference, DifferenceReport, SegmentDifference, Shift
+from stream_generator.rescoring.difference import ScoreDifference, DifferenceReport, SegmentDifference, Shift
 from stream_generator.rescoring.rescorer import Rescorer, open_version
 from stream_generator.sending.pacing import StoppableClock
 from stream_generator.settings import GeneratorSettings
@@ -28,7 +28,7 @@ _SEGMENTS_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Rescoring:
     """One re-scoring, as it was asked for."""
 
     settings: GeneratorSettings
@@ -45,7 +45,7 @@ class Comparison:
         """
         settings = self.settings
         model = open_version(
-            self.version, settings.load_case(), BundleShelf(settings.bundles_dir), open_registry(settings)
+            self.version, settings.load_case(), BundleStore(settings.bundles_dir), open_registry(settings)
         )
         clock = StoppableClock()
         with contextlib.closing(self._open(clock)) as recording, self._keeping(clock) as keeping:
@@ -116,7 +116,7 @@ def _size(segment: SegmentDifference) -> tuple[float, float]:
     return flipped or 0.0, difference.shift.mean_absolute or 0.0
 
 
-def _difference_lines(difference: Difference) -> Iterator[str]:
+def _difference_lines(difference: ScoreDifference) -> Iterator[str]:
     if difference.flips is not None:
         flips = difference.flips
         directions = "".join(f", {number} {direction}" for direction, number in flips.directions.items())
@@ -133,7 +133,7 @@ def _in_words(shift: Shift) -> str:
     return f"mean {shift.mean:+.3g}, mean size {shift.mean_absolute:.3g}{quantiles}, max {shift.max:.3g}"
 
 
-def _in_short(difference: Difference) -> str:
+def _in_short(difference: ScoreDifference) -> str:
     shift, flips = difference.shift, difference.flips
     flipped = "" if flips is None else f", {flips.count} flipped ({_percent(flips.share)})"
     moved = "" if shift.mean is None else f", shift mean {shift.mean:+.3g}, mean size {shift.mean_absolute:.3g}"

@@ -41,7 +41,7 @@ class Flips(Struct, frozen=True):
     directions: dict[str, int]
 
 
-class Difference(Struct, frozen=True):
+class ScoreDifference(Struct, frozen=True):
     """``flips`` is ``None`` for a regression. ``relative`` is the shift by the recorded size, where that is not 0."""
 
     records: int
@@ -54,7 +54,7 @@ class VersionDifference(Struct, frozen=True):
     """For the records that one version answered then."""
 
     model: ModelRef
-    difference: Difference
+    difference: ScoreDifference
 
 
 class SegmentDifference(Struct, frozen=True):
@@ -62,7 +62,7 @@ class SegmentDifference(Struct, frozen=True):
 
     column: str
     value: str
-    difference: Difference
+    difference: ScoreDifference
 
 
 class DifferenceReport(Struct, frozen=True):
@@ -71,7 +71,7 @@ class DifferenceReport(Struct, frozen=True):
     source: str
     model: ModelRef
     bundle_sha256: str
-    overall: Difference
+    overall: ScoreDifference
     by_version: list[VersionDifference]
     by_segment: list[SegmentDifference]
     not_scored: dict[str, int]
@@ -107,7 +107,7 @@ class _Spread:
         return None if size is None else min(size, self.largest)
 
 
-class _Group:
+class _RecordGroup:
     """Running figures of some of the records."""
 
     def __init__(self, *, decides: bool) -> None:
@@ -123,11 +123,11 @@ class _Group:
         elif before.score:
             self._relative.add((score - before.score) / abs(before.score))
 
-    def difference(self) -> Difference:
+    def difference(self) -> ScoreDifference:
         records, flipped = self._shifts.number, self._directions.total()
         flips = Flips(flipped, flipped / records if records else None, dict(sorted(self._directions.items())))
         relative = None if self._decides else self._relative.shift()
-        return Difference(records, flips if self._decides else None, self._shifts.shift(), relative)
+        return ScoreDifference(records, flips if self._decides else None, self._shifts.shift(), relative)
 
 
 class Differences:
@@ -137,8 +137,8 @@ class Differences:
         self._decides = case.is_binary
         self._columns = [column for column in case.columns if column.is_category and _has_few_values(column)]
         self._overall = self._new_group()
-        self._by_version: dict[ModelRef, _Group] = {}
-        self._by_segment: dict[tuple[str, str], _Group] = {
+        self._by_version: dict[ModelRef, _RecordGroup] = {}
+        self._by_segment: dict[tuple[str, str], _RecordGroup] = {
             (column.name, value): self._new_group()
             for column in self._columns
             for value in (*column.categories, MISSING, OTHER)
@@ -177,7 +177,7 @@ class Differences:
             if difference.records:
                 yield SegmentDifference(column, value, difference)
 
-    def _groups_of(self, record: Mapping[str, Any], before: Answered) -> Iterator[_Group]:
+    def _groups_of(self, record: Mapping[str, Any], before: Answered) -> Iterator[_RecordGroup]:
         yield self._overall
         if before.model not in self._by_version:
             self._by_version[before.model] = self._new_group()
@@ -185,8 +185,8 @@ class Differences:
         for column in self._columns:
             yield self._by_segment[column.name, _segment_of(column, record.get(column.name))]
 
-    def _new_group(self) -> _Group:
-        return _Group(decides=self._decides)
+    def _new_group(self) -> _RecordGroup:
+        return _RecordGroup(decides=self._decides)
 
 
 def _has_few_values(column: Column) -> bool:

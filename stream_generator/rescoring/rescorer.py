@@ -11,7 +11,7 @@ from event_backbone.case.records import Record, RecordDecoder
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, RejectedError, SettingsError
 from event_backbone.events.schema import Prediction, content_hash, utc_now
-from event_backbone.model.bundle import BundleShelf, registered_name
+from event_backbone.model.bundle import BundleStore, registered_name
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import ModelRegistry, RegisteredBundle
 from stream_generator.recording.port import Answered, Recorded
@@ -21,7 +21,7 @@ from stream_generator.rescoring.difference import Differences
 BATCH_RECORDS = 256
 
 
-class Keeping(Protocol):
+class RescoredStore(Protocol):
     """Stores what a version says, once by ``(record_id, model version)``, and says how much of it was new."""
 
     def keep(self, predictions: Sequence[Prediction]) -> int: ...
@@ -35,7 +35,7 @@ class VersionModel:
     case: Case
 
 
-def open_version(version: str, case: Case, shelf: BundleShelf, registry: ModelRegistry) -> VersionModel:
+def open_version(version: str, case: Case, shelf: BundleStore, registry: ModelRegistry) -> VersionModel:
     """The bundle of a version; the registry is asked unless the version is the one in use.
 
     Raises:
@@ -51,7 +51,7 @@ def open_version(version: str, case: Case, shelf: BundleShelf, registry: ModelRe
     return VersionModel(Scorer(bundle, registered.model, bundle.case), bundle.case)
 
 
-def _in_use(shelf: BundleShelf, name: str, version: str) -> RegisteredBundle | None:
+def _in_use(shelf: BundleStore, name: str, version: str) -> RegisteredBundle | None:
     current = shelf.current()
     fits = current is not None and (current.model.name, current.model.version) == (name, version)
     return current if fits else None

@@ -13,7 +13,7 @@ from stream_generator.commands.options import Delivery, ReplayOptions
 from stream_generator.recording.port import Recording
 from stream_generator.recording.replay_plan import ReplayPlan
 from stream_generator.recording.sources import Wanted, open_recording, source_name, without_login
-from stream_generator.runs.run import Keeper, Run
+from stream_generator.runs.run import ReplayKeeper, StreamRun
 from stream_generator.sending.pacing import StoppableClock
 from stream_generator.sending.resuming import ReplayOf, ReplayState, StateFile
 from stream_generator.settings import GeneratorSettings
@@ -62,7 +62,7 @@ class Replaying:
                 click.echo(f"resumed    behind {state.mark.done} of {total} records", err=True)
             items = plan.items(recording.items(state.mark.cursor))
             delivery = replace(self.delivery, run_id=state.run_id)
-            return Run(self.settings, delivery, total, keeper=Keeper(file, state)).execute(items, clock)
+            return StreamRun(self.settings, delivery, total, keeper=ReplayKeeper(file, state)).execute(items, clock)
         finally:
             recording.close()
 

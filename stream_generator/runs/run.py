@@ -24,7 +24,7 @@ NOTHING_INJECTED = ScenarioRun(NO_DRIFT.name, 0, [])
 KEEP_EVERY_S = 0.5
 
 
-class Keeper:
+class ReplayKeeper:
     """Writes a replay's state while it runs, and what it came to."""
 
     def __init__(self, file: StateFile, state: ReplayState) -> None:
@@ -55,7 +55,7 @@ class Keeper:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class StreamRun:
     """One run, once it is known what will be sent. ``asked`` is ``None`` when it has no end."""
 
     settings: GeneratorSettings
@@ -63,7 +63,7 @@ class Run:
     asked: int | None = None
     seed: int = 0
     scenario: ScenarioRun = NOTHING_INJECTED
-    keeper: Keeper | None = None
+    keeper: ReplayKeeper | None = None
 
     def execute(self, items: Iterator[Outgoing], clock: StoppableClock | None = None) -> int:
         """Send everything, print and write the summary; return the exit code: 0, 1 or 128 + the signal."""

@@ -101,7 +101,7 @@ class SetTo(ColumnChange):
         return self.value
 
 
-class Mix(ColumnChange):
+class CategoryMix(ColumnChange):
     """Another mix of known categories: the share of records it hits is drawn anew from ``weights``."""
 
     kind: Literal["mix"]
@@ -147,7 +147,7 @@ class Unseen(ColumnChange):
         return self.value
 
 
-class Condition(Part):
+class RecordFilter(Part):
     """Holds where the column's value is there and is at least, at most or one of what is given."""
 
     column: Identifier
@@ -183,7 +183,7 @@ class Condition(Part):
 class LabelChange(Part):
     """Concept drift: the label of records that meet every condition changes; the records do not."""
 
-    where: list[Condition] = []
+    where: list[RecordFilter] = []
     share: Share = 1.0
 
     def faults(self, case: Case) -> list[tuple[str, str]]:
@@ -227,7 +227,7 @@ class ScaleLabel(LabelChange):
 
 
 Change = Annotated[
-    Add | Scale | SetTo | Mix | Blank | Unseen | InvertLabel | ScaleLabel,
+    Add | Scale | SetTo | CategoryMix | Blank | Unseen | InvertLabel | ScaleLabel,
     Field(discriminator="kind"),
 ]
 

@@ -11,7 +11,7 @@ import math
 from urllib.parse import urlsplit
 
 from event_backbone.errors import Fault, SettingsError
-from stream_generator.sending.retrying import Answer, NoAnswerError
+from stream_generator.sending.retrying import HttpAnswer, NoAnswerError
 
 _HEADERS = {"Content-Type": "application/json"}
 
@@ -23,11 +23,11 @@ class KeepAliveHttp:
         self._connection, self._prefix = _connect(url, timeout_s)
         self._headers = _HEADERS if api_key is None else {**_HEADERS, "Authorization": f"Bearer {api_key}"}
 
-    def post(self, path: str, body: bytes) -> Answer:
+    def post(self, path: str, body: bytes) -> HttpAnswer:
         try:
             self._connection.request("POST", self._prefix + path, body, self._headers)
             response = self._connection.getresponse()
-            return Answer(response.status, response.read(), _retry_after_s(response))
+            return HttpAnswer(response.status, response.read(), _retry_after_s(response))
         except TimeoutError:
             self.close()
             raise NoAnswerError("timeout") from None

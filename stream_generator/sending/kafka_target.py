@@ -10,16 +10,16 @@ from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.cloud_events import EVENT_TYPE, JSON_CONTENT, SPECVERSION
 from event_backbone.events.schema import Label, event_id, utc_now
 from event_backbone.kafka.topics import Topics
-from event_backbone.ports import Message, MessageOutlet
+from event_backbone.ports import Message, MessageProducer
 from stream_generator.sending.planning import Outgoing
 from stream_generator.sending.retrying import NoAnswerError, Persistence
-from stream_generator.sending.targets import LabelOut, Sent, encode_json
+from stream_generator.sending.targets import LabelOut, SendResult, encode_json
 
 #: A message that was not acknowledged; whether the broker has it is not known.
-_UNKNOWN = Sent("broker", is_final=False)
+_UNKNOWN = SendResult("broker", is_final=False)
 
 
-class Outlet(MessageOutlet, Protocol):
+class Outlet(MessageProducer, Protocol):
     """One that can be told beforehand what it will be used for; it may raise as ``publish`` does."""
 
     def look_up(self, topics: Sequence[str]) -> None: ...
@@ -43,24 +43,24 @@ class KafkaTarget:
         with contextlib.suppress(TryAgainLaterError):
             self._outlet.look_up([self._topics.records])
 
-    def send_records(self, items: Sequence[Outgoing]) -> list[Sent]:
+    def send_records(self, items: Sequence[Outgoing]) -> list[SendResult]:
         now = utc_now()
         return self._publish([self._record(item, now) for item in items])
 
-    def send_labels(self, labels: Sequence[LabelOut]) -> list[Sent]:
+    def send_labels(self, labels: Sequence[LabelOut]) -> list[SendResult]:
         return self._publish([self._label(label) for label in labels])
 
     def close(self) -> None:
         self._outlet.close()
 
-    def _publish(self, messages: Sequence[Message]) -> list[Sent]:
+    def _publish(self, messages: Sequence[Message]) -> list[SendResult]:
         if not messages:
             return []
         try:
             refused = dict(self._persistence.until_done(lambda: self._outlet.publish(messages)))
         except (TryAgainLaterError, NoAnswerError):
             return [_UNKNOWN] * len(messages)
-        return [Sent(refused.get(index)) for index in range(len(messages))]
+        return [SendResult(refused.get(index)) for index in range(len(messages))]
 
     def _record(self, item: Outgoing, now: str) -> Message:
         headers = self._headers("record", f"record:{item.record_id}", item.record_id, now)

@@ -12,7 +12,7 @@ from stream_generator.sending.pacing import Clock
 from stream_generator.sending.planning import Outgoing
 from stream_generator.sending.resuming import Marks
 from stream_generator.sending.tally import Tally
-from stream_generator.sending.targets import LabelOut, Target
+from stream_generator.sending.targets import LabelOut, StreamTarget
 
 #: Well below the services' limit for a body.
 LARGEST_BATCH = 500
@@ -57,7 +57,7 @@ class LabelQueue:
 class Labeller:
     """Sends labels from one thread of its own until :meth:`finish` and the queue is empty, or the run is stopped."""
 
-    def __init__(self, queue: LabelQueue, target: Target, clock: Clock, tally: Tally, marks: Marks) -> None:
+    def __init__(self, queue: LabelQueue, target: StreamTarget, clock: Clock, tally: Tally, marks: Marks) -> None:
         self._queue = queue
         self._target = target
         self._clock = clock

@@ -11,15 +11,15 @@ from stream_generator.sending.planning import Outgoing
 from stream_generator.sending.resuming import Marks
 from stream_generator.sending.schedule import Due, Schedule
 from stream_generator.sending.tally import Tally
-from stream_generator.sending.targets import Sent, Target
+from stream_generator.sending.targets import SendResult, StreamTarget
 
 SHOW_EVERY_S = 0.25
 
 
-class Worker:
+class SendingThread:
     """One connection's share of a run: takes what is due, sends it, counts the outcome."""
 
-    def __init__(self, target: Target, clock: Clock, tally: Tally, labeller: Labeller, marks: Marks) -> None:
+    def __init__(self, target: StreamTarget, clock: Clock, tally: Tally, labeller: Labeller, marks: Marks) -> None:
         self._target = target
         self._clock = clock
         self._tally = tally
@@ -48,7 +48,7 @@ class Worker:
             if due.item.body is None:
                 self._labeller.answered(due.item)
 
-    def _count(self, due: Due, sent: Sent) -> None:
+    def _count(self, due: Due, sent: SendResult) -> None:
         if sent.fault is None:
             self._tally.answered(self._clock.now() - due.at)
             self._labeller.answered(due.item)
@@ -63,7 +63,7 @@ class OpenLoop:
     Items are sent in their order, at most as many at a time as the workers' targets take together.
     """
 
-    def __init__(self, workers: list[Worker], labeller: Labeller, clock: Clock, marks: Marks) -> None:
+    def __init__(self, workers: list[SendingThread], labeller: Labeller, clock: Clock, marks: Marks) -> None:
         self._workers = workers
         self._labeller = labeller
         self._clock = clock

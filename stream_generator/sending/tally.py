@@ -10,7 +10,7 @@ from stream_generator.sending.latency import LatencyHistogram
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class RunTotals:
     """Counts at one moment. ``faults`` holds failed records by status or reason, failed labels as ``labels <status>``.
 
     Latencies are in seconds, from the moment a record was due (or taken, when none was set) to its answer, with all
@@ -63,10 +63,10 @@ class Tally:
             self._counts["labels_failed"] += number
             self._faults[f"labels {reason}"] += number
 
-    def totals(self) -> Totals:
+    def totals(self) -> RunTotals:
         with self._lock:
             counts = self._counts
-            return Totals(
+            return RunTotals(
                 sent=counts["answered"] + counts["failed"],
                 answered=counts["answered"],
                 failed=counts["failed"],

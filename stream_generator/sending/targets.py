@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from stream_generator.sending.planning import Outgoing
-from stream_generator.sending.retrying import Answer, NoAnswerError, Sender
+from stream_generator.sending.retrying import HttpAnswer, NoAnswerError, Sender
 
 #: Answers that are about what was sent: sent again, it would get the same one.
 _FINAL_STATUSES = frozenset({200, 202, 400, 409, 413, 422})
@@ -25,7 +25,7 @@ class LabelOut(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SendResult:
     """What became of one record or label.
 
     ``fault`` is ``None`` when it was taken, else a status or reason. ``is_final`` is ``False`` when nobody knows
@@ -36,7 +36,7 @@ class Sent:
     is_final: bool = True
 
 
-class Target(Protocol):
+class StreamTarget(Protocol):
     """The other side, through one connection.
 
     Both methods return an outcome for each item, in the order of the items, after at most the patience of the adapter;
@@ -49,9 +49,9 @@ class Target(Protocol):
 
     def open(self) -> None: ...
 
-    def send_records(self, items: Sequence[Outgoing]) -> Sequence[Sent]: ...
+    def send_records(self, items: Sequence[Outgoing]) -> Sequence[SendResult]: ...
 
-    def send_labels(self, labels: Sequence[LabelOut]) -> Sequence[Sent]: ...
+    def send_labels(self, labels: Sequence[LabelOut]) -> Sequence[SendResult]: ...
 
     def close(self) -> None: ...
 
@@ -80,32 +80,32 @@ class HttpTarget:
     def open(self) -> None:
         """A connection is made within a request's time."""
 
-    def send_records(self, items: Sequence[Outgoing]) -> list[Sent]:
+    def send_records(self, items: Sequence[Outgoing]) -> list[SendResult]:
         return [self._send_record(item) for item in items]
 
-    def send_labels(self, labels: Sequence[LabelOut]) -> list[Sent]:
+    def send_labels(self, labels: Sequence[LabelOut]) -> list[SendResult]:
         try:
             answer = self._sender.send("/labels", encode_json(labels))
         except NoAnswerError as error:
-            return [Sent(error.reason, is_final=False)] * len(labels)
+            return [SendResult(error.reason, is_final=False)] * len(labels)
         accepted = min(_accepted(answer.body) if answer.status == 202 else 0, len(labels))
-        refused = Sent(str(answer.status), answer.status in _FINAL_STATUSES)
-        return [Sent()] * accepted + [refused] * (len(labels) - accepted)
+        refused = SendResult(str(answer.status), answer.status in _FINAL_STATUSES)
+        return [SendResult()] * accepted + [refused] * (len(labels) - accepted)
 
     def close(self) -> None:
         self._sender.close()
 
-    def _send_record(self, item: Outgoing) -> Sent:
+    def _send_record(self, item: Outgoing) -> SendResult:
         try:
             answer = self._sender.send("/predict", item.body or b"")
         except NoAnswerError as error:
-            return Sent(error.reason, is_final=False)
+            return SendResult(error.reason, is_final=False)
         if answer.status != 200:
-            return Sent(str(answer.status), answer.status in _FINAL_STATUSES)
-        return Sent() if _answers(answer, item.record_id) else Sent("other answer", is_final=False)
+            return SendResult(str(answer.status), answer.status in _FINAL_STATUSES)
+        return SendResult() if _answers(answer, item.record_id) else SendResult("other answer", is_final=False)
 
 
-def _answers(answer: Answer, record_id: str) -> bool:
+def _answers(answer: HttpAnswer, record_id: str) -> bool:
     """Whether this is the answer to that record; a 200 for another one is no prediction for ours."""
     try:
         return _decode_answered(answer.body).record_id == record_id

@@ -16,13 +16,13 @@ from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet
 from event_backbone.kafka.access import faults_in_kafka_url, kafka_access
 from event_backbone.kafka.producer import (
     KafkaAssignedStream,
-    KafkaOutlet,
+    KafkaPublisher,
     TopicSpec,
     create_topics,
     end_offsets,
     murmur2,
 )
-from event_backbone.ports import Message, MessageOutlet, Partition, Received
+from event_backbone.ports import Message, MessageProducer, Partition, Received
 from event_backbone.settings import ConnectionSettings
 
 HEADERS = [("ce_id", b"1"), ("empty", b"")]
@@ -33,7 +33,7 @@ class Side(Protocol):
 
     topic: str
 
-    def outlet(self) -> MessageOutlet: ...
+    def outlet(self) -> MessageProducer: ...
 
     def messages(self) -> list[Received]:
         """Everything in :attr:`topic`, partition by partition."""
@@ -146,7 +146,7 @@ class MemorySide:
         self._broker.create_topics([self.topic])
         self._kind = kind
 
-    def outlet(self) -> MessageOutlet:
+    def outlet(self) -> MessageProducer:
         return self._kind(self._broker)
 
     def messages(self) -> list[Received]:
@@ -164,11 +164,11 @@ class KafkaSide:
         self.topic = f"{namespace}.records"
         self._broker = broker
         self._access = kafka_access(f"{broker.url}/{namespace}", ConnectionSettings())
-        self._outlets: list[KafkaOutlet] = []
+        self._outlets: list[KafkaPublisher] = []
         create_topics(self._access, [TopicSpec(self.topic, 3, 1)])
 
-    def outlet(self) -> MessageOutlet:
-        self._outlets.append(KafkaOutlet(self._access, timeout_s=6))
+    def outlet(self) -> MessageProducer:
+        self._outlets.append(KafkaPublisher(self._access, timeout_s=6))
         return self._outlets[-1]
 
     def messages(self) -> list[Received]:
@@ -282,14 +282,14 @@ def test_the_suite_fails_on_a_broken_adapter(kind: type[MemoryOutlet]) -> None:
 
 
 def test_an_outlet_is_made_while_no_broker_is_there() -> None:
-    outlet = KafkaOutlet(kafka_access("kafka://127.0.0.1:1", ConnectionSettings()), timeout_s=1)
+    outlet = KafkaPublisher(kafka_access("kafka://127.0.0.1:1", ConnectionSettings()), timeout_s=1)
     with pytest.raises(TryAgainLaterError, match="no broker answers"):
         outlet.publish([Message("x", b"k", b"v")])
     outlet.close()
 
 
 def test_a_forked_process_can_not_use_an_outlet(monkeypatch: pytest.MonkeyPatch) -> None:
-    outlet = KafkaOutlet(kafka_access("kafka://127.0.0.1:1", ConnectionSettings()))
+    outlet = KafkaPublisher(kafka_access("kafka://127.0.0.1:1", ConnectionSettings()))
     monkeypatch.setattr("os.getpid", lambda: 1)
     with pytest.raises(StopError, match="forked"):
         outlet.publish([Message("x", b"k", b"v")])

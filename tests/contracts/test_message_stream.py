@@ -17,13 +17,13 @@ from event_backbone.kafka.access import kafka_access
 from event_backbone.kafka.producer import (
     KafkaAssignedStream,
     KafkaGroupStream,
-    KafkaOutlet,
+    KafkaPublisher,
     TopicSpec,
     create_topics,
     end_offsets,
     offsets_at,
 )
-from event_backbone.ports import Lag, Message, MessageStream, Partition, RebalanceListener, Received
+from event_backbone.ports import Lag, Message, MessageConsumer, Partition, RebalanceListener, Received
 from event_backbone.settings import ConnectionSettings
 
 PATIENCE_S = 30
@@ -36,7 +36,7 @@ class Listener:
         self.holds: set[Partition] = set()
         self.told: list[str] = []
         self.in_hand: dict[Partition, int] = {}
-        self.stream: MessageStream | None = None
+        self.stream: MessageConsumer | None = None
 
     def assigned(self, partitions: Collection[Partition]) -> None:
         self.told.append("assigned")
@@ -58,7 +58,7 @@ class Side(Protocol):
 
     topic: str
 
-    def join(self, listener: RebalanceListener | None = None) -> MessageStream: ...
+    def join(self, listener: RebalanceListener | None = None) -> MessageConsumer: ...
 
     def publish(self, count: int, first: int = 0) -> None: ...
 
@@ -71,7 +71,7 @@ Check = Callable[[Side], None]
 
 
 def read(
-    stream: MessageStream, count: int, *, max_messages: int = 1000, sizes: list[int] | None = None
+    stream: MessageConsumer, count: int, *, max_messages: int = 1000, sizes: list[int] | None = None
 ) -> list[Received]:
     """Poll until ``count`` messages came; ``sizes`` gets how many each poll brought."""
     found: list[Received] = []
@@ -87,7 +87,7 @@ def read(
     return found
 
 
-def settle(*streams: MessageStream, until: Callable[[], bool]) -> list[Received]:
+def settle(*streams: MessageConsumer, until: Callable[[], bool]) -> list[Received]:
     """Poll every member in turn, or the first would wait for the others, until the group is as it should be."""
     found: list[Received] = []
 
@@ -222,7 +222,7 @@ def totals(lags: Mapping[Partition, Lag]) -> tuple[int, float]:
     return sum(lag.records for lag in lags.values()), max(lag.seconds for lag in lags.values())
 
 
-def lagging(stream: MessageStream) -> tuple[int, float] | None:
+def lagging(stream: MessageConsumer) -> tuple[int, float] | None:
     records, seconds = totals(stream.lags())
     return (records, seconds) if records == 30 and seconds > 0 else None
 
@@ -246,7 +246,7 @@ def a_broker_that_is_away_is_try_again_later_and_nothing_is_left_out(side: Side)
     poll_until(all_came, PATIENCE_S, "the rest")
 
 
-def is_away(stream: MessageStream) -> bool:
+def is_away(stream: MessageConsumer) -> bool:
     try:
         stream.poll(timeout_s=0.2, max_messages=10)
     except TryAgainLaterError:
@@ -254,7 +254,7 @@ def is_away(stream: MessageStream) -> bool:
     return False
 
 
-def patient_poll(stream: MessageStream) -> Sequence[Received]:
+def patient_poll(stream: MessageConsumer) -> Sequence[Received]:
     try:
         return stream.poll(timeout_s=0.5, max_messages=100)
     except TryAgainLaterError:
@@ -288,7 +288,7 @@ class MemorySide:
         self.broker.create_topics([self.topic])
         self._kind = kind
 
-    def join(self, listener: RebalanceListener | None = None) -> MessageStream:
+    def join(self, listener: RebalanceListener | None = None) -> MessageConsumer:
         return self._kind(self.broker, [self.topic], "group", listener)
 
     def publish(self, count: int, first: int = 0) -> None:
@@ -311,12 +311,12 @@ class KafkaSide:
         self._streams: list[KafkaGroupStream] = []
         create_topics(self.access, [TopicSpec(self.topic, 3, 1)])
 
-    def join(self, listener: RebalanceListener | None = None) -> MessageStream:
+    def join(self, listener: RebalanceListener | None = None) -> MessageConsumer:
         self._streams.append(KafkaGroupStream(self.access, [self.topic], self._group, listener, session_timeout_s=6))
         return self._streams[-1]
 
     def publish(self, count: int, first: int = 0) -> None:
-        outlet = KafkaOutlet(self.access)
+        outlet = KafkaPublisher(self.access)
         numbers = range(first, first + count)
         outlet.publish([Message(self.topic, b"k%d" % one, b"v%d" % one, [("number", b"1")]) for one in numbers])
         outlet.close()
@@ -448,7 +448,7 @@ def test_a_member_of_kafka_that_was_taken_for_dead_is_told_and_can_not_commit(ka
     settle(first, second, until=lambda: "lost" in one.told and bool(one.holds and two.holds))
 
 
-def fall_silent(stream: MessageStream) -> None:
+def fall_silent(stream: MessageConsumer) -> None:
     """No more signs of life: as in a process that is stopped for longer than the session timeout."""
     assert isinstance(stream, KafkaGroupStream)
     stream._consumer._coordinator._disable_heartbeat()
@@ -539,7 +539,7 @@ class NoText(str):
 def test_a_message_that_can_not_be_taken_apart_comes_empty_and_holds_up_nothing(kafka_side: KafkaSide) -> None:
     stream, poison = kafka_side.join(), Message(kafka_side.topic, b"poison", b"v", [(NoText("x"), b"y")])
     kafka_side.publish(20)
-    outlet = KafkaOutlet(kafka_side.access)
+    outlet = KafkaPublisher(kafka_side.access)
     outlet.publish([poison, Message(kafka_side.topic, b"poison", b"sent in the same batch")])
     outlet.close()
     kafka_side.publish(20, first=20)

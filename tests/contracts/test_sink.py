@@ -33,7 +33,7 @@ from event_backbone.events.schema import (
 from event_backbone.in_memory.sink import MemorySink
 from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet
 from event_backbone.kafka.access import kafka_access
-from event_backbone.kafka.producer import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics, end_offsets
+from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher, TopicSpec, create_topics, end_offsets
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import event_of
 from event_backbone.mongodb.access import mongo_access
@@ -369,7 +369,7 @@ class KafkaSide:
         create_topics(self._access, [TopicSpec(name, 3, 1) for name in self._topics.all])
 
     def sink(self) -> Sink:
-        outlet = KafkaOutlet(self._access, timeout_s=6)
+        outlet = KafkaPublisher(self._access, timeout_s=6)
         self._sinks.append(KafkaSink(outlet, self._topics, "c" * 64))
         return self._sinks[-1]
 

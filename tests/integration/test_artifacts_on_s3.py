@@ -13,11 +13,11 @@ from training_world import PLAN, RawFiles, made_parts, silent
 
 import training.fitting.challenger
 from event_backbone.errors import SettingsError
-from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.bundle import BundleStore
 from event_backbone.model.mlflow_registry import MlflowRegistry, mlflow_client
 from training.fitting.tracking import MlflowTracker, RunRecord
-from training.flow.training_flow import Parts, train
-from training.versions.by_hand import Desk
+from training.flow.training_flow import FlowParts, train
+from training.versions.by_hand import VersionOperations
 
 RAW = RawFiles()
 CASE = RAW.case()
@@ -39,7 +39,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlowParts:
     monkeypatch.setattr(training.fitting.challenger, "draw_pictures", lambda *_: {"roc.png": b"png"})
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     made = made_parts(tmp_path / "state", data_dir=RAW.write(tmp_path / "raw"))
@@ -48,18 +48,18 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
 
 @pytest.mark.timeout(180)
 def test_a_champion_whose_files_are_on_s3_is_trained_fetched_replaced_and_rolled_back(
-    bucket: Any, parts: Parts, tmp_path: Path
+    bucket: Any, parts: FlowParts, tmp_path: Path
 ) -> None:
     outcome = train(CASE, PLAN, parts, silent())
     names = {item.key.rpartition("/")[2] for item in bucket.objects.all()}
     assert {"model.onnx", "manifest.json", "model_card.md", "roc.png"} <= names
     assert all(item.key.startswith("runs/fruit/") for item in bucket.objects.all())
 
-    elsewhere = BundleShelf(tmp_path / "another-machine")
+    elsewhere = BundleStore(tmp_path / "another-machine")
     assert elsewhere.install(outcome.champion, parts.registry).sha256 == outcome.champion.bundle_sha256
 
     assert train(CASE, replace(PLAN, seed=8), parts, silent()).state == "refused"
-    desk = Desk(CASE, parts.registry, elsewhere, "tester")
+    desk = VersionOperations(CASE, parts.registry, elsewhere, "tester")
     assert desk.promote(None, reason="tried by hand", force=True).version == "2"
     assert desk.rollback(reason="it was worse").version == "1"
     assert [sorted(one.aliases) for one in desk.versions()] == [["champion"], []]

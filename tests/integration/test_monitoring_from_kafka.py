@@ -21,7 +21,7 @@ from real_parts import KafkaBroker
 from event_backbone.events.cloud_events import header
 from event_backbone.events.schema import Erasure, Event, FaultCount, Rejections
 from event_backbone.kafka.access import KafkaAccess, kafka_access
-from event_backbone.kafka.producer import KafkaAssignedStream, KafkaOutlet, TopicSpec, create_topics
+from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher, TopicSpec, create_topics
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message, Received
 from event_backbone.settings import ConnectionSettings
@@ -38,7 +38,7 @@ class Stream:
         self.topics = Topics(namespace, "shop")
         settings = ConnectionSettings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings adds it
         self.access: KafkaAccess = kafka_access(self.url, settings)
-        self._outlet = KafkaOutlet(self.access)
+        self._outlet = KafkaPublisher(self.access)
         self._seq = 0
 
     def create(self) -> None:
@@ -59,7 +59,7 @@ class Stream:
         admin.close()
         # A producer hears of new partitions within minutes; another one knows them.
         self._outlet.close()
-        self._outlet = KafkaOutlet(self.access)
+        self._outlet = KafkaPublisher(self.access)
 
     def read(self, topic: str) -> list[Received]:
         """Everything in a topic, read from its beginning."""

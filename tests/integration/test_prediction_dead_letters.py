@@ -17,7 +17,7 @@ from event_backbone.events.cloud_events import header
 from event_backbone.events.schema import Event, encode_json
 from event_backbone.kafka.access import KafkaAccess, kafka_access
 from event_backbone.kafka.dead_letters import dead_letter_of
-from event_backbone.kafka.producer import KafkaAssignedStream, KafkaOutlet, end_offsets
+from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher, end_offsets
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message, Partition, Received, Refusal
 from event_backbone.settings import ConnectionSettings
@@ -52,7 +52,7 @@ class World:
         return [msgspec.json.decode(line) for line in shown.stdout.splitlines()]
 
     def publish(self, *messages: Message) -> None:
-        with contextlib.closing(KafkaOutlet(self.access)) as outlet:
+        with contextlib.closing(KafkaPublisher(self.access)) as outlet:
             assert list(outlet.publish(messages)) == []
 
     def messages(self, topic: str) -> list[Received]:
@@ -242,7 +242,7 @@ def test_rows_that_a_sink_refused_are_dead_letters_too(topics_made: World) -> No
 def test_a_parked_row_is_published_once_and_listed_once(topics_made: World) -> None:
     world = topics_made
     world.park(prediction("r1"), prediction("r2"))
-    with contextlib.closing(ParkedRows(world.slot)) as rows, contextlib.closing(KafkaOutlet(world.access)) as outlet:
+    with contextlib.closing(ParkedRows(world.slot)) as rows, contextlib.closing(KafkaPublisher(world.access)) as outlet:
         assert rows.publish(outlet, world.topics.dead_letters, at_most=10) == 2
         assert rows.publish(outlet, world.topics.dead_letters, at_most=10) == 0
     assert [one.key for one in world.messages(world.topics.dead_letters)] == [b"r1", b"r2"]
@@ -279,6 +279,6 @@ def test_a_table_is_shown_to_people(topics_made: World, monkeypatch: pytest.Monk
     terminal = Terminal()
     monkeypatch.setattr("sys.stdout", terminal)
     monkeypatch.setenv("COLUMNS", "200")
-    dead_letters_command._show_table(dead_letters_command.Desk().find(Filter(), contents=False))
+    dead_letters_command._show_table(dead_letters_command.DeadLetterOperations().find(Filter(), contents=False))
     assert "first_seen" in terminal.getvalue()
     assert f"{topics_made.topics.records}-0-1" in terminal.getvalue()

@@ -18,7 +18,7 @@ from monitoring_process import children_of, is_running, poll_until
 from prediction_process import PredictionProcess, running
 from prediction_world import made_case, made_record, shelve
 
-from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.bundle import BundleStore
 from prediction_service.journal.reader import JournalReader
 
 
@@ -206,7 +206,7 @@ def test_without_a_champion_it_starts_and_says_so_and_takes_the_first_that_comes
 
 def test_a_new_champion_takes_over_with_no_failed_request_and_a_broken_one_does_not(tmp_path: Path) -> None:
     bundles = tmp_path / "state" / "garden" / "bundles"
-    shelf = BundleShelf(bundles)
+    shelf = BundleStore(bundles)
     with running(tmp_path) as server:
         load = Load(server, clients=4)
         try:

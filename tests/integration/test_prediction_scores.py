@@ -12,7 +12,7 @@ import pytest
 from prediction_process import PredictionProcess, running
 
 from event_backbone.case.files import find_case
-from event_backbone.model.bundle import Bundle, BundleShelf, open_bundle
+from event_backbone.model.bundle import Bundle, BundleStore, open_bundle
 from event_backbone.model.encoder import Encoder
 from training.data.parsing import parse_file
 from training.data.rows import LabelledRows
@@ -31,7 +31,7 @@ def official_test_rows(census_data_dir: Path) -> LabelledRows:
 
 @pytest.fixture(scope="module")
 def bundle(census_champion_state: Path) -> Bundle:
-    shelf = BundleShelf(census_champion_state / "census" / "bundles")
+    shelf = BundleStore(census_champion_state / "census" / "bundles")
     current = shelf.current()
     assert current is not None
     return open_bundle(shelf.path_of(current.bundle_sha256), current.bundle_sha256)

@@ -24,7 +24,7 @@ from stream_generator.scenario.scenarios import Timing, find_scenario
 from training.data.rows import LabelledRows
 from training.data.synthetic import load_sample
 from training.fitting.challenger import Challenger
-from training.flow.training_flow import Outcome, Parts, retrain
+from training.flow.training_flow import FlowOutcome, FlowParts, retrain
 
 CASES = Path(__file__).parents[2] / "cases"
 CASE = find_case("census", CASES)
@@ -43,7 +43,7 @@ def changed(rows: LabelledRows, scenario: str, seed: int) -> LabelledRows:
 
 
 @pytest.fixture(scope="module")
-def first_champion(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+def first_champion(tmp_path_factory: pytest.TempPathFactory) -> FlowParts:
     """A champion of the undrifted world. It is shared: take a copy."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training.fitting.challenger, "draw_pictures", lambda *_: {})
@@ -53,22 +53,22 @@ def first_champion(tmp_path_factory: pytest.TempPathFactory) -> Parts:
 
 
 @pytest.fixture
-def parts(first_champion: Parts, monkeypatch: pytest.MonkeyPatch) -> Parts:
+def parts(first_champion: FlowParts, monkeypatch: pytest.MonkeyPatch) -> FlowParts:
     monkeypatch.setattr(training.fitting.challenger, "draw_pictures", lambda *_: {})
     return replace(first_champion, registry=copy.deepcopy(first_champion.registry))
 
 
-def retrained(parts: Parts, rows: LabelledRows, seed: int) -> Outcome:
+def retrained(parts: FlowParts, rows: LabelledRows, seed: int) -> FlowOutcome:
     return retrain(CASE, replace(PLAN, seed=seed), parts, rows, silent())
 
 
-def champion_version(parts: Parts) -> str:
+def champion_version(parts: FlowParts) -> str:
     found = parts.registry.resolve("streamgauge-census", "champion")
     assert found is not None
     return found.model.version
 
 
-def test_a_world_whose_labels_follow_another_rule_is_learned_and_the_challenger_promoted(parts: Parts) -> None:
+def test_a_world_whose_labels_follow_another_rule_is_learned_and_the_challenger_promoted(parts: FlowParts) -> None:
     outcome = retrained(parts, changed(drawn(2), "concept-drift", 2), seed=2)
     assert outcome.decision is not None
     assert outcome.state == "promoted", outcome.decision.reasons
@@ -78,7 +78,7 @@ def test_a_world_whose_labels_follow_another_rule_is_learned_and_the_challenger_
     assert numbers["challenger_auc"] > numbers["champion_auc"] + 0.05
 
 
-def test_labels_that_are_wrong_at_random_are_nothing_to_learn_and_the_champion_stays(parts: Parts) -> None:
+def test_labels_that_are_wrong_at_random_are_nothing_to_learn_and_the_champion_stays(parts: FlowParts) -> None:
     outcome = retrained(parts, changed(drawn(3), "label-noise", 3), seed=3)
     assert outcome.decision is not None
     assert outcome.state == "refused"
@@ -86,12 +86,12 @@ def test_labels_that_are_wrong_at_random_are_nothing_to_learn_and_the_champion_s
     assert "the margin is" in outcome.decision.reasons[0]
 
 
-def test_the_undrifted_world_again_is_no_reason_for_another_champion(parts: Parts) -> None:
+def test_the_undrifted_world_again_is_no_reason_for_another_champion(parts: FlowParts) -> None:
     assert retrained(parts, drawn(4), seed=4).state == "refused"
 
 
 def test_fit_reference_and_gate_are_disjoint_parts_of_the_newest_records(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch
+    parts: FlowParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real_judge = training.flow.training_flow.judge
     challengers: list[Challenger] = []
@@ -109,12 +109,12 @@ def test_fit_reference_and_gate_are_disjoint_parts_of_the_newest_records(
     assert sum(map(len, contents)) == len(set().union(*contents)) == 400
 
 
-def test_too_few_records_are_said(parts: Parts) -> None:
+def test_too_few_records_are_said(parts: FlowParts) -> None:
     with pytest.raises(SettingsError, match="there are 199 labelled records; a retraining needs 200"):
         retrained(parts, drawn(6, 199), seed=6)
 
 
-def test_records_that_were_sent_again_make_the_reference_no_larger_for_monitoring(parts: Parts) -> None:
+def test_records_that_were_sent_again_make_the_reference_no_larger_for_monitoring(parts: FlowParts) -> None:
     once = drawn(3, 500)
     rows = LabelledRows([*once.records] * 4, [*once.labels] * 4)
     outcome = retrained(parts, rows, seed=3)

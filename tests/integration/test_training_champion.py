@@ -12,12 +12,12 @@ import pytest
 from event_backbone.case.files import find_case
 from event_backbone.case.records import RecordDecoder
 from event_backbone.case.schema import Case
-from event_backbone.model.bundle import Bundle, BundleShelf, open_bundle
+from event_backbone.model.bundle import Bundle, BundleStore, open_bundle
 from event_backbone.model.encoder import Encoder
 from event_backbone.model.mlflow_registry import MlflowRegistry, mlflow_client
 from event_backbone.ports import RegisteredBundle
 from training.data.parsing import parse_file
-from training.data.retrieval import Places, http_fetch, retrieve_real
+from training.data.retrieval import DataPlaces, http_fetch, retrieve_real
 from training.data.rows import LabelledRows
 from training.data.splitting import split_rows
 from training.fitting.evaluation import evaluate
@@ -28,7 +28,7 @@ CENSUS, HOUSING = find_case("census", CASES), find_case("housing", CASES)
 
 
 def _current(state: Path, case: Case) -> tuple[RegisteredBundle, Bundle]:
-    shelf = BundleShelf(state / case.name / "bundles")
+    shelf = BundleStore(state / case.name / "bundles")
     current = shelf.current()
     assert current is not None
     return current, open_bundle(shelf.path_of(current.bundle_sha256), current.bundle_sha256)
@@ -56,7 +56,7 @@ def official_test_rows(census_data_dir: Path) -> LabelledRows:
 @pytest.fixture(scope="module")
 def held_out_rows(housing_data_dir: Path, housing_champion_state: Path) -> LabelledRows:
     """The 20 % that housing's champion never saw, drawn with the seed it was trained with."""
-    places = Places(housing_data_dir, Path("unused"), Path("unused"))
+    places = DataPlaces(housing_data_dir, Path("unused"), Path("unused"))
     rows = retrieve_real(HOUSING, places, http_fetch(1.0)).train
     seed = json.loads(_current(housing_champion_state, HOUSING)[1].read("provenance.json"))["seed"]
     return rows.take(split_rows(len(rows), HOUSING.data.split, seed).test)

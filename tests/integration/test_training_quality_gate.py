@@ -12,7 +12,7 @@ import pytest
 from training_world import RawFiles, made_case, made_rows
 
 from event_backbone.errors import SettingsError
-from training.data.raw import Raw, Source, raw_of_rows
+from training.data.raw import Raw, DataOrigin, raw_of_rows
 from training.data.rows import LabelledRows
 from training.quality.gate import Inspection, inspect_rows, validate
 from training.quality.great_expectations_gate import GreatExpectationsGate
@@ -37,7 +37,7 @@ def _with(rows: LabelledRows, count: int, changed: Mapping[str, Any]) -> Labelle
 
 def test_good_rows_meet_every_expectation_and_the_results_are_kept(tmp_path: Path) -> None:
     files = RawFiles()
-    raw = Raw(Source("folder", "made", {}), {"fruit.data": files.train, "fruit.test": files.test})
+    raw = Raw(DataOrigin("folder", "made", {}), {"fruit.data": files.train, "fruit.test": files.test})
     retrieved, inspection = validate(CASE, raw, _gate(tmp_path))
     assert len(retrieved.train) == 400
     assert inspection.unmet == []
@@ -82,7 +82,7 @@ def test_no_value_of_a_record_is_kept(tmp_path: Path) -> None:
 
 def test_an_expectation_of_the_yaml_file_that_fails_stops_the_flow_by_name(tmp_path: Path) -> None:
     further = "expectations: [{type: expect_column_mean_to_be_between, kwargs: {column: weight, max_value: 9}, why: x}]"
-    raw = raw_of_rows(Source("log", "made", {}), made_rows(400), NO_ROWS)
+    raw = raw_of_rows(DataOrigin("log", "made", {}), made_rows(400), NO_ROWS)
     with pytest.raises(SettingsError) as caught:
         validate(CASE, raw, _gate(tmp_path, further))
     named, kept = (fault.message for fault in caught.value.faults)
@@ -112,7 +112,7 @@ def test_an_expectation_that_the_library_does_not_take_is_an_error_of_the_file(t
 def test_bad_values_are_named_by_line_and_by_expectation(tmp_path: Path) -> None:
     files = RawFiles()
     heavy = files.train.replace(b"\n1, ", b"\n1, heavy", 1)
-    raw = Raw(Source("folder", "made", {}), {"fruit.data": heavy, "fruit.test": files.test})
+    raw = Raw(DataOrigin("folder", "made", {}), {"fruit.data": heavy, "fruit.test": files.test})
     with pytest.raises(SettingsError) as caught:
         validate(CASE, raw, _gate(tmp_path))
     assert "fruit.data, line 2: weight must be a number" in str(caught.value)

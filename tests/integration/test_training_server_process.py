@@ -18,7 +18,7 @@ from real_parts_cache import part_or_skip
 from training_server_process import TrainingServerProcess, training_server
 
 from event_backbone.events.schema import time_text
-from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.bundle import BundleStore
 from event_backbone.web.api_keys import line_for
 
 KEY = "the-one-good-key"
@@ -44,7 +44,7 @@ def test_a_run_trains_on_the_newest_labelled_records_and_its_model_becomes_curre
         ended = poll_until(lambda: (run := server.run(id_))["state"] != "running" and run, 170, "the run ends")
         assert ended["state"] == "promoted", ended
         assert ended["decision"]["numbers"]["challenger_auc"] > 0.9
-        current = BundleShelf(server.bundles_dir).current()
+        current = BundleStore(server.bundles_dir).current()
         assert current is not None
         assert current.model.version == ended["decision"]["challenger"]["version"]
 

@@ -13,7 +13,7 @@ from prediction_world import install_champion, made_case, made_record
 from pyarrow import parquet
 
 from event_backbone.errors import StopError, TryAgainLaterError
-from event_backbone.model.bundle import BundleShelf, open_bundle
+from event_backbone.model.bundle import BundleStore, open_bundle
 from event_backbone.model.scoring import Scorer
 from event_backbone.mongodb.access import mongo_access
 from event_backbone.mongodb.connection import MongoConnection
@@ -41,7 +41,7 @@ def scorer(service: PredictionProcess) -> Scorer:
 
 
 def _scorer(state_dir: Path) -> Scorer:
-    shelf = BundleShelf(state_dir / "garden" / "bundles")
+    shelf = BundleStore(state_dir / "garden" / "bundles")
     current = shelf.current()
     assert current is not None
     return Scorer(open_bundle(shelf.path_of(current.bundle_sha256)), current.model, CASE)

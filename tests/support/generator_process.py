@@ -93,10 +93,10 @@ def made_topics(url: str, partitions: int = 3) -> tuple[KafkaAccess, Topics]:
 
 
 def fill_kafka(url: str, predictions: Sequence[Prediction], labels: Sequence[Label]) -> None:
-    from event_backbone.kafka.producer import KafkaOutlet
+    from event_backbone.kafka.producer import KafkaPublisher
 
     access, topics = made_topics(url)
-    outlet = KafkaOutlet(access, timeout_s=20)
+    outlet = KafkaPublisher(access, timeout_s=20)
     for envelope in _envelopes(predictions, labels):
         # One by one, so that the times of the messages are in the order of what they hold.
         outlet.publish(messages_of(envelope, topics, CASE.sha256))

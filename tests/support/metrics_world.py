@@ -8,18 +8,18 @@ from pathlib import Path
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef
 from event_backbone.ports import Lag
-from monitoring_service.drift.verdict import Judged, Streak
-from monitoring_service.inbox.store import Totals
+from monitoring_service.drift.verdict import ColumnVerdict, VerdictState
+from monitoring_service.inbox.store import InboxTotals
 from monitoring_service.intake.kafka_status import TOPIC_KINDS, StreamView
-from monitoring_service.messages import ColumnMeasure, Figure, Mix, Quality, ReportState, SegmentQuality
+from monitoring_service.messages import ColumnMeasure, MetricValue, PredictionMix, Quality, ReportState, SegmentQuality
 from monitoring_service.references.acceptance import CurrentReference
 from monitoring_service.reports.folder import Report
 from monitoring_service.state.conditions import all_conditions
-from monitoring_service.state.monitor_state import Evaluation, Failure, Standing
-from monitoring_service.state.published import Board
+from monitoring_service.state.monitor_state import CheckResult, Failure, MonitorState
+from monitoring_service.state.published import CheckResults
 from monitoring_service.views.snapshot import Snapshot, WindowSpan
 from monitoring_service.windows.label_delay import LabelDelays
-from monitoring_service.windows.sliding_window import Rejections
+from monitoring_service.windows.sliding_window import WindowRejections
 
 AT = "2026-01-01T00:00:00.000000Z"
 MODEL = ModelRef("streamgauge", "17")
@@ -33,18 +33,18 @@ FIGURES = {
 def full_snapshot(case: Case) -> Snapshot:
     return Snapshot(
         at=0.0,
-        totals=Totals(),
+        totals=InboxTotals(),
         unreadable={},
         stream=StreamView({kind: Lag(1, 2.0) for kind in TOPIC_KINDS}, {}, 0, None, None),
         waiting_labels=0,
         positions={},
         window=WindowSpan(1000, AT, AT),
         model=MODEL,
-        rejections=Rejections(1000, 5, Counter()),
+        rejections=WindowRejections(1000, 5, Counter()),
         backlog_rows=0,
         waiting_s=0.0,
         next_check_row=1050,
-        board=Board(_standing(case), [], [], ReportState(), 0),
+        board=CheckResults(_standing(case), [], [], ReportState(), 0),
         records_per_s=0.0,
         arrival_delay=None,
         report=Report(Path("report.html"), 1000, "drift", 1.0, 1),
@@ -54,10 +54,10 @@ def full_snapshot(case: Case) -> Snapshot:
     )
 
 
-def _standing(case: Case) -> Standing:
+def _standing(case: Case) -> MonitorState:
     judged = [_judged(name) for name in (*case.column_names, "score")]
     shares = {"a": 0.5, "b": 0.5} if case.is_binary else dict.fromkeys(("mean", "p25", "p50", "p75"), 1.0)
-    evaluation = Evaluation(
+    evaluation = CheckResult(
         row=1000,
         at=AT,
         duration_s=0.01,
@@ -70,21 +70,21 @@ def _standing(case: Case) -> Standing:
         reference_fault=None,
         columns=judged[:-1],
         prediction=judged[-1],
-        mix=Mix(shares, shares),
+        mix=PredictionMix(shares, shares),
         quality=_quality(case),
     )
-    return Standing(1000, evaluation, Failure(1000, AT, "told to", AT))
+    return MonitorState(1000, evaluation, Failure(1000, AT, "told to", AT))
 
 
-def _judged(name: str) -> Judged:
+def _judged(name: str) -> ColumnVerdict:
     measure = ColumnMeasure(
         name, "ok", None, 0.1, "Wasserstein", 0.1, 0.5, 0.01, 0.0, out_of_range_share=0.0, reference_missing_share=0.0
     )
-    return Judged(measure, 0.05, 0.5, False, Streak())
+    return ColumnVerdict(measure, 0.05, 0.5, False, VerdictState())
 
 
 def _quality(case: Case) -> Quality:
-    figures = {name: Figure(0.8, 0.7, 0.9) for name in FIGURES[case.task]}
+    figures = {name: MetricValue(0.8, 0.7, 0.9) for name in FIGURES[case.task]}
     segments = [
         SegmentQuality(column, value, 100, figures)
         for column in case.monitoring.segments

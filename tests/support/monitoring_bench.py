@@ -10,20 +10,20 @@ from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
 from event_backbone.case.schema import Case
-from monitoring_service.alerting.retraining import RetrainingDesk
+from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.evaluation.client import EvaluatorFailedError
 from monitoring_service.intake.kafka_status import StreamStatus
 from monitoring_service.lifecycle.restore import restore
 from monitoring_service.messages import (
     ColumnMeasure,
     Evaluate,
-    Evaluated,
-    Figure,
-    Figures,
+    WindowMeasures,
+    MetricValue,
+    MetricValues,
     MakeReport,
-    MeasureFigures,
+    MeasureMetrics,
     MeasureQuality,
-    Mix,
+    PredictionMix,
     Quality,
     ReportState,
 )
@@ -56,7 +56,7 @@ class ObedientEvaluator:
 
     def start(self) -> None: ...
 
-    def evaluate(self, request: Evaluate) -> Evaluated:
+    def evaluate(self, request: Evaluate) -> WindowMeasures:
         row = request.window.row
         self.asked.append(row)
         self.compared.append(request.window.accepted_sha256)
@@ -67,15 +67,15 @@ class ObedientEvaluator:
         p_value = 1e-9 if self.drifting else 0.8
         measures = [ColumnMeasure(name, "ok", effect=0.5, p_value=p_value) for name in fast_case().column_names]
         calm = ColumnMeasure("score", "ok", effect=0.0, p_value=1.0)
-        return Evaluated(row, "ok", None, measures, calm, Mix({}, {}))
+        return WindowMeasures(row, "ok", None, measures, calm, PredictionMix({}, {}))
 
     def measure_quality(self, request: MeasureQuality) -> Quality:
         self.measured.append(request)
         self.labelled.append(len(request.labelled.labels))
         return Quality(labelled_rows=len(request.labelled.labels))
 
-    def measure_figures(self, request: MeasureFigures) -> Figures:
-        return Figures([{"accuracy": Figure(0.5, 0.4, 0.6)} for _ in request.windows])
+    def measure_figures(self, request: MeasureMetrics) -> MetricValues:
+        return MetricValues([{"accuracy": MetricValue(0.5, 0.4, 0.6)} for _ in request.windows])
 
     def make_report(self, request: MakeReport) -> ReportState:
         self.reported.append(request.window.row)
@@ -122,7 +122,7 @@ class Bench:
         max_backlog_rows: int = 1000,
         max_body_bytes: int = 1_000_000,
         stream: StreamStatus | None = None,
-        retraining: RetrainingDesk | None = None,
+        retraining: RetrainingBridge | None = None,
     ) -> None:
         self.case = fast_case()
         self.clock = Clock()

@@ -20,7 +20,7 @@ from event_backbone.case.files import case_from_dict
 from event_backbone.case.records import Record
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef, Prediction, content_hash, encode_json
-from event_backbone.model.bundle import BundleShelf, write_bundle
+from event_backbone.model.bundle import BundleStore, write_bundle
 from event_backbone.model.encoder import Encoder
 from event_backbone.ports import RegisteredBundle
 from prediction_service.bootstrap import ServingApplication, build_serving
@@ -182,7 +182,7 @@ def install_champion(state_dir: Path, cases_dir: Path) -> None:
     """Write the made case, a bundle for it and the pointer that makes it the champion."""
     write_case(cases_dir)
     bundles_dir = state_dir / "garden" / "bundles"
-    BundleShelf(bundles_dir).repoint(shelve(bundles_dir, made_case()))
+    BundleStore(bundles_dir).repoint(shelve(bundles_dir, made_case()))
 
 
 def prediction(record_id: str = "r1", *, seed: int = 0, **changes: Any) -> Prediction:

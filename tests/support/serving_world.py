@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import encode_json
-from event_backbone.model.bundle import BundleShelf, write_bundle
+from event_backbone.model.bundle import BundleStore, write_bundle
 from event_backbone.model.encoder import Encoder
 from event_backbone.model.reference_profile import PROFILE_FILE, encode_profile
 from event_backbone.ports import RegisteredBundle
@@ -84,4 +84,4 @@ def install_champion(state_dir: Path, cases_dir: Path, **monitoring: int) -> Non
     bundles_dir.mkdir(parents=True)
     sha256 = write_bundle(bundles_dir / "new", case, servable_parts(case))
     (bundles_dir / "new").rename(bundles_dir / sha256)
-    BundleShelf(bundles_dir).repoint(RegisteredBundle(MODEL, sha256))
+    BundleStore(bundles_dir).repoint(RegisteredBundle(MODEL, sha256))

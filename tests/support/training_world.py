@@ -13,14 +13,14 @@ from event_backbone.case.files import case_from_dict
 from event_backbone.case.schema import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.in_memory.registry import MemoryRegistry
-from event_backbone.model.bundle import BundleShelf
-from training.data.retrieval import Fetch, Places
+from event_backbone.model.bundle import BundleStore
+from training.data.retrieval import Fetch, DataPlaces
 from training.data.rows import LabelledRows
 from training.data.synthetic_fitting import fit_sample
 from training.fitting.challenger import TrainingPlan
 from training.fitting.cross_validation import CANDIDATES
 from training.fitting.tracking import RunRecord
-from training.flow.training_flow import Parts
+from training.flow.training_flow import FlowParts
 from training.quality.expectations import Part
 from training.quality.gate import Inspection
 
@@ -184,14 +184,14 @@ def write_sample(case: Case, path: Path) -> Path:
     return path
 
 
-def made_parts(folder: Path, *, data_dir: Path | None = None, fetch: Fetch = no_network) -> Parts:
+def made_parts(folder: Path, *, data_dir: Path | None = None, fetch: Fetch = no_network) -> FlowParts:
     """Training's parts below ``folder``, with the registry and the tracker in memory."""
-    return Parts(
+    return FlowParts(
         registry=MemoryRegistry(),
         tracker=MemoryTracker(),
-        shelf=BundleShelf(folder / "bundles"),
+        shelf=BundleStore(folder / "bundles"),
         fetch=fetch,
-        places=Places(data_dir, folder / "downloads", folder / "samples" / "fruit.json"),
+        places=DataPlaces(data_dir, folder / "downloads", folder / "samples" / "fruit.json"),
         quality=OpenGate(folder / "quality"),
         splits_dir=folder / "splits",
     )

@@ -12,7 +12,7 @@ import pytest
 
 from event_backbone.errors import SettingsError, StopError
 from local_stack.__main__ import check_ports, environment, run_folder
-from local_stack.documents import Counted, Kept
+from local_stack.documents import Counted, ReplicaStatusDocument
 from local_stack.drive import READY_WITHIN_S, Driver, generator_arguments, unsettled
 from local_stack.services import SILENCE_ALLOWED_S, Reply, Service, UnreachableError, Watch, not_ready
 from local_stack.settings import BOUNDED_RATE, ENDLESS_RATE, StackSettings
@@ -123,7 +123,7 @@ def _said(kept: dict[str, int], lag: int, counted: dict[str, int], next_check_ro
     sinks = {"monitoring": {"lag": lag, "parked": 0}}
     totals = {"rejected_records": 0, "unmatched_labels": 0, **counted}
     return unsettled(
-        msgspec.convert({"journal": {"rejections": 0, **kept}, "sinks": sinks}, Kept),
+        msgspec.convert({"journal": {"rejections": 0, **kept}, "sinks": sinks}, ReplicaStatusDocument),
         msgspec.convert({"totals": totals, "episodes": [], "next_check_row": next_check_row}, Counted),
     )
 

@@ -19,7 +19,7 @@ from monitoring_service.views.metrics import MonitoringMetrics
 from prediction_service.serving.metrics import ENDPOINTS, OTHER, ReplicaCollector, ServingMetrics
 from prediction_service.worker.metrics import WorkerMetrics
 from training.server.metrics import TrainingMetrics
-from training.server.runs import Run
+from training.server.runs import RetrainingRun
 
 ROOT = Path(__file__).parents[2]
 CASES = [find_case(name, ROOT / "cases") for name in ("census", "housing")]
@@ -77,7 +77,7 @@ def of_worker(case: Case) -> str:
 
 def of_training(case: Case) -> str:
     metrics = TrainingMetrics(CollectorRegistry())
-    metrics.show([Run("a", "drift", 1.0, state="failed", ended_at=2.0)])
+    metrics.show([RetrainingRun("a", "drift", 1.0, state="failed", ended_at=2.0)])
     return exposition(metrics.registry, case.name).decode()
 
 

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from event_backbone.case.schema import Case
-from training.fitting.challenger import Evaluated
+from training.fitting.challenger import TestedModel
 from training.fitting.cross_validation import measure_name
-from training.flow.training_flow import Outcome
+from training.flow.training_flow import FlowOutcome
 
 _SHOWN = {
     "auc": "AUC",
@@ -24,7 +24,7 @@ _SHOWN = {
 }
 
 
-def print_outcome(case: Case, outcome: Outcome, console: Console) -> None:
+def print_outcome(case: Case, outcome: FlowOutcome, console: Console) -> None:
     """The champion, and how good it is."""
     table = Table(title=_title(case, outcome), title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
@@ -35,13 +35,13 @@ def print_outcome(case: Case, outcome: Outcome, console: Console) -> None:
     console.print(table)
 
 
-def _title(case: Case, outcome: Outcome) -> str:
+def _title(case: Case, outcome: FlowOutcome) -> str:
     champion = outcome.champion.model
     done = {"promoted": "registered", "refused": "stays", "unchanged": "unchanged"}[outcome.state]
     return f"{case.title}: champion {champion.name} version {champion.version} {done}"
 
 
-def _rows(case: Case, outcome: Outcome) -> Iterator[tuple[str, str]]:
+def _rows(case: Case, outcome: FlowOutcome) -> Iterator[tuple[str, str]]:
     yield "rows", ", ".join(f"{name} {size:,}" for name, size in outcome.sizes.items())
     if outcome.evaluated is not None:
         yield from _quality(case, outcome, outcome.evaluated)
@@ -52,7 +52,7 @@ def _rows(case: Case, outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield "time", f"{outcome.seconds:.1f} s"
 
 
-def _quality(case: Case, outcome: Outcome, evaluated: Evaluated) -> Iterator[tuple[str, str]]:
+def _quality(case: Case, outcome: FlowOutcome, evaluated: TestedModel) -> Iterator[tuple[str, str]]:
     model, measure = evaluated.model, measure_name(case)
     for one in model.compared:
         name = "chosen" if one is model.chosen else "candidate"

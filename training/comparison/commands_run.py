@@ -21,7 +21,7 @@ from training.families.balancing import Balance
 from training.families.catalog import FamilyName
 from training.fitting.candidates import Protocol, candidates_of
 from training.fitting.cross_validation import Candidate
-from training.flow.training_flow import Parts
+from training.flow.training_flow import FlowParts
 from training.settings import TrainingSettings
 
 
@@ -58,7 +58,7 @@ def compare_families(chosen: Chosen, balances: Sequence[Balance] | None, *, sear
     console.print(f"\ntables and pictures: {folder}; MLflow run {run_id}; {compiled.document['seconds']:.0f} s")
 
 
-def _retrieved(case: Case, parts: Parts, console: Console) -> Retrieved:
+def _retrieved(case: Case, parts: FlowParts, console: Console) -> Retrieved:
     retrieved = read_raw(case, retrieve(case, parts.places, parts.fetch))
     console.print(f"data: {retrieved.source.sentence}")
     return retrieved

@@ -18,7 +18,7 @@ EVEN_ODDS = 0.5
 
 
 @dataclass(frozen=True)
-class Compared:
+class CandidateMeasures:
     """A candidate's measures over all held-out rows.
 
     ``standard_error`` is that of the folds' mean of :func:`~training.fitting.cross_validation.measure_name`.
@@ -35,12 +35,12 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CandidateComparison:
     """All candidates, on rows with these ``targets``, and the one to be served."""
 
     targets: Floats
-    compared: Sequence[Compared]
-    chosen: Compared
+    compared: Sequence[CandidateMeasures]
+    chosen: CandidateMeasures
 
 
 def compare(
@@ -50,8 +50,8 @@ def compare(
     *,
     seed: int,
     threads: int,
-    done: Callable[[Compared], None],
-) -> Comparison:
+    done: Callable[[CandidateMeasures], None],
+) -> CandidateComparison:
     """Cross-validate every candidate, and tell ``done`` of each.
 
     A classifier is chosen by log loss, which asks for good ranks and for true probabilities: by ranks alone one that
@@ -61,7 +61,7 @@ def compare(
     for candidate in candidates:
         compared.append(_compared(case, rows, candidate, seed, threads))
         done(compared[-1])
-    return Comparison(rows.targets(case), compared, min(compared, key=lambda one: one.metrics[loss_name(case)]))
+    return CandidateComparison(rows.targets(case), compared, min(compared, key=lambda one: one.metrics[loss_name(case)]))
 
 
 def loss_name(case: Case) -> str:
@@ -69,7 +69,7 @@ def loss_name(case: Case) -> str:
     return "log_loss" if case.is_binary else "rmse"
 
 
-def _compared(case: Case, rows: LabelledRows, candidate: Candidate, seed: int, threads: int) -> Compared:
+def _compared(case: Case, rows: LabelledRows, candidate: Candidate, seed: int, threads: int) -> CandidateMeasures:
     started_at = time.monotonic()
     validated = validate(case, rows, candidate, seed=seed, threads=threads)
     seconds = time.monotonic() - started_at
@@ -79,7 +79,7 @@ def _compared(case: Case, rows: LabelledRows, candidate: Candidate, seed: int, t
         for _, held_out in folds_of(case, targets, seed)
     ]
     standard_error = float(np.std(by_fold, ddof=1) / np.sqrt(len(by_fold)))
-    return Compared(validated, _metrics(case, targets, validated.scores), standard_error, seconds)
+    return CandidateMeasures(validated, _metrics(case, targets, validated.scores), standard_error, seconds)
 
 
 def _metrics(case: Case, targets: Floats, scores: Floats) -> dict[str, float]:

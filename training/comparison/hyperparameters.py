@@ -54,7 +54,7 @@ class SearchPlan:
 
 
 @dataclass(frozen=True)
-class Found:
+class BestParameters:
     """The best parameters of a study, their mean loss over the folds, and what became of the trials."""
 
     parameters: Mapping[str, Any]
@@ -95,7 +95,7 @@ def study_name(case: Case, family: FamilyName, digests: Mapping[str, str], proto
     return f"{case.name}-{family}-{content_hash(decided)[:12]}"
 
 
-def search(case: Case, rows: LabelledRows, family: FamilyName, plan: SearchPlan, storage: Path, name: str) -> Found:
+def search(case: Case, rows: LabelledRows, family: FamilyName, plan: SearchPlan, storage: Path, name: str) -> BestParameters:
     """Go on with the study ``name`` in the SQLite file ``storage``, or begin it; every finished trial is kept.
 
     A trial whose mean loss over its folds so far is above the median of the others at that fold is given up. The
@@ -162,11 +162,11 @@ def _mean_loss(case: Case, rows: LabelledRows, family: FamilyName, seed: int, tr
     return float(np.mean(losses))
 
 
-def _found(case: Case, family: FamilyName, study: Study) -> Found:
+def _found(case: Case, family: FamilyName, study: Study) -> BestParameters:
     from optuna.trial import TrialState
 
     best = study.best_trial
-    return Found(
+    return BestParameters(
         parameters={**default_parameters(case, family), **best.params},
         loss=float(study.best_value),
         complete=len(study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])),

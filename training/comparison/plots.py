@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from event_backbone.case.schema import Case
-from training.comparison.cross_validation import Compared, Comparison, loss_name
+from training.comparison.cross_validation import CandidateMeasures, CandidateComparison, loss_name
 from training.comparison.importance import Importance
 from training.fitting.candidates import BALANCES, FAMILY_NAMES
 from training.fitting.cross_validation import measure_name
@@ -23,7 +23,7 @@ _LINES = dict(zip(BALANCES, ("-", "--", ":"), strict=True))
 _MARKERS = dict(zip(BALANCES, ("o", "s", "^"), strict=True))
 
 
-def draw_comparison(case: Case, comparison: Comparison) -> dict[str, bytes]:
+def draw_comparison(case: Case, comparison: CandidateComparison) -> dict[str, bytes]:
     """PNG files by name: the measures side by side, and what the held-out scores say about each candidate."""
     pictures = {"comparison.png": _measures(case, comparison)}
     if case.is_binary:
@@ -46,7 +46,7 @@ def draw_explanation(case: Case, importance: Importance, segments: Sequence[Segm
     }
 
 
-def _measures(case: Case, comparison: Comparison) -> bytes:
+def _measures(case: Case, comparison: CandidateComparison) -> bytes:
     """One panel a measure, one dot a candidate; the bar is two standard errors of the folds' mean each way."""
     names = {"auc": "AUC", "log_loss": "log loss", "calibration_error": "calibration error"}
     shown = names if case.is_binary else {"rmse": "RMSE", "mae": "MAE", "r2": "R²"}
@@ -66,11 +66,11 @@ def _measures(case: Case, comparison: Comparison) -> bytes:
     return as_png(figure)
 
 
-def _colour(one: Compared) -> str:
+def _colour(one: CandidateMeasures) -> str:
     return _COLOURS[one.candidate.family]
 
 
-def _curves(case: Case, comparison: Comparison, title: str, draw: Any) -> bytes:
+def _curves(case: Case, comparison: CandidateComparison, title: str, draw: Any) -> bytes:
     axis_names = {
         _roc: ("false positive rate", "true positive rate"),
         _precision_recall: ("recall", "precision"),
@@ -87,21 +87,21 @@ def _curves(case: Case, comparison: Comparison, title: str, draw: Any) -> bytes:
     return as_png(figure)
 
 
-def _roc(axes: Axes, targets: Any, one: Compared, style: Mapping[str, Any]) -> None:
+def _roc(axes: Axes, targets: Any, one: CandidateMeasures, style: Mapping[str, Any]) -> None:
     from sklearn.metrics import roc_curve
 
     false_positive, true_positive, _ = roc_curve(targets, one.validated.scores)
     axes.plot(false_positive, true_positive, label=f"{one.candidate.name}: {one.metrics['auc']:.4f}", **style)
 
 
-def _precision_recall(axes: Axes, targets: Any, one: Compared, style: Mapping[str, Any]) -> None:
+def _precision_recall(axes: Axes, targets: Any, one: CandidateMeasures, style: Mapping[str, Any]) -> None:
     from sklearn.metrics import precision_recall_curve
 
     precision, recall, _ = precision_recall_curve(targets, one.validated.scores)
     axes.plot(recall, precision, label=f"{one.candidate.name}: {one.metrics['average_precision']:.4f}", **style)
 
 
-def _calibration(axes: Axes, targets: Any, one: Compared, style: Mapping[str, Any]) -> None:
+def _calibration(axes: Axes, targets: Any, one: CandidateMeasures, style: Mapping[str, Any]) -> None:
     from sklearn.calibration import calibration_curve
 
     shares, means = calibration_curve(targets, one.validated.scores, n_bins=20, strategy="quantile")

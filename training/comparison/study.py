@@ -11,7 +11,7 @@ from typing import Any
 
 from event_backbone.case.schema import Case
 from event_backbone.model.bundle import registered_name
-from training.comparison.cross_validation import Compared, Comparison, compare
+from training.comparison.cross_validation import CandidateMeasures, CandidateComparison, compare
 from training.comparison.plots import draw_comparison, draw_explanation
 from training.comparison.tables import (
     as_document,
@@ -21,7 +21,7 @@ from training.comparison.tables import (
     segment_lines,
     test_lines,
 )
-from training.comparison.test_rows import Judged, judge
+from training.comparison.test_rows import TestRowMeasures, judge
 from training.data.parts import divide
 from training.data.reading import Retrieved
 from training.data.rows import LabelledRows
@@ -47,8 +47,8 @@ class ComparisonPlan:
 class Compiled:
     """A comparison's end; ``sections`` are tables by title, ``pictures`` PNG files by name."""
 
-    comparison: Comparison
-    judged: Judged
+    comparison: CandidateComparison
+    judged: TestRowMeasures
     document: Mapping[str, Any]
     sections: Mapping[str, Sequence[Sequence[str]]]
     pictures: Mapping[str, bytes]
@@ -86,17 +86,17 @@ def rows_of(case: Case, retrieved: Retrieved, protocol: Protocol, seed: int) -> 
     ), data.test
 
 
-def _announcer(case: Case, candidates: int, say: Say) -> Callable[[Compared], None]:
+def _announcer(case: Case, candidates: int, say: Say) -> Callable[[CandidateMeasures], None]:
     measure, count = measure_name(case), iter(range(1, candidates + 1))
 
-    def announce(one: Compared) -> None:
+    def announce(one: CandidateMeasures) -> None:
         reached = f"{measure} {one.metrics[measure]:,.5g}"
         say(f"  {next(count)}/{candidates} {one.candidate.name}: {reached}, {one.seconds:.0f} s")
 
     return announce
 
 
-def _sections(case: Case, comparison: Comparison, judged: Judged) -> dict[str, Sequence[Sequence[str]]]:
+def _sections(case: Case, comparison: CandidateComparison, judged: TestRowMeasures) -> dict[str, Sequence[Sequence[str]]]:
     name = comparison.chosen.candidate.name
     return {
         "Cross-validation": comparison_lines(case, comparison),
@@ -107,7 +107,7 @@ def _sections(case: Case, comparison: Comparison, judged: Judged) -> dict[str, S
 
 
 def _document(
-    case: Case, retrieved: Retrieved, plan: ComparisonPlan, comparison: Comparison, judged: Judged
+    case: Case, retrieved: Retrieved, plan: ComparisonPlan, comparison: CandidateComparison, judged: TestRowMeasures
 ) -> dict[str, Any]:
     return {
         "case": case.name,
@@ -161,7 +161,7 @@ def record_runs(case: Case, plan: ComparisonPlan, compiled: Compiled, tracker: R
     return parent
 
 
-def _run_of(case: Case, plan: ComparisonPlan, one: Compared, tags: Mapping[str, str], parent: str) -> RunRecord:
+def _run_of(case: Case, plan: ComparisonPlan, one: CandidateMeasures, tags: Mapping[str, str], parent: str) -> RunRecord:
     candidate = one.candidate
     named = {"candidate": candidate.name, "family": candidate.family, "balance": candidate.balance}
     return RunRecord(

@@ -8,9 +8,9 @@ from typing import Any
 from rich.table import Table
 
 from event_backbone.case.schema import Case
-from training.comparison.cross_validation import Compared, Comparison, loss_name
+from training.comparison.cross_validation import CandidateMeasures, CandidateComparison, loss_name
 from training.comparison.importance import Importance
-from training.comparison.test_rows import Judged
+from training.comparison.test_rows import TestRowMeasures
 from training.promotion.segments import Segment
 
 _CLASSES = {
@@ -38,7 +38,7 @@ _SMALL = 10.0
 Lines = Sequence[Sequence[str]]
 
 
-def comparison_lines(case: Case, comparison: Comparison) -> Lines:
+def comparison_lines(case: Case, comparison: CandidateComparison) -> Lines:
     """Head and rows, the best first."""
     shown = _CLASSES if case.is_binary else _VALUES
     head = ["candidate", *shown.values(), "seconds"]
@@ -46,11 +46,11 @@ def comparison_lines(case: Case, comparison: Comparison) -> Lines:
     return [head, *([*_named(comparison, one), *_numbers(one, shown)] for one in ranked)]
 
 
-def _named(comparison: Comparison, one: Compared) -> list[str]:
+def _named(comparison: CandidateComparison, one: CandidateMeasures) -> list[str]:
     return [f"{one.candidate.name} (chosen)" if one is comparison.chosen else one.candidate.name]
 
 
-def _numbers(one: Compared, shown: Iterable[str]) -> list[str]:
+def _numbers(one: CandidateMeasures, shown: Iterable[str]) -> list[str]:
     return [*(number(one.metrics[name]) for name in shown), f"{one.seconds:.0f}"]
 
 
@@ -75,7 +75,7 @@ def as_markdown(lines: Lines) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in [head, ruler, *rows])
 
 
-def as_document(comparison: Comparison) -> list[dict[str, Any]]:
+def as_document(comparison: CandidateComparison) -> list[dict[str, Any]]:
     """Every candidate with its settings and measures."""
     return [
         {
@@ -93,7 +93,7 @@ def as_document(comparison: Comparison) -> list[dict[str, Any]]:
     ]
 
 
-def test_lines(case: Case, judged: Judged) -> Lines:
+def test_lines(case: Case, judged: TestRowMeasures) -> Lines:
     """The chosen model on the test rows."""
     shown = {name: title for name, title in (_CLASSES if case.is_binary else _VALUES).items() if name in judged.test}
     return [list(shown.values()), [number(judged.test[name]) for name in shown]]

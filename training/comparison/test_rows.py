@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from event_backbone.case.schema import Case
-from training.comparison.cross_validation import EVEN_ODDS, Comparison
+from training.comparison.cross_validation import EVEN_ODDS, CandidateComparison
 from training.comparison.importance import Importance, explain
 from training.data.rows import Floats, LabelledRows
 from training.fitting.cross_validation import FittedModel, fit_chosen
@@ -16,7 +16,7 @@ from training.promotion.segments import Segment, measure_segments
 
 
 @dataclass(frozen=True)
-class Judged:
+class TestRowMeasures:
     """What the test rows say of the chosen model.
 
     ``test`` is measured by even odds, ``at_threshold`` by the threshold with the best F1 in cross-validation.
@@ -32,7 +32,7 @@ class Judged:
     parity: float
 
 
-def judge(case: Case, rows: LabelledRows, test: LabelledRows, comparison: Comparison, seed: int) -> Judged:
+def judge(case: Case, rows: LabelledRows, test: LabelledRows, comparison: CandidateComparison, seed: int) -> TestRowMeasures:
     """Fit the chosen candidate on ``rows`` and score ``test``, once, with the scorer that a bundle would hold.
 
     Raises:
@@ -43,7 +43,7 @@ def judge(case: Case, rows: LabelledRows, test: LabelledRows, comparison: Compar
     onnx, features = to_onnx(model), model.encoder.encode_rows(test.records)
     scores, targets = onnx_scores(onnx, features), test.targets(case)
     parity = check_parity(case, scores, model.model.scores(features))
-    return Judged(
+    return TestRowMeasures(
         model=model,
         onnx=onnx,
         scores=scores,

@@ -19,7 +19,7 @@ NumberedFields = tuple[int, list[str]]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParsedFile:
     """What could be read of a file, and all that is wrong with it.
 
     ``rows`` are the records whose fields could be told apart. Where there are faults, values and labels may be such
@@ -42,17 +42,17 @@ def parse_file(case: Case, file: DataFile, content: bytes) -> LabelledRows:
     return reading.rows
 
 
-def read_file(case: Case, file: DataFile, content: bytes) -> Reading:
+def read_file(case: Case, file: DataFile, content: bytes) -> ParsedFile:
     """The same without an error: the faults come beside what could be read."""
     try:
         numbered = list(_fields_of(case.data.format, _lines_of(file, content)))
         names = _names_of_fields(case, file, numbered)
     except SettingsError as error:
-        return Reading(LabelledRows([], []), error.faults)
+        return ParsedFile(LabelledRows([], []), error.faults)
     rows, faults = _parse_rows(case, file, names, numbered)
     if not faults and len(rows) != file.rows:
         faults = [Fault("(file)", "rows", f"holds {len(rows):,} records, expected {file.rows:,}")]
-    return Reading(rows, faults)
+    return ParsedFile(rows, faults)
 
 
 def _lines_of(file: DataFile, content: bytes) -> list[str]:

@@ -7,17 +7,17 @@ from dataclasses import dataclass, fields, replace
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import content_hash
-from training.data.raw import Source
+from training.data.raw import DataOrigin
 from training.data.reading import Retrieved
 from training.data.rows import LabelledRows
 from training.data.splitting import SplitIndices, split_log, split_retraining, split_rows
 
 
 @dataclass(frozen=True)
-class Data:
+class DataParts:
     """The rows, by what they are for: fitting and choosing see ``fit`` alone, promotion is decided on ``gate``."""
 
-    source: Source
+    source: DataOrigin
     fit: LabelledRows
     reference: LabelledRows
     gate: LabelledRows
@@ -46,7 +46,7 @@ class Data:
         return {name: len(getattr(self, name)) for name in ("fit", "reference", "gate", "stream", "test")}
 
 
-def divide(case: Case, retrieved: Retrieved, seed: int) -> Data:
+def divide(case: Case, retrieved: Retrieved, seed: int) -> DataParts:
     """Split the train rows; the test rows are the test files', or the share that was held out first.
 
     Of a log the newest rows are what the model and the decision about it come from.
@@ -58,7 +58,7 @@ def divide(case: Case, retrieved: Retrieved, seed: int) -> Data:
     return data if split.test_share is not None else replace(data, test=retrieved.test)
 
 
-def divide_newest(case: Case, source: Source, rows: LabelledRows, seed: int) -> Data:
+def divide_newest(case: Case, source: DataOrigin, rows: LabelledRows, seed: int) -> DataParts:
     """Split labelled records, oldest first, for a retraining: the newest are fit, reference and gate.
 
     There are no test rows to spare: the measures of the run are those on the gate rows.
@@ -67,9 +67,9 @@ def divide_newest(case: Case, source: Source, rows: LabelledRows, seed: int) -> 
     return replace(data, test=data.gate)
 
 
-def _placed(source: Source, rows: LabelledRows, places: SplitIndices) -> Data:
+def _placed(source: DataOrigin, rows: LabelledRows, places: SplitIndices) -> DataParts:
     parts = {part.name: rows.take(getattr(places, part.name)) for part in fields(places)}
-    return Data(source, **parts)
+    return DataParts(source, **parts)
 
 
 def _contents(rows: LabelledRows) -> list[str]:

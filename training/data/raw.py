@@ -20,7 +20,7 @@ SOURCE_FILE = "source.json"
 
 
 @dataclass(frozen=True)
-class Source:
+class DataOrigin:
     """Where rows came from. ``digests`` maps the files that were read to their sha256; ``sentence`` is for people."""
 
     kind: Literal["folder", "download", "sample", "log", "collection"]
@@ -41,11 +41,11 @@ class Source:
 class Raw:
     """What was retrieved and nobody has looked at yet: the case's raw files, or the two files of rows."""
 
-    source: Source
+    source: DataOrigin
     files: Mapping[str, bytes]
 
 
-def raw_of_rows(source: Source, train: LabelledRows, test: LabelledRows) -> Raw:
+def raw_of_rows(source: DataOrigin, train: LabelledRows, test: LabelledRows) -> Raw:
     return Raw(source, {TRAIN_ROWS_FILE: rows_as_lines(train), TEST_ROWS_FILE: rows_as_lines(test)})
 
 
@@ -67,9 +67,9 @@ def load_raw(folder: Path) -> Raw:
     return Raw(source, files)
 
 
-def source_in(folder: Path) -> Source:
+def source_in(folder: Path) -> DataOrigin:
     """Where a folder's rows came from; raises what reading a JSON file raises."""
-    return Source(**json.loads((folder / SOURCE_FILE).read_bytes()))
+    return DataOrigin(**json.loads((folder / SOURCE_FILE).read_bytes()))
 
 
 def digest_of(content: bytes) -> str:

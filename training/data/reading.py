@@ -9,8 +9,8 @@ from typing import Any
 from event_backbone.case.records import faults_in
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
-from training.data.parsing import Reading, listed, read_file
-from training.data.raw import TEST_ROWS_FILE, TRAIN_ROWS_FILE, Raw, Source, faults_of_digest
+from training.data.parsing import ParsedFile, listed, read_file
+from training.data.raw import TEST_ROWS_FILE, TRAIN_ROWS_FILE, Raw, DataOrigin, faults_of_digest
 from training.data.rows import LabelledRows
 from training.data.rows_on_disk import rows_in_lines
 
@@ -19,7 +19,7 @@ from training.data.rows_on_disk import rows_in_lines
 class Retrieved:
     """The rows of the train files in their order, and of the test files; ``test`` is empty where there are none."""
 
-    source: Source
+    source: DataOrigin
     train: LabelledRows
     test: LabelledRows
 
@@ -52,7 +52,7 @@ def look_at(case: Case, raw: Raw) -> tuple[Retrieved, list[Fault]]:
     return Retrieved(raw.source, _joined(parts["train"]), _joined(parts["test"])), faults
 
 
-def _readings(case: Case, raw: Raw) -> list[tuple[str, str, Reading, list[Fault]]]:
+def _readings(case: Case, raw: Raw) -> list[tuple[str, str, ParsedFile, list[Fault]]]:
     """Name, role, content and fault of the digest of each file."""
     if not raw.source.has_files:
         roles = ((TRAIN_ROWS_FILE, "train"), (TEST_ROWS_FILE, "test"))
@@ -64,7 +64,7 @@ def _readings(case: Case, raw: Raw) -> list[tuple[str, str, Reading, list[Fault]
     ]
 
 
-def _read_rows(case: Case, content: bytes) -> Reading:
+def _read_rows(case: Case, content: bytes) -> ParsedFile:
     records: list[Mapping[str, Any]] = []
     labels: list[Any] = []
     faults: list[Fault] = []
@@ -78,7 +78,7 @@ def _read_rows(case: Case, content: bytes) -> Reading:
         faults += [Fault(f"line {number}", fault.reason, f"{fault.place} {fault.message}") for fault in found]
         records.append({name: row.record.get(name) for name in case.column_names})
         labels.append(row.label)
-    return Reading(LabelledRows(records, labels), faults)
+    return ParsedFile(LabelledRows(records, labels), faults)
 
 
 def _joined(parts: Sequence[LabelledRows]) -> LabelledRows:

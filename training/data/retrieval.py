@@ -11,7 +11,7 @@ from event_backbone.case.schema import Case, DataFile
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.ports import PredictionLog
 from training.data.labelled_log import read_labelled
-from training.data.raw import Raw, Source, digest_of, faults_of_digest, raw_of_rows
+from training.data.raw import Raw, DataOrigin, digest_of, faults_of_digest, raw_of_rows
 from training.data.reading import Retrieved, read_raw
 from training.data.rows import LabelledRows
 from training.data.splitting import log_rows_needed
@@ -38,7 +38,7 @@ class RowCollection(Protocol):
 
 
 @dataclass(frozen=True)
-class Places:
+class DataPlaces:
     """Where data may be found. With ``log``, ``collection`` or ``data_dir`` nothing else is tried."""
 
     data_dir: Path | None
@@ -49,7 +49,7 @@ class Places:
     collection: RowCollection | None = None
 
 
-def retrieve(case: Case, places: Places, fetch: Fetch) -> Raw:
+def retrieve(case: Case, places: DataPlaces, fetch: Fetch) -> Raw:
     """Get the case's raw data as they are; :mod:`training.data.reading` judges what they hold.
 
     Raises:
@@ -69,7 +69,7 @@ def retrieve(case: Case, places: Places, fetch: Fetch) -> Raw:
         return _from_sample(case, places.sample_path, f"because {error}; set DATA_DIR to train on real files")
 
 
-def retrieve_real(case: Case, places: Places, fetch: Fetch) -> Retrieved:
+def retrieve_real(case: Case, places: DataPlaces, fetch: Fetch) -> Retrieved:
     """The rows of the real files, without the sample to fall back on.
 
     Raises:
@@ -79,7 +79,7 @@ def retrieve_real(case: Case, places: Places, fetch: Fetch) -> Retrieved:
     return read_raw(case, _real(case, places, fetch))
 
 
-def _real(case: Case, places: Places, fetch: Fetch) -> Raw:
+def _real(case: Case, places: DataPlaces, fetch: Fetch) -> Raw:
     if places.data_dir is not None:
         return _from_folder(case, places.data_dir)
     return _from_download(case, places.downloads_dir, fetch)
@@ -99,12 +99,12 @@ def _from_folder(case: Case, folder: Path) -> Raw:
             faults.append(Fault(file.name, "unreadable", (error.strerror or "can't be read").lower()))
     if faults:
         raise SettingsError(f"DATA_DIR {folder}", faults)
-    return Raw(Source("folder", f"the files in {folder}", _digests(contents)), contents)
+    return Raw(DataOrigin("folder", f"the files in {folder}", _digests(contents)), contents)
 
 
 def _from_download(case: Case, downloads_dir: Path, fetch: Fetch) -> Raw:
     contents = {file.name: _downloaded(file, downloads_dir, fetch) for file in case.data.files}
-    return Raw(Source("download", f"downloaded files, kept in {downloads_dir}", _digests(contents)), contents)
+    return Raw(DataOrigin("download", f"downloaded files, kept in {downloads_dir}", _digests(contents)), contents)
 
 
 def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
@@ -133,7 +133,7 @@ def retrieve_from_log(case: Case, log: PredictionLog) -> Retrieved:
         message = f"holds {len(rows):,} predictions with a label ({found.read:,} in all); this case needs {needed:,}"
         raise SettingsError("the log of predictions", [Fault("--from-log", "too_few", message)])
     sentence = f"{len(rows):,} predictions with a label, of {found.read:,} in the log"
-    source = Source("log", sentence, {"log": found.digest})
+    source = DataOrigin("log", sentence, {"log": found.digest})
     return Retrieved(source, train=rows, test=LabelledRows([], []))
 
 
@@ -143,7 +143,7 @@ def _from_sample(case: Case, sample_path: Path, reason: str) -> Raw:
     rows = sample.draw(train_rows + test_rows, SAMPLE_SEED)
     digests = {sample_path.name: digest_of(sample_path.read_bytes())}
     return raw_of_rows(
-        Source("sample", f"SYNTHETIC sample {sample_path}, {reason}", digests),
+        DataOrigin("sample", f"SYNTHETIC sample {sample_path}, {reason}", digests),
         train=LabelledRows(rows.records[:train_rows], rows.labels[:train_rows]),
         test=LabelledRows(rows.records[train_rows:], rows.labels[train_rows:]),
     )

@@ -10,7 +10,7 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events.schema import encode_json
 from event_backbone.mongodb.connection import Document, MongoConnection
-from training.data.raw import Source
+from training.data.raw import DataOrigin
 from training.data.reading import Retrieved
 from training.data.rows import LabelledRows
 
@@ -57,7 +57,7 @@ class MongoRows:
             message = "holds no complete set of rows: run `train-model push` first"
             raise SettingsError(self.place, [Fault("rows", "incomplete", message)])
         sentence = f"{len(train) + len(test):,} rows of {self.place}"
-        return Retrieved(Source("collection", sentence, {self._name: digest}), train, test)
+        return Retrieved(DataOrigin("collection", sentence, {self._name: digest}), train, test)
 
     def _rows(self, part: str) -> LabelledRows:
         found = list(self._pages(part))

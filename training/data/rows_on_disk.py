@@ -11,7 +11,7 @@ from event_backbone.events.schema import encode_json
 from training.data.rows import LabelledRows
 
 
-class Row(msgspec.Struct):
+class LabelledRow(msgspec.Struct):
     """A line."""
 
     record: dict[str, Any]
@@ -23,9 +23,9 @@ def rows_as_lines(rows: LabelledRows) -> bytes:
     return b"".join(encode_json({"record": record, "label": label}) + b"\n" for record, label in pairs)
 
 
-def rows_in_lines(content: bytes) -> Iterator[Row | None]:
+def rows_in_lines(content: bytes) -> Iterator[LabelledRow | None]:
     """A row for each line, ``None`` for what is no such line."""
-    decoder = msgspec.json.Decoder(Row)
+    decoder = msgspec.json.Decoder(LabelledRow)
     for line in content.splitlines():
         try:
             yield decoder.decode(line)

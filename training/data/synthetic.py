@@ -25,7 +25,7 @@ FORMAT = 1
 Bins = npt.NDArray[np.int64]
 
 
-class Bin(Struct, frozen=True, omit_defaults=True):
+class ValueBin(Struct, frozen=True, omit_defaults=True):
     """Values that the tables do not tell apart.
 
     Either single ``values`` with their ``shares`` (null: missing), or ``knots``, quantiles between which values are
@@ -45,7 +45,7 @@ class ColumnTable(Struct, frozen=True, omit_defaults=True):
     """
 
     name: str
-    bins: tuple[Bin, ...]
+    bins: tuple[ValueBin, ...]
     weights: tuple[tuple[tuple[int, ...], ...], ...]
     parent: str | None = None
     decimals: int | None = None
@@ -54,7 +54,7 @@ class ColumnTable(Struct, frozen=True, omit_defaults=True):
 class LabelTable(Struct, frozen=True):
     """The label's bins and their weights."""
 
-    bins: tuple[Bin, ...]
+    bins: tuple[ValueBin, ...]
     weights: tuple[int, ...]
     decimals: int | None = None
 
@@ -106,7 +106,7 @@ def _draw_bins(weights: npt.NDArray[np.int64], groups: Bins, random: np.random.G
     return drawn
 
 
-def _draw_values(bins: Sequence[Bin], drawn: Bins, decimals: int | None, random: np.random.Generator) -> list[Any]:
+def _draw_values(bins: Sequence[ValueBin], drawn: Bins, decimals: int | None, random: np.random.Generator) -> list[Any]:
     values: list[Any] = [None] * len(drawn)
     for index, one in enumerate(bins):
         places = np.flatnonzero(drawn == index)
@@ -115,7 +115,7 @@ def _draw_values(bins: Sequence[Bin], drawn: Bins, decimals: int | None, random:
     return values
 
 
-def _draw_within(one: Bin, count: int, decimals: int | None, random: np.random.Generator) -> list[Any]:
+def _draw_within(one: ValueBin, count: int, decimals: int | None, random: np.random.Generator) -> list[Any]:
     if one.knots:
         positions = random.random(count) * (len(one.knots) - 1)
         numbers = np.interp(positions, np.arange(len(one.knots)), one.knots).round(decimals or 0)

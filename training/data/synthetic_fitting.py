@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from event_backbone.case.schema import Case
 from training.data.rows import Floats, LabelledRows
-from training.data.synthetic import FORMAT, Bin, Bins, ColumnTable, FittedOn, LabelTable, Sample
+from training.data.synthetic import FORMAT, ValueBin, Bins, ColumnTable, FittedOn, LabelTable, Sample
 
 #: A cell, a value or a bin that fewer rows share is left out: tables must not tell rows.
 FEWEST_ROWS = 5
@@ -38,7 +38,7 @@ Counts = npt.NDArray[np.float64]
 class Binned:
     """A column cut into bins, and the bin of every row."""
 
-    bins: Sequence[Bin]
+    bins: Sequence[ValueBin]
     places: Bins
     decimals: int | None = None
 
@@ -77,7 +77,7 @@ def _binned_categories(values: Sequence[str | float | None]) -> Binned:
     """A bin for each category that enough rows share; the others' rows count as the most frequent one."""
     kept = [value for value, count in Counter(values).most_common() if count >= FEWEST_ROWS]
     index = {value: place for place, value in enumerate(kept)}
-    return Binned([Bin(values=(value,)) for value in kept], np.array([index.get(value, 0) for value in values]))
+    return Binned([ValueBin(values=(value,)) for value in kept], np.array([index.get(value, 0) for value in values]))
 
 
 def _binned_numbers(values: Sequence[float | None], targets: Floats) -> Binned:
@@ -92,7 +92,7 @@ def _binned_numbers(values: Sequence[float | None], targets: Floats) -> Binned:
     if (~present).sum() < FEWEST_ROWS:
         return Binned(binned.bins, places, decimals)
     places[~present] = len(binned.bins)
-    return Binned([*binned.bins, Bin(values=(None,))], places, decimals)
+    return Binned([*binned.bins, ValueBin(values=(None,))], places, decimals)
 
 
 def _cuts(numbers: Floats, targets: Floats) -> Floats:
@@ -125,15 +125,15 @@ def _cut(numbers: Floats, cuts: Floats, decimals: int | None) -> Binned:
     return Binned(bins, places, decimals)
 
 
-def _number_bin(numbers: Floats, decimals: int | None) -> Bin:
+def _number_bin(numbers: Floats, decimals: int | None) -> ValueBin:
     values, counts = np.unique(numbers, return_counts=True)
     shared = counts >= FEWEST_ROWS
     # Single values are kept where they stand for nearly all rows of the bin: ages, spikes, tops of a scale.
     if shared.sum() <= MOST_SINGLE_VALUES and counts[shared].sum() >= 0.8 * len(numbers):
         # round() to no digits gives whole numbers.
         kept = [round(float(value), decimals) for value in values[shared]]
-        return Bin(values=tuple(kept), shares=_as_weights(counts[shared].astype(np.float64), scale=1000))
-    return Bin(knots=_knots(numbers, decimals))
+        return ValueBin(values=tuple(kept), shares=_as_weights(counts[shared].astype(np.float64), scale=1000))
+    return ValueBin(knots=_knots(numbers, decimals))
 
 
 def _knots(numbers: Floats, decimals: int | None) -> tuple[float, ...]:
@@ -194,7 +194,7 @@ def _counts(binned: Binned) -> Counts:
 
 
 def _table(name: str, column: Binned, label: Binned, parent: str | None, parent_column: Binned | None) -> ColumnTable:
-    above = parent_column or Binned([Bin()], np.zeros(len(label.places), dtype=np.int64))
+    above = parent_column or Binned([ValueBin()], np.zeros(len(label.places), dtype=np.int64))
     counts = _joint_counts(column, above, label)
     told = np.where(counts >= FEWEST_ROWS, counts, 0.0)
     # The rows of cells that are too small to tell are spread as label and parent would, each on its own.

@@ -13,7 +13,7 @@ from event_backbone.case.schema import Case
 from event_backbone.model.calibration import fit_expectation
 from event_backbone.model.reference_profile import (
     PROFILE_FILE,
-    Expectation,
+    Calibration,
     Profile,
     answer_profile,
     column_profiles,
@@ -106,7 +106,7 @@ def reference_profile(
     )
 
 
-def expectation(case: Case, model: FittedModel, reference: LabelledRows, scores: Floats) -> Expectation:
+def expectation(case: Case, model: FittedModel, reference: LabelledRows, scores: Floats) -> Calibration:
     """What scores led to, on the reference and on the folds' held-out rows: no model scored a row that it had seen.
 
     The reference alone is too small: how its sample happened to fall would be an error of every estimate. The folds'

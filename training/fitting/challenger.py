@@ -9,8 +9,8 @@ from typing import Any
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import content_hash
-from training.data.parts import Data
-from training.data.raw import Source
+from training.data.parts import DataParts
+from training.data.raw import DataOrigin
 from training.data.rows import Floats, LabelledRows
 from training.families.boosted import MOST_ROUNDS, PATIENCE
 from training.fitting.artifacts import bundle_parts
@@ -54,7 +54,7 @@ class Converted:
 
 
 @dataclass(frozen=True)
-class Evaluated(Converted):
+class TestedModel(Converted):
     """The same, and how it did on the test rows."""
 
     test_scores: Floats
@@ -70,9 +70,9 @@ class Challenger:
 
     case: Case
     plan: TrainingPlan
-    data: Data
+    data: DataParts
     quality: Path
-    evaluated: Evaluated
+    evaluated: TestedModel
     fingerprint: str
 
     def files(self) -> dict[str, bytes]:
@@ -91,7 +91,7 @@ class Challenger:
         return onnx_scores(self.evaluated.onnx, features)
 
 
-def fingerprint_of(case: Case, plan: TrainingPlan, source: Source) -> str:
+def fingerprint_of(case: Case, plan: TrainingPlan, source: DataOrigin) -> str:
     """A digest of all that decides the model: the same fingerprint, the same model."""
     settings = {
         "seed": plan.seed,
@@ -106,7 +106,7 @@ def fingerprint_of(case: Case, plan: TrainingPlan, source: Source) -> str:
     return content_hash({"case": case.sha256, "data": source.digests, "settings": settings})
 
 
-def fit_and_evaluate(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Evaluated:
+def fit_and_evaluate(case: Case, plan: TrainingPlan, data: DataParts, say: Say) -> TestedModel:
     """Fit on the fit rows, and look at the test rows once.
 
     Raises :class:`~event_backbone.errors.StopError` when ONNX and the model disagree.
@@ -114,7 +114,7 @@ def fit_and_evaluate(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Ev
     return evaluate_converted(case, fit_and_convert(case, plan, data, say), data.test)
 
 
-def fit_and_convert(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Converted:
+def fit_and_convert(case: Case, plan: TrainingPlan, data: DataParts, say: Say) -> Converted:
     """Fit on the fit rows; the reference rows show whether ONNX scores as the model does."""
     say(f"fitting: {len(plan.candidates)} candidates by {FOLDS}-fold cross-validation on {len(data.fit):,} rows")
     model = fit(case, data.fit, seed=plan.seed, threads=plan.threads, candidates=plan.candidates)
@@ -124,15 +124,15 @@ def fit_and_convert(case: Case, plan: TrainingPlan, data: Data, say: Say) -> Con
     return Converted(model, onnx, parity)
 
 
-def evaluate_converted(case: Case, converted: Converted, test: LabelledRows) -> Evaluated:
+def evaluate_converted(case: Case, converted: Converted, test: LabelledRows) -> TestedModel:
     """Scores and measures of the test rows."""
     model, onnx = converted.model, converted.onnx
     scores = onnx_scores(onnx, model.encoder.encode_rows(test.records))
     metrics = evaluate(case, test.targets(case), scores, model.threshold)
-    return Evaluated(model, onnx, converted.parity, scores, metrics)
+    return TestedModel(model, onnx, converted.parity, scores, metrics)
 
 
-def note_of(case: Case, plan: TrainingPlan, data: Data, fingerprint: str) -> dict[str, Any]:
+def note_of(case: Case, plan: TrainingPlan, data: DataParts, fingerprint: str) -> dict[str, Any]:
     """What the rows were. It goes into the bundle, so it holds no path of this machine."""
     return {
         "fingerprint": fingerprint,
@@ -146,7 +146,7 @@ def note_of(case: Case, plan: TrainingPlan, data: Data, fingerprint: str) -> dic
     }
 
 
-def _metrics_report(case: Case, evaluated: Evaluated) -> dict[str, Any]:
+def _metrics_report(case: Case, evaluated: TestedModel) -> dict[str, Any]:
     model = evaluated.model
     compared = [
         {"name": one.candidate.name, "rounds": one.rounds, measure_name(case): one.measure} for one in model.compared

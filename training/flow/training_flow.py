@@ -13,17 +13,17 @@ from typing import Any, Literal
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.events.schema import encode_json
-from event_backbone.model.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, registered_name
+from event_backbone.model.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleStore, registered_name
 from event_backbone.ports import ModelRegistry, RegisteredBundle
-from training.data.parts import Data, divide, divide_newest
-from training.data.raw import Source
-from training.data.retrieval import Fetch, Places, retrieve
+from training.data.parts import DataParts, divide, divide_newest
+from training.data.raw import DataOrigin
+from training.data.retrieval import Fetch, DataPlaces, retrieve
 from training.data.rows import LabelledRows
 from training.data.splits_on_disk import fingerprint_of_splits, write_splits
 from training.fitting.challenger import (
     PROVENANCE_FILE,
     Challenger,
-    Evaluated,
+    TestedModel,
     Say,
     TrainingPlan,
     fingerprint_of,
@@ -33,7 +33,7 @@ from training.fitting.challenger import (
 )
 from training.fitting.tracking import RunTracker
 from training.promotion.card import CARD_FILE, model_card
-from training.promotion.gate import Decision
+from training.promotion.gate import GateDecision
 from training.promotion.judging import judge
 from training.promotion.registration import (
     DECISION_TAG,
@@ -50,33 +50,33 @@ FEWEST_RETRAINING_ROWS = 200
 
 
 @dataclass(frozen=True)
-class Parts:
+class FlowParts:
     """What training works with; bootstrap chooses the adapters."""
 
     registry: ModelRegistry
     tracker: RunTracker
-    shelf: BundleShelf
+    shelf: BundleStore
     fetch: Fetch
-    places: Places
+    places: DataPlaces
     quality: QualityGate
     splits_dir: Path
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FlowOutcome:
     """What a run of the flow ended with.
 
     ``champion`` is the one in use afterwards. ``challenger``, ``evaluated`` and ``decision`` are ``None`` when the
     present champion was good as it is.
     """
 
-    source: Source
+    source: DataOrigin
     champion: RegisteredBundle
     sizes: Mapping[str, int]
     seconds: float
     challenger: RegisteredBundle | None = None
-    evaluated: Evaluated | None = None
-    decision: Decision | None = None
+    evaluated: TestedModel | None = None
+    decision: GateDecision | None = None
 
     @property
     def state(self) -> Literal["promoted", "refused", "unchanged"]:
@@ -84,8 +84,8 @@ class Outcome:
 
 
 def train(
-    case: Case, plan: TrainingPlan, parts: Parts, say: Say, *, if_needed: bool = False, if_none: bool = False
-) -> Outcome:
+    case: Case, plan: TrainingPlan, parts: FlowParts, say: Say, *, if_needed: bool = False, if_none: bool = False
+) -> FlowOutcome:
     """Train a challenger, let the gate decide, and put champion and stream split where the services look.
 
     With ``if_needed`` nothing is trained when the same data, case file and settings made the champion, or a challenger
@@ -106,7 +106,7 @@ def train(
     present = _usable_champion(case, parts) if if_needed or if_none else None
     if present and (if_none or fingerprint == present[1] or _was_refused(case, parts, fingerprint)):
         champion, made_by = present
-        outcome = Outcome(retrieved.source, champion, data.sizes(), time.monotonic() - started_at)
+        outcome = FlowOutcome(retrieved.source, champion, data.sizes(), time.monotonic() - started_at)
         is_ours = made_by == fingerprint and not if_none
     else:
         # Not before: the gate's library takes seconds to load, and a champion that stays needs none of it.
@@ -118,7 +118,7 @@ def train(
 
 
 def put_in_use(
-    parts: Parts, champion: RegisteredBundle, stream: LabelledRows, note: Mapping[str, Any], *, is_ours: bool
+    parts: FlowParts, champion: RegisteredBundle, stream: LabelledRows, note: Mapping[str, Any], *, is_ours: bool
 ) -> None:
     """Champion and stream split where the services look; ``is_ours``: the champion was made from these rows."""
     streamed = fingerprint_of_splits(parts.splits_dir)
@@ -128,7 +128,7 @@ def put_in_use(
     parts.shelf.repoint(champion)
 
 
-def retrain(case: Case, plan: TrainingPlan, parts: Parts, rows: LabelledRows, say: Say) -> Outcome:
+def retrain(case: Case, plan: TrainingPlan, parts: FlowParts, rows: LabelledRows, say: Say) -> FlowOutcome:
     """Train a challenger on the newest of these labelled records, oldest first, and let the gate decide.
 
     Fit, reference and gate rows are disjoint parts of the newest records, so that a model of a new world is judged by
@@ -143,7 +143,7 @@ def retrain(case: Case, plan: TrainingPlan, parts: Parts, rows: LabelledRows, sa
     if len(rows) < FEWEST_RETRAINING_ROWS:
         message = f"there are {len(rows):,} labelled records; a retraining needs {FEWEST_RETRAINING_ROWS:,}"
         raise SettingsError("retraining", [Fault("rows", "too_few", message)])
-    source = Source("log", f"{len(rows):,} labelled records", {"log": _digest_of(rows)})
+    source = DataOrigin("log", f"{len(rows):,} labelled records", {"log": _digest_of(rows)})
     data = divide_newest(case, source, rows, plan.seed)
     inspection = inspect_rows(case, data.drawn(), LabelledRows([], []), parts.quality)
     outcome = _challenge(case, plan, parts, data, inspection, fingerprint_of(case, plan, source), say, started_at)
@@ -154,20 +154,20 @@ def retrain(case: Case, plan: TrainingPlan, parts: Parts, rows: LabelledRows, sa
 def _challenge(
     case: Case,
     plan: TrainingPlan,
-    parts: Parts,
-    data: Data,
+    parts: FlowParts,
+    data: DataParts,
     inspection: Inspection,
     fingerprint: str,
     say: Say,
     started_at: float,
-) -> Outcome:
+) -> FlowOutcome:
     """Fit a challenger and let it contest."""
     say(f"quality: {inspection.sentence}")
     evaluated = fit_and_evaluate(case, plan, data, say)
     return contest(Challenger(case, plan, data, inspection.folder, evaluated, fingerprint), parts, say, started_at)
 
 
-def contest(challenger: Challenger, parts: Parts, say: Say, started_at: float) -> Outcome:
+def contest(challenger: Challenger, parts: FlowParts, say: Say, started_at: float) -> FlowOutcome:
     """Let the gate decide about a challenger, register it, and promote it if the gate says so."""
     say(f"gate: {len(challenger.data.gate):,} rows")
     champion, decision = judge(challenger, parts.registry, parts.shelf)
@@ -176,8 +176,8 @@ def contest(challenger: Challenger, parts: Parts, say: Say, started_at: float) -
 
 
 def settle(
-    challenger: Challenger, champion: RegisteredBundle | None, decision: Decision, parts: Parts, started_at: float
-) -> Outcome:
+    challenger: Challenger, champion: RegisteredBundle | None, decision: GateDecision, parts: FlowParts, started_at: float
+) -> FlowOutcome:
     """Register a challenger with what was decided about it, and promote it if that is the decision.
 
     ``champion`` is the one that it was compared with; ``started_at`` is of :func:`time.monotonic`.
@@ -195,10 +195,10 @@ def settle(
         promote(parts.registry, registered.model, by=GATE, reason=decision.reasons[0])
         champion = registered
     seconds = time.monotonic() - started_at
-    return Outcome(data.source, champion, data.sizes(), seconds, registered, challenger.evaluated, decision)
+    return FlowOutcome(data.source, champion, data.sizes(), seconds, registered, challenger.evaluated, decision)
 
 
-def _usable_champion(case: Case, parts: Parts) -> tuple[RegisteredBundle, str | None] | None:
+def _usable_champion(case: Case, parts: FlowParts) -> tuple[RegisteredBundle, str | None] | None:
     """The present champion, if it is of this case file, and its fingerprint; one that is broken counts as none."""
     try:
         champion = parts.registry.resolve(registered_name(case), CHAMPION_ALIAS)
@@ -211,7 +211,7 @@ def _usable_champion(case: Case, parts: Parts) -> tuple[RegisteredBundle, str | 
     return (champion, fingerprint) if bundle.case.sha256 == case.sha256 else None
 
 
-def _was_refused(case: Case, parts: Parts, fingerprint: str) -> bool:
+def _was_refused(case: Case, parts: FlowParts, fingerprint: str) -> bool:
     """Whether the same was trained before, for nothing."""
     return any(
         one.tags.get(FINGERPRINT_TAG) == fingerprint and one.tags.get(DECISION_TAG) == "refused"

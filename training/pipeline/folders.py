@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from event_backbone.errors import Fault, SettingsError
-from training.data.parts import Data
-from training.data.raw import SOURCE_FILE, Source, source_in
+from training.data.parts import DataParts
+from training.data.raw import SOURCE_FILE, DataOrigin, source_in
 from training.data.reading import Retrieved
 from training.data.rows import LabelledRows
 from training.data.rows_on_disk import rows_as_lines, rows_in_lines
@@ -87,20 +87,20 @@ def load_retrieved(folder: Path) -> Retrieved:
     )
 
 
-def write_data(folder: Path, data: Data) -> None:
+def write_data(folder: Path, data: DataParts) -> None:
     _write_rows(folder, data.source, {name: getattr(data, name) for name in _PARTS})
 
 
-def load_data(folder: Path) -> Data:
+def load_data(folder: Path) -> DataParts:
     return from_stage(
-        "transform", folder, lambda: Data(source_in(folder), **{name: _rows(folder, name) for name in _PARTS})
+        "transform", folder, lambda: DataParts(source_in(folder), **{name: _rows(folder, name) for name in _PARTS})
     )
 
 
-_PARTS = tuple(part.name for part in fields(Data) if part.name != "source")
+_PARTS = tuple(part.name for part in fields(DataParts) if part.name != "source")
 
 
-def _write_rows(folder: Path, source: Source, parts: dict[str, LabelledRows]) -> None:
+def _write_rows(folder: Path, source: DataOrigin, parts: dict[str, LabelledRows]) -> None:
     for name, rows in parts.items():
         (folder / f"{name}.jsonl").write_bytes(rows_as_lines(rows))
     (folder / SOURCE_FILE).write_text(json.dumps(asdict(source), indent=1))

@@ -11,7 +11,7 @@ import time
 from event_backbone.case.schema import Case
 from training.data.parts import divide
 from training.data.raw import load_raw, write_raw
-from training.data.retrieval import Fetch, Places, retrieve
+from training.data.retrieval import Fetch, DataPlaces, retrieve
 from training.fitting.challenger import (
     Challenger,
     Say,
@@ -21,7 +21,7 @@ from training.fitting.challenger import (
     fit_and_convert,
 )
 from training.fitting.pictures import draw_pictures
-from training.flow.training_flow import Outcome, Parts, contest, put_in_use
+from training.flow.training_flow import FlowOutcome, FlowParts, contest, put_in_use
 from training.pipeline.curves import curves_of
 from training.pipeline.folders import (
     PipelineFolders,
@@ -35,7 +35,7 @@ from training.pipeline.model_on_disk import load_model, write_model
 from training.quality.gate import Inspection, QualityGate, validate
 
 
-def retrieve_data(case: Case, folders: PipelineFolders, places: Places, fetch: Fetch, say: Say) -> None:
+def retrieve_data(case: Case, folders: PipelineFolders, places: DataPlaces, fetch: Fetch, say: Say) -> None:
     """Leave the raw data as they came."""
     raw = retrieve(case, places, fetch)
     write_raw(fresh(folders.raw), raw)
@@ -90,7 +90,7 @@ def evaluate_model(case: Case, folders: PipelineFolders, say: Say) -> None:
     say("test: " + ", ".join(f"{name} {value:,.5g}" for name, value in evaluated.test_metrics.items()))
 
 
-def register_model(case: Case, folders: PipelineFolders, parts: Parts, say: Say) -> Outcome:
+def register_model(case: Case, folders: PipelineFolders, parts: FlowParts, say: Say) -> FlowOutcome:
     """Register the model as a challenger; it becomes champion if the gate says so.
 
     Raises:

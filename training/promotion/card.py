@@ -10,17 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from event_backbone.case.schema import Case
 from event_backbone.ports import RegisteredBundle
 from training.fitting.challenger import Challenger
-from training.promotion.gate import Decision, SegmentGrowth
+from training.promotion.gate import GateDecision, SegmentGrowth
 
 CARD_FILE = "model_card.md"
 
 
-def model_card(challenger: Challenger, decision: Decision, champion: RegisteredBundle | None) -> bytes:
+def model_card(challenger: Challenger, decision: GateDecision, champion: RegisteredBundle | None) -> bytes:
     """The card of one version; ``champion`` is the one that it was compared with."""
     return "\n".join(_lines(challenger, decision, champion)).encode() + b"\n"
 
 
-def _lines(challenger: Challenger, decision: Decision, champion: RegisteredBundle | None) -> Iterator[str]:
+def _lines(challenger: Challenger, decision: GateDecision, champion: RegisteredBundle | None) -> Iterator[str]:
     case, against = challenger.case, "no champion" if champion is None else f"version {champion.model.version}"
     yield f"# {case.title}"
     yield f"\n{case.description}\n"

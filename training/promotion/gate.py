@@ -12,7 +12,7 @@ from event_backbone.case.schema import Case, PromotionLimits
 from training.data.rows import Floats, LabelledRows
 from training.fitting.evaluation import evaluate
 from training.promotion.paired import (
-    Difference,
+    PairedDifference,
     auc,
     bootstrap_difference,
     mean_growth,
@@ -42,7 +42,7 @@ class SegmentGrowth:
 
 
 @dataclass(frozen=True)
-class Decision:
+class GateDecision:
     """What the gate said: sentences why, and every number that it went by."""
 
     promoted: bool
@@ -66,7 +66,7 @@ def headline(case: Case) -> str:
 
 def decide(
     case: Case, challenger: Contender, champion: Contender | None, gate_rows: LabelledRows, *, seed: int
-) -> Decision:
+) -> GateDecision:
     """Compare both on the gate rows by the case file's limits; without a champion the challenger is promoted.
 
     It is refused unless its AUC or R2 is better by the margin for certain, and when its calibration error or the mean
@@ -75,7 +75,7 @@ def decide(
     targets, limits = gate_rows.targets(case), case.training.promotion
     numbers = {"gate_rows": float(len(gate_rows)), **_measured(case, targets, challenger, "challenger")}
     if champion is None:
-        return Decision(True, ["there is no champion that could be compared with it"], numbers)
+        return GateDecision(True, ["there is no champion that could be compared with it"], numbers)
     measure, name = (auc if case.is_binary else r2), headline(case)
     pair = (targets, challenger.scores, champion.scores)
     better = bootstrap_difference(measure, *pair, confidence=limits.confidence, seed=seed)
@@ -89,7 +89,7 @@ def decide(
     numbers |= {"calibration_growth": miscalibrated.value, "calibration_growth_lower": miscalibrated.lower}
     numbers |= {"worst_segment_growth": max((one.growth for one in segments), default=0.0)}
     refusals = [*_refusals(name, better, miscalibrated, limits), *_segment_refusals(segments, limits)]
-    return Decision(not refusals, refusals or [_said(name, better, limits)], numbers, segments)
+    return GateDecision(not refusals, refusals or [_said(name, better, limits)], numbers, segments)
 
 
 def _measured(case: Case, targets: Floats, contender: Contender, whose: str) -> dict[str, float]:
@@ -97,14 +97,14 @@ def _measured(case: Case, targets: Floats, contender: Contender, whose: str) -> 
     return {f"{whose}_{name}": value for name, value in measured.items()}
 
 
-def _said(name: str, better: Difference, limits: PromotionLimits) -> str:
+def _said(name: str, better: PairedDifference, limits: PromotionLimits) -> str:
     return (
         f"{name} changes by {better.value:+.4f}, with {limits.confidence:.0%} confidence by more than "
         f"{better.lower:+.4f}; the margin is {limits.margin:g}"
     )
 
 
-def _refusals(name: str, better: Difference, miscalibrated: Difference, limits: PromotionLimits) -> Iterator[str]:
+def _refusals(name: str, better: PairedDifference, miscalibrated: PairedDifference, limits: PromotionLimits) -> Iterator[str]:
     # Written so that a difference that is no number refuses, too.
     if not better.lower > limits.margin:
         yield _said(name, better, limits)

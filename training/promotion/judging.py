@@ -9,19 +9,19 @@ import numpy as np
 
 from event_backbone.case.records import RecordDecoder
 from event_backbone.case.schema import Case
-from event_backbone.model.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleShelf, registered_name
+from event_backbone.model.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleStore, registered_name
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import ModelRegistry, RegisteredBundle
 from training.data.rows import LabelledRows
 from training.fitting.challenger import Challenger
-from training.promotion.gate import Contender, Decision, decide
+from training.promotion.gate import Contender, GateDecision, decide
 
 _ROWS_AT_ONCE = 4096
 
 
 def judge(
-    challenger: Challenger, registry: ModelRegistry, shelf: BundleShelf
-) -> tuple[RegisteredBundle | None, Decision]:
+    challenger: Challenger, registry: ModelRegistry, shelf: BundleStore
+) -> tuple[RegisteredBundle | None, GateDecision]:
     """The champion that a challenger was compared with, and the decision; one that can't score the gate rows is none.
 
     Raises :class:`~event_backbone.errors.TryAgainLaterError` when the registry is away.
@@ -38,7 +38,7 @@ def judge(
 
 
 def score_by_bundle(
-    case: Case, rows: LabelledRows, registered: RegisteredBundle, registry: ModelRegistry, shelf: BundleShelf
+    case: Case, rows: LabelledRows, registered: RegisteredBundle, registry: ModelRegistry, shelf: BundleStore
 ) -> Contender:
     """Score rows with a registered bundle, in the way of serving.
 

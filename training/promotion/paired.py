@@ -24,7 +24,7 @@ Measure = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """A measure of the challenger minus that of the champion, and the one-sided lower confidence limit of it."""
 
     value: float
@@ -33,7 +33,7 @@ class Difference:
 
 def bootstrap_difference(
     measure: Measure, targets: Floats, challenger: Floats, champion: Floats, *, confidence: float, seed: int
-) -> Difference:
+) -> PairedDifference:
     """Percentile bootstrap over rows of the difference; all arrays of shape (rows,).
 
     ``lower`` is what the difference is above with probability ``confidence``.
@@ -57,7 +57,7 @@ def bootstrap_difference(
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Difference(float(difference(*sample)), float(interval.low))
+    return PairedDifference(float(difference(*sample)), float(interval.low))
 
 
 def mean_growth(challenger_errors: Floats, champion_errors: Floats) -> tuple[float, float]:

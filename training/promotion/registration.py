@@ -11,7 +11,7 @@ from event_backbone.errors import Fault, SettingsError
 from event_backbone.events.schema import ModelRef, utc_now
 from event_backbone.model.bundle import CHALLENGER_ALIAS, CHAMPION_ALIAS, registered_name, write_bundle
 from event_backbone.ports import ModelRegistry, RegisteredBundle
-from training.promotion.gate import Decision
+from training.promotion.gate import GateDecision
 
 DECISION_TAG = "decision"
 FINGERPRINT_TAG = "fingerprint"
@@ -31,7 +31,7 @@ def register_challenger(
     return RegisteredBundle(model, sha256)
 
 
-def record_decision(registry: ModelRegistry, model: ModelRef, decision: Decision) -> None:
+def record_decision(registry: ModelRegistry, model: ModelRef, decision: GateDecision) -> None:
     """The decision, its reasons and its numbers as tags of the version."""
     numbers = {f"gate.{name}": f"{value:.6g}" for name, value in decision.numbers.items()}
     said = {

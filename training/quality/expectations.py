@@ -20,7 +20,7 @@ Part = Literal["train", "test"]
 _COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list", "column_set")
 
 
-class Expectation(BaseModel):
+class RowExpectation(BaseModel):
     """One expectation of the rows of ``parts``; a ``warning`` that fails is reported and stops nothing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -53,10 +53,10 @@ def columns_of(kwargs: Mapping[str, Any]) -> list[str]:
 class _ExpectationsFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    expectations: list[Expectation]
+    expectations: list[RowExpectation]
 
 
-def expectations_of(case: Case, further: Path) -> list[Expectation]:
+def expectations_of(case: Case, further: Path) -> list[RowExpectation]:
     """The whole suite: the case file's, then those of the file ``further`` if there is one.
 
     Raises:
@@ -65,7 +65,7 @@ def expectations_of(case: Case, further: Path) -> list[Expectation]:
     return [*_of_case(case), *(_read(case, further) if further.is_file() else [])]
 
 
-def _read(case: Case, path: Path) -> list[Expectation]:
+def _read(case: Case, path: Path) -> list[RowExpectation]:
     try:
         found = _ExpectationsFile.model_validate(read_yaml(path)).expectations
     except ValidationError as error:
@@ -82,7 +82,7 @@ def _read(case: Case, path: Path) -> list[Expectation]:
     return found
 
 
-def _of_case(case: Case) -> Iterator[Expectation]:
+def _of_case(case: Case) -> Iterator[RowExpectation]:
     columns = [*case.column_names, case.target.name]
     yield _expected("its columns", "expect_table_columns_to_match_ordered_list", {"column_list": columns})
     for column in case.columns:
@@ -90,7 +90,7 @@ def _of_case(case: Case) -> Iterator[Expectation]:
     yield from _of_target(case)
 
 
-def _of_column(case: Case, column: Column) -> Iterator[Expectation]:
+def _of_column(case: Case, column: Column) -> Iterator[RowExpectation]:
     named = {"column": column.name}
     if not column.nullable:
         yield _expected("not nullable", "expect_column_values_to_not_be_null", named)
@@ -105,18 +105,18 @@ def _of_column(case: Case, column: Column) -> Iterator[Expectation]:
         yield from _between("expected", named, column.expected, 1 - case.monitoring.data.out_of_range)
 
 
-def _of_type(name: str, kind: str) -> Expectation:
+def _of_type(name: str, kind: str) -> RowExpectation:
     types = {"integer": "int64", "number": "float64", "category": "str"}
     return _expected(f"of kind {kind}", "expect_column_values_to_be_of_type", {"column": name, "type_": types[kind]})
 
 
-def _between(why: str, named: Mapping[str, str], limits: Limits, mostly: float) -> Iterator[Expectation]:
+def _between(why: str, named: Mapping[str, str], limits: Limits, mostly: float) -> Iterator[RowExpectation]:
     if limits.minimum is not None or limits.maximum is not None:
         between = {**named, "min_value": limits.minimum, "max_value": limits.maximum, "mostly": mostly}
         yield _expected(f"{why} range", "expect_column_values_to_be_between", between)
 
 
-def _of_target(case: Case) -> Iterator[Expectation]:
+def _of_target(case: Case) -> Iterator[RowExpectation]:
     target, named = case.target, {"column": case.target.name}
     yield _expected("every row has a label", "expect_column_values_to_not_be_null", named)
     if case.is_binary:
@@ -129,5 +129,5 @@ def _of_target(case: Case) -> Iterator[Expectation]:
         yield _expected("not always the same", "expect_column_unique_value_count_to_be_between", more_than_one)
 
 
-def _expected(why: str, kind: str, arguments: Mapping[str, Any]) -> Expectation:
-    return Expectation(type=kind, kwargs=dict(arguments), why=f"case file: {why}")
+def _expected(why: str, kind: str, arguments: Mapping[str, Any]) -> RowExpectation:
+    return RowExpectation(type=kind, kwargs=dict(arguments), why=f"case file: {why}")

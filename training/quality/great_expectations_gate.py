@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from training.data.rows import LabelledRows
-from training.quality.expectations import Expectation, Part, expectations_of, name_of
+from training.quality.expectations import RowExpectation, Part, expectations_of, name_of
 from training.quality.gate import Inspection, Unmet
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _open_context(docs: Path) -> Any:
     return context
 
 
-def _configured(expected: Sequence[Expectation], further: Path) -> list[Any]:
+def _configured(expected: Sequence[RowExpectation], further: Path) -> list[Any]:
     from great_expectations.exceptions.exceptions import GreatExpectationsError
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
     from great_expectations.expectations.metadata_types import FailureSeverity

@@ -10,13 +10,13 @@ from msgspec import Meta, Struct
 
 from event_backbone.errors import Fault, RejectedError
 from event_backbone.events.schema import parse_utc
-from training.server.runs import Wish
+from training.server.runs import RetrainingRequest
 
 MOST_ALERTS = 1000
 _Short = Annotated[str, Meta(max_length=200)]
 
 
-class Alert(Struct, frozen=True, rename="camel"):
+class ReceivedAlert(Struct, frozen=True, rename="camel"):
     """One alert of a message; other fields are not read."""
 
     status: Literal["firing", "resolved"]
@@ -34,17 +34,17 @@ class Alert(Struct, frozen=True, rename="camel"):
         return f"{self.fingerprint}@{self.starts_at}"
 
 
-class Message(Struct, frozen=True):
+class ReceivedAlerts(Struct, frozen=True):
     """One group of alerts."""
 
     version: Literal["4"]
-    alerts: Annotated[list[Alert], Meta(max_length=MOST_ALERTS)]
+    alerts: Annotated[list[ReceivedAlert], Meta(max_length=MOST_ALERTS)]
 
 
-_decode = msgspec.json.Decoder(Message).decode
+_decode = msgspec.json.Decoder(ReceivedAlerts).decode
 
 
-def read_message(body: bytes) -> Message:
+def read_message(body: bytes) -> ReceivedAlerts:
     """Raises :class:`RejectedError` for what is no message of Alertmanager's."""
     try:
         message = _decode(body)
@@ -59,7 +59,7 @@ def read_message(body: bytes) -> Message:
     return message
 
 
-def wish_of(alert: Alert, case: str, names: Collection[str]) -> Wish | None:
+def wish_of(alert: ReceivedAlert, case: str, names: Collection[str]) -> RetrainingRequest | None:
     """``None`` for an alert that asks for no retraining: resolved, of another case, or not one of ``names``.
 
     Where Prometheus watches one case alone, its alerts need not say which.
@@ -67,4 +67,4 @@ def wish_of(alert: Alert, case: str, names: Collection[str]) -> Wish | None:
     if alert.status != "firing" or alert.name not in names or alert.labels.get("case", case) != case:
         return None
     began = parse_utc(alert.starts_at).timestamp()
-    return Wish(f"alert {alert.name}", episode=alert.episode, alert_since=began)
+    return RetrainingRequest(f"alert {alert.name}", episode=alert.episode, alert_since=began)

@@ -18,8 +18,8 @@ from event_backbone.web.exposition import TEXT_FORMAT, exposition
 from event_backbone.web.problems import CONTENT_TYPE, problem, rejection
 from training.server.alertmanager import read_message, wish_of
 from training.server.metrics import TrainingMetrics
-from training.server.retraining import RetrainingDesk
-from training.server.runs import Refusal, Run, Wish
+from training.server.retraining import RunScheduler
+from training.server.runs import RunRefusal, RetrainingRun, RetrainingRequest
 
 MOST_BYTES = 1024 * 1024
 RUNS_SHOWN = 20
@@ -36,17 +36,17 @@ _decode_asked = msgspec.json.Decoder(Asked).decode
 
 
 @dataclass(frozen=True)
-class Parts:
+class ServerParts:
     """What the views call; ``alerts`` are the names of those that start a retraining."""
 
     case: str
-    desk: RetrainingDesk
+    desk: RunScheduler
     metrics: TrainingMetrics
     alerts: Collection[str]
     draining: Callable[[], bool]
 
 
-def build_api(parts: Parts) -> Flask:
+def build_api(parts: ServerParts) -> Flask:
     """The Flask application; everything it needs is given, nothing is global."""
     app = Flask("training")
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
@@ -57,12 +57,12 @@ def build_api(parts: Parts) -> Flask:
     return app
 
 
-def _add_runs(app: Flask, parts: Parts) -> None:
+def _add_runs(app: Flask, parts: ServerParts) -> None:
     @app.post("/train")
     def train() -> ResponseReturnValue:
         asked = _asked(request.get_data(cache=False))
-        answer = _ask(parts, Wish(asked.reason, asked.episode))
-        return _refused(answer) if isinstance(answer, Refusal) else _json({"id": answer.id}, 202)
+        answer = _ask(parts, RetrainingRequest(asked.reason, asked.episode))
+        return _refused(answer) if isinstance(answer, RunRefusal) else _json({"id": answer.id}, 202)
 
     @app.get("/train")
     def runs() -> ResponseReturnValue:
@@ -82,7 +82,7 @@ def _add_runs(app: Flask, parts: Parts) -> None:
         return _json(run_document(found))
 
 
-def _add_alerts(app: Flask, parts: Parts) -> None:
+def _add_alerts(app: Flask, parts: ServerParts) -> None:
     @app.post("/alerts")
     def alerts() -> ResponseReturnValue:
         """Always 200 for a message that can be read: what still fires is told again, so nobody has to insist."""
@@ -93,21 +93,21 @@ def _add_alerts(app: Flask, parts: Parts) -> None:
             if wish is None:
                 continue
             answer = _ask(parts, wish)
-            if isinstance(answer, Refusal):
+            if isinstance(answer, RunRefusal):
                 passed_over.append({"episode": wish.episode, **_refusal_document(answer)})
             else:
                 started.append({"episode": wish.episode, "id": answer.id})
         return _json({"started": started, "passed_over": passed_over})
 
 
-def _ask(parts: Parts, wish: Wish) -> Run | Refusal:
+def _ask(parts: ServerParts, wish: RetrainingRequest) -> RetrainingRun | RunRefusal:
     answer = parts.desk.ask(wish)
-    if isinstance(answer, Refusal):
+    if isinstance(answer, RunRefusal):
         parts.metrics.refusals.labels(answer.reason).inc()
     return answer
 
 
-def _add_probes(app: Flask, parts: Parts) -> None:
+def _add_probes(app: Flask, parts: ServerParts) -> None:
     @app.get("/livez")
     def live() -> ResponseReturnValue:
         return _json({"live": True})
@@ -146,18 +146,18 @@ def _asked(body: bytes) -> Asked:
         raise RejectedError([Fault("(body)", "json", "the body is no JSON")]) from None
 
 
-def _refused(refusal: Refusal) -> Response:
+def _refused(refusal: RunRefusal) -> Response:
     response = Response(problem(409, refusal.detail), 409, content_type=CONTENT_TYPE)
     if refusal.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, round(refusal.retry_after_s)))
     return response
 
 
-def _refusal_document(refusal: Refusal) -> dict[str, Any]:
+def _refusal_document(refusal: RunRefusal) -> dict[str, Any]:
     return {"reason": refusal.reason, "detail": refusal.detail, "retry_after_s": refusal.retry_after_s}
 
 
-def run_document(run: Run) -> dict[str, Any]:
+def run_document(run: RetrainingRun) -> dict[str, Any]:
     """A run as others see it; times as RFC 3339, ``None`` for what is not known yet."""
     return {
         "id": run.id,

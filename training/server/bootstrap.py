@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from event_backbone.web.server import Draining
-from training.server.api import Parts, build_api
+from training.server.api import ServerParts, build_api
 from training.server.messages import Order
 from training.server.metrics import TrainingMetrics
-from training.server.retraining import RetrainingDesk, Started
+from training.server.retraining import RunScheduler, Started
 from training.server.run_process import RunProcess
-from training.server.runs import Run
-from training.server.runs_file import Ledger
+from training.server.runs import RetrainingRun
+from training.server.runs_file import RunsFile
 from training.server.settings import TrainingServerSettings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class TrainingApplication:
     """The WSGI application and the desk below it."""
 
-    def __init__(self, wsgi: WSGIApplication, desk: RetrainingDesk, metrics: TrainingMetrics) -> None:
+    def __init__(self, wsgi: WSGIApplication, desk: RunScheduler, metrics: TrainingMetrics) -> None:
         self._wsgi = wsgi
         self._desk = desk
         self._metrics = metrics
@@ -45,15 +45,15 @@ def build_application(settings: TrainingServerSettings, draining: Draining) -> T
     case = settings.load_case()
     metrics = TrainingMetrics(CollectorRegistry())
 
-    def launch(run: Run) -> Started:
+    def launch(run: RetrainingRun) -> Started:
         order = Order(run.id, os.getpid(), run.alert_since)
         return RunProcess(order, timeout_s=settings.retraining_timeout_s)
 
-    desk = RetrainingDesk(
-        Ledger(settings.server_dir),
+    desk = RunScheduler(
+        RunsFile(settings.server_dir),
         launch,
         cooldown_s=settings.retraining_cooldown_s,
         count=lambda outcome: metrics.runs.labels(outcome).inc(),
     )
-    parts = Parts(case.name, desk, metrics, frozenset(settings.retraining_alerts), draining.is_set)
+    parts = ServerParts(case.name, desk, metrics, frozenset(settings.retraining_alerts), draining.is_set)
     return TrainingApplication(build_api(parts), desk, metrics)

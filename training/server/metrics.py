@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from training.server.runs import Run
+from training.server.runs import RetrainingRun
 
 OUTCOMES = ("promoted", "refused", "failed")
 REASONS = ("running", "episode", "cooldown")
@@ -32,7 +32,7 @@ class TrainingMetrics:
         for reason in REASONS:
             self.refusals.labels(reason)
 
-    def show(self, newest: Sequence[Run]) -> None:
+    def show(self, newest: Sequence[RetrainingRun]) -> None:
         """Gauges as they are; the time of the last end stays until another run has ended."""
         for run in newest:
             self.running.set(run.state == "running")

@@ -11,19 +11,19 @@ from typing import Protocol
 import structlog
 
 from training.server.messages import Ended
-from training.server.runs import Book, Refusal, Run, Wish, at_stage, begun, ended, interrupted, refusal, told
+from training.server.runs import RunHistory, RunRefusal, RetrainingRun, RetrainingRequest, at_stage, start, finish, interrupted, refusal, refresh
 
 log = structlog.get_logger()
 
 _ENDS_WITHIN_S = 6.0
 
 
-class Keeper(Protocol):
+class RunStore(Protocol):
     """Where the book is kept; what was kept is there after a restart."""
 
-    def read(self) -> Book: ...
+    def read(self) -> RunHistory: ...
 
-    def keep(self, book: Book) -> None: ...
+    def keep(self, book: RunHistory) -> None: ...
 
     def close(self) -> None: ...
 
@@ -39,15 +39,15 @@ class Started(Protocol):
 
 
 #: Begins the work of a run.
-Launch = Callable[[Run], Started]
+Launch = Callable[[RetrainingRun], Started]
 
 
-class RetrainingDesk:
+class RunScheduler:
     """Begins runs, one at a time, and remembers them. Thread-safe; a change is kept before anybody sees it."""
 
     def __init__(
         self,
-        keeper: Keeper,
+        keeper: RunStore,
         launch: Launch,
         *,
         cooldown_s: float,
@@ -66,34 +66,34 @@ class RetrainingDesk:
         self._book = interrupted(keeper.read(), clock())
         keeper.keep(self._book)
 
-    def ask(self, wish: Wish) -> Run | Refusal:
+    def ask(self, wish: RetrainingRequest) -> RetrainingRun | RunRefusal:
         """Begin a run, or say why not."""
         with self._lock:
             refused = refusal(self._book, wish, self._clock(), self._cooldown_s)
             if refused is not None:
                 if refused.reason == "episode":
-                    self._change(told(self._book, wish, self._clock(), self._cooldown_s))
+                    self._change(refresh(self._book, wish, self._clock(), self._cooldown_s))
                 return refused
             id_ = secrets.token_hex(8)
-            self._change(begun(self._book, id_, wish, self._clock()))
+            self._change(start(self._book, id_, wish, self._clock()))
             run = self._book.runs[-1]
             self._thread = threading.Thread(target=self._follow, args=(run,), name="run", daemon=True)
             self._thread.start()
         log.info("retraining_begun", run=run.id, episode=run.episode)
         return run
 
-    def run(self, id_: str) -> Run | None:
+    def run(self, id_: str) -> RetrainingRun | None:
         return next((run for run in self._book.runs if run.id == id_), None)
 
-    def newest(self, count: int) -> list[Run]:
+    def newest(self, count: int) -> list[RetrainingRun]:
         """The newest runs, newest first."""
         return self._book.runs[: -count - 1 : -1]
 
-    def refusal_now(self) -> Refusal | None:
+    def refusal_now(self) -> RunRefusal | None:
         """Why somebody who asks now, for no episode, would be refused."""
-        return refusal(self._book, Wish(""), self._clock(), self._cooldown_s)
+        return refusal(self._book, RetrainingRequest(""), self._clock(), self._cooldown_s)
 
-    def _follow(self, run: Run) -> None:
+    def _follow(self, run: RetrainingRun) -> None:
         try:
             with self._lock:
                 if self._stopping:
@@ -106,7 +106,7 @@ class RetrainingDesk:
             said = Ended("failed", {"reasons": [f"it could not be run: {type(error).__name__}"]})
         with self._lock:
             self._started = None
-            self._book = ended(self._book, run.id, said.state, self._clock(), said.decision)
+            self._book = finish(self._book, run.id, said.state, self._clock(), said.decision)
             try:
                 self._keeper.keep(self._book)
             except OSError:
@@ -120,7 +120,7 @@ class RetrainingDesk:
         with self._lock:
             self._book = at_stage(self._book, id_, text)
 
-    def _change(self, book: Book) -> None:
+    def _change(self, book: RunHistory) -> None:
         self._keeper.keep(book)
         self._book = book
 

@@ -27,7 +27,7 @@ _NICENESS = 5
 
 
 @dataclass(frozen=True)
-class Report:
+class RunReport:
     """The pipe to the server."""
 
     pipe: BinaryIO
@@ -71,7 +71,7 @@ def main() -> None:
     die_with_parent(order.parent_pid)
     os.nice(_NICENESS)
     with os.fdopen(int(sys.argv[1]), "wb") as pipe:
-        report = Report(pipe)
+        report = RunReport(pipe)
         try:
             settings = read_settings(TrainingServerSettings)
             set_up_logging("training-run", settings.log_level)

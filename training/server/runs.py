@@ -1,4 +1,4 @@
-"""Which retraining may begin, and what became of each: pure functions over one immutable value, the :class:`Book`.
+"""Which retraining may begin, and what became of each: pure functions over one immutable value, the :class:`RunHistory`.
 
 Two rules keep a retraining from following its own effects. An *episode* is retrained for once: its alert, every other
 alert that began before that run ended, since all of them speak of the world that the run has seen, and every alert that
@@ -23,7 +23,7 @@ RUNS_KEPT = 200
 _LOOK_AGAIN_S = 10.0
 
 
-class Run(Struct, frozen=True, omit_defaults=True):
+class RetrainingRun(Struct, frozen=True, omit_defaults=True):
     """One retraining; times are in seconds since 1970.
 
     ``alert_since`` is when the alert that asked for it began, ``told_at`` when it was last told after the run that an
@@ -42,14 +42,14 @@ class Run(Struct, frozen=True, omit_defaults=True):
     decision: dict[str, Any] | None = None
 
 
-class Book(Struct, frozen=True):
+class RunHistory(Struct, frozen=True):
     """All runs that are remembered, oldest first."""
 
-    runs: list[Run] = []
+    runs: list[RetrainingRun] = []
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RetrainingRequest:
     """Somebody wants a retraining: a person, or an alert that began at ``alert_since``."""
 
     reason: str
@@ -58,7 +58,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RunRefusal:
     """Why none begins; after ``retry_after_s`` it may be another answer, ``None`` means that it never will."""
 
     reason: Reason
@@ -66,31 +66,31 @@ class Refusal:
     retry_after_s: float | None
 
 
-def refusal(book: Book, wish: Wish, now: float, cooldown_s: float) -> Refusal | None:
+def refusal(book: RunHistory, wish: RetrainingRequest, now: float, cooldown_s: float) -> RunRefusal | None:
     """Why a run must not begin now, ``None`` when it may."""
     running = next((run for run in book.runs if run.state == "running"), None)
     if running is not None:
-        return Refusal("running", f"Run {running.id} is at work.", _LOOK_AGAIN_S)
+        return RunRefusal("running", f"Run {running.id} is at work.", _LOOK_AGAIN_S)
     before = _run_for(book, wish, cooldown_s)
     if before is not None:
         detail = f"Run {before.id} was for this episode, which ends when its alerts have been gone for a cooldown."
-        return Refusal("episode", detail, None)
+        return RunRefusal("episode", detail, None)
     left_s = _rest_of_cooldown(book, now, cooldown_s)
-    return Refusal("cooldown", f"The cooldown lasts for another {left_s:.0f} s.", left_s) if left_s > 0 else None
+    return RunRefusal("cooldown", f"The cooldown lasts for another {left_s:.0f} s.", left_s) if left_s > 0 else None
 
 
-def told(book: Book, wish: Wish, now: float, cooldown_s: float) -> Book:
+def refresh(book: RunHistory, wish: RetrainingRequest, now: float, cooldown_s: float) -> RunHistory:
     """After being told again of an alert that a run was for: its episode goes on."""
     run = _run_for(book, wish, cooldown_s)
     return book if run is None or wish.alert_since is None else _changed(book, run.id, told_at=now)
 
 
-def _run_for(book: Book, wish: Wish, cooldown_s: float) -> Run | None:
+def _run_for(book: RunHistory, wish: RetrainingRequest, cooldown_s: float) -> RetrainingRun | None:
     """The newest run that has trained for the episode."""
     return next((run for run in reversed(book.runs) if _has_trained_for(run, wish, cooldown_s)), None)
 
 
-def _has_trained_for(run: Run, wish: Wish, cooldown_s: float) -> bool:
+def _has_trained_for(run: RetrainingRun, wish: RetrainingRequest, cooldown_s: float) -> bool:
     if run.state == "failed" or run.ended_at is None:
         return False
     goes_on_until = run.ended_at if run.told_at is None else max(run.ended_at, run.told_at + cooldown_s)
@@ -98,32 +98,32 @@ def _has_trained_for(run: Run, wish: Wish, cooldown_s: float) -> bool:
     return is_the_same or (wish.alert_since is not None and wish.alert_since <= goes_on_until)
 
 
-def _rest_of_cooldown(book: Book, now: float, cooldown_s: float) -> float:
+def _rest_of_cooldown(book: RunHistory, now: float, cooldown_s: float) -> float:
     """A clock that was set back must not make a cooldown longer than it is."""
     ends = [run.ended_at for run in book.runs if run.ended_at is not None]
     return min(cooldown_s, max(ends) + cooldown_s - now) if ends else 0.0
 
 
-def begun(book: Book, id_: str, wish: Wish, now: float) -> Book:
-    run = Run(id_, wish.reason, now, episode=wish.episode, alert_since=wish.alert_since)
-    return Book([*book.runs, run][-RUNS_KEPT:])
+def start(book: RunHistory, id_: str, wish: RetrainingRequest, now: float) -> RunHistory:
+    run = RetrainingRun(id_, wish.reason, now, episode=wish.episode, alert_since=wish.alert_since)
+    return RunHistory([*book.runs, run][-RUNS_KEPT:])
 
 
-def at_stage(book: Book, id_: str, stage: str) -> Book:
+def at_stage(book: RunHistory, id_: str, stage: str) -> RunHistory:
     return _changed(book, id_, stage=stage)
 
 
-def ended(book: Book, id_: str, state: State, now: float, decision: dict[str, Any]) -> Book:
+def finish(book: RunHistory, id_: str, state: State, now: float, decision: dict[str, Any]) -> RunHistory:
     return _changed(book, id_, state=state, stage="ended", ended_at=now, decision=decision)
 
 
-def interrupted(book: Book, now: float) -> Book:
+def interrupted(book: RunHistory, now: float) -> RunHistory:
     """After a restart: what was running has no process any more."""
     for run in book.runs:
         if run.state == "running":
-            book = ended(book, run.id, "failed", now, {"reasons": ["the training server ended while it ran"]})
+            book = finish(book, run.id, "failed", now, {"reasons": ["the training server ended while it ran"]})
     return book
 
 
-def _changed(book: Book, id_: str, **changes: Any) -> Book:
-    return Book([replace(run, **changes) if run.id == id_ else run for run in book.runs])
+def _changed(book: RunHistory, id_: str, **changes: Any) -> RunHistory:
+    return RunHistory([replace(run, **changes) if run.id == id_ else run for run in book.runs])

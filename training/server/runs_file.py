@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 
 from event_backbone.errors import Fault, SettingsError, StopError
-from training.server.runs import Book
+from training.server.runs import RunHistory
 
 _FILE, _LOCK = "runs.json", "lock"
 
 
-class Ledger:
-    """Keeps a :class:`Book`: what was kept is there after a restart and after a power cut."""
+class RunsFile:
+    """Keeps a :class:`RunHistory`: what was kept is there after a restart and after a power cut."""
 
     def __init__(self, folder: Path) -> None:
         """Raises :class:`SettingsError` when another server holds the folder."""
@@ -29,16 +29,16 @@ class Ledger:
             message = f"another training server works with {folder}"
             raise SettingsError("settings", [Fault("STATE_DIR", "held", message)]) from None
 
-    def read(self) -> Book:
+    def read(self) -> RunHistory:
         """Raises :class:`StopError` for a file that is no book: with an empty one, episodes would be trained again."""
         if not self._path.is_file():
-            return Book()
+            return RunHistory()
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Book)
+            return msgspec.json.decode(self._path.read_bytes(), type=RunHistory)
         except msgspec.DecodeError as error:
             raise StopError(f"{self._path} can't be read: {error}; remove it to begin anew") from None
 
-    def keep(self, book: Book) -> None:
+    def keep(self, book: RunHistory) -> None:
         beside = self._path.with_name(f".{self._path.name}.new")
         with beside.open("wb") as file:
             file.write(msgspec.json.encode(book))

@@ -10,7 +10,7 @@ from typing import Self
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.events.schema import ModelRef
-from event_backbone.model.bundle import CHALLENGER_ALIAS, BundleShelf, registered_name
+from event_backbone.model.bundle import CHALLENGER_ALIAS, BundleStore, registered_name
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import ModelRegistry, RegisteredBundle, RegisteredVersion
 from training.bootstrap import build_parts
@@ -19,12 +19,12 @@ from training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
-class Desk:
+class VersionOperations:
     """The versions of one case, and who is at work on them."""
 
     case: Case
     registry: ModelRegistry
-    shelf: BundleShelf
+    shelf: BundleStore
     by: str
 
     @classmethod

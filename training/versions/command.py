@@ -25,9 +25,9 @@ def promote(version: str | None, case_name: str | None, reason: str, force: bool
       train-model promote 7 --case housing --reason "prices of June"
       train-model promote 5 --force
     """
-    from training.versions.by_hand import Desk
+    from training.versions.by_hand import VersionOperations
 
-    desk = Desk.of(settings_given(case_name, None))
+    desk = VersionOperations.of(settings_given(case_name, None))
     model = desk.promote(version, reason=reason, force=force)
     click.echo(f"champion of {model.name} is version {model.version}; train-model rollback takes it back")
 
@@ -43,9 +43,9 @@ def rollback(case_name: str | None, reason: str) -> None:
       train-model rollback
       train-model rollback --case housing --reason "prices too high in the north"
     """
-    from training.versions.by_hand import Desk
+    from training.versions.by_hand import VersionOperations
 
-    model = Desk.of(settings_given(case_name, None)).rollback(reason=reason)
+    model = VersionOperations.of(settings_given(case_name, None)).rollback(reason=reason)
     click.echo(f"champion of {model.name} is version {model.version} again")
 
 
@@ -59,8 +59,8 @@ def versions(case_name: str | None) -> None:
       train-model versions --case census
     """
     from training.commands.console import open_console
-    from training.versions.by_hand import Desk
+    from training.versions.by_hand import VersionOperations
     from training.versions.listing import print_versions
 
-    desk = Desk.of(settings_given(case_name, None))
+    desk = VersionOperations.of(settings_given(case_name, None))
     print_versions(desk.case, desk.versions(), open_console())

@@ -11,7 +11,7 @@ from msgspec import Struct
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import utc_now
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, answer_profile, column_profiles
-from training.data.raw import Source
+from training.data.raw import DataOrigin
 from training.data.rows import LabelledRows
 
 ColumnData = NumberProfile | CategoryProfile
@@ -65,7 +65,7 @@ class Changes(Struct, frozen=True):
         return f"changed since {self.since[:10]}: {', '.join([*target, *self.notable]) or 'nothing notable'}"
 
 
-def profile_of(case: Case, source: Source, rows: LabelledRows) -> DataProfile:
+def profile_of(case: Case, source: DataOrigin, rows: LabelledRows) -> DataProfile:
     return DataProfile(
         case=case.name,
         made_at=utc_now(),

@@ -11,7 +11,7 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.events.schema import Prediction
 from event_backbone.model import scoring
-from event_backbone.model.bundle import CHAMPION_ALIAS, BundleShelf, registered_name
+from event_backbone.model.bundle import CHAMPION_ALIAS, BundleStore, registered_name
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import ModelRegistry
 from training.weekly.new_records import NewRecord, NewRecords
@@ -62,7 +62,7 @@ class Predicted:
         return f"{self.records - self.refused:,} predictions of {self.model} are in {self.place}{refused}"
 
 
-def open_champion(case: Case, shelf: BundleShelf, registry: ModelRegistry) -> Scorer:
+def open_champion(case: Case, shelf: BundleStore, registry: ModelRegistry) -> Scorer:
     """The scorer of the present champion.
 
     Raises:

@@ -17,9 +17,9 @@ from training.data.raw import Raw
 from training.data.reading import Retrieved
 from training.data.retrieval import retrieve
 from training.fitting.challenger import Challenger, Say, TrainingPlan, fingerprint_of, fit_and_evaluate
-from training.flow.training_flow import Outcome, Parts, put_in_use, settle
+from training.flow.training_flow import FlowOutcome, FlowParts, put_in_use, settle
 from training.promotion.card import model_card
-from training.promotion.gate import Decision
+from training.promotion.gate import GateDecision
 from training.promotion.judging import judge
 from training.quality.gate import Inspection, validate
 from training.weekly.analysis import Changes, changes_between, load_profile, profile_of
@@ -46,12 +46,12 @@ class NewData:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verdict:
     """A challenger, the champion that it was compared with, and what came of it."""
 
     challenger: Challenger
     champion: RegisteredBundle | None
-    decision: Decision
+    decision: GateDecision
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Week:
 
     case: Case
     plan: TrainingPlan
-    parts: Parts
+    parts: FlowParts
     new_data: NewData
     folder: Path
     last_profile: Path | None
@@ -95,13 +95,13 @@ class Week:
         evaluated = fit_and_evaluate(self.case, self.plan, data, self.say)
         return Challenger(self.case, self.plan, data, inspection.folder, evaluated, fingerprint)
 
-    def evaluate(self, challenger: Challenger) -> Judged:
+    def evaluate(self, challenger: Challenger) -> Verdict:
         champion, decision = judge(challenger, self.parts.registry, self.parts.shelf)
         self.say(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
         (self.folder / CARD_FILE).write_bytes(model_card(challenger, decision, champion))
-        return Judged(challenger, champion, decision)
+        return Verdict(challenger, champion, decision)
 
-    def promote(self, judged: Judged) -> Outcome:
+    def promote(self, judged: Verdict) -> FlowOutcome:
         challenger = judged.challenger
         outcome = settle(challenger, judged.champion, judged.decision, self.parts, self.started_at)
         is_ours = outcome.state == "promoted"
@@ -120,7 +120,7 @@ class Week:
 class WeekOutcome:
     """What a whole run ended with."""
 
-    training: Outcome
+    training: FlowOutcome
     changes: Changes | None
     predicted: Predicted
     folder: Path

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from event_backbone.errors import StopError
-from local_stack.documents import Counted, Kept, Sent, read_document
+from local_stack.documents import Counted, ReplicaStatusDocument, GeneratorSummary, read_document
 from local_stack.reconciliation import Check, reconcile
 
 N = 6000
@@ -56,8 +56,8 @@ def _faults(*changes: tuple[str, Any], enough_records: bool = True) -> list[tupl
 def _checks(documents: dict[str, dict[str, Any]], enough_records: bool) -> list[Check]:
     return reconcile(
         N,
-        msgspec.convert(documents["sent"], Sent),
-        msgspec.convert(documents["kept"], Kept),
+        msgspec.convert(documents["sent"], GeneratorSummary),
+        msgspec.convert(documents["kept"], ReplicaStatusDocument),
         msgspec.convert(documents["counted"], Counted),
         enough_records=enough_records,
     )

@@ -24,7 +24,7 @@ from event_backbone.ports import RegisteredBundle
 from training.data.rows import LabelledRows
 from training.fitting.challenger import TrainingPlan
 from training.fitting.cross_validation import FittedModel
-from training.flow.training_flow import Outcome, Parts, train
+from training.flow.training_flow import FlowOutcome, FlowParts, train
 from training.quality.expectations import Part
 from training.quality.gate import Inspection, Unmet
 
@@ -33,17 +33,17 @@ CASE = made_case()
 
 
 @pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlowParts:
     # Drawing takes longer than all the rest on data this small; it has tests of its own.
     monkeypatch.setattr(training.fitting.challenger, "draw_pictures", lambda *_: {"roc.png": b"png"})
     return made_parts(tmp_path / "state", data_dir=RAW.write(tmp_path / "raw"))
 
 
-def _train(parts: Parts, *, plan: TrainingPlan = PLAN, case: Case = CASE, **keeping: bool) -> Outcome:
+def _train(parts: FlowParts, *, plan: TrainingPlan = PLAN, case: Case = CASE, **keeping: bool) -> FlowOutcome:
     return train(case, plan, parts, silent(), **keeping)
 
 
-def _stream(parts: Parts) -> list[dict[str, Any]]:
+def _stream(parts: FlowParts) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (parts.splits_dir / "stream.jsonl").read_bytes().splitlines()]
 
 
@@ -51,7 +51,7 @@ def _numbers(rows: Sequence[Any]) -> set[int]:
     return {record["number"] for record in rows}
 
 
-def test_the_champion_is_registered_and_stands_on_the_shelf(parts: Parts) -> None:
+def test_the_champion_is_registered_and_stands_on_the_shelf(parts: FlowParts) -> None:
     outcome = _train(parts)
     assert parts.registry.resolve("streamgauge-fruit", "champion") == outcome.champion
     assert parts.shelf.current() == outcome.champion
@@ -59,7 +59,7 @@ def test_the_champion_is_registered_and_stands_on_the_shelf(parts: Parts) -> Non
     assert bundle.case == CASE
 
 
-def test_the_run_is_written_down(parts: Parts) -> None:
+def test_the_run_is_written_down(parts: FlowParts) -> None:
     _train(parts)
     assert isinstance(parts.tracker, MemoryTracker)
     (run,) = parts.tracker.runs
@@ -69,7 +69,7 @@ def test_the_run_is_written_down(parts: Parts) -> None:
     assert run.tags["data_source"] == "folder"
 
 
-def test_nothing_but_the_fit_rows_enters_fitting(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_but_the_fit_rows_enters_fitting(parts: FlowParts, monkeypatch: pytest.MonkeyPatch) -> None:
     fitted_on: list[LabelledRows] = []
     real_fit = training.fitting.cross_validation.fit
 
@@ -94,7 +94,7 @@ def _reference_numbers(parquet: bytes) -> set[int]:
     return set(pq.read_table(io.BytesIO(parquet))["number"].to_pylist())
 
 
-def test_the_stream_holds_valid_records_and_their_labels(parts: Parts) -> None:
+def test_the_stream_holds_valid_records_and_their_labels(parts: FlowParts) -> None:
     _train(parts)
     decoder = RecordDecoder(CASE)
     for row in _stream(parts):
@@ -105,7 +105,7 @@ def test_the_stream_holds_valid_records_and_their_labels(parts: Parts) -> None:
     assert any(row["record"]["colour"] is None for row in _stream(parts))
 
 
-def test_the_note_beside_the_stream_says_what_the_data_were(parts: Parts) -> None:
+def test_the_note_beside_the_stream_says_what_the_data_were(parts: FlowParts) -> None:
     _train(parts)
     note = json.loads((parts.splits_dir / "source.json").read_bytes())
     assert note["source"] == "folder"
@@ -114,20 +114,20 @@ def test_the_note_beside_the_stream_says_what_the_data_were(parts: Parts) -> Non
     assert note["rows"] == {"fit": 250, "reference": 100, "gate": 30, "stream": 20, "test": TEST_ROWS}
 
 
-def test_what_is_in_the_bundle_names_no_path_of_this_machine(parts: Parts, tmp_path: Path) -> None:
+def test_what_is_in_the_bundle_names_no_path_of_this_machine(parts: FlowParts, tmp_path: Path) -> None:
     outcome = _train(parts)
     for path in parts.shelf.path_of(outcome.champion.bundle_sha256).iterdir():
         assert str(tmp_path).encode() not in path.read_bytes()
 
 
-def test_a_champion_that_is_as_wanted_is_left_in_place(parts: Parts) -> None:
+def test_a_champion_that_is_as_wanted_is_left_in_place(parts: FlowParts) -> None:
     first = _train(parts)
     again = _train(parts, if_needed=True)
     assert again.evaluated is None
     assert again.champion == first.champion
 
 
-def test_training_anyway_makes_another_version_that_has_to_be_better(parts: Parts) -> None:
+def test_training_anyway_makes_another_version_that_has_to_be_better(parts: FlowParts) -> None:
     assert _train(parts).champion.model.version == "1"
     again = _train(parts)
     assert (again.state, _version(again.challenger), _version(again.champion)) == ("refused", "2", "1")
@@ -135,14 +135,14 @@ def test_training_anyway_makes_another_version_that_has_to_be_better(parts: Part
     assert parts.registry.resolve("streamgauge-fruit", "champion") == again.champion
 
 
-def test_another_seed_asks_for_another_challenger_once(parts: Parts) -> None:
+def test_another_seed_asks_for_another_challenger_once(parts: FlowParts) -> None:
     _train(parts)
     other = replace(PLAN, seed=8)
     assert _version(_train(parts, plan=other, if_needed=True).challenger) == "2"
     assert _train(parts, plan=other, if_needed=True).state == "unchanged"
 
 
-def test_a_refused_challenger_leaves_champion_pointer_and_stream_as_they_were(parts: Parts) -> None:
+def test_a_refused_challenger_leaves_champion_pointer_and_stream_as_they_were(parts: FlowParts) -> None:
     first = _train(parts)
     before = _stream(parts)
     assert _train(parts, plan=replace(PLAN, seed=8)).state == "refused"
@@ -150,7 +150,7 @@ def test_a_refused_challenger_leaves_champion_pointer_and_stream_as_they_were(pa
     assert _stream(parts) == before
 
 
-def test_a_better_challenger_becomes_the_champion(parts: Parts) -> None:
+def test_a_better_challenger_becomes_the_champion(parts: FlowParts) -> None:
     # 30 gate rows make nothing certain, so little is asked for.
     case = RAW.case(training={"promotion": {"confidence": 0.6, "calibration": 1, "segment": 1}})
     poor = replace(PLAN, candidates=[replace(PLAN.candidates[0], parameters={"max_depth": 1, "eta": 1e-6})])
@@ -165,7 +165,7 @@ def test_a_better_challenger_becomes_the_champion(parts: Parts) -> None:
     assert float(tags["gate.auc_difference_lower"]) > float(tags["gate.margin"]) > 0
 
 
-def test_the_run_has_a_card_that_says_why(parts: Parts) -> None:
+def test_the_run_has_a_card_that_says_why(parts: FlowParts) -> None:
     _train(parts)
     refused = _train(parts)
     assert isinstance(parts.tracker, MemoryTracker)
@@ -182,19 +182,19 @@ def _version(registered: RegisteredBundle | None) -> str | None:
     return None if registered is None else registered.model.version
 
 
-def test_another_case_file_asks_for_another_champion(parts: Parts) -> None:
+def test_another_case_file_asks_for_another_champion(parts: FlowParts) -> None:
     _train(parts)
     assert _train(parts, case=RAW.case(title="Fruits"), if_needed=True).champion.model.version == "2"
 
 
-def test_other_data_ask_for_another_champion(parts: Parts, tmp_path: Path) -> None:
+def test_other_data_ask_for_another_champion(parts: FlowParts, tmp_path: Path) -> None:
     _train(parts)
     changed = RawFiles(train=RAW.train + b"\n")
     changed.write(tmp_path / "raw")
     assert _train(parts, case=changed.case(), if_needed=True).champion.model.version == "2"
 
 
-def test_any_champion_of_the_case_file_is_kept_where_only_a_first_one_is_wanted(parts: Parts) -> None:
+def test_any_champion_of_the_case_file_is_kept_where_only_a_first_one_is_wanted(parts: FlowParts) -> None:
     first = _train(parts, plan=replace(PLAN, seed=8), if_none=True)
     before = _stream(parts)
     again = _train(parts, if_none=True)
@@ -203,12 +203,12 @@ def test_any_champion_of_the_case_file_is_kept_where_only_a_first_one_is_wanted(
     assert _stream(parts) == before
 
 
-def test_a_first_champion_is_made_for_another_case_file(parts: Parts) -> None:
+def test_a_first_champion_is_made_for_another_case_file(parts: FlowParts) -> None:
     _train(parts)
     assert _train(parts, case=RAW.case(title="Fruits"), if_none=True).champion.model.version == "2"
 
 
-def test_a_stream_that_was_deleted_is_written_again_without_training(parts: Parts) -> None:
+def test_a_stream_that_was_deleted_is_written_again_without_training(parts: FlowParts) -> None:
     _train(parts)
     before = _stream(parts)
     (parts.splits_dir / "stream.jsonl").unlink()
@@ -216,7 +216,7 @@ def test_a_stream_that_was_deleted_is_written_again_without_training(parts: Part
     assert _stream(parts) == before
 
 
-def test_a_champion_that_is_broken_is_replaced(parts: Parts) -> None:
+def test_a_champion_that_is_broken_is_replaced(parts: FlowParts) -> None:
     first = _train(parts)
     assert isinstance(parts.registry, MemoryRegistry)
     _, files = parts.registry._versions["streamgauge-fruit"][0]
@@ -225,7 +225,7 @@ def test_a_champion_that_is_broken_is_replaced(parts: Parts) -> None:
     assert _train(parts, if_needed=True).champion.model.version == "2"
 
 
-def test_a_registry_that_is_away_leaves_everything_as_it_was(parts: Parts) -> None:
+def test_a_registry_that_is_away_leaves_everything_as_it_was(parts: FlowParts) -> None:
     first = _train(parts)
     before = _stream(parts)
     assert isinstance(parts.registry, MemoryRegistry)
@@ -236,7 +236,7 @@ def test_a_registry_that_is_away_leaves_everything_as_it_was(parts: Parts) -> No
     assert _stream(parts) == before
 
 
-def test_a_conversion_that_scores_otherwise_registers_nothing(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversion_that_scores_otherwise_registers_nothing(parts: FlowParts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.fitting.challenger, "onnx_scores", lambda onnx, features: [0.5] * len(features))
     with pytest.raises(StopError, match="nothing is registered"):
         _train(parts)
@@ -251,14 +251,14 @@ class _ShutGate:
         return Inspection(tried=1, unmet=[unmet], folder=Path("kept"))
 
 
-def test_rows_that_fail_an_expectation_register_nothing(parts: Parts) -> None:
+def test_rows_that_fail_an_expectation_register_nothing(parts: FlowParts) -> None:
     with pytest.raises(SettingsError, match=r"^validate: (.|\n)*expect_miracles\(weight\)"):
         _train(replace(parts, quality=_ShutGate()))
     assert parts.registry.versions("streamgauge-fruit") == []
     assert parts.shelf.current() is None
 
 
-def test_every_row_that_a_model_comes_from_goes_through_the_quality_gate(parts: Parts) -> None:
+def test_every_row_that_a_model_comes_from_goes_through_the_quality_gate(parts: FlowParts) -> None:
     _train(parts)
     assert isinstance(parts.quality, OpenGate)
     assert [{part: len(rows) for part, rows in one.items()} for one in parts.quality.inspected] == [
@@ -266,18 +266,18 @@ def test_every_row_that_a_model_comes_from_goes_through_the_quality_gate(parts: 
     ]
 
 
-def test_a_champion_that_stays_needs_no_quality_gate(parts: Parts) -> None:
+def test_a_champion_that_stays_needs_no_quality_gate(parts: FlowParts) -> None:
     _train(parts)
     _train(replace(parts, quality=_ShutGate()), if_needed=True)
 
 
-def test_the_gate_s_results_are_kept_with_the_run(parts: Parts, tmp_path: Path) -> None:
+def test_the_gate_s_results_are_kept_with_the_run(parts: FlowParts, tmp_path: Path) -> None:
     _train(parts)
     assert isinstance(parts.tracker, MemoryTracker)
     assert parts.tracker.runs[0].folders == {"quality": tmp_path / "state" / "quality"}
 
 
-def test_it_says_where_the_data_came_from(parts: Parts, tmp_path: Path) -> None:
+def test_it_says_where_the_data_came_from(parts: FlowParts, tmp_path: Path) -> None:
     said: list[str] = []
     train(CASE, PLAN, parts, said.append)
     assert said[0] == f"data: the files in {tmp_path / 'raw'}"

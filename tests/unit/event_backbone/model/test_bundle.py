@@ -12,7 +12,7 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import ModelRef
 from event_backbone.in_memory.registry import MemoryRegistry
-from event_backbone.model.bundle import BrokenBundleError, BundleShelf, open_bundle, write_bundle
+from event_backbone.model.bundle import BrokenBundleError, BundleStore, open_bundle, write_bundle
 from event_backbone.ports import RegisteredBundle
 
 PARTS = {"model.onnx": b"onnx bytes", "encoder.json": b"{}", "golden.json": b"[]"}
@@ -126,11 +126,11 @@ def test_another_format_is_refused(bundle_dir: Path) -> None:
 
 
 def test_a_shelf_is_empty_at_first(tmp_path: Path) -> None:
-    assert BundleShelf(tmp_path / "bundles").current() is None
+    assert BundleStore(tmp_path / "bundles").current() is None
 
 
 def test_an_installed_bundle_stands_under_its_digest(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleShelf(tmp_path / "bundles")
+    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     registered = _register(registry, bundle_dir)
     bundle = shelf.install(registered, registry)
     assert bundle.path == shelf.path_of(registered.bundle_sha256) == tmp_path / "bundles" / registered.bundle_sha256
@@ -139,7 +139,7 @@ def test_an_installed_bundle_stands_under_its_digest(bundle_dir: Path, tmp_path:
 
 
 def test_an_installed_bundle_needs_no_registry_any_more(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleShelf(tmp_path / "bundles")
+    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     registered = _register(registry, bundle_dir)
     shelf.install(registered, registry)
     registry.away = True
@@ -147,14 +147,14 @@ def test_an_installed_bundle_needs_no_registry_any_more(bundle_dir: Path, tmp_pa
 
 
 def test_a_damaged_copy_is_replaced(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleShelf(tmp_path / "bundles")
+    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     registered = _register(registry, bundle_dir)
     _flip_a_byte(shelf.install(registered, registry).path / "model.onnx")
     assert shelf.install(registered, registry).read("model.onnx") == PARTS["model.onnx"]
 
 
 def test_a_bundle_that_was_tampered_with_in_the_registry_is_not_installed(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleShelf(tmp_path / "bundles")
+    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     sha256 = open_bundle(bundle_dir).sha256
     _flip_a_byte(bundle_dir / "model.onnx")
     model = registry.register(bundle_dir, sha256, name="streamgauge-housing", alias="champion", run_id="run")
@@ -164,14 +164,14 @@ def test_a_bundle_that_was_tampered_with_in_the_registry_is_not_installed(bundle
 
 
 def test_a_bundle_can_not_pass_for_another(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleShelf(tmp_path / "bundles")
+    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     model = _register(registry, bundle_dir).model
     with pytest.raises(BrokenBundleError, match=r"manifest\.json: sha256 is"):
         shelf.install(RegisteredBundle(model, "c" * 64), registry)
 
 
 def test_nothing_is_left_when_the_registry_is_away(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleShelf(tmp_path / "bundles")
+    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     registered = _register(registry, bundle_dir)
     registry.away = True
     with pytest.raises(TryAgainLaterError):
@@ -180,7 +180,7 @@ def test_nothing_is_left_when_the_registry_is_away(bundle_dir: Path, tmp_path: P
 
 
 def test_the_pointer_names_the_current_bundle(tmp_path: Path) -> None:
-    shelf = BundleShelf(tmp_path / "bundles")
+    shelf = BundleStore(tmp_path / "bundles")
     for version in ("1", "2"):
         shelf.repoint(RegisteredBundle(ModelRef("streamgauge-housing", version), "a" * 64))
     assert shelf.current() == RegisteredBundle(ModelRef("streamgauge-housing", "2"), "a" * 64)
@@ -192,10 +192,10 @@ def test_the_pointer_names_the_current_bundle(tmp_path: Path) -> None:
 def test_a_broken_pointer_is_named(tmp_path: Path) -> None:
     (tmp_path / "current").write_bytes(b"half a li")
     with pytest.raises(BrokenBundleError, match="current"):
-        BundleShelf(tmp_path).current()
+        BundleStore(tmp_path).current()
 
 
 @pytest.mark.parametrize("name", ["..", "../../elsewhere", "A" * 64, ""])
 def test_a_bundle_name_that_is_no_digest_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BrokenBundleError, match="must be a sha256"):
-        BundleShelf(tmp_path).path_of(name)
+        BundleStore(tmp_path).path_of(name)

@@ -14,14 +14,14 @@ from event_backbone.model.calibration import (
     fit_calibration,
     fit_errors,
 )
-from event_backbone.model.reference_profile import Expectation
+from event_backbone.model.reference_profile import Calibration
 
 
 def test_a_calibration_by_hand() -> None:
     # 0.2 and 0.3 fall (1, then 0) and are pooled to a half; so do the two rows of 0.8.
     scores = np.array([0.8, 0.1, 0.3, 0.2, 0.8])
     found = fit_calibration(scores, np.array([True, False, False, True, False]))
-    assert found == Expectation([0.1, 0.2, 0.8], [0.0, 0.5, 0.5], rows=5)
+    assert found == Calibration([0.1, 0.2, 0.8], [0.0, 0.5, 0.5], rows=5)
 
 
 @pytest.mark.parametrize("decimals", [2, 9])
@@ -56,7 +56,7 @@ def test_expected_errors_follow_the_score() -> None:
 
 def test_a_few_rows_have_one_expected_error() -> None:
     found = fit_errors(np.array([1.0, 3.0]), np.array([2.0, 6.0]))
-    assert found == Expectation([2.0], [2.0], [5.0], rows=2)
+    assert found == Calibration([2.0], [2.0], [5.0], rows=2)
 
 
 def test_a_calibration_error_by_hand() -> None:

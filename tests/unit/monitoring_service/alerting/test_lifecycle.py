@@ -15,7 +15,7 @@ from monitoring_service.alerting.lifecycle import (
     Rules,
     fingerprint,
 )
-from monitoring_service.alerting.service import DOCUMENT, AlertDesk
+from monitoring_service.alerting.service import DOCUMENT, AlertService
 from monitoring_service.alerting.views import AlertLinks
 from monitoring_service.state.conditions import Condition
 
@@ -60,7 +60,7 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        self.desk = AlertDesk(self.rules, AlertLinks(), self.documents, clock=lambda: self.now)
+        self.desk = AlertService(self.rules, AlertLinks(), self.documents, clock=lambda: self.now)
 
     def after(self, seconds: float, *conditions: Condition, away: bool = False) -> World:
         """Second by second, so that nothing depends on when one looks."""

@@ -11,8 +11,8 @@ from monitoring_bench import Bench
 
 from event_backbone.errors import ConflictError, TryAgainLaterError
 from monitoring_service.alerting.lifecycle import Rules
-from monitoring_service.alerting.retraining import TELL_EVERY_S, RetrainingDesk
-from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.retraining import TELL_EVERY_S, RetrainingBridge
+from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.training_client import TrainingRefusal, TrainingRun, TrainingStatus
 from monitoring_service.alerting.views import AlertLinks
 from monitoring_service.state.conditions import Condition
@@ -65,8 +65,8 @@ class Alerting:
     def __init__(self) -> None:
         self.now = 1000.0
         self.server = FakeServer()
-        self.alerts = AlertDesk(Rules("shop"), AlertLinks(), Documents(), clock=lambda: self.now)
-        self.desk = RetrainingDesk(self.server, self.alerts, clock=lambda: self.now)
+        self.alerts = AlertService(Rules("shop"), AlertLinks(), Documents(), clock=lambda: self.now)
+        self.desk = RetrainingBridge(self.server, self.alerts, clock=lambda: self.now)
 
     def hold(self, *names: str, for_s: float = 61.0) -> None:
         """Conditions that hold for so long."""
@@ -134,7 +134,7 @@ def test_a_server_that_is_away_is_told_when_it_is_back(alerting: Alerting) -> No
 
 def test_without_alerts_the_server_is_only_looked_at() -> None:
     server = FakeServer()
-    desk = RetrainingDesk(server)
+    desk = RetrainingBridge(server)
     desk.step()
     assert server.told == []
     assert [run["stage"] for run in desk.document()["runs"]] == ["fitting"]
@@ -148,7 +148,7 @@ def server() -> FakeServer:
 
 @pytest.fixture
 def bench(tmp_path: Path, server: FakeServer) -> Any:
-    bench = Bench(tmp_path, retraining=RetrainingDesk(server))
+    bench = Bench(tmp_path, retraining=RetrainingBridge(server))
     yield bench
     bench.close()
 

@@ -13,7 +13,7 @@ from webhook_receiver import WebhookReceiver
 
 from event_backbone.errors import TryAgainLaterError
 from monitoring_service.alerting.lifecycle import Notification, Rules
-from monitoring_service.alerting.service import AlertDesk
+from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.views import AlertLinks, webhook_body
 from monitoring_service.alerting.webhook import LONGEST_PAUSE_S, Notifier, NotTakenError, Webhook
 from monitoring_service.state.conditions import Condition
@@ -63,7 +63,7 @@ class World:
         self.outbox = Outbox()
         self.counted: list[str] = []
         rules = Rules("shop", 0.001)
-        self.desk = AlertDesk(rules, LINKS, self.documents, clock=lambda: self.now)
+        self.desk = AlertService(rules, LINKS, self.documents, clock=lambda: self.now)
         self.notifier = Notifier(self.desk, self.outbox, count=self.counted.append, clock=lambda: self.now)
 
     def after(self, seconds: int, *conditions: Condition) -> None:

@@ -11,12 +11,12 @@ from structlog.testing import capture_logs
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import ModelRef
-from monitoring_service.checks.detector_alarms import Compared, DetectorWatch, StreamAlarms
+from monitoring_service.checks.detector_alarms import ReferenceKey, DetectorWatch, DetectorRunner
 from monitoring_service.drift.detectors import generation_start
 from monitoring_service.inbox.store import InboxUnavailableError
 
 STEP = 10
-COMPARED = Compared(ModelRef("m", "1"), "b" * 64, None)
+COMPARED = ReferenceKey(ModelRef("m", "1"), "b" * 64, None)
 
 
 class Detectors:
@@ -26,7 +26,7 @@ class Detectors:
         self.error: Exception | None = None
         self.asked: list[int] = []
 
-    def at(self, row: int, compared: Compared) -> frozenset[str]:
+    def at(self, row: int, compared: ReferenceKey) -> frozenset[str]:
         self.asked.append(row)
         if self.error is not None:
             raise self.error
@@ -36,7 +36,7 @@ class Detectors:
 @pytest.fixture
 def detectors(monkeypatch: pytest.MonkeyPatch) -> Detectors:
     made = Detectors()
-    monkeypatch.setattr(StreamAlarms, "at", lambda _self, row, compared: made.at(row, compared))
+    monkeypatch.setattr(DetectorRunner, "at", lambda _self, row, compared: made.at(row, compared))
     return made
 
 
@@ -88,7 +88,7 @@ def test_it_ends_when_they_answer_again(bench: Bench, detectors: Detectors, tmp_
 
 
 def watch() -> DetectorWatch:
-    return DetectorWatch(StreamAlarms.__new__(StreamAlarms), STEP)
+    return DetectorWatch(DetectorRunner.__new__(DetectorRunner), STEP)
 
 
 def test_they_begin_anew_with_the_next_generation_and_so_does_asking_them(detectors: Detectors) -> None:

@@ -13,7 +13,7 @@ from event_backbone.events.schema import Erasure, Event, Label, ModelRef, Predic
 from monitoring_service.checks.performance_windows import QualityWindow, QualityWindows
 from monitoring_service.evaluation.client import EvaluatorFailedError
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import Figures, Labelled, MeasureFigures
+from monitoring_service.messages import MetricValues, Labelled, MeasureMetrics
 from monitoring_service.performance.measuring import realised
 from monitoring_service.performance.realised import answers_of, performance
 
@@ -29,12 +29,12 @@ class Measuring:
         self.during: Callable[[], object] = lambda: None
         self.broken = False
 
-    def measure_figures(self, request: MeasureFigures) -> Figures:
+    def measure_figures(self, request: MeasureMetrics) -> MetricValues:
         if self.broken:
             raise EvaluatorFailedError("told to")
         self.asked += request.windows
         self.during()
-        return Figures([realised(CASE, labelled) for labelled in request.windows])
+        return MetricValues([realised(CASE, labelled) for labelled in request.windows])
 
 
 class Service:

@@ -13,9 +13,9 @@ from monitoring_world import MODEL, enveloped, label, made_case, made_class, mad
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from event_backbone.events.schema import Erasure, Event, ModelRef, Prediction, Shadow
-from monitoring_service.checks.shadow_comparison import COMPARED_EVERY_S, Comparison, ShadowComparisons, shift_between
-from monitoring_service.inbox.store import Inbox, Totals
-from monitoring_service.messages import Figures, MeasureFigures
+from monitoring_service.checks.shadow_comparison import COMPARED_EVERY_S, ShadowComparison, ShadowComparisons, shift_between
+from monitoring_service.inbox.store import Inbox, InboxTotals
+from monitoring_service.messages import MetricValues, MeasureMetrics
 from monitoring_service.performance.measuring import realised
 
 CASE = made_case()
@@ -26,8 +26,8 @@ NOW = "2026-01-01T00:00:00.000000Z"
 class Measuring:
     """Measures here what the evaluator process measures there."""
 
-    def measure_figures(self, request: MeasureFigures) -> Figures:
-        return Figures([realised(CASE, labelled) for labelled in request.windows])
+    def measure_figures(self, request: MeasureMetrics) -> MetricValues:
+        return MetricValues([realised(CASE, labelled) for labelled in request.windows])
 
 
 class Service:
@@ -39,7 +39,7 @@ class Service:
     def store(self, events: Sequence[Event]) -> None:
         self.inbox.store(enveloped(events))
 
-    def compared(self) -> list[Comparison]:
+    def compared(self) -> list[ShadowComparison]:
         self.now += COMPARED_EVERY_S
         self.comparisons.step()
         return self.comparisons.newest()
@@ -118,7 +118,7 @@ def test_what_a_shadow_says_again_is_kept_once(service: Service) -> None:
     made, shadows, _ = world(40)
     for _ in range(2):
         service.store([*shadows, *made])
-    assert service.inbox.totals == Totals(predictions=40, shadows=40, duplicates=80)
+    assert service.inbox.totals == InboxTotals(predictions=40, shadows=40, duplicates=80)
     assert service.compared()[0].pairs == 40
 
 

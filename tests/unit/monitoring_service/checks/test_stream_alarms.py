@@ -8,12 +8,12 @@ import pytest
 from monitoring_world import MODEL, enveloped, install_bundle, made_case, predictions
 
 from event_backbone.events.schema import ModelRef, Prediction
-from monitoring_service.checks.detector_alarms import Compared, StreamAlarms, first_row_needed
+from monitoring_service.checks.detector_alarms import ReferenceKey, DetectorRunner, first_row_needed
 from monitoring_service.drift import detectors
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.lifecycle.restore import restored_windows
 from monitoring_service.references.store import References
-from monitoring_service.state.monitor_state import Standing
+from monitoring_service.state.monitor_state import MonitorState
 from monitoring_service.windows.sliding_window import Windows
 
 CASE = made_case(window_rows=200, minimum_rows=100, check_every_rows=20)
@@ -29,14 +29,14 @@ class World:
         self.windows = Windows(CASE, rows_counted=0, checked_row=0)
         self.alarms = self._new_alarms()
 
-    def _new_alarms(self) -> StreamAlarms:
+    def _new_alarms(self) -> DetectorRunner:
         references = References(CASE, self.folder / "bundles", self.folder / "accepted")
-        return StreamAlarms(CASE, self.windows, self.inbox, references)
+        return DetectorRunner(CASE, self.windows, self.inbox, references)
 
     def restart(self) -> None:
         self.inbox.close()
         self.inbox = Inbox(self.folder / "inbox.sqlite", CASE)
-        self.windows = restored_windows(CASE, self.inbox, Standing(checked_row=self.windows.next_check_row - 20))
+        self.windows = restored_windows(CASE, self.inbox, MonitorState(checked_row=self.windows.next_check_row - 20))
         self.alarms = self._new_alarms()
 
     def receive(self, events: list[Prediction]) -> None:
@@ -44,7 +44,7 @@ class World:
         self.windows.add(stored.rows, stored.rejected, stored.rows_counted)
 
     def check_all(self) -> dict[int, frozenset[str]]:
-        compared, found = Compared(MODEL, self.bundle_sha256, None), {}
+        compared, found = ReferenceKey(MODEL, self.bundle_sha256, None), {}
         while (view := self.windows.wait_for_due(0)) is not None:
             found[view.row] = self.alarms.at(view.row, compared)
             self.windows.mark_checked(view.row)
@@ -109,7 +109,7 @@ def test_checks_that_were_passed_over_are_caught_up_with(
 ) -> None:
     world = World(tmp_path / "two")
     world.receive(stream(world.bundle_sha256))
-    compared = Compared(MODEL, world.bundle_sha256, None)
+    compared = ReferenceKey(MODEL, world.bundle_sha256, None)
     assert world.alarms.at(1000, compared) == uninterrupted[1000]
     world.windows.mark_checked(2380)
     assert world.alarms.at(2400, compared) == uninterrupted[2400]
@@ -118,10 +118,10 @@ def test_checks_that_were_passed_over_are_caught_up_with(
 def test_without_a_reference_there_is_no_alarm(tmp_path: Path) -> None:
     world = World(tmp_path / "one")
     world.receive(predictions(300, bundle_sha256="e" * 64))
-    assert world.alarms.at(300, Compared(MODEL, "e" * 64, None)) == frozenset()
+    assert world.alarms.at(300, ReferenceKey(MODEL, "e" * 64, None)) == frozenset()
 
 
-def alarms_at(world: World, rows: int, compared: Compared) -> frozenset[str]:
+def alarms_at(world: World, rows: int, compared: ReferenceKey) -> frozenset[str]:
     while (view := world.windows.wait_for_due(0)) is not None and view.row < rows:
         world.windows.mark_checked(view.row)
     return world.alarms.at(rows, compared)
@@ -133,13 +133,13 @@ def test_what_came_before_the_reference_was_decided_on_is_not_held_against_it(tm
     moved = predictions(900, bundle_sha256=sha256, price_shift=15)
     # So few that the return to normal is not seen yet.
     world.receive(moved + predictions(20, first=900, bundle_sha256=sha256))
-    assert "price" in alarms_at(world, 920, Compared(MODEL, sha256, None))
-    assert alarms_at(world, 920, Compared(MODEL, sha256, "0" * 64, since_row=900)) == set()
-    assert alarms_at(world, 920, Compared(MODEL, sha256, None, since_row=890)) == set()
+    assert "price" in alarms_at(world, 920, ReferenceKey(MODEL, sha256, None))
+    assert alarms_at(world, 920, ReferenceKey(MODEL, sha256, "0" * 64, since_row=900)) == set()
+    assert alarms_at(world, 920, ReferenceKey(MODEL, sha256, None, since_row=890)) == set()
 
 
 def test_what_came_before_a_model_made_its_first_prediction_is_not_held_against_it(tmp_path: Path) -> None:
     world = World(tmp_path)
     other = ModelRef(MODEL.name, "other")
     world.receive(predictions(900, bundle_sha256=world.bundle_sha256, price_shift=15))
-    assert alarms_at(world, 900, Compared(other, world.bundle_sha256, None)) == set()
+    assert alarms_at(world, 900, ReferenceKey(other, world.bundle_sha256, None)) == set()

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from event_backbone.events.schema import ModelRef
 from monitoring_service.checks.version_in_use import version_in_use
-from monitoring_service.messages import Evaluate, Evaluated
+from monitoring_service.messages import Evaluate, WindowMeasures
 
 OLD, NEW = ("1", "b" * 64), ("2", "d" * 64)
 
@@ -30,7 +30,7 @@ def by_reference(bench: Bench) -> None:
     """Let each bundle have a reference of its own."""
     evaluate = bench.evaluator.evaluate
 
-    def with_reference(request: Evaluate) -> Evaluated:
+    def with_reference(request: Evaluate) -> WindowMeasures:
         return replace(evaluate(request), reference_id=request.window.bundle_sha256)
 
     bench.evaluator.evaluate = with_reference  # type: ignore[method-assign]

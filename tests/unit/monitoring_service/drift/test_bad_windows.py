@@ -19,7 +19,7 @@ from monitoring_service.evaluation.client import window_message
 from monitoring_service.evaluation.frames import decode_request, frame
 from monitoring_service.messages import ColumnMeasure, Evaluate
 from monitoring_service.windows.columns import unpacked, unpacked_floats
-from monitoring_service.windows.row_buffer import Row
+from monitoring_service.windows.row_buffer import WindowRow
 from monitoring_service.windows.sliding_window import Windows
 
 
@@ -57,7 +57,7 @@ def measured(
     windows = Windows(CASE, rows_counted=0, checked_row=0)
     model = ModelRef("m", "1")
     rows = [
-        Row(number, dict(one), number / 1000, "yes", model, "b" * 64, "2026-01-01T00:00:00Z", 0.0)
+        WindowRow(number, dict(one), number / 1000, "yes", model, "b" * 64, "2026-01-01T00:00:00Z", 0.0)
         for number, one in enumerate(records, 1)
     ]
     windows.add(rows, [], len(rows))
@@ -184,7 +184,7 @@ def test_categories_the_reference_never_had_are_one_group_however_many_there_are
 def test_a_window_of_two_versions_has_the_scores_of_the_newest_only() -> None:
     windows = Windows(CASE, rows_counted=0, checked_row=0)
     rows = [
-        Row(number, one, number / 1000, "no", ModelRef("m", "1" if number <= 350 else "2"), "b" * 64, "", 0.0)
+        WindowRow(number, one, number / 1000, "no", ModelRef("m", "1" if number <= 350 else "2"), "b" * 64, "", 0.0)
         for number, one in enumerate(records_of(400), 1)
     ]
     windows.add(rows, [], 400)

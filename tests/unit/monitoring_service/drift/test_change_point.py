@@ -7,23 +7,23 @@ import math
 import numpy as np
 import pytest
 
-from monitoring_service.drift.change_point import AGES_A_DOUBLING, ChangeScan, Reference, Since
+from monitoring_service.drift.change_point import AGES_A_DOUBLING, ChangePointScan, ReferenceTotals, Since
 
 #: A share of one in ten, and a number with variance 1/12 around a half, of 5,000 rows each.
-REFERENCE = Reference(
+REFERENCE = ReferenceTotals(
     np.full((2, 1), 5000.0), np.array([[0.1], [0.5]]), np.array([[0.09], [1 / 12]]), np.array([True, False])
 )
 
 
-def scanned(*checks: tuple[float, float]) -> ChangeScan:
+def scanned(*checks: tuple[float, float]) -> ChangePointScan:
     """After checks of 50 values each, with these sums of the share's and of the number's values."""
-    scan = ChangeScan(REFERENCE, 400)
+    scan = ChangePointScan(REFERENCE, 400)
     for totals in checks:
         scan.add(np.full(2, 50.0), np.array(totals))
     return scan
 
 
-def surprise_since(scan: ChangeScan, place: int, base: int = 0, worth: float = 0.0) -> list[float]:
+def surprise_since(scan: ChangePointScan, place: int, base: int = 0, worth: float = 0.0) -> list[float]:
     """Of the share and of the number."""
     since = scan.since(np.full((2, 1), place))
     found: list[float] = scan.surprise(since, np.full(2, base), worth)[:, 0].tolist()
@@ -67,7 +67,7 @@ def test_nothing_since_a_place_is_no_evidence() -> None:
 
 
 def test_a_share_that_was_never_there_is_surprising_but_not_infinitely() -> None:
-    scan = ChangeScan(Reference(*(np.full((1, 1), value) for value in (5000.0, 0.0, 0.0)), np.array([True])), 10)
+    scan = ChangePointScan(ReferenceTotals(*(np.full((1, 1), value) for value in (5000.0, 0.0, 0.0)), np.array([True])), 10)
     scan.add(np.array([50.0]), np.array([1.0]))
     since = scan.since(np.zeros((1, 1), dtype=np.int64))
     assert 2 < scan.unlike(since, 0.0)[0, 0] < 10

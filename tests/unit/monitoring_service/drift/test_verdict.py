@@ -9,27 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from event_backbone.statistics.multiple_testing import holm
-from monitoring_service.drift.verdict import Episode, Moment, Rule, Streak, advance, episode_between, judge
+from monitoring_service.drift.verdict import Episode, CheckTime, Rule, VerdictState, advance, episode_between, judge
 from monitoring_service.messages import ColumnMeasure
 
 RULE = Rule(significance=0.01, consecutive_checks=3, window_rows=200)
 
 
-def run(checks: str) -> list[Streak]:
+def run(checks: str) -> list[VerdictState]:
     """Streaks after each check, 50 rows apart: ``x`` suspicious, ``.`` clean, ``?`` could not judge.
 
     ``A`` is a clean check in which the stream detector speaks.
     """
-    streaks, meaning = [Streak()], {"x": True, ".": False, "?": None, "A": False}
+    streaks, meaning = [VerdictState()], {"x": True, ".": False, "?": None, "A": False}
     for number, check in enumerate(checks, start=1):
-        moment = Moment(50 * number, f"t{number}")
+        moment = CheckTime(50 * number, f"t{number}")
         streaks.append(advance(streaks[-1], meaning[check], check == "A", moment, RULE))
     return streaks
 
 
 def episodes(checks: str) -> list[Episode]:
     steps = enumerate(pairwise(run(checks)), start=1)
-    found = [episode_between("column", "a", *step, Moment(50 * number, f"t{number}")) for number, step in steps]
+    found = [episode_between("column", "a", *step, CheckTime(50 * number, f"t{number}")) for number, step in steps]
     return [episode for episode in found if episode is not None]
 
 
@@ -121,7 +121,7 @@ def measure(name: str, p_value: float | None, effect: float | None) -> ColumnMea
 
 def judged_suspicious(measures: list[ColumnMeasure]) -> list[str]:
     effects = dict.fromkeys((one.name for one in measures), 0.05)
-    judged = judge(measures, effects, {}, Moment(50, "t"), RULE)
+    judged = judge(measures, effects, {}, CheckTime(50, "t"), RULE)
     return [one.measure.name for one in judged if one.streak.against]
 
 
@@ -137,17 +137,17 @@ def test_a_column_must_show_more_the_more_columns_are_looked_at() -> None:
 
 def test_a_column_without_a_p_value_does_not_count_in_the_family() -> None:
     measures = [measure("a", 0.006, 0.5), measure("b", None, None)]
-    judged = judge(measures, {"a": 0.05, "b": 0.05}, {}, Moment(50, "t"), RULE)
+    judged = judge(measures, {"a": 0.05, "b": 0.05}, {}, CheckTime(50, "t"), RULE)
     assert [one.adjusted_p for one in judged] == [0.006, None]
 
 
 def test_what_is_judged_elsewhere_but_belongs_to_the_family_counts_in_it() -> None:
     beside = [measure("b", 0.5, 0.5), measure("c", None, None)]
-    (judged,) = judge([measure("a", 0.006, 0.5)], {"a": 0.05}, {}, Moment(50, "t"), RULE, beside=beside)
+    (judged,) = judge([measure("a", 0.006, 0.5)], {"a": 0.05}, {}, CheckTime(50, "t"), RULE, beside=beside)
     assert judged.adjusted_p == 0.012
 
 
 def test_a_column_that_could_not_be_judged_keeps_its_verdict() -> None:
-    streaks = {"a": Streak(True, 2, 50, 150, "t3")}
-    (judged,) = judge([measure("a", None, None)], {"a": 0.05}, streaks, Moment(300, "t"), RULE)
-    assert judged.streak == Streak(True, 0, 50, 150, "t3")
+    streaks = {"a": VerdictState(True, 2, 50, 150, "t3")}
+    (judged,) = judge([measure("a", None, None)], {"a": 0.05}, streaks, CheckTime(300, "t"), RULE)
+    assert judged.streak == VerdictState(True, 0, 50, 150, "t3")

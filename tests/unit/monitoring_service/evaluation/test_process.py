@@ -17,7 +17,7 @@ from monitoring_service.evaluation.process import Evaluator, ReportMaker, predic
 from monitoring_service.messages import (
     AskReports,
     Evaluate,
-    Evaluated,
+    WindowMeasures,
     Failed,
     Labelled,
     MakeReport,
@@ -53,7 +53,7 @@ def test_a_window_is_measured_against_the_reference_of_its_bundle(evaluator: Eva
     sha256 = install_bundle(tmp_path / "bundles", CASE)
     window = made_window(sha256)
     answer = evaluator.answer(Evaluate(window))
-    assert isinstance(answer, Evaluated)
+    assert isinstance(answer, WindowMeasures)
     assert (answer.reference, answer.row) == ("ok", 200)
     assert [measure.state for measure in (*answer.columns, answer.prediction)] == ["ok"] * 4
     assert answer.mix.window["yes"] + answer.mix.window["no"] == pytest.approx(1)
@@ -62,7 +62,7 @@ def test_a_window_is_measured_against_the_reference_of_its_bundle(evaluator: Eva
 
 def test_a_bundle_that_is_not_here_is_said_and_shares_are_still_measured(evaluator: Evaluator) -> None:
     answer = evaluator.answer(Evaluate(made_window("e" * 64)))
-    assert isinstance(answer, Evaluated)
+    assert isinstance(answer, WindowMeasures)
     assert answer.reference == "missing"
     assert "eeeeeeeeeeee" in (answer.reference_fault or "")
     assert answer.columns[1].missing_share is not None
@@ -82,7 +82,7 @@ def test_a_broken_bundle_is_said_and_nothing_is_raised(evaluator: Evaluator, tmp
         sha256 = install_bundle(shelf, CASE)
         (shelf / sha256 / PROFILE_FILE).write_bytes(b"others")
     answer = evaluator.answer(Evaluate(made_window("../../etc" if damage == "no digest" else sha256)))
-    assert isinstance(answer, Evaluated)
+    assert isinstance(answer, WindowMeasures)
     assert answer.reference == "broken"
     assert answer.reference_fault
 

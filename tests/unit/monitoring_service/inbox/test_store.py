@@ -14,10 +14,10 @@ from monitoring_world import MODEL, START, enveloped, label, made_case, predicti
 
 from event_backbone.errors import SettingsError
 from event_backbone.events.schema import Erasure, Event, FaultCount, ModelRef, Rejections
-from monitoring_service.checks.maintenance import Housekeeping
+from monitoring_service.checks.maintenance import InboxMaintenance
 from monitoring_service.drift.verdict import Episode
 from monitoring_service.inbox.schema import FORMAT
-from monitoring_service.inbox.store import Inbox, InboxUnavailableError, KeptCheck, Totals
+from monitoring_service.inbox.store import Inbox, InboxUnavailableError, KeptCheck, InboxTotals
 from monitoring_service.inbox.transaction import Progress
 from monitoring_service.reports.folder import ReportFolder
 
@@ -83,7 +83,7 @@ def test_a_prediction_is_counted_once_however_often_it_comes(opened: Callable[[]
     assert store(inbox, *events) == (5, 0, 0)
     assert store(inbox, *events, source="another journal") == (0, 5, 0)
     assert store(opened(), *events) == (0, 5, 0)
-    assert opened().totals == Totals(predictions=5, duplicates=10)
+    assert opened().totals == InboxTotals(predictions=5, duplicates=10)
 
 
 def test_the_same_id_twice_in_one_batch_is_counted_once(inbox: Inbox) -> None:
@@ -96,7 +96,7 @@ def test_another_content_for_a_known_id_is_a_conflict_and_the_first_stands(inbox
     other = prediction("a", {**RECORD, "price": 99.0})
     assert store(inbox, other) == (0, 0, 1)
     assert store(inbox, other) == (0, 1, 0), "the same conflict delivered again is a repetition"
-    assert inbox.totals == Totals(predictions=1, duplicates=1, conflicts=1)
+    assert inbox.totals == InboxTotals(predictions=1, duplicates=1, conflicts=1)
     (row,) = inbox.rows_from(1)
     assert row.record["price"] == 10.0
 
@@ -106,7 +106,7 @@ def test_a_batch_that_fails_in_the_middle_leaves_nothing_behind(inbox: Inbox) ->
     unstorable = msgspec.structs.replace(prediction("bad", RECORD), record={"price": object()})
     with pytest.raises(TypeError):
         store(inbox, prediction("good", RECORD), label("r0"), unstorable)
-    assert inbox.totals == Totals(predictions=1)
+    assert inbox.totals == InboxTotals(predictions=1)
     assert inbox.positions() == {"journal-1": 1}
     assert store(inbox, prediction("good", RECORD)) == (1, 0, 0)
 
@@ -207,7 +207,7 @@ def test_an_erasure_takes_the_content_and_leaves_the_count(opened: Callable[[], 
     assert [row.number for row in opened().rows_from(1)] == [2, 3]
     inbox = opened()
     assert labels_of(inbox) == []
-    assert inbox.totals == Totals(predictions=3, labels=1, duplicates=3, erasures=1)
+    assert inbox.totals == InboxTotals(predictions=3, labels=1, duplicates=3, erasures=1)
 
 
 def test_what_was_erased_is_in_no_file_any_more(inbox: Inbox, tmp_path: Path) -> None:
@@ -248,12 +248,12 @@ def test_scrubbing_is_due_after_an_erasure_until_it_is_done(opened: Callable[[],
     assert opened().scrub_due
     opened().scrub()
     assert not opened().scrub_due
-    assert opened().totals == Totals(predictions=3, erasures=1)
+    assert opened().totals == InboxTotals(predictions=3, erasures=1)
 
 
 def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
     reports = ReportFolder(tmp_path / "reports", kept=2, kept_s=1e9)
-    housekeeping = Housekeeping(inbox, lambda: 1, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
+    housekeeping = InboxMaintenance(inbox, lambda: 1, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
     due = []
     for number in range(15):
         store(inbox, *predictions(1, first=number), erasure(f"r{number}"))
@@ -265,7 +265,7 @@ def test_housekeeping_scrubs_without_haste(inbox: Inbox, clock: Clock, tmp_path:
 
 def test_housekeeping_removes_reports_that_the_intake_could_not(inbox: Inbox, clock: Clock, tmp_path: Path) -> None:
     reports = ReportFolder(tmp_path / "reports", kept=2, kept_s=1e9)
-    housekeeping = Housekeeping(inbox, lambda: 1, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
+    housekeeping = InboxMaintenance(inbox, lambda: 1, reports, retention_s=1e9, unmatched_after_s=1e9, clock=clock)
     store(inbox, *predictions(3))
     reports.add(3, "schedule", "<p>someone</p>")
     store(inbox, erasure("r1"))
@@ -296,7 +296,7 @@ def test_progress_without_an_event_is_kept_and_counted_with_the_events(opened: C
     inbox = opened()
     assert inbox.positions() == {"kafka:t:0": 9, "kafka:t:1": 3}
     assert inbox.unreadable == {"json": 3, "case": 1}
-    assert inbox.totals == Totals(predictions=2)
+    assert inbox.totals == InboxTotals(predictions=2)
 
 
 def test_a_prediction_that_comes_after_its_erasure_is_counted_and_not_kept(inbox: Inbox) -> None:

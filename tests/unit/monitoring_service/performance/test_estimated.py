@@ -8,17 +8,17 @@ from monitoring_world import made_case, regression_case
 from msgspec.structs import replace
 
 from event_backbone.model.calibration import fit_errors
-from event_backbone.model.reference_profile import Expectation, NumberProfile, Profile
-from monitoring_service.messages import Figure
+from event_backbone.model.reference_profile import Calibration, NumberProfile, Profile
+from monitoring_service.messages import MetricValue
 from monitoring_service.performance.estimated import estimated_performance, performance_gap
 from monitoring_service.performance.realised import FEWEST_ROWS, Answers, Floats, performance
 
 CASE = made_case()
 #: A score is what it says.
-HONEST = Expectation([0.0, 1.0], [0.0, 1.0])
+HONEST = Calibration([0.0, 1.0], [0.0, 1.0])
 
 
-def profile(expectation: Expectation | None = HONEST, rows: int = 1_000_000) -> Profile:
+def profile(expectation: Calibration | None = HONEST, rows: int = 1_000_000) -> Profile:
     return Profile(rows, {}, NumberProfile([0.5] * rows, 0), NumberProfile([], 0), expectation=expectation)
 
 
@@ -29,7 +29,7 @@ def claims(scores: Floats) -> Floats:
     return (scores >= 0.5).astype(np.float64)
 
 
-def estimate(scores: Floats, reference: Profile = BIG) -> dict[str, Figure]:
+def estimate(scores: Floats, reference: Profile = BIG) -> dict[str, MetricValue]:
     return estimated_performance(CASE, reference, scores, claims(scores))
 
 
@@ -122,7 +122,7 @@ def test_too_few_labels_have_no_gap() -> None:
 
 
 def test_the_gap_of_a_regression_is_a_share_of_the_expected_error() -> None:
-    reference = profile(Expectation([0.0, 10.0], [2.0, 2.0], [5.0, 5.0]))
+    reference = profile(Calibration([0.0, 10.0], [2.0, 2.0], [5.0, 5.0]))
     predicted = np.full(400, 5.0)
     found = performance_gap(regression_case(), reference, Answers(predicted, predicted, predicted + 3))["mae"]
     assert found.value == pytest.approx(0.5)

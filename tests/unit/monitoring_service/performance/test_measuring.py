@@ -9,7 +9,7 @@ import pytest
 from monitoring_world import made_case, made_profile, regression_case
 from msgspec.structs import replace
 
-from event_backbone.model.reference_profile import CategoryProfile, Expectation, NumberProfile, Profile
+from event_backbone.model.reference_profile import CategoryProfile, Calibration, NumberProfile, Profile
 from monitoring_service.messages import Labelled, MeasureQuality, Quality
 from monitoring_service.performance.measuring import measure_quality, realised
 from monitoring_service.windows.segments import MOST_VALUES, SegmentReader
@@ -18,7 +18,7 @@ CASE = made_case(segments=["payment"])
 #: A score is what it says; half of the reference's labels were "yes".
 PROFILE = replace(
     made_profile(CASE),
-    expectation=Expectation([0.0, 1.0], [0.0, 1.0]),
+    expectation=Calibration([0.0, 1.0], [0.0, 1.0]),
     labels=CategoryProfile({"no": 500, "yes": 500}, 0),
     performance={"accuracy": 0.9},
 )

@@ -10,11 +10,11 @@ import pytest
 from monitoring_world import made_case, regression_case
 from sklearn import metrics
 
-from monitoring_service.messages import Figure
+from monitoring_service.messages import MetricValue
 from monitoring_service.performance.realised import FEWEST_ROWS, Answers, answers_of, performance, wilson
 
 
-def of_rows(scores: Sequence[float], predictions: Sequence[str], labels: Sequence[str]) -> dict[str, Figure]:
+def of_rows(scores: Sequence[float], predictions: Sequence[str], labels: Sequence[str]) -> dict[str, MetricValue]:
     return performance(made_case(), answers_of(made_case(), scores, predictions, labels))
 
 
@@ -115,7 +115,7 @@ def test_the_variance_of_an_auc_is_delongs() -> None:
 
 def test_a_perfect_order_has_an_auc_without_interval() -> None:
     found = of_rows([0.9] * 20 + [0.1] * 20, ["yes"] * 20 + ["no"] * 20, ["yes"] * 20 + ["no"] * 20)
-    assert found["auc"] == Figure(1.0)
+    assert found["auc"] == MetricValue(1.0)
 
 
 def test_intervals_of_classes_hold_the_truth_as_often_as_they_say() -> None:
@@ -128,7 +128,7 @@ def test_intervals_of_classes_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_intervals_of_a_regression_hold_the_truth_as_often_as_they_say() -> None:
-    def window(rows: int, seed: int) -> dict[str, Figure]:
+    def window(rows: int, seed: int) -> dict[str, MetricValue]:
         rng = np.random.default_rng(seed)
         actual = rng.normal(5, 2, rows)
         predicted = actual + rng.normal(0, 1, rows)

@@ -8,13 +8,13 @@ import pytest
 from monitoring_world import made_case
 
 from event_backbone.model.reference_profile import category_profile, number_profile
-from monitoring_service.references.histograms import CATEGORY_BINS, NUMBER_BINS, Bin, distribution
+from monitoring_service.references.histograms import CATEGORY_BINS, NUMBER_BINS, HistogramBin, distribution
 from monitoring_service.windows.columns import column_values
 
 PRICE, ITEMS, PAYMENT = made_case().columns
 
 
-def total(bins: list[Bin]) -> tuple[float, float]:
+def total(bins: list[HistogramBin]) -> tuple[float, float]:
     return sum(one.reference or 0.0 for one in bins), sum(one.window for one in bins)
 
 
@@ -44,7 +44,7 @@ def test_whole_numbers_are_never_split() -> None:
 
 def test_missing_values_have_a_bin_of_their_own() -> None:
     found = distribution(PRICE, number_profile([1.0, 2.0, None, 3.0]), column_values(PRICE, [None, 2.0]))
-    assert found.bins[-1] == Bin("(missing)", 0.25, 0.5)
+    assert found.bins[-1] == HistogramBin("(missing)", 0.25, 0.5)
     assert total(found.bins) == (pytest.approx(1), pytest.approx(1))
 
 
@@ -63,10 +63,10 @@ def test_categories_are_named_in_the_order_of_the_reference() -> None:
     found = distribution(PAYMENT, known, column_values(PAYMENT, ["card", "cheque", "cheque", None]))
     assert found.kind == "categories"
     assert found.bins == [
-        Bin("card", 0.6, 0.25),
-        Bin("cash", 0.3, 0.0),
-        Bin("cheque", 0.0, 0.5),
-        Bin("(missing)", 0.1, 0.25),
+        HistogramBin("card", 0.6, 0.25),
+        HistogramBin("cash", 0.3, 0.0),
+        HistogramBin("cheque", 0.0, 0.5),
+        HistogramBin("(missing)", 0.1, 0.25),
     ]
 
 
@@ -84,7 +84,7 @@ def test_without_a_reference_only_the_window_is_shown() -> None:
     numbers = distribution(PRICE, None, column_values(PRICE, [1.0, 2.0, 3.0]))
     assert {one.reference for one in numbers.bins} == {None}
     assert sum(one.window for one in numbers.bins) == pytest.approx(1)
-    assert distribution(PAYMENT, None, column_values(PAYMENT, ["card"])).bins[0] == Bin("card", None, 1.0)
+    assert distribution(PAYMENT, None, column_values(PAYMENT, ["card"])).bins[0] == HistogramBin("card", None, 1.0)
 
 
 def test_an_empty_window_beside_an_empty_reference_has_no_bins() -> None:

@@ -23,12 +23,12 @@ from msgspec.structs import replace
 
 from event_backbone.errors import ConflictError
 from event_backbone.model.bundle import BrokenBundleError
-from event_backbone.model.reference_profile import CategoryProfile, Expectation, NumberProfile
-from monitoring_service.drift.verdict import Moment
-from monitoring_service.messages import ColumnMeasure, Evaluated, Mix
-from monitoring_service.references.accepted import KEPT, AcceptedReferences, Decision, read_accepted, write_accepted
+from event_backbone.model.reference_profile import CategoryProfile, Calibration, NumberProfile
+from monitoring_service.drift.verdict import CheckTime
+from monitoring_service.messages import ColumnMeasure, WindowMeasures, PredictionMix
+from monitoring_service.references.accepted import KEPT, AcceptedReferences, AcceptanceDecision, read_accepted, write_accepted
 from monitoring_service.references.store import References, columns_of, instead_of
-from monitoring_service.state.monitor_state import Checked, Examined, Standing, after_evaluation
+from monitoring_service.state.monitor_state import StateChange, WindowInfo, MonitorState, after_evaluation
 
 CASE = made_case()
 BUNDLE = "b" * 64
@@ -51,8 +51,8 @@ class Documents:
         return self.kept.get(name)
 
 
-def decided(row: int) -> Decision:
-    return Decision(f"at {row}", "Ada", "", row)
+def decided(row: int) -> AcceptanceDecision:
+    return AcceptanceDecision(f"at {row}", "Ada", "", row)
 
 
 def accept(references: AcceptedReferences, row: int, *, seed: int = 1, bundle_sha256: str = BUNDLE) -> str:
@@ -194,7 +194,7 @@ def test_an_accepted_reference_that_is_damaged_is_said_and_nothing_is_raised(tmp
 
 
 def test_an_accepted_window_takes_the_columns_and_leaves_the_model_its_expectation() -> None:
-    own = replace(made_profile(CASE), performance={"accuracy": 0.9}, expectation=Expectation([0.0, 1.0], [0.1, 0.9]))
+    own = replace(made_profile(CASE), performance={"accuracy": 0.9}, expectation=Calibration([0.0, 1.0], [0.1, 0.9]))
     window = replace(made_profile(CASE, made_reference(100, 2)), labels=None)
     both = instead_of(own, window)
     assert (both.columns, both.scores, both.rows) == (window.columns, window.scores, 100)
@@ -326,24 +326,24 @@ def test_a_note_of_megabytes_is_refused(bench: Bench) -> None:
 # What a change of reference means for verdicts ------------------------------------------------------------------------
 
 
-def check(before: Standing, row: int, reference_id: str | None, *, drifting: bool = True) -> Checked:
+def check(before: MonitorState, row: int, reference_id: str | None, *, drifting: bool = True) -> StateChange:
     p_value = 1e-9 if drifting else 0.9
     measures = [ColumnMeasure(name, "ok", effect=0.5, p_value=p_value) for name in (*CASE.column_names, "score")]
-    answer = Evaluated(
-        row, "ok" if reference_id else "missing", None, measures[:-1], measures[-1], Mix({}, {}), reference_id
+    answer = WindowMeasures(
+        row, "ok" if reference_id else "missing", None, measures[:-1], measures[-1], PredictionMix({}, {}), reference_id
     )
-    examined = Examined(200, "", "", MODEL, BUNDLE, 0.01)
-    return after_evaluation(CASE, before, examined, answer, Moment(row, f"at {row}"))
+    examined = WindowInfo(200, "", "", MODEL, BUNDLE, 0.01)
+    return after_evaluation(CASE, before, examined, answer, CheckTime(row, f"at {row}"))
 
 
-def drifted(checked: Checked) -> set[str]:
+def drifted(checked: StateChange) -> set[str]:
     assert checked.standing.evaluation is not None
     judged = [*checked.standing.evaluation.columns, checked.standing.evaluation.prediction]
     return {one.measure.name for one in judged if one.streak.drifted}
 
 
 def test_a_new_reference_ends_verdicts_and_takes_a_whole_run_of_checks_for_new_ones() -> None:
-    standing = Standing()
+    standing = MonitorState()
     for row in (20, 40, 60):
         checked = check(standing, row, "old")
         standing = checked.standing
@@ -359,12 +359,12 @@ def test_a_new_reference_ends_verdicts_and_takes_a_whole_run_of_checks_for_new_o
 
 
 def test_two_checks_against_the_old_reference_and_one_against_the_new_make_no_verdict() -> None:
-    standing = check(check(Standing(), 20, "old").standing, 40, "old").standing
+    standing = check(check(MonitorState(), 20, "old").standing, 40, "old").standing
     assert drifted(check(standing, 60, "new")) == set()
 
 
 def test_a_reference_that_is_away_for_a_check_is_no_new_one() -> None:
-    standing = Standing()
+    standing = MonitorState()
     for row in (20, 40, 60):
         standing = check(standing, row, "old").standing
     standing = check(standing, 80, None).standing

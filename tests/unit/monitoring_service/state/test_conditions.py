@@ -11,29 +11,29 @@ from msgspec.structs import replace
 
 from event_backbone.case.files import case_from_dict
 from event_backbone.events.schema import ModelRef
-from monitoring_service.drift.verdict import Judged, Moment, Streak
-from monitoring_service.messages import ColumnMeasure, Figure, Mix, Quality
-from monitoring_service.performance.degradation import loss
+from monitoring_service.drift.verdict import ColumnVerdict, CheckTime, VerdictState
+from monitoring_service.messages import ColumnMeasure, MetricValue, PredictionMix, Quality
+from monitoring_service.performance.degradation import degradation
 from monitoring_service.performance.realised import wilson
 from monitoring_service.state.condition_rules import conditions_after, conditions_unjudged
 from monitoring_service.state.conditions import Condition, all_conditions, kinds_of
-from monitoring_service.state.monitor_state import Evaluation, Standing, decode_standing, encode_standing
+from monitoring_service.state.monitor_state import CheckResult, MonitorState, decode_state, encode_state
 from monitoring_service.windows.label_delay import BUCKETS_S, LabelDelays, RecentDelays
-from monitoring_service.windows.sliding_window import Rejections
+from monitoring_service.windows.sliding_window import WindowRejections
 
 CASE = made_case()
 REFERENCE = {"accuracy": 0.9}
 
 
-def evaluation(row: int = 20, version: str = "1", **of_price: float | None) -> Evaluation:
+def evaluation(row: int = 20, version: str = "1", **of_price: float | None) -> CheckResult:
     """Nothing wrong with any column but ``price``."""
     calm = {"missing_share": 0.0, "reference_missing_share": 0.0}
 
-    def judged(name: str) -> Judged:
+    def judged(name: str) -> ColumnVerdict:
         shares = {**calm, **(of_price if name == "price" else {})}
-        return Judged(ColumnMeasure(name, "ok", effect=0.01, **shares), 0.05, 0.5, False, Streak())
+        return ColumnVerdict(ColumnMeasure(name, "ok", effect=0.01, **shares), 0.05, 0.5, False, VerdictState())
 
-    return Evaluation(
+    return CheckResult(
         row=row,
         at=f"at {row}",
         duration_s=0.1,
@@ -46,34 +46,34 @@ def evaluation(row: int = 20, version: str = "1", **of_price: float | None) -> E
         reference_fault=None,
         columns=[judged(name) for name in CASE.column_names],
         prediction=judged("score"),
-        mix=Mix({}, {}),
+        mix=PredictionMix({}, {}),
     )
 
 
-def after_checks(*checks: Evaluation, rejections: Rejections | None = None, before: Standing | None = None) -> Standing:
-    standing = before or Standing()
+def after_checks(*checks: CheckResult, rejections: WindowRejections | None = None, before: MonitorState | None = None) -> MonitorState:
+    standing = before or MonitorState()
     for number, check in enumerate(checks, start=1):
-        moment = Moment(20 * number, f"check {number}")
+        moment = CheckTime(20 * number, f"check {number}")
         kept = conditions_after(CASE, standing, check, rejections, None, moment)
-        standing = Standing(moment.row, check, conditions=kept)
+        standing = MonitorState(moment.row, check, conditions=kept)
     return standing
 
 
-def after_qualities(*qualities: Quality, before: Standing | None = None) -> Standing:
+def after_qualities(*qualities: Quality, before: MonitorState | None = None) -> MonitorState:
     """Each was measured with more labels than the one before, and states the two before it as well."""
-    standing = before or Standing(20, evaluation())
+    standing = before or MonitorState(20, evaluation())
     for number in range(len(qualities)):
         stated = replace(qualities[number], earlier=[*reversed(qualities[max(0, number - 2) : number])])
-        kept = conditions_after(CASE, standing, None, None, stated, Moment(20, f"look {number + 1}"))
+        kept = conditions_after(CASE, standing, None, None, stated, CheckTime(20, f"look {number + 1}"))
         standing = replace(standing, conditions=kept)
     return standing
 
 
-def found(standing: Standing, name: str, column: str | None = None) -> Condition:
+def found(standing: MonitorState, name: str, column: str | None = None) -> Condition:
     return next(one for one in all_conditions(CASE, standing.conditions) if one.key == (name, column))
 
 
-def active(standing: Standing) -> set[tuple[str, str | None]]:
+def active(standing: MonitorState) -> set[tuple[str, str | None]]:
     return {one.key for one in standing.conditions if one.active}
 
 
@@ -133,7 +133,7 @@ def test_missing_values_that_the_reference_has_as_well_are_no_fault() -> None:
 
 
 def test_refused_records_are_told_by_their_column() -> None:
-    refused = Rejections(accepted=180, records=20, by_column=Counter({"items": 20}))
+    refused = WindowRejections(accepted=180, records=20, by_column=Counter({"items": 20}))
     standing = after_checks(*[evaluation()] * 3, rejections=refused)
     assert active(standing) == {("rejected", "items")}
     assert found(standing, "rejected", "items").value == pytest.approx(0.1)
@@ -141,7 +141,7 @@ def test_refused_records_are_told_by_their_column() -> None:
 
 def test_drift_is_the_verdict_with_its_own_time_and_limit() -> None:
     drifted = evaluation()
-    price = replace(drifted.columns[0], streak=Streak(True, 0, 20, 60, "then"))
+    price = replace(drifted.columns[0], streak=VerdictState(True, 0, 20, 60, "then"))
     standing = after_checks(replace(drifted, columns=[price, *drifted.columns[1:]]))
     assert active(standing) == {("drift", "price")}
     assert (price.measure.effect, "then") == (
@@ -162,11 +162,11 @@ def test_a_check_without_an_answer_breaks_runs_and_changes_no_condition() -> Non
 def test_a_restart_between_any_two_checks_changes_nothing() -> None:
     checks = [evaluation(out_of_range_share=0.5)] * 4 + [evaluation(out_of_range_share=0.0)] * 3
     for restarted_after in range(1, len(checks)):
-        standing = decode_standing(encode_standing(after_checks(*checks[:restarted_after])))
+        standing = decode_state(encode_state(after_checks(*checks[:restarted_after])))
         for number, check in enumerate(checks[restarted_after:], start=restarted_after + 1):
-            moment = Moment(20 * number, f"check {number}")
+            moment = CheckTime(20 * number, f"check {number}")
             kept = conditions_after(CASE, standing, check, None, None, moment)
-            standing = Standing(moment.row, check, conditions=kept)
+            standing = MonitorState(moment.row, check, conditions=kept)
         assert standing.conditions == after_checks(*checks).conditions
 
 
@@ -180,7 +180,7 @@ def test_every_condition_of_the_case_is_there_before_the_first_check() -> None:
 
 
 def quality(accuracy: float, low: float, high: float, rows: int = 500, **changes: object) -> Quality:
-    figures = {"accuracy": Figure(accuracy, low, high)}
+    figures = {"accuracy": MetricValue(accuracy, low, high)}
     return replace(Quality(rows, rows, figures=figures, reference=REFERENCE), **changes)
 
 
@@ -192,7 +192,7 @@ def test_a_realised_loss_needs_the_limit_the_interval_and_rows_enough() -> None:
 
 
 def test_an_estimated_loss_needs_no_label() -> None:
-    estimated = Quality(500, 0, estimated={"accuracy": Figure(0.8, 0.79, 0.81)}, reference=REFERENCE)
+    estimated = Quality(500, 0, estimated={"accuracy": MetricValue(0.8, 0.79, 0.81)}, reference=REFERENCE)
     standing = after_qualities(*[estimated] * 3)
     assert active(standing) == {("estimated_loss", None)}
     assert found(standing, "estimated_loss").value == pytest.approx(0.1)
@@ -200,7 +200,7 @@ def test_an_estimated_loss_needs_no_label() -> None:
 
 def test_concept_drift_is_a_gap_that_chance_does_not_explain() -> None:
     def gap(value: float, low: float) -> Quality:
-        return Quality(500, 500, gap={"accuracy": Figure(value, low, 2 * value - low)})
+        return Quality(500, 500, gap={"accuracy": MetricValue(value, low, 2 * value - low)})
 
     assert active(after_qualities(*[gap(0.06, 0.01)] * 3)) == {("concept_drift", None)}
     assert active(after_qualities(*[gap(0.06, -0.01)] * 3)) == set()
@@ -226,9 +226,9 @@ def test_it_is_labels_that_count_and_not_how_often_they_are_looked_at() -> None:
     lossy, good = quality(0.80, 0.76, 0.84), quality(0.9, 0.88, 0.92)
 
     def after_looks(*looks: Quality) -> set[tuple[str, str | None]]:
-        standing = Standing(20, evaluation())
+        standing = MonitorState(20, evaluation())
         for look in looks:
-            kept = conditions_after(CASE, standing, None, None, look, Moment(20, "now"))
+            kept = conditions_after(CASE, standing, None, None, look, CheckTime(20, "now"))
             standing = replace(standing, conditions=kept)
         return active(standing)
 
@@ -251,12 +251,12 @@ def test_a_loss_of_regression_is_the_growth_of_the_mean_error() -> None:
     content = case_content()
     content["task"], content["target"] = "regression", {"name": "paid", "title": "Paid"}
     case = case_from_dict(content, subject="made case")
-    measured = Quality(500, 500, figures={"mae": Figure(12.0, 11.0, 13.0)}, reference={"mae": 10.0})
-    found = loss(case, measured, measured.figures)
+    measured = Quality(500, 500, figures={"mae": MetricValue(12.0, 11.0, 13.0)}, reference={"mae": 10.0})
+    found = degradation(case, measured, measured.figures)
     assert found is not None
     assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.1, 0.3))
     reference = {"mae": 10.0, "rmse": math.sqrt(10.0**2 + 400)}  # errors spread by 20, their mean of 400 rows by 1
-    sampled = loss(case, replace(measured, reference=reference, reference_rows=400), measured.figures)
+    sampled = degradation(case, replace(measured, reference=reference, reference_rows=400), measured.figures)
     assert sampled is not None
     assert sampled.value == pytest.approx(0.2)
     half = math.hypot(math.log(12 / 11), math.log((10 + 1.959964) / 10))
@@ -267,7 +267,7 @@ def test_a_loss_knows_that_the_references_figure_is_a_samples() -> None:
     """Example (a) of Newcombe 1998, table II, method 10: 56/70 - 48/80 is 0.2 with 0.0524 to 0.3339."""
     realised = wilson(48, 80)
     known = replace(Quality(80, 80, figures={"accuracy": realised}), reference_rows=70)
-    found = loss(CASE, replace(known, reference={"accuracy": 56 / 70}), known.figures)
+    found = degradation(CASE, replace(known, reference={"accuracy": 56 / 70}), known.figures)
     assert found is not None
     assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
 
@@ -287,9 +287,9 @@ def delays(**counts: int) -> LabelDelays:
 
 def test_labels_are_late_by_the_median_of_enough_of_them() -> None:
     def after(found: LabelDelays) -> set[tuple[str, str | None]]:
-        standing = Standing(20, evaluation())
+        standing = MonitorState(20, evaluation())
         for number in range(3):
-            kept = conditions_after(CASE, standing, None, None, None, Moment(20, f"look {number}"), found)
+            kept = conditions_after(CASE, standing, None, None, None, CheckTime(20, f"look {number}"), found)
             standing = replace(standing, conditions=kept)
         return active(standing)
 

@@ -8,51 +8,51 @@ from monitoring_world import made_case
 from msgspec.structs import replace
 
 from event_backbone.events.schema import ModelRef
-from monitoring_service.drift.verdict import Episode, Moment
-from monitoring_service.messages import ColumnMeasure, Evaluated, Figure, Mix, Quality, ReferenceState
+from monitoring_service.drift.verdict import Episode, CheckTime
+from monitoring_service.messages import ColumnMeasure, WindowMeasures, MetricValue, PredictionMix, Quality, ReferenceState
 from monitoring_service.state.history import point_of
 from monitoring_service.state.monitor_state import (
-    Checked,
-    Examined,
-    Standing,
+    StateChange,
+    WindowInfo,
+    MonitorState,
     after_evaluation,
     after_failure,
-    decode_standing,
-    encode_standing,
+    decode_state,
+    encode_state,
     with_quality,
 )
 
 CASE = made_case()
 
 
-def evaluated(row: int, *, drifting: tuple[str, ...] = (), reference: ReferenceState = "ok") -> Evaluated:
+def evaluated(row: int, *, drifting: tuple[str, ...] = (), reference: ReferenceState = "ok") -> WindowMeasures:
     def measure(name: str) -> ColumnMeasure:
         moved = name in drifting
         return ColumnMeasure(
             name, "ok", effect=0.4 if moved else 0.01, p_value=1e-9 if moved else 0.7, missing_share=0.0
         )
 
-    return Evaluated(
+    return WindowMeasures(
         row=row,
         reference=reference,
         reference_fault=None if reference == "ok" else "not here",
         columns=[measure(name) for name in CASE.column_names],
         prediction=measure("score"),
-        mix=Mix({"yes": 0.25, "no": 0.75}, {}),
+        mix=PredictionMix({"yes": 0.25, "no": 0.75}, {}),
     )
 
 
-def examined(version: str = "1") -> Examined:
-    return Examined(200, "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", ModelRef("m", version), "b" * 64, 0.02)
+def examined(version: str = "1") -> WindowInfo:
+    return WindowInfo(200, "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", ModelRef("m", version), "b" * 64, 0.02)
 
 
-def check(before: Standing, row: int, *drifting: str, version: str = "1", reference: ReferenceState = "ok") -> Checked:
+def check(before: MonitorState, row: int, *drifting: str, version: str = "1", reference: ReferenceState = "ok") -> StateChange:
     answer = evaluated(row, drifting=drifting, reference=reference)
-    return after_evaluation(CASE, before, examined(version), answer, Moment(row, f"at {row}"))
+    return after_evaluation(CASE, before, examined(version), answer, CheckTime(row, f"at {row}"))
 
 
-def run(*checks: tuple[str, ...]) -> tuple[Standing, list[Episode]]:
-    standing = Standing()
+def run(*checks: tuple[str, ...]) -> tuple[MonitorState, list[Episode]]:
+    standing = MonitorState()
     episodes: list[Episode] = []
     for number, drifting in enumerate(checks, start=1):
         checked = check(standing, 20 * number, *drifting)
@@ -91,10 +91,10 @@ def test_a_restart_between_any_two_checks_changes_nothing() -> None:
     rng = random.Random(4)
     checks = [("price",) if rng.random() < 0.6 else () for _ in range(60)]
     through, _ = run(*checks)
-    standing = Standing()
+    standing = MonitorState()
     episodes: list[Episode] = []
     for number, drifting in enumerate(checks, start=1):
-        checked = check(decode_standing(encode_standing(standing)), 20 * number, *drifting)
+        checked = check(decode_state(encode_state(standing)), 20 * number, *drifting)
         standing = checked.standing
         episodes += checked.episodes
     assert standing == through
@@ -103,7 +103,7 @@ def test_a_restart_between_any_two_checks_changes_nothing() -> None:
 
 def test_a_check_without_answer_keeps_verdicts_and_figures_and_breaks_runs() -> None:
     standing, _ = run(*[("price",)] * 3, ("price", "items"), ("price", "items"))
-    failed = after_failure(CASE, standing, "gone", Moment(120, "at 120"))
+    failed = after_failure(CASE, standing, "gone", CheckTime(120, "at 120"))
     assert failed.standing.failure is not None
     assert failed.standing.failure.since == "at 120"
     assert failed.standing.evaluation is not None
@@ -114,8 +114,8 @@ def test_a_check_without_answer_keeps_verdicts_and_figures_and_breaks_runs() -> 
 
 
 def test_failures_in_a_row_remember_the_first() -> None:
-    first = after_failure(CASE, Standing(), "gone", Moment(100, "at 100")).standing
-    second = after_failure(CASE, first, "gone", Moment(120, "at 120")).standing
+    first = after_failure(CASE, MonitorState(), "gone", CheckTime(100, "at 100")).standing
+    second = after_failure(CASE, first, "gone", CheckTime(120, "at 120")).standing
     assert second.failure is not None
     assert (second.failure.since, second.failure.row, second.checked_row) == ("at 100", 120, 120)
 
@@ -123,7 +123,7 @@ def test_failures_in_a_row_remember_the_first() -> None:
 def test_a_check_without_scores_shows_the_last_ones() -> None:
     scored = evaluated(20)
     scored = replace(scored, columns=[replace(scored.columns[0], score=0.3, method="some"), *scored.columns[1:]])
-    first = after_evaluation(CASE, Standing(), examined(), scored, Moment(20, "at 20")).standing
+    first = after_evaluation(CASE, MonitorState(), examined(), scored, CheckTime(20, "at 20")).standing
     second = check(first, 40).standing
     assert second.evaluation is not None
     assert (second.evaluation.columns[0].measure.score, second.evaluation.columns[0].measure.method) == (0.3, "some")
@@ -131,7 +131,7 @@ def test_a_check_without_scores_shows_the_last_ones() -> None:
 
 
 def test_a_missing_reference_is_remembered_since_it_went_missing() -> None:
-    missing = check(check(Standing(), 20, reference="missing").standing, 40, reference="missing").standing
+    missing = check(check(MonitorState(), 20, reference="missing").standing, 40, reference="missing").standing
     assert missing.reference_missing_since == "at 20"
     assert check(missing, 60).standing.reference_missing_since is None
 
@@ -146,8 +146,8 @@ def test_a_point_holds_the_columns_in_the_order_of_the_case() -> None:
 
 
 def test_the_quality_of_a_version_stays_through_its_checks_and_goes_with_it() -> None:
-    quality = Quality(labelled_rows=10, figures={"accuracy": Figure(0.9)})
-    measured = with_quality(check(Standing(), 20).standing, quality)
+    quality = Quality(labelled_rows=10, figures={"accuracy": MetricValue(0.9)})
+    measured = with_quality(check(MonitorState(), 20).standing, quality)
     same, other = (check(measured, 40, version=version).standing.evaluation for version in ("1", "2"))
     assert same is not None
     assert other is not None

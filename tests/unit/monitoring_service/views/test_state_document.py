@@ -11,7 +11,7 @@ from monitoring_bench import Bench
 from monitoring_world import START, body_of, install_bundle, predictions
 
 from event_backbone.events.schema import Event, FaultCount, Rejections
-from monitoring_service.messages import ColumnMeasure, Figure, Quality
+from monitoring_service.messages import ColumnMeasure, MetricValue, Quality
 from monitoring_service.state.monitor_state import with_quality
 from monitoring_service.views.performance_document import label_delay_state, quality_state
 from monitoring_service.windows.label_delay import BUCKETS_S, LabelDelays
@@ -68,8 +68,8 @@ def test_refused_records_are_told_by_column(bench: Bench) -> None:
 
 def test_quality_is_told_with_intervals_estimates_and_the_gap(bench: Bench) -> None:
     checked(bench)
-    figure = Figure(0.8, 0.75, 0.85)
-    quality = Quality(100, 40, 0.4, {"accuracy": figure}, {"accuracy": Figure(0.84)}, target=CALM)
+    figure = MetricValue(0.8, 0.75, 0.85)
+    quality = Quality(100, 40, 0.4, {"accuracy": figure}, {"accuracy": MetricValue(0.84)}, target=CALM)
     told = quality_state(with_quality(bench.board.read().standing, quality).evaluation)
     assert told is not None
     assert told["figures"] == {"accuracy": {"value": 0.8, "low": 0.75, "high": 0.85}}

@@ -14,9 +14,9 @@ from event_backbone.events.schema import Erasure, FaultCount, ModelRef, Rejectio
 from monitoring_service.evaluation.client import window_message
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.lifecycle.restore import restored_windows
-from monitoring_service.state.monitor_state import Standing
+from monitoring_service.state.monitor_state import MonitorState
 from monitoring_service.windows.columns import as_list, unpacked, unpacked_floats
-from monitoring_service.windows.row_buffer import Row
+from monitoring_service.windows.row_buffer import WindowRow
 from monitoring_service.windows.sliding_window import RejectedRecords, Windows, WindowView, next_check
 
 CASE = made_case(window_rows=100, minimum_rows=50, check_every_rows=10)
@@ -26,9 +26,9 @@ SCHEDULE = CASE.monitoring
 RECORD = {"price": 1.0, "items": 2, "payment": "card"}
 
 
-def row(number: int, *, version: str = "1", bundle: str = "b", received_at: float = 0.0, **record: object) -> Row:
+def row(number: int, *, version: str = "1", bundle: str = "b", received_at: float = 0.0, **record: object) -> WindowRow:
     model, at = ModelRef("m", version), f"2026-01-01T00:00:{number % 60:02}Z"
-    return Row(number, {**RECORD, **record}, number / 1000, "yes", model, bundle, at, received_at)
+    return WindowRow(number, {**RECORD, **record}, number / 1000, "yes", model, bundle, at, received_at)
 
 
 def content(view: WindowView | None) -> object:
@@ -153,7 +153,7 @@ def test_a_value_that_can_not_be_is_the_fault_of_its_column_while_a_window_holds
     record: dict[str, object], faults: dict[str, str]
 ) -> None:
     windows = filled(49)
-    windows.add([Row(50, record, 0.5, "yes", ModelRef("m", "1"), "b", "", 0.0)], [], 50)
+    windows.add([WindowRow(50, record, 0.5, "yes", ModelRef("m", "1"), "b", "", 0.0)], [], 50)
     found = {name: values.fault for name, values in windows.newest().rows.columns.items() if values.fault}
     assert found == faults
     windows.add([row(number) for number in range(51, 151)], [], 150)
@@ -237,7 +237,7 @@ def test_windows_come_back_from_the_inbox_as_they_were(tmp_path: Path, checked_r
         live.remove(stored.erased)
     if checked_row:
         live.mark_checked(checked_row)
-    restored = restored_windows(CASE, inbox, Standing(checked_row=checked_row))
+    restored = restored_windows(CASE, inbox, MonitorState(checked_row=checked_row))
     assert content(restored.newest()) == content(live.newest())
     assert content(restored.wait_for_due(0)) == content(live.wait_for_due(0))
     assert restored.backlog_rows == live.backlog_rows

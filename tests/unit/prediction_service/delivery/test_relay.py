@@ -21,7 +21,7 @@ from prediction_service.delivery.cursors import RelayState, SinkState, read_rela
 from prediction_service.delivery.relay import Relay, run_relay
 from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.writer import Journal, entry_of
-from prediction_service.serving.journal_upkeep import JournalKeeper
+from prediction_service.serving.journal_upkeep import JournalMaintenance
 
 
 class World:
@@ -46,7 +46,7 @@ class World:
 
     def trim(self) -> int:
         """Trim everything that may go; how many rows are left."""
-        JournalKeeper(self.journal, self.state_path, retention_s=0, retention_bytes=0)()
+        JournalMaintenance(self.journal, self.state_path, retention_s=0, retention_bytes=0)()
         return sum(self.journal.row_counts().values())
 
     def states(self) -> dict[str, SinkState] | None:

@@ -16,14 +16,14 @@ from event_backbone.in_memory.registry import MemoryRegistry
 from event_backbone.in_memory.sink import MemorySink
 from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet
 from event_backbone.kafka.dead_letters import DeadLetter, dead_letter_in
-from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.bundle import BundleStore
 from event_backbone.ports import Delivered
 from event_backbone.process.file_lock import try_lock
 from prediction_service.delivery.dead_letter_publishing import DeadLetterPublishing
 from prediction_service.delivery.sidecar import Sidecar
 from prediction_service.journal.writer import Journal, entry_of
 from prediction_service.model_sync.alias_follower import AliasFollower
-from prediction_service.model_sync.notes import RegistryNotes
+from prediction_service.model_sync.notes import SyncFiles
 from prediction_service.model_sync.registry_watch import RegistryWatch
 
 PATIENCE_S = 20
@@ -64,9 +64,9 @@ class World:
         self.journals = folder / "journals"
         self.sinks = [WatchedSink()]
         bundles = folder / "bundles"
-        registry, shelf = MemoryRegistry(), BundleShelf(bundles)
+        registry, shelf = MemoryRegistry(), BundleStore(bundles)
         follower = AliasFollower(registry, shelf, made_case(), "streamgauge-garden", "champion")
-        self._watch = RegistryWatch(follower, RegistryNotes(bundles))
+        self._watch = RegistryWatch(follower, SyncFiles(bundles))
         self._publishing: DeadLetterPublishing | None = None
         self.sidecar = self._made()
 

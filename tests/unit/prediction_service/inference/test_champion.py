@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from event_backbone.case.records import RecordDecoder
 from event_backbone.events.schema import ModelRef, encode_json
-from event_backbone.model.bundle import BundleShelf
+from event_backbone.model.bundle import BundleStore
 from event_backbone.ports import RegisteredBundle
 from prediction_service.inference.champion import ServingChampion
-from prediction_service.model_sync.notes import RegistryFault, RegistryNotes
+from prediction_service.model_sync.notes import RegistryFault, SyncFiles
 from prediction_service.serving.metrics import ServingMetrics
 
 
@@ -31,11 +31,11 @@ def bundles_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def champion(bundles_dir: Path, metrics: ServingMetrics) -> ServingChampion:
-    return ServingChampion(BundleShelf(bundles_dir), RegistryNotes(bundles_dir), made_case(), metrics)
+    return ServingChampion(BundleStore(bundles_dir), SyncFiles(bundles_dir), made_case(), metrics)
 
 
 def point_at(bundles_dir: Path, registered: RegisteredBundle) -> None:
-    BundleShelf(bundles_dir).repoint(registered)
+    BundleStore(bundles_dir).repoint(registered)
 
 
 def score(champion: ServingChampion, record: dict[str, object]) -> float:
@@ -171,7 +171,7 @@ def test_what_the_sidecar_noted_is_said_by_the_server(
 ) -> None:
     refused = RegistryFault("check", "version 2 was refused: golden.json")
     for fault, fetch, check in ((None, 0, 0), (RegistryFault("fetch", "away"), 1, 0), (refused, 0, 1), (None, 0, 0)):
-        RegistryNotes(bundles_dir).note_fault(fault)
+        SyncFiles(bundles_dir).note_fault(fault)
         champion.refresh()
         assert (reload_failed(metrics, "fetch"), reload_failed(metrics, "check")) == (fetch, check)
     assert failures(metrics) == 1

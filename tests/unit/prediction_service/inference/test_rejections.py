@@ -13,7 +13,7 @@ from event_backbone.events.schema import FaultCount, Rejections, encode_json
 from prediction_service.inference.metrics import NO_COLUMN, REASONS
 from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.writer import Journal
-from prediction_service.serving.journal_upkeep import hand_on_rejections
+from prediction_service.serving.journal_upkeep import flush_rejections
 
 
 @pytest.fixture
@@ -90,10 +90,10 @@ def test_what_could_not_be_kept_is_counted_again(service: Service) -> None:
 
 
 def test_the_journal_keeps_them_and_none_when_nothing_was_refused(service: Service) -> None:
-    hand_on_rejections(service.rejections, service.journal)
+    flush_rejections(service.rejections, service.journal)
     assert service.journal.row_counts() == {}
     service.handlers.predict(b"{}")
-    hand_on_rejections(service.rejections, service.journal)
+    flush_rejections(service.rejections, service.journal)
     with closing(JournalReader(service.journal.path)) as reader:
         (row,) = reader.after(0, limit=10)
     assert isinstance(row.event, Rejections)
@@ -103,7 +103,7 @@ def test_the_journal_keeps_them_and_none_when_nothing_was_refused(service: Servi
 def test_a_full_journal_keeps_them_for_the_next_time(service: Service, tmp_path: Path) -> None:
     service.handlers.predict(b"{}")
     with closing(Journal(tmp_path / "full.sqlite", max_bytes=1)) as full:
-        hand_on_rejections(service.rejections, full)
+        flush_rejections(service.rejections, full)
     event = service.rejections.take()
     assert event is not None
     assert event.records == 1

@@ -17,7 +17,7 @@ from prediction_world import made_record, prediction
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Erasure, Event, Label, Prediction, Rejections, content_hash, decode_event
 from prediction_service.journal.reader import JournalReader
-from prediction_service.journal.writer import Journal, JournalUnavailableError, Kept, entry_of
+from prediction_service.journal.writer import Journal, JournalUnavailableError, StandingEntry, entry_of
 
 FAR = "9999-01-01T00:00:00.000000Z"
 PLENTY = 2**30
@@ -43,7 +43,7 @@ def rejections() -> Rejections:
     return Rejections("x1", "garden", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 3, [])
 
 
-def keep(journal: Journal, *events: Event) -> list[Kept]:
+def keep(journal: Journal, *events: Event) -> list[StandingEntry]:
     return journal.append([entry_of(event) for event in events])
 
 

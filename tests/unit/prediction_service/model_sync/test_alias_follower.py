@@ -19,11 +19,11 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import ConflictError, TryAgainLaterError
 from event_backbone.events.schema import encode_json
 from event_backbone.in_memory.registry import MemoryRegistry
-from event_backbone.model.bundle import BrokenBundleError, BundleShelf, write_bundle
+from event_backbone.model.bundle import BrokenBundleError, BundleStore, write_bundle
 from event_backbone.ports import RegisteredBundle
 from prediction_service.inference.champion import ServingChampion
 from prediction_service.model_sync.alias_follower import AliasFollower
-from prediction_service.model_sync.notes import RegistryNotes
+from prediction_service.model_sync.notes import SyncFiles
 from prediction_service.model_sync.registry_watch import RegistryWatch
 from prediction_service.serving.metrics import ServingMetrics
 from prediction_service.serving.reloading import Reloading
@@ -55,27 +55,27 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> BundleShelf:
-    return BundleShelf(tmp_path / "bundles")
+def shelf(tmp_path: Path) -> BundleStore:
+    return BundleStore(tmp_path / "bundles")
 
 
 @pytest.fixture
-def follower(registry: Registry, shelf: BundleShelf) -> AliasFollower:
+def follower(registry: Registry, shelf: BundleStore) -> AliasFollower:
     return AliasFollower(registry, shelf, made_case(), MODEL.name, "champion")
 
 
-def current_version(shelf: BundleShelf) -> str | None:
+def current_version(shelf: BundleStore) -> str | None:
     registered = shelf.current()
     return registered.model.version if registered else None
 
 
-def test_before_the_first_champion_nothing_happens(follower: AliasFollower, shelf: BundleShelf) -> None:
+def test_before_the_first_champion_nothing_happens(follower: AliasFollower, shelf: BundleStore) -> None:
     follower.follow()
     assert shelf.current() is None
 
 
 def test_the_pointer_follows_the_alias(
-    follower: AliasFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path
+    follower: AliasFollower, registry: Registry, shelf: BundleStore, tmp_path: Path
 ) -> None:
     for version in ("1", "2"):
         registry.release(tmp_path / version, made_case())
@@ -84,14 +84,14 @@ def test_the_pointer_follows_the_alias(
 
 
 def test_a_bundle_that_was_damaged_is_fetched_anew_at_a_start(
-    follower: AliasFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path
+    follower: AliasFollower, registry: Registry, shelf: BundleStore, tmp_path: Path
 ) -> None:
     registry.release(tmp_path / "1", made_case())
     follower.follow()
     current = shelf.current()
     assert current is not None
     (shelf.path_of(current.bundle_sha256) / "model.onnx").write_bytes(b"damaged")
-    notes, metrics = RegistryNotes(tmp_path / "bundles"), ServingMetrics(CollectorRegistry(), made_case())
+    notes, metrics = SyncFiles(tmp_path / "bundles"), ServingMetrics(CollectorRegistry(), made_case())
     serving = ServingChampion(shelf, notes, made_case(), metrics)
     serving.refresh()
     assert serving.scorer is None
@@ -102,7 +102,7 @@ def test_a_bundle_that_was_damaged_is_fetched_anew_at_a_start(
 
 
 def test_a_pointer_that_nobody_can_read_is_written_anew(
-    follower: AliasFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path
+    follower: AliasFollower, registry: Registry, shelf: BundleStore, tmp_path: Path
 ) -> None:
     registry.release(tmp_path / "1", made_case())
     follower.follow()
@@ -134,7 +134,7 @@ def test_an_outage_of_the_registry_is_one_line_at_its_beginning_and_one_at_its_e
 
 
 def test_a_registry_that_is_away_leaves_the_last_champion_in_place(
-    follower: AliasFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path
+    follower: AliasFollower, registry: Registry, shelf: BundleStore, tmp_path: Path
 ) -> None:
     registry.release(tmp_path / "1", made_case())
     follower.follow()
@@ -151,7 +151,7 @@ def test_a_registry_that_is_away_leaves_the_last_champion_in_place(
 
 
 def test_a_bundle_that_is_not_what_was_registered_is_refused_once(
-    follower: AliasFollower, registry: Registry, shelf: BundleShelf, tmp_path: Path
+    follower: AliasFollower, registry: Registry, shelf: BundleStore, tmp_path: Path
 ) -> None:
     registry.release(tmp_path / "1", made_case())
     follower.follow()
@@ -203,7 +203,7 @@ def with_champion(
 AfterChampion = Callable[[Callable[[], None]], AliasFollower]
 
 
-def refusal(follower: AliasFollower, shelf: BundleShelf) -> str:
+def refusal(follower: AliasFollower, shelf: BundleStore) -> str:
     assert current_version(shelf) == "1"
     assert follower.fault is not None
     assert follower.fault.step == "check"
@@ -211,7 +211,7 @@ def refusal(follower: AliasFollower, shelf: BundleShelf) -> str:
 
 
 def test_one_flipped_byte_is_refused_by_name(
-    with_champion: AfterChampion, registry: Registry, shelf: BundleShelf, tmp_path: Path
+    with_champion: AfterChampion, registry: Registry, shelf: BundleStore, tmp_path: Path
 ) -> None:
     registry.damage = flip_a_byte
     follower = with_champion(lambda: registry.release(tmp_path / "2", made_case()))
@@ -219,7 +219,7 @@ def test_one_flipped_byte_is_refused_by_name(
 
 
 def test_a_pickle_is_refused_by_name_and_never_loaded(
-    with_champion: AfterChampion, registry: Registry, shelf: BundleShelf, tmp_path: Path
+    with_champion: AfterChampion, registry: Registry, shelf: BundleStore, tmp_path: Path
 ) -> None:
     trace = tmp_path / "exploded"
     bomb = pickle.dumps(Bomb(trace))
@@ -241,7 +241,7 @@ def test_no_bundle_is_written_with_a_file_that_could_be_executed(tmp_path: Path)
 
 
 def test_a_bundle_for_another_case_file_never_becomes_current(
-    with_champion: AfterChampion, registry: Registry, shelf: BundleShelf, tmp_path: Path
+    with_champion: AfterChampion, registry: Registry, shelf: BundleStore, tmp_path: Path
 ) -> None:
     other = made_case(columns=[{**COLUMNS[0], "help": "Counted twice."}, *COLUMNS[1:]])
     follower = with_champion(lambda: registry.release(tmp_path / "2", other))
@@ -249,7 +249,7 @@ def test_a_bundle_for_another_case_file_never_becomes_current(
 
 
 def test_golden_rows_are_scored_before_a_bundle_becomes_current(
-    with_champion: AfterChampion, registry: Registry, shelf: BundleShelf, tmp_path: Path
+    with_champion: AfterChampion, registry: Registry, shelf: BundleStore, tmp_path: Path
 ) -> None:
     golden = json.loads(servable_parts(made_case())["golden.json"])
     wrong = encode_json({**golden, "scores": [value + 0.001 for value in golden["scores"]]})
@@ -258,7 +258,7 @@ def test_golden_rows_are_scored_before_a_bundle_becomes_current(
 
 
 def test_a_version_that_is_no_bundle_is_refused(
-    with_champion: AfterChampion, registry: Registry, shelf: BundleShelf, monkeypatch: pytest.MonkeyPatch
+    with_champion: AfterChampion, registry: Registry, shelf: BundleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def resolve(_name: str, _alias: str) -> RegisteredBundle:
         raise BrokenBundleError("version 2 has no tag")
@@ -274,7 +274,7 @@ class Replica:
     """Both sides, with a sidecar that looks only when it is asked."""
 
     def __init__(self, folder: Path, registry: Registry) -> None:
-        shelf, self.notes = BundleShelf(folder / "bundles"), RegistryNotes(folder / "bundles")
+        shelf, self.notes = BundleStore(folder / "bundles"), SyncFiles(folder / "bundles")
         follower = AliasFollower(registry, shelf, made_case(), MODEL.name, "champion")
         metrics = ServingMetrics(CollectorRegistry(), made_case())
         self.champion = ServingChampion(shelf, self.notes, made_case(), metrics)
@@ -343,10 +343,10 @@ def test_a_disk_that_is_full_for_a_moment_ends_no_watch(
 
     registry.release(tmp_path / "1", made_case())
     with monkeypatch.context() as patch:
-        patch.setattr(RegistryNotes, "note_fault", full)
+        patch.setattr(SyncFiles, "note_fault", full)
         replica = Replica(tmp_path, registry)
         with replica:
-            poll_until(lambda: BundleShelf(tmp_path / "bundles").current() is not None, 20)
+            poll_until(lambda: BundleStore(tmp_path / "bundles").current() is not None, 20)
             patch.undo()
             assert replica.reloading.reload()["model"] == {"name": MODEL.name, "version": "1"}
 

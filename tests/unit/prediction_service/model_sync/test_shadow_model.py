@@ -13,7 +13,7 @@ from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events.schema import Envelope, Erasure, Event, Label, ModelRef, Shadow, encode_json
 from event_backbone.in_memory.registry import MemoryRegistry
 from event_backbone.in_memory.sink import MemorySink
-from event_backbone.model.bundle import BundleShelf, write_bundle
+from event_backbone.model.bundle import BundleStore, write_bundle
 from event_backbone.ports import Refusal
 from prediction_service.bootstrap import shadow_sinks
 from prediction_service.delivery.cursors import RelayState
@@ -23,7 +23,7 @@ from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.writer import Journal, entry_of
 from prediction_service.model_sync.alias_follower import AliasFollower
 from prediction_service.model_sync.shadow_model import ShadowModel
-from prediction_service.serving.journal_upkeep import JournalKeeper
+from prediction_service.serving.journal_upkeep import JournalMaintenance
 from prediction_service.settings import SidecarSettings
 
 ALIAS, NOW = "challenger", "2026-01-01T00:00:00.000000Z"
@@ -37,7 +37,7 @@ class World:
         self.model = self.started()
 
     def started(self) -> ShadowModel:
-        shelf = BundleShelf(self.folder / "bundles", "shadow")
+        shelf = BundleStore(self.folder / "bundles", "shadow")
         follower = AliasFollower(self.registry, shelf, made_case(), MODEL.name, ALIAS)
         return ShadowModel(follower, shelf, made_case())
 
@@ -159,7 +159,7 @@ def test_a_record_of_an_older_case_file_is_refused_with_its_reason(world: World)
 
 def test_the_pointers_of_champion_and_shadow_stand_side_by_side(world: World) -> None:
     registered = shelve(world.folder / "bundles", made_case())
-    champion = BundleShelf(world.folder / "bundles")
+    champion = BundleStore(world.folder / "bundles")
     champion.repoint(registered)
     world.release()
     world.model.look()
@@ -197,8 +197,8 @@ def test_a_crash_before_the_cursor_moves_loses_nothing_and_doubles_nothing(world
     assert sorted(world.said()) == ["r10", "r20", "r30"]
 
 
-def keeper(journal: Journal, slot: Path, *, retention_bytes: int) -> JournalKeeper:
-    return JournalKeeper(journal, slot / "relay.sqlite", retention_s=0, retention_bytes=retention_bytes)
+def keeper(journal: Journal, slot: Path, *, retention_bytes: int) -> JournalMaintenance:
+    return JournalMaintenance(journal, slot / "relay.sqlite", retention_s=0, retention_bytes=retention_bytes)
 
 
 @pytest.mark.parametrize(("retention_bytes", "left"), [(2**30, 3), (0, 0)], ids=["waits", "unless it is large"])

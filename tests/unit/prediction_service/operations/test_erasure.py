@@ -24,11 +24,11 @@ from prediction_service.journal.writer import Journal, entry_of
 from prediction_service.operations.erasure import (
     SOURCE,
     IdleJournals,
-    LocalPlace,
-    Outcome,
-    Place,
-    ReplicaPlace,
-    SinkPlace,
+    LocalErasure,
+    ErasureOutcome,
+    ErasureTarget,
+    ReplicaErasure,
+    SinkErasure,
     check_record_ids,
     erase_everywhere,
 )
@@ -72,7 +72,7 @@ def bytes_below(folder: Path) -> bytes:
 def test_a_place_that_is_away_keeps_none_of_the_others_from_being_asked() -> None:
     there = Remembering()
     outcomes = list(erase_everywhere(["r1", "r2", "r1"], "garden", [Away(), there]))
-    assert outcomes == [Outcome("away", False, "gives no answer"), Outcome("there", True, "done")]
+    assert outcomes == [ErasureOutcome("away", False, "gives no answer"), ErasureOutcome("there", True, "done")]
     assert there.asked == [["r1", "r2"]]
 
 
@@ -87,7 +87,7 @@ def test_every_id_that_cannot_be_one_is_named() -> None:
 
 def test_a_sink_gets_erasures_with_numbers_that_rise_from_run_to_run() -> None:
     sink, now_us = MemorySink(), iter([1_000, 2_000])
-    place = SinkPlace(sink, clock_us=lambda: next(now_us))
+    place = SinkErasure(sink, clock_us=lambda: next(now_us))
     assert place.erase([ERASURE]) == "told to erase 1"
     later = Erasure("r1", "garden", "2026-01-02T00:00:00.000000Z")
     place.erase([later])
@@ -104,7 +104,7 @@ def test_many_ids_go_to_a_sink_in_parts() -> None:
 
     sink = Counting()
     erasures = [Erasure(f"r{number}", "garden", ERASURE.erased_at) for number in range(1_201)]
-    SinkPlace(sink).erase(erasures)
+    SinkErasure(sink).erase(erasures)
     assert sizes == [500, 500, 201]
     assert set(sink.kept) == {event_id(erasure) for erasure in erasures}
 
@@ -112,7 +112,7 @@ def test_many_ids_go_to_a_sink_in_parts() -> None:
 def test_a_sink_that_refuses_has_not_erased() -> None:
     sink = MemorySink()
     sink.refuse = lambda _envelope: "case"
-    [outcome] = erase_everywhere(["r1"], "garden", [SinkPlace(sink)])
+    [outcome] = erase_everywhere(["r1"], "garden", [SinkErasure(sink)])
     assert (outcome.done, outcome.text) == (False, "refuses 1 of them: case")
 
 
@@ -139,7 +139,7 @@ class Stub:
                 """Not told."""
 
         self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.place = ReplicaPlace(f"http://127.0.0.1:{self._server.server_port}/", api_key="good-key", timeout_s=5)
+        self.place = ReplicaErasure(f"http://127.0.0.1:{self._server.server_port}/", api_key="good-key", timeout_s=5)
 
     def __enter__(self) -> Stub:
         self._thread = threading.Thread(target=self._server.serve_forever)
@@ -172,14 +172,14 @@ def test_what_a_replica_answers_is_told(status: int, content: object, done: bool
 
 
 def test_a_replica_that_is_not_there_is_told() -> None:
-    [outcome] = erase_everywhere(["r1"], "garden", [ReplicaPlace("http://127.0.0.1:9", api_key=None, timeout_s=5)])
+    [outcome] = erase_everywhere(["r1"], "garden", [ReplicaErasure("http://127.0.0.1:9", api_key=None, timeout_s=5)])
     assert not outcome.done
     assert outcome.text.startswith("gives no answer")
 
 
 def test_on_this_machine_nobody_has_to_answer_when_nobody_writes_a_journal(tmp_path: Path) -> None:
     journal_with(tmp_path / "00", "r1")
-    place = LocalPlace(Away(), tmp_path)
+    place = LocalErasure(Away(), tmp_path)
     assert place.erase([ERASURE]) == "is not running"
     lock = try_lock(tmp_path / "00" / "writer.lock")
     assert lock is not None
@@ -238,7 +238,7 @@ def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
     for name, value in {"CASE": "garden", "CASES_DIR": str(tmp_path / "cases"), "STATE_DIR": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
 
-    def run(places: list[Place], *arguments: str, typed: str = "") -> tuple[int, str]:
+    def run(places: list[ErasureTarget], *arguments: str, typed: str = "") -> tuple[int, str]:
         monkeypatch.setattr(bootstrap, "places_to_erase", lambda *_: places)
         ended = CliRunner().invoke(command.cli, ["erase", *arguments], input=typed)
         return ended.exit_code, ended.output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prediction_service.serving.admission import STRAIN_S, Admission
+from prediction_service.serving.admission import STRAIN_S, AdmissionControl
 
 
 class Clock:
@@ -21,30 +21,30 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def admission(clock: Clock) -> Admission:
-    return Admission(4, clock)
+def admission(clock: Clock) -> AdmissionControl:
+    return AdmissionControl(4, clock)
 
 
-def enter(admission: Admission, times: int) -> list[bool]:
+def enter(admission: AdmissionControl, times: int) -> list[bool]:
     return [admission.enter() for _ in range(times)]
 
 
-def leave(admission: Admission, times: int) -> None:
+def leave(admission: AdmissionControl, times: int) -> None:
     for _ in range(times):
         admission.leave()
 
 
-def test_as_many_as_there_are_places_are_let_in(admission: Admission) -> None:
+def test_as_many_as_there_are_places_are_let_in(admission: AdmissionControl) -> None:
     assert enter(admission, 5) == [True, True, True, True, False]
 
 
-def test_who_leaves_makes_room(admission: Admission) -> None:
+def test_who_leaves_makes_room(admission: AdmissionControl) -> None:
     enter(admission, 4)
     leave(admission, 1)
     assert enter(admission, 1) == [True]
 
 
-def test_after_a_refusal_half_of_the_places_are_given_for_a_while(admission: Admission, clock: Clock) -> None:
+def test_after_a_refusal_half_of_the_places_are_given_for_a_while(admission: AdmissionControl, clock: Clock) -> None:
     enter(admission, 5)
     leave(admission, 4)
     assert enter(admission, 3) == [True, True, False]
@@ -53,7 +53,7 @@ def test_after_a_refusal_half_of_the_places_are_given_for_a_while(admission: Adm
     assert enter(admission, 4) == [True] * 4
 
 
-def test_refusals_meanwhile_do_not_prolong_it(admission: Admission, clock: Clock) -> None:
+def test_refusals_meanwhile_do_not_prolong_it(admission: AdmissionControl, clock: Clock) -> None:
     enter(admission, 5)
     clock.now_s += STRAIN_S * 0.9
     assert enter(admission, 3) == [False] * 3
@@ -63,7 +63,7 @@ def test_refusals_meanwhile_do_not_prolong_it(admission: Admission, clock: Clock
 
 
 def test_a_single_place_is_never_taken_away(clock: Clock) -> None:
-    admission = Admission(1, clock)
+    admission = AdmissionControl(1, clock)
     enter(admission, 2)
     leave(admission, 1)
     assert enter(admission, 1) == [True]

@@ -12,10 +12,10 @@ import pytest
 from prediction_world import COLUMNS, Reply, Service, call, made_case, made_record, numeric_case
 
 from event_backbone.case.files import find_case
-from prediction_service.serving.admission import Admission
+from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.app import build_api
 from prediction_service.serving.form import CaseForm
-from prediction_service.serving.front import Front
+from prediction_service.serving.front import RequestGateway
 
 CASES_DIR = Path(__file__).parents[4] / "cases"
 GARDEN = CaseForm(made_case())
@@ -158,10 +158,10 @@ class FormService:
         flask = build_api(
             self.service.case, self.service.handlers, self.service.journal, None, None, registry, max_body_bytes=5000
         )
-        self._front = Front(
+        self._front = RequestGateway(
             flask,
             self.service.handlers.predict,
-            Admission(4),
+            AdmissionControl(4),
             self.service.metrics,
             max_body_bytes=5000,
             lane=True,

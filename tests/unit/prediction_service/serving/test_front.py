@@ -14,8 +14,8 @@ from prediction_world import Reply, call, made_case, made_record, serving
 from prometheus_client import CollectorRegistry
 
 from event_backbone.errors import TryAgainLaterError
-from prediction_service.serving.admission import Admission
-from prediction_service.serving.front import PROBES, Front
+from prediction_service.serving.admission import AdmissionControl
+from prediction_service.serving.front import PROBES, RequestGateway
 from prediction_service.serving.metrics import ServingMetrics
 
 LIMIT = 1024
@@ -25,9 +25,9 @@ class Door:
     """A front with a handler and a Flask application that a test writes."""
 
     def __init__(self, predict: Callable[[bytes], tuple[int, bytes]], *, lane: bool = True, in_flight: int = 2) -> None:
-        self.admission = Admission(in_flight)
+        self.admission = AdmissionControl(in_flight)
         self.metrics = ServingMetrics(CollectorRegistry(), made_case())
-        self.front = Front(self.flask, predict, self.admission, self.metrics, max_body_bytes=LIMIT, lane=lane)
+        self.front = RequestGateway(self.flask, predict, self.admission, self.metrics, max_body_bytes=LIMIT, lane=lane)
         self.in_flask: list[str] = []
 
     def flask(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

@@ -7,13 +7,13 @@ import threading
 from prediction_world import made_case
 from prometheus_client import CollectorRegistry
 
-from prediction_service.inference.periodic import Upkeep
+from prediction_service.inference.periodic import PeriodicTasks
 from prediction_service.serving.metrics import ServingMetrics
 
 
 def test_a_task_that_fails_comes_again_and_is_counted_and_the_others_go_on() -> None:
     metrics = ServingMetrics(CollectorRegistry(), made_case())
-    upkeep = Upkeep(metrics)
+    upkeep = PeriodicTasks(metrics)
     failed_twice, other_ran, failures = threading.Event(), threading.Event(), []
 
     def fail() -> None:
@@ -33,7 +33,7 @@ def test_a_task_that_fails_comes_again_and_is_counted_and_the_others_go_on() -> 
 
 
 def test_after_stop_nothing_runs_any_more() -> None:
-    upkeep = Upkeep(ServingMetrics(CollectorRegistry(), made_case()))
+    upkeep = PeriodicTasks(ServingMetrics(CollectorRegistry(), made_case()))
     ran = threading.Event()
     upkeep.every(0.001, "task", ran.set)
     assert ran.wait(10)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from prediction_service.serving.micro_batching import Combiner
+from prediction_service.serving.micro_batching import MicroBatcher
 
 
 class Workshop:
@@ -52,7 +52,7 @@ class WatchedQueue(deque[Any]):
 
 def together(workshop: Workshop, numbers: Sequence[int]) -> list[Future[int]]:
     """The first number is being worked on while all the others come; then everybody finishes."""
-    combiner = Combiner(workshop)
+    combiner = MicroBatcher(workshop)
     with ThreadPoolExecutor(len(numbers)) as pool:
         calls = [pool.submit(combiner, numbers[0])]
         assert workshop.has_started.wait(10)
@@ -66,7 +66,7 @@ def together(workshop: Workshop, numbers: Sequence[int]) -> list[Future[int]]:
 def test_a_caller_alone_waits_for_nobody() -> None:
     workshop = Workshop()
     workshop.others_are_queued.set()
-    assert Combiner(workshop)(21) == 42
+    assert MicroBatcher(workshop)(21) == 42
     assert workshop.groups == [[21]]
 
 
@@ -91,7 +91,7 @@ def test_an_error_reaches_every_caller_of_its_group_and_nobody_else() -> None:
 def test_work_goes_on_after_an_error() -> None:
     workshop = Workshop()
     workshop.others_are_queued.set()
-    combiner = Combiner(workshop)
+    combiner = MicroBatcher(workshop)
     workshop.fail = lambda _: ValueError("no")
     with pytest.raises(ValueError, match="no"):
         combiner(1)
@@ -100,18 +100,18 @@ def test_work_goes_on_after_an_error() -> None:
 
 
 def test_a_result_may_be_nothing() -> None:
-    assert Combiner(lambda items: [None for _ in items])(1) is None
+    assert MicroBatcher(lambda items: [None for _ in items])(1) is None
 
 
 def test_work_that_loses_results_is_an_error_for_every_caller() -> None:
     workshop = Workshop()
-    combiner: Combiner[int, int] = Combiner(lambda items: workshop(items)[:0])
+    combiner: MicroBatcher[int, int] = MicroBatcher(lambda items: workshop(items)[:0])
     workshop.others_are_queued.set()
     with pytest.raises(ValueError, match="shorter"):
         combiner(1)
 
 
 def test_many_threads_get_what_they_brought() -> None:
-    combiner: Combiner[int, int] = Combiner(lambda items: [item + 1 for item in items])
+    combiner: MicroBatcher[int, int] = MicroBatcher(lambda items: [item + 1 for item in items])
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(combiner, range(2000))) == list(range(1, 2001))

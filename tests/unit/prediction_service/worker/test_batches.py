@@ -20,7 +20,7 @@ from event_backbone.ports import Delivered, Message, Partition, Received
 from prediction_service.inference.predictor import NoModelError, Predictor
 from prediction_service.worker.batches import BatchMaker, TooManyInvalidError, WorkBatch
 from prediction_service.worker.metrics import WorkerMetrics
-from prediction_service.worker.steps import Keeping, Publishing
+from prediction_service.worker.steps import StoreStep, PublishStep
 
 CASE = made_case()
 TOPICS = Topics(None, "garden")
@@ -66,8 +66,8 @@ class World:
         predictor = Predictor(CASE, lambda: self.scorer)
         self.maker = BatchMaker(CASE, TOPICS, predictor, self.metrics, most_invalid_in_a_row=most_invalid_in_a_row)
         self.log, self.outlet = Log("mongodb"), Outlet()
-        self._keep = Keeping([self.log], self.maker)
-        self._publish = Publishing(self.outlet, TOPICS, CASE.sha256, self.maker, self.metrics)
+        self._keep = StoreStep([self.log], self.maker)
+        self._publish = PublishStep(self.outlet, TOPICS, CASE.sha256, self.maker, self.metrics)
 
     def make(self, *messages: Received) -> WorkBatch:
         return self.maker.make(messages, {RECORDS: 1, LABELS: 1})
@@ -233,7 +233,7 @@ def test_a_dead_letter_that_is_too_large_itself_leaves_its_value_where_it_was(wo
 def test_a_step_that_fails_half_way_can_be_done_again(world: World) -> None:
     batch = world.make(record(0), record(1))
     world.log.away = "away"
-    keep = Keeping([MemorySink("first"), world.log], world.maker)
+    keep = StoreStep([MemorySink("first"), world.log], world.maker)
     with pytest.raises(TryAgainLaterError):
         keep(batch)
     world.log.away = None

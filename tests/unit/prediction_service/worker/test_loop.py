@@ -18,15 +18,15 @@ from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message, Partition
 from prediction_service.inference.predictor import Predictor
 from prediction_service.worker.batches import BatchMaker, TooManyInvalidError, WorkBatch
-from prediction_service.worker.loop import Pace, Worker
+from prediction_service.worker.loop import WorkerTiming, WorkerLoop
 from prediction_service.worker.metrics import WorkerMetrics
 from prediction_service.worker.pipeline import Pipeline
-from prediction_service.worker.steps import Keeping, Publishing
+from prediction_service.worker.steps import StoreStep, PublishStep
 from prediction_service.worker.wiring import StepMetrics
 
 CASE = made_case()
 TOPICS = Topics(None, "garden")
-PACE = Pace(batch_records=10, poll_timeout_s=0.002, commit_every_s=0.0, hand_over_within_s=0.5, stop_within_s=0.5)
+PACE = WorkerTiming(batch_records=10, poll_timeout_s=0.002, commit_every_s=0.0, hand_over_within_s=0.5, stop_within_s=0.5)
 
 
 class World:
@@ -37,20 +37,20 @@ class World:
         self.broker.create_topics(TOPICS.all)
         self.sink = MemorySink("mongodb")
         self.scorer: FakeScorer | None = FakeScorer()
-        self.workers: list[Worker] = []
+        self.workers: list[WorkerLoop] = []
         self.streams: list[MemoryStream] = []
         self.errors: list[BaseException] = []
         self._threads: list[threading.Thread] = []
 
-    def start(self, *, most_invalid: int = 100) -> Worker:
+    def start(self, *, most_invalid: int = 100) -> WorkerLoop:
         metrics = WorkerMetrics(CollectorRegistry(), CASE)
         predictor = Predictor(CASE, lambda: self.scorer)
         maker = BatchMaker(CASE, TOPICS, predictor, metrics, most_invalid_in_a_row=most_invalid)
-        publish = Publishing(MemoryOutlet(self.broker), TOPICS, CASE.sha256, maker, metrics)
+        publish = PublishStep(MemoryOutlet(self.broker), TOPICS, CASE.sha256, maker, metrics)
         pipeline: Pipeline[WorkBatch] = Pipeline(
-            [("keep", Keeping([self.sink], maker)), ("publish", publish)], StepMetrics(metrics), depth=3
+            [("keep", StoreStep([self.sink], maker)), ("publish", publish)], StepMetrics(metrics), depth=3
         )
-        worker = Worker(self._open_stream, maker, pipeline, metrics, lambda: self.scorer is not None, PACE)
+        worker = WorkerLoop(self._open_stream, maker, pipeline, metrics, lambda: self.scorer is not None, PACE)
         self.workers.append(worker)
         thread = threading.Thread(target=self._run, args=(worker,))
         self._threads.append(thread)
@@ -61,7 +61,7 @@ class World:
         self.streams.append(MemoryStream(self.broker, [TOPICS.records, TOPICS.labels], "worker-garden", listener))
         return self.streams[-1]
 
-    def _run(self, worker: Worker) -> None:
+    def _run(self, worker: WorkerLoop) -> None:
         try:
             worker.run()
         except Exception as error:  # shown by the test that expects it, or by the fixture

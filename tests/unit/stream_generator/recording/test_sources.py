@@ -24,7 +24,7 @@ from stream_generator.recording.port import Period, Recording
 from stream_generator.sending.kafka_target import KafkaTarget
 from stream_generator.sending.planning import Outgoing
 from stream_generator.sending.retrying import Patience, Persistence
-from stream_generator.sending.targets import LabelOut, Sent
+from stream_generator.sending.targets import LabelOut, SendResult
 
 START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 CASE = toy_case()
@@ -236,8 +236,8 @@ def test_records_and_labels_become_messages_of_another_producer() -> None:
     broker = Broker()
     target = _target(broker)
     items = [Outgoing(f"r-{index}", json.dumps({"x": index}).encode(), None, None) for index in range(5)]
-    assert target.send_records(items) == [Sent()] * 5
-    assert target.send_labels([LabelOut("r-1", "yes", _at(3))]) == [Sent()]
+    assert target.send_records(items) == [SendResult()] * 5
+    assert target.send_labels([LabelOut("r-1", "yes", _at(3))]) == [SendResult()]
     records, (label,) = broker.memory.messages(TOPICS.records), broker.memory.messages(TOPICS.labels)
     assert sorted((message.key, message.value) for message in records) == [
         (b"r-%d" % i, b'{"x": %d}' % i) for i in range(5)
@@ -251,11 +251,11 @@ def test_a_message_that_is_refused_for_good_is_final_and_its_neighbours_are_take
     broker = Broker()
     broker.memory.max_message_bytes = 50
     items = [Outgoing("a", b"{}", None, None), Outgoing("b", b"x" * 100, None, None), Outgoing("c", b"{}", None, None)]
-    assert _target(broker).send_records(items) == [Sent(), Sent("too_large"), Sent()]
+    assert _target(broker).send_records(items) == [SendResult(), SendResult("too_large"), SendResult()]
 
 
 def test_a_broker_that_stays_away_leaves_the_outcome_open() -> None:
     broker, clock = Broker(), FakeClock()
     broker.memory.away = "away"
-    assert _target(broker, clock).send_records([Outgoing("a", b"{}", None, None)]) == [Sent("broker", is_final=False)]
+    assert _target(broker, clock).send_records([Outgoing("a", b"{}", None, None)]) == [SendResult("broker", is_final=False)]
     assert clock.now() - 1000.0 <= 5.0

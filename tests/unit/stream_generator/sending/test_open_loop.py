@@ -8,12 +8,12 @@ import pytest
 from generator_world import FakeClock, FakeServer
 
 from stream_generator.sending.labels import Labeller, LabelQueue
-from stream_generator.sending.open_loop import OpenLoop, Worker
+from stream_generator.sending.open_loop import OpenLoop, SendingThread
 from stream_generator.sending.planning import Outgoing, request_body
 from stream_generator.sending.resuming import NoMarks
-from stream_generator.sending.retrying import Answer, NoAnswerError, Patience, Sender
+from stream_generator.sending.retrying import HttpAnswer, NoAnswerError, Patience, Sender
 from stream_generator.sending.schedule import Schedule
-from stream_generator.sending.tally import Tally, Totals
+from stream_generator.sending.tally import Tally, RunTotals
 from stream_generator.sending.targets import HttpTarget
 
 
@@ -21,16 +21,16 @@ class Setup:
     """One connection. Labels have a clock of their own unless told, so that their waits move no record."""
 
     def __init__(
-        self, script: list[Answer | NoAnswerError] | None = None, *, label_clock: FakeClock | None = None
+        self, script: list[HttpAnswer | NoAnswerError] | None = None, *, label_clock: FakeClock | None = None
     ) -> None:
         self.clock, self.server, self.tally = label_clock or FakeClock(), FakeServer(script), Tally()
         label_clock = label_clock or FakeClock()
         label_target = HttpTarget(Sender(FakeServer(), label_clock, Patience()))
         self.labeller = Labeller(LabelQueue(0.0), label_target, label_clock, self.tally, NoMarks())
         target = HttpTarget(Sender(self.server, self.clock, Patience(total_s=1.0)))
-        self.worker = Worker(target, self.clock, self.tally, self.labeller, NoMarks())
+        self.worker = SendingThread(target, self.clock, self.tally, self.labeller, NoMarks())
 
-    def run(self, items: Iterator[Outgoing]) -> Totals:
+    def run(self, items: Iterator[Outgoing]) -> RunTotals:
         self.worker.run(Schedule(items, self.clock, NoMarks()))
         self.labeller.finish()
         self.labeller.run()
@@ -76,7 +76,7 @@ def test_without_a_schedule_latency_counts_from_the_sending() -> None:
 
 
 def test_failures_are_counted_by_status_and_reason_and_get_no_label() -> None:
-    script: list[Answer | NoAnswerError] = [Answer(422, b""), Answer(409, b""), Answer(200, b'{"record_id": "other"}')]
+    script: list[HttpAnswer | NoAnswerError] = [HttpAnswer(422, b""), HttpAnswer(409, b""), HttpAnswer(200, b'{"record_id": "other"}')]
     setup = Setup([*script, *[NoAnswerError("timeout", retry_after_s=5)]])
     totals = setup.run(_items(6))
     assert totals.faults == {"422": 1, "409": 1, "other answer": 1, "timeout": 1}
@@ -84,7 +84,7 @@ def test_failures_are_counted_by_status_and_reason_and_get_no_label() -> None:
 
 
 def test_an_answer_that_is_no_json_is_no_answer() -> None:
-    assert Setup([Answer(200, b"<html>")]).run(_items(1)).faults == {"other answer": 1}
+    assert Setup([HttpAnswer(200, b"<html>")]).run(_items(1)).faults == {"other answer": 1}
 
 
 def test_a_stopped_run_sends_nothing_more() -> None:

@@ -12,9 +12,9 @@ import pytest
 from training_world import MemoryTracker, RawFiles, made_case, made_rows, priced_rows, regression_case, silent
 
 from event_backbone.case.schema import Case
-from training.comparison.cross_validation import Compared, Comparison, compare
+from training.comparison.cross_validation import CandidateMeasures, CandidateComparison, compare
 from training.comparison.study import ComparisonPlan, Compiled, record_runs, rows_of, run_comparison, write_down
-from training.data.raw import Source
+from training.data.raw import DataOrigin
 from training.data.reading import Retrieved
 from training.data.rows import LabelledRows
 from training.fitting.candidates import FAMILY_NAMES, candidates_of, champion_candidates
@@ -22,11 +22,11 @@ from training.fitting.cross_validation import FOLDS, folds_of
 
 CASE, ROWS = made_case(), made_rows(400)
 TEST = made_rows(120, first=1000, seed=2)
-RETRIEVED = Retrieved(Source("folder", "made", {"fruit.data": "0"}), train=ROWS, test=TEST)
+RETRIEVED = Retrieved(DataOrigin("folder", "made", {"fruit.data": "0"}), train=ROWS, test=TEST)
 PLAN = ComparisonPlan(seed=7, threads=1, protocol="split", candidates=list(candidates_of(CASE, ["linear"])))
 
 
-def compared(case: Case, rows: LabelledRows, **only: Any) -> Comparison:
+def compared(case: Case, rows: LabelledRows, **only: Any) -> CandidateComparison:
     return compare(case, rows, list(candidates_of(case, **only)), seed=7, threads=1, done=lambda _: None)
 
 
@@ -69,7 +69,7 @@ def test_the_standard_error_is_that_of_the_folds_mean() -> None:
 
 
 def test_each_candidate_is_told_of_when_it_is_done() -> None:
-    told: list[Compared] = []
+    told: list[CandidateMeasures] = []
     found = compare(CASE, ROWS, PLAN.candidates, seed=7, threads=1, done=told.append)
     assert told == list(found.compared)
 
@@ -134,7 +134,7 @@ def test_the_folder_holds_tables_and_pictures_of_all_candidates(compiled: Compil
 
 def test_nothing_that_is_written_names_a_path_of_this_machine(tmp_path: Path) -> None:
     RawFiles().write(tmp_path / "raw")
-    source = Source("folder", f"the files in {tmp_path}", {})
+    source = DataOrigin("folder", f"the files in {tmp_path}", {})
     plan = replace(PLAN, candidates=PLAN.candidates[:1])
     run = run_comparison(CASE, replace(RETRIEVED, source=source), plan, silent())
     assert str(tmp_path) not in json.dumps(run.document)

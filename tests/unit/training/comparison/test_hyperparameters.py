@@ -11,7 +11,7 @@ from training_world import made_case, made_rows
 
 from event_backbone.errors import SettingsError
 from training.comparison.hyperparameters import (
-    Found,
+    BestParameters,
     Range,
     SearchPlan,
     search,
@@ -28,7 +28,7 @@ PLAN = SearchPlan(seed=7, threads=1, trials=3)
 NAME = study_name(CASE, "linear", {"fruit.data": "0"}, "split", 7)
 
 
-def searched(folder: Path, plan: SearchPlan = PLAN) -> Found:
+def searched(folder: Path, plan: SearchPlan = PLAN) -> BestParameters:
     return search(CASE, ROWS, "linear", plan, folder / "search.db", NAME)
 
 

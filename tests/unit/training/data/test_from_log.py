@@ -18,7 +18,7 @@ from event_backbone.in_memory.log import MemoryLog
 from prediction_service.journal.writer import Journal, entry_of
 from training.__main__ import main
 from training.data.parts import divide, divide_newest
-from training.data.raw import Source
+from training.data.raw import DataOrigin
 from training.data.retrieval import retrieve_from_log
 from training.data.rows import LabelledRows
 from training.fitting.challenger import TrainingPlan
@@ -67,7 +67,7 @@ def test_what_the_model_and_its_promotion_come_from_are_disjoint_parts_of_the_ne
 
 
 def test_a_reference_is_worth_its_different_records() -> None:
-    case, rows, source = made_case(), made_rows(60), Source("log", "made", {})
+    case, rows, source = made_case(), made_rows(60), DataOrigin("log", "made", {})
     once = divide_newest(case, source, rows, seed=7)
     assert once.independent_reference_rows() == len(once.reference)
     sent_again = LabelledRows([*rows.records] * 3, [*rows.labels] * 3)
@@ -75,7 +75,7 @@ def test_a_reference_is_worth_its_different_records() -> None:
     different = {record["number"] for record in thrice.reference.records}
     assert len(thrice.reference) == 3 * len(different)
     assert thrice.independent_reference_rows() == len(different)
-    not_of_a_log = replace(thrice, source=Source("folder", "made", {}))
+    not_of_a_log = replace(thrice, source=DataOrigin("folder", "made", {}))
     assert not_of_a_log.independent_reference_rows() == len(thrice.reference)
 
 

@@ -11,7 +11,7 @@ import pytest
 from training_world import RawFiles, made_case, made_rows
 
 from event_backbone.errors import SettingsError
-from training.data.raw import TRAIN_ROWS_FILE, Raw, Source, load_raw, raw_of_rows, write_raw
+from training.data.raw import TRAIN_ROWS_FILE, Raw, DataOrigin, load_raw, raw_of_rows, write_raw
 from training.data.reading import look_at, read_raw
 from training.data.rows import LabelledRows
 
@@ -20,11 +20,11 @@ NO_ROWS = LabelledRows([], [])
 
 
 def _raw(train: bytes = FILES.train, test: bytes = FILES.test) -> Raw:
-    return Raw(Source("folder", "made", {}), {"fruit.data": train, "fruit.test": test})
+    return Raw(DataOrigin("folder", "made", {}), {"fruit.data": train, "fruit.test": test})
 
 
 def _rows(lines: bytes) -> Raw:
-    return Raw(Source("collection", "made", {}), {TRAIN_ROWS_FILE: lines})
+    return Raw(DataOrigin("collection", "made", {}), {TRAIN_ROWS_FILE: lines})
 
 
 def _faults(raw: Raw) -> Mapping[str, str]:
@@ -32,7 +32,7 @@ def _faults(raw: Raw) -> Mapping[str, str]:
 
 
 def test_raw_data_come_back_from_a_folder_as_they_were(tmp_path: Path) -> None:
-    raw = Raw(Source("folder", "the files", {"fruit.data": "00"}), {"fruit.data": b"\xff1\r\n", "fruit.test": b""})
+    raw = Raw(DataOrigin("folder", "the files", {"fruit.data": "00"}), {"fruit.data": b"\xff1\r\n", "fruit.test": b""})
     write_raw(tmp_path / "raw", raw)
     assert load_raw(tmp_path / "raw") == raw
 
@@ -44,7 +44,7 @@ def test_a_folder_without_raw_data_is_an_error(tmp_path: Path) -> None:
 
 def test_rows_keep_their_order_and_their_types() -> None:
     rows = made_rows(50)
-    read = read_raw(made_case(), raw_of_rows(Source("log", "made", {}), rows, NO_ROWS))
+    read = read_raw(made_case(), raw_of_rows(DataOrigin("log", "made", {}), rows, NO_ROWS))
     assert read.train == rows
     assert [type(record["weight"]) for record in read.train.records] == [int] * 50
     assert len(read.test) == 0

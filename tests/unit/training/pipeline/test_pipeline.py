@@ -17,7 +17,7 @@ from event_backbone.errors import SettingsError
 from event_backbone.model.bundle import open_bundle
 from training.fitting.cross_validation import CANDIDATES
 from training.fitting.onnx import onnx_scores
-from training.flow.training_flow import Parts, train
+from training.flow.training_flow import FlowParts, train
 from training.pipeline.command import _parameters, _with_parameters
 from training.pipeline.folders import PipelineFolders, load_data
 from training.pipeline.model_on_disk import load_model
@@ -42,11 +42,11 @@ def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
+def parts(tmp_path: Path) -> FlowParts:
     return made_parts(tmp_path / "state", data_dir=RawFiles().write(tmp_path / "raw"))
 
 
-def _run(folders: PipelineFolders, parts: Parts) -> None:
+def _run(folders: PipelineFolders, parts: FlowParts) -> None:
     """Every stage but the last."""
     retrieve_data(CASE, folders, parts.places, parts.fetch, silent())
     validate_data(CASE, folders, parts.quality, silent())
@@ -55,7 +55,7 @@ def _run(folders: PipelineFolders, parts: Parts) -> None:
     evaluate_model(CASE, folders, silent())
 
 
-def test_the_stages_give_the_model_and_the_metrics_of_the_flow(tmp_path: Path, parts: Parts) -> None:
+def test_the_stages_give_the_model_and_the_metrics_of_the_flow(tmp_path: Path, parts: FlowParts) -> None:
     folders = PipelineFolders(tmp_path / "pipeline")
     _run(folders, parts)
     staged = register_model(CASE, folders, parts, silent())
@@ -67,7 +67,7 @@ def test_the_stages_give_the_model_and_the_metrics_of_the_flow(tmp_path: Path, p
     assert staged.evaluated.parity == flowed.evaluated.parity
 
 
-def test_the_last_stage_registers_a_bundle_as_the_flow_does(tmp_path: Path, parts: Parts) -> None:
+def test_the_last_stage_registers_a_bundle_as_the_flow_does(tmp_path: Path, parts: FlowParts) -> None:
     folders = PipelineFolders(tmp_path / "pipeline")
     _run(folders, parts)
     outcome = register_model(CASE, folders, parts, silent())
@@ -78,7 +78,7 @@ def test_the_last_stage_registers_a_bundle_as_the_flow_does(tmp_path: Path, part
     assert (parts.splits_dir / "stream.jsonl").is_file()
 
 
-def test_the_same_run_gives_the_same_metrics(tmp_path: Path, parts: Parts) -> None:
+def test_the_same_run_gives_the_same_metrics(tmp_path: Path, parts: FlowParts) -> None:
     first, second = PipelineFolders(tmp_path / "first"), PipelineFolders(tmp_path / "second")
     _run(first, parts)
     _run(second, parts)
@@ -86,7 +86,7 @@ def test_the_same_run_gives_the_same_metrics(tmp_path: Path, parts: Parts) -> No
     assert (first.model / "model.onnx").read_bytes() == (second.model / "model.onnx").read_bytes()
 
 
-def test_rows_are_split_without_a_loss(tmp_path: Path, parts: Parts) -> None:
+def test_rows_are_split_without_a_loss(tmp_path: Path, parts: FlowParts) -> None:
     folders = PipelineFolders(tmp_path / "pipeline")
     _run(folders, parts)
     data = load_data(folders.splits)
@@ -97,7 +97,7 @@ def test_rows_are_split_without_a_loss(tmp_path: Path, parts: Parts) -> None:
     assert sorted(numbers) == list(range(400))
 
 
-def test_a_model_that_was_stored_scores_as_it_did(tmp_path: Path, parts: Parts) -> None:
+def test_a_model_that_was_stored_scores_as_it_did(tmp_path: Path, parts: FlowParts) -> None:
     folders = PipelineFolders(tmp_path / "pipeline")
     _run(folders, parts)
     plan, converted = load_model(folders.model)
@@ -108,7 +108,7 @@ def test_a_model_that_was_stored_scores_as_it_did(tmp_path: Path, parts: Parts) 
     assert converted.model.chosen in converted.model.compared
 
 
-def test_curves_are_points_that_dvc_plots(tmp_path: Path, parts: Parts) -> None:
+def test_curves_are_points_that_dvc_plots(tmp_path: Path, parts: FlowParts) -> None:
     folders = PipelineFolders(tmp_path / "pipeline")
     _run(folders, parts)
     with (folders.plots / "roc.csv").open() as file:
@@ -123,7 +123,7 @@ def test_curves_are_points_that_dvc_plots(tmp_path: Path, parts: Parts) -> None:
     ("stage", "missing"), [("validate", "retrieve"), ("transform", "validate"), ("train", "transform")]
 )
 def test_a_stage_without_the_one_before_it_names_that_one(
-    tmp_path: Path, parts: Parts, stage: str, missing: str
+    tmp_path: Path, parts: FlowParts, stage: str, missing: str
 ) -> None:
     folders = PipelineFolders(tmp_path / "pipeline")
     run = {

@@ -12,7 +12,7 @@ from training_world import RawFiles, regression_case
 from event_backbone.case.schema import Case
 from event_backbone.model.calibration import calibration_error
 from training.data.rows import Floats, LabelledRows
-from training.promotion.gate import Contender, Decision, decide
+from training.promotion.gate import Contender, GateDecision, decide
 from training.promotion.paired import auc, bootstrap_difference, mean_growth, miscalibration, r2
 
 CASE = RawFiles().case(
@@ -147,7 +147,7 @@ def blurred(truth: Floats, by: float, seed: int = 9) -> Floats:
     return 1 / (1 + np.exp(-odds / (1 + by**2 / 6)))
 
 
-def judged(challenger: Floats, champion: Floats | None, rows: LabelledRows, case: Case = CASE) -> Decision:
+def judged(challenger: Floats, champion: Floats | None, rows: LabelledRows, case: Case = CASE) -> GateDecision:
     threshold = 0.5 if case.is_binary else None
     present = None if champion is None else Contender(champion, threshold)
     return decide(case, Contender(challenger, threshold), present, rows, seed=7)

@@ -18,10 +18,10 @@ from event_backbone.in_memory.registry import MemoryRegistry
 from event_backbone.model.bundle import BrokenBundleError
 from event_backbone.ports import RegisteredVersion
 from training.__main__ import main
-from training.flow.training_flow import Parts, train
-from training.promotion.gate import Decision
+from training.flow.training_flow import FlowParts, train
+from training.promotion.gate import GateDecision
 from training.promotion.registration import promote, record_decision, rollback
-from training.versions.by_hand import Desk
+from training.versions.by_hand import VersionOperations
 from training.versions.listing import print_versions
 
 RAW = RawFiles()
@@ -108,7 +108,7 @@ def test_the_champion_before_is_recorded_before_the_alias_moves(registry: Memory
 
 
 def test_a_decision_is_kept_with_its_numbers(registry: MemoryRegistry) -> None:
-    decision = Decision(False, ["too little", "too uneven"], {"auc_difference": -0.0123456789, "gate_rows": 2000.0})
+    decision = GateDecision(False, ["too little", "too uneven"], {"auc_difference": -0.0123456789, "gate_rows": 2000.0})
     record_decision(registry, ModelRef(NAME, "2"), decision)
     said = tags(registry, "2")
     assert said["decision"] == "refused"
@@ -118,7 +118,7 @@ def test_a_decision_is_kept_with_its_numbers(registry: MemoryRegistry) -> None:
 
 
 @pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlowParts:
     """Version 1 is champion, version 2 was refused by the gate and is the challenger."""
     monkeypatch.setattr(training.fitting.challenger, "draw_pictures", lambda *_: {})
     parts = made_parts(tmp_path / "state", data_dir=RAW.write(tmp_path / "raw"))
@@ -127,11 +127,11 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
     return parts
 
 
-def desk_of(parts: Parts) -> Desk:
-    return Desk(CASE, parts.registry, parts.shelf, "tester")
+def desk_of(parts: FlowParts) -> VersionOperations:
+    return VersionOperations(CASE, parts.registry, parts.shelf, "tester")
 
 
-def present(parts: Parts) -> tuple[str, str]:
+def present(parts: FlowParts) -> tuple[str, str]:
     """The champion in the registry, and the one on this machine."""
     found, current = parts.registry.resolve(NAME, "champion"), parts.shelf.current()
     assert found is not None
@@ -139,7 +139,7 @@ def present(parts: Parts) -> tuple[str, str]:
     return found.model.version, current.model.version
 
 
-def test_a_refused_version_takes_force_and_can_be_taken_back(parts: Parts) -> None:
+def test_a_refused_version_takes_force_and_can_be_taken_back(parts: FlowParts) -> None:
     desk = desk_of(parts)
     with pytest.raises(SettingsError, match=r"version 2 was refused: auc changes by .* --force promotes it"):
         desk.promote(None, reason="by hand")
@@ -154,14 +154,14 @@ def test_a_refused_version_takes_force_and_can_be_taken_back(parts: Parts) -> No
         desk.promote("9", reason="by hand")
 
 
-def test_a_version_that_the_gate_let_pass_needs_no_force(parts: Parts) -> None:
+def test_a_version_that_the_gate_let_pass_needs_no_force(parts: FlowParts) -> None:
     desk = desk_of(parts)
     desk.promote("2", reason="by hand", force=True)
     assert desk.promote("1", reason="by hand").version == "1"
     assert present(parts) == ("1", "1")
 
 
-def test_a_broken_bundle_is_not_promoted_and_not_rolled_back_to(parts: Parts) -> None:
+def test_a_broken_bundle_is_not_promoted_and_not_rolled_back_to(parts: FlowParts) -> None:
     desk = desk_of(parts)
     desk.promote("2", reason="by hand", force=True)
     assert isinstance(parts.registry, MemoryRegistry)
@@ -174,7 +174,7 @@ def test_a_broken_bundle_is_not_promoted_and_not_rolled_back_to(parts: Parts) ->
         assert present(parts) == ("2", "2")
 
 
-def test_a_version_for_another_case_file_is_not_promoted(parts: Parts) -> None:
+def test_a_version_for_another_case_file_is_not_promoted(parts: FlowParts) -> None:
     desk = replace(desk_of(parts), case=RAW.case(title="Fruits"))
     with pytest.raises(BrokenBundleError, match="another fruit case file"):
         desk.promote("2", reason="by hand", force=True)
@@ -187,7 +187,7 @@ def listed(versions: list[RegisteredVersion]) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def test_versions_are_listed_with_what_the_gate_measured(parts: Parts) -> None:
+def test_versions_are_listed_with_what_the_gate_measured(parts: FlowParts) -> None:
     desk = desk_of(parts)
     title, head, second, first = listed(list(desk.versions()))
     assert title.strip() == "Fruit: 2 versions"

@@ -9,12 +9,12 @@ from training_world import made_case, regression_case
 
 from event_backbone.case.files import find_case
 from event_backbone.errors import SettingsError
-from training.quality.expectations import Expectation, expectations_of
+from training.quality.expectations import RowExpectation, expectations_of
 
 CASES = Path(__file__).parents[4] / "cases"
 
 
-def _suite(further: str, folder: Path) -> list[Expectation]:
+def _suite(further: str, folder: Path) -> list[RowExpectation]:
     path = folder / "fruit.expectations.yaml"
     path.write_text(further)
     return expectations_of(made_case(), path)

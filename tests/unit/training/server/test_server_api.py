@@ -20,12 +20,12 @@ from monitoring_service.alerting.lifecycle import Alert, Notification, fingerpri
 from monitoring_service.alerting.training_client import HttpTrainingServer
 from monitoring_service.alerting.views import AlertLinks, webhook_body
 from monitoring_service.state.conditions import Condition
-from training.server.api import Parts, build_api
+from training.server.api import ServerParts, build_api
 from training.server.messages import Ended
 from training.server.metrics import TrainingMetrics
-from training.server.retraining import RetrainingDesk
-from training.server.runs import Book, Run
-from training.server.runs_file import Ledger
+from training.server.retraining import RunScheduler
+from training.server.runs import RunHistory, RetrainingRun
+from training.server.runs_file import RunsFile
 
 COOLDOWN_S = 100.0
 DECISION = {"reasons": ["it is better"], "numbers": {"difference": 0.1}}
@@ -34,7 +34,7 @@ DECISION = {"reasons": ["it is better"], "numbers": {"difference": 0.1}}
 class FakeRun:
     """Ends when it is told to."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RetrainingRun) -> None:
         self.run = run
         self.stages: queue.Queue[str | Ended] = queue.Queue()
 
@@ -55,17 +55,17 @@ class World:
         self.launched: list[FakeRun] = []
         self.draining = threading.Event()
         self.metrics = TrainingMetrics(CollectorRegistry())
-        self.desk = RetrainingDesk(
-            Ledger(folder),
+        self.desk = RunScheduler(
+            RunsFile(folder),
             self._launch,
             cooldown_s=COOLDOWN_S,
             count=lambda outcome: self.metrics.runs.labels(outcome).inc(),
             clock=lambda: self.now,
         )
-        parts = Parts("shop", self.desk, self.metrics, {"ConceptDrift", "RealisedLoss"}, self.draining.is_set)
+        parts = ServerParts("shop", self.desk, self.metrics, {"ConceptDrift", "RealisedLoss"}, self.draining.is_set)
         self.client: FlaskClient = build_api(parts).test_client()
 
-    def _launch(self, run: Run) -> FakeRun:
+    def _launch(self, run: RetrainingRun) -> FakeRun:
         self.launched.append(FakeRun(run))
         return self.launched[-1]
 
@@ -195,7 +195,7 @@ def test_an_end_that_cannot_be_written_down_blocks_nobody(tmp_path: Path, monkey
     world = World(tmp_path)
     world.ask()
 
-    def full(_book: Book) -> None:
+    def full(_book: RunHistory) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(world.desk._keeper, "keep", full)
@@ -281,7 +281,7 @@ def test_a_restart_remembers_episodes_and_ends_what_ran(tmp_path: Path) -> None:
 def test_a_run_that_cannot_be_launched_has_failed(tmp_path: Path) -> None:
     world = World(tmp_path)
 
-    def refuse(_run: Run) -> FakeRun:
+    def refuse(_run: RetrainingRun) -> FakeRun:
         raise OSError("no more processes")
 
     world.desk._launch = refuse

@@ -7,29 +7,29 @@ from pathlib import Path
 import pytest
 
 from event_backbone.errors import SettingsError, StopError
-from training.server.runs import RUNS_KEPT, Book, State, Wish, at_stage, begun, ended, interrupted, refusal, told
-from training.server.runs_file import Ledger
+from training.server.runs import RUNS_KEPT, RunHistory, State, RetrainingRequest, at_stage, start, finish, interrupted, refusal, refresh
+from training.server.runs_file import RunsFile
 
 COOLDOWN_S = 100.0
 
 
-def reason(book: Book, now: float, *, episode: str | None = None, alert_since: float | None = None) -> str | None:
-    found = refusal(book, Wish("drift", episode, alert_since), now, COOLDOWN_S)
+def reason(book: RunHistory, now: float, *, episode: str | None = None, alert_since: float | None = None) -> str | None:
+    found = refusal(book, RetrainingRequest("drift", episode, alert_since), now, COOLDOWN_S)
     return found and found.reason
 
 
-def after_a_run(state: State, *, episode: str | None = "one", alert_since: float | None = 900.0) -> Book:
+def after_a_run(state: State, *, episode: str | None = "one", alert_since: float | None = 900.0) -> RunHistory:
     """It ran from 1,000 to 1,050."""
-    book = begun(Book(), "a", Wish("drift", episode, alert_since), 1000.0)
-    return ended(book, "a", state, 1050.0, {})
+    book = start(RunHistory(), "a", RetrainingRequest("drift", episode, alert_since), 1000.0)
+    return finish(book, "a", state, 1050.0, {})
 
 
 def test_the_first_may_begin() -> None:
-    assert reason(Book(), 0.0, episode="one", alert_since=0.0) is None
+    assert reason(RunHistory(), 0.0, episode="one", alert_since=0.0) is None
 
 
 def test_one_runs_at_a_time() -> None:
-    book = begun(Book(), "a", Wish("drift", "one"), 1000.0)
+    book = start(RunHistory(), "a", RetrainingRequest("drift", "one"), 1000.0)
     assert reason(book, 1001.0, episode="two") == "running"
 
 
@@ -37,7 +37,7 @@ def test_one_runs_at_a_time() -> None:
 def test_an_episode_is_trained_for_once_however_long_ago_it_was(state: State) -> None:
     book = after_a_run(state)
     assert reason(book, 1e9, episode="one") == "episode"
-    found = refusal(book, Wish("drift", "one"), 1e9, COOLDOWN_S)
+    found = refusal(book, RetrainingRequest("drift", "one"), 1e9, COOLDOWN_S)
     assert found is not None
     assert found.retry_after_s is None
 
@@ -51,22 +51,22 @@ def test_another_alert_of_the_same_world_is_the_same_episode() -> None:
 def test_an_alert_that_comes_and_goes_beside_one_that_stays_is_the_same_episode() -> None:
     book = after_a_run("refused")
     for now in range(1060, 5000, 60):
-        book = told(book, Wish("drift", "one", 900.0), float(now), COOLDOWN_S)
+        book = refresh(book, RetrainingRequest("drift", "one", 900.0), float(now), COOLDOWN_S)
     assert reason(book, 5000.0, episode="two", alert_since=4990.0) == "episode"
-    book = told(book, Wish("loss", "two", 4990.0), 5000.0, COOLDOWN_S)
+    book = refresh(book, RetrainingRequest("loss", "two", 4990.0), 5000.0, COOLDOWN_S)
     assert reason(book, 5101.0, episode="three", alert_since=5100.0) == "episode"
     assert reason(book, 5102.0, episode="three", alert_since=5101.0) is None
 
 
 def test_a_person_who_asks_prolongs_no_episode() -> None:
     book = after_a_run("refused")
-    assert told(book, Wish("a person"), 1060.0, COOLDOWN_S) == book
-    assert told(book, Wish("drift", "two", 1060.0), 1060.0, COOLDOWN_S) == book
+    assert refresh(book, RetrainingRequest("a person"), 1060.0, COOLDOWN_S) == book
+    assert refresh(book, RetrainingRequest("drift", "two", 1060.0), 1060.0, COOLDOWN_S) == book
 
 
 def test_nobody_begins_during_the_cooldown() -> None:
     book = after_a_run("promoted")
-    found = refusal(book, Wish("a person"), 1090.0, COOLDOWN_S)
+    found = refusal(book, RetrainingRequest("a person"), 1090.0, COOLDOWN_S)
     assert found is not None
     assert (found.reason, found.retry_after_s) == ("cooldown", 60.0)
     assert reason(book, 1149.9, episode="two", alert_since=1100.0) == "cooldown"
@@ -81,13 +81,13 @@ def test_a_run_that_failed_leaves_its_episode_open_and_has_its_cooldown() -> Non
 
 
 def test_a_clock_that_was_set_back_makes_no_cooldown_longer() -> None:
-    found = refusal(after_a_run("promoted"), Wish("a person"), 0.0, COOLDOWN_S)
+    found = refusal(after_a_run("promoted"), RetrainingRequest("a person"), 0.0, COOLDOWN_S)
     assert found is not None
     assert found.retry_after_s == COOLDOWN_S
 
 
 def test_what_ran_when_the_server_died_has_failed() -> None:
-    book = interrupted(begun(after_a_run("promoted"), "b", Wish("drift"), 2000.0), 2010.0)
+    book = interrupted(start(after_a_run("promoted"), "b", RetrainingRequest("drift"), 2000.0), 2010.0)
     assert [(run.id, run.state, run.ended_at) for run in book.runs] == [
         ("a", "promoted", 1050.0),
         ("b", "failed", 2010.0),
@@ -95,34 +95,34 @@ def test_what_ran_when_the_server_died_has_failed() -> None:
 
 
 def test_the_oldest_runs_are_forgotten() -> None:
-    book = Book()
+    book = RunHistory()
     for number in range(RUNS_KEPT + 1):
-        book = ended(begun(book, str(number), Wish("drift"), number), str(number), "refused", number, {})
+        book = finish(start(book, str(number), RetrainingRequest("drift"), number), str(number), "refused", number, {})
     assert [run.id for run in book.runs] == [str(number) for number in range(1, RUNS_KEPT + 1)]
 
 
 def test_the_ledger_gives_back_what_it_keeps(tmp_path: Path) -> None:
-    book = at_stage(begun(after_a_run("refused"), "b", Wish("drift", "two", 3.0), 2000.0), "b", "fitting")
-    ledger = Ledger(tmp_path / "training")
-    assert ledger.read() == Book()
+    book = at_stage(start(after_a_run("refused"), "b", RetrainingRequest("drift", "two", 3.0), 2000.0), "b", "fitting")
+    ledger = RunsFile(tmp_path / "training")
+    assert ledger.read() == RunHistory()
     ledger.keep(book)
     ledger.close()
-    again = Ledger(tmp_path / "training")
+    again = RunsFile(tmp_path / "training")
     assert again.read() == book
     again.close()
 
 
 def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
-    first = Ledger(tmp_path)
+    first = RunsFile(tmp_path)
     with pytest.raises(SettingsError, match="another training server"):
-        Ledger(tmp_path)
+        RunsFile(tmp_path)
     first.close()
-    Ledger(tmp_path).close()
+    RunsFile(tmp_path).close()
 
 
 def test_a_damaged_ledger_stops_the_server_and_forgets_no_episode(tmp_path: Path) -> None:
     (tmp_path / "runs.json").write_text("{")
-    ledger = Ledger(tmp_path)
+    ledger = RunsFile(tmp_path)
     with pytest.raises(StopError, match=r"runs\.json"):
         ledger.read()
     ledger.close()

@@ -12,17 +12,17 @@ import pytest
 from training_world import made_case, made_rows, priced_rows, regression_case
 
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
-from training.data.raw import Source
+from training.data.raw import DataOrigin
 from training.data.rows import LabelledRows
 from training.weekly.analysis import DataProfile, change_of, changes_between, load_profile, profile_of
 from training.weekly.analysis_page import render_page
 
 CASE = made_case()
-SOURCE = Source("folder", "the files in raw", {"fruit.data": "a" * 64})
+SOURCE = DataOrigin("folder", "the files in raw", {"fruit.data": "a" * 64})
 EFFECT, SIGNIFICANCE = 0.05, 0.001
 
 
-def _profile(rows: LabelledRows, source: Source = SOURCE) -> DataProfile:
+def _profile(rows: LabelledRows, source: DataOrigin = SOURCE) -> DataProfile:
     return profile_of(CASE, source, rows)
 
 

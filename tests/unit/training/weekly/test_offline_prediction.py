@@ -16,7 +16,7 @@ from pyarrow import parquet
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events.schema import encode_json
 from event_backbone.in_memory.registry import MemoryRegistry
-from event_backbone.model.bundle import BundleShelf, registered_name, write_bundle
+from event_backbone.model.bundle import BundleStore, registered_name, write_bundle
 from event_backbone.model.scoring import Scorer
 from training.__main__ import cli
 from training.weekly.new_records import NewRecords, records_in_file
@@ -31,7 +31,7 @@ RECORDS = [made_record(number) for number in range(25)]
 @pytest.fixture(scope="module")
 def scorer(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
     folder = tmp_path_factory.mktemp("champion")
-    return open_champion(CASE, BundleShelf(folder / "shelf"), _registry(folder))
+    return open_champion(CASE, BundleStore(folder / "shelf"), _registry(folder))
 
 
 def _registry(folder: Path) -> MemoryRegistry:
@@ -198,7 +198,7 @@ def test_a_place_that_goes_away_is_told_that_nothing_more_comes(scorer: Scorer) 
 
 def test_without_a_champion_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="train one first"):
-        open_champion(CASE, BundleShelf(tmp_path), MemoryRegistry())
+        open_champion(CASE, BundleStore(tmp_path), MemoryRegistry())
 
 
 def test_what_was_done_is_one_sentence() -> None:

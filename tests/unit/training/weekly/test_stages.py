@@ -15,7 +15,7 @@ import training.fitting.challenger
 from event_backbone.case.schema import Case
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.in_memory.registry import MemoryRegistry
-from training.flow.training_flow import Parts
+from training.flow.training_flow import FlowParts
 from training.quality.gate import Inspection, Unmet
 from training.weekly.new_records import records_in_file
 from training.weekly.order import WeeklyOrder, open_week
@@ -47,13 +47,13 @@ class Runner:
 
 
 @pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlowParts:
     # Drawing takes longer than all the rest on data this small; it has tests of its own.
     monkeypatch.setattr(training.fitting.challenger, "draw_pictures", lambda *_: {})
     return made_parts(tmp_path / "state", data_dir=RAW.write(tmp_path / "raw"))
 
 
-def _week(parts: Parts, folder: Path, said: list[str] | None = None, *, case: Case = CASE) -> Week:
+def _week(parts: FlowParts, folder: Path, said: list[str] | None = None, *, case: Case = CASE) -> Week:
     runs = KeptRuns(folder / "weekly")
     run = runs.open()
     stream = parts.splits_dir / "stream.jsonl"
@@ -62,11 +62,11 @@ def _week(parts: Parts, folder: Path, said: list[str] | None = None, *, case: Ca
     return Week(case, PLAN, parts, new_data, run, last, [].append if said is None else said.append)
 
 
-def _run(parts: Parts, folder: Path, runner: Runner | None = None) -> WeekOutcome:
+def _run(parts: FlowParts, folder: Path, runner: Runner | None = None) -> WeekOutcome:
     return run_week(_week(parts, folder), runner or Runner())
 
 
-def test_the_stages_run_in_order_and_leave_a_champion_a_report_and_predictions(parts: Parts, tmp_path: Path) -> None:
+def test_the_stages_run_in_order_and_leave_a_champion_a_report_and_predictions(parts: FlowParts, tmp_path: Path) -> None:
     runner = Runner()
     outcome = _run(parts, tmp_path, runner)
     assert runner.names == STAGES
@@ -77,7 +77,7 @@ def test_the_stages_run_in_order_and_leave_a_champion_a_report_and_predictions(p
     assert "**Promoted**" in (outcome.folder / CARD_FILE).read_text()
 
 
-def test_each_stage_says_what_it_did(parts: Parts, tmp_path: Path) -> None:
+def test_each_stage_says_what_it_did(parts: FlowParts, tmp_path: Path) -> None:
     said: list[str] = []
     run_week(_week(parts, tmp_path, said), Runner())
     begun = [text.partition(":")[0] for text in said]
@@ -85,7 +85,7 @@ def test_each_stage_says_what_it_did(parts: Parts, tmp_path: Path) -> None:
     assert "predictions of streamgauge-fruit version 1" in said[-1]
 
 
-def test_the_same_data_a_week_later_keep_the_champion_and_show_no_change(parts: Parts, tmp_path: Path) -> None:
+def test_the_same_data_a_week_later_keep_the_champion_and_show_no_change(parts: FlowParts, tmp_path: Path) -> None:
     first, second = _run(parts, tmp_path), _run(parts, tmp_path)
     assert first.changes is None
     assert second.changes is not None
@@ -95,7 +95,7 @@ def test_the_same_data_a_week_later_keep_the_champion_and_show_no_change(parts: 
     assert {path.name for path in (tmp_path / "weekly").iterdir()} == {first.folder.name, second.folder.name}
 
 
-def test_data_that_fail_the_quality_gate_stop_the_week_there(parts: Parts, tmp_path: Path) -> None:
+def test_data_that_fail_the_quality_gate_stop_the_week_there(parts: FlowParts, tmp_path: Path) -> None:
     class ShutGate(OpenGate):
         def inspect(self, case: Case, parts: object) -> Inspection:
             return Inspection(1, [Unmet("no_such_thing", "train", "critical", "3 rows")], tmp_path)
@@ -107,7 +107,7 @@ def test_data_that_fail_the_quality_gate_stop_the_week_there(parts: Parts, tmp_p
     assert parts.registry.resolve("streamgauge-fruit", "champion") is None
 
 
-def test_a_download_that_comes_back_is_tried_again(parts: Parts, tmp_path: Path) -> None:
+def test_a_download_that_comes_back_is_tried_again(parts: FlowParts, tmp_path: Path) -> None:
     calls: list[str] = []
 
     class SlowLog:
@@ -121,7 +121,7 @@ def test_a_download_that_comes_back_is_tried_again(parts: Parts, tmp_path: Path)
     assert len(calls) == 3
 
 
-def test_a_registry_that_comes_back_leads_to_the_same_end(parts: Parts, tmp_path: Path) -> None:
+def test_a_registry_that_comes_back_leads_to_the_same_end(parts: FlowParts, tmp_path: Path) -> None:
     class Flaky(MemoryRegistry):
         failures = 2
 
@@ -134,7 +134,7 @@ def test_a_registry_that_comes_back_leads_to_the_same_end(parts: Parts, tmp_path
     assert outcome.training.state == "promoted"
 
 
-def test_predicting_scores_rows_that_no_model_was_fitted_on(parts: Parts, tmp_path: Path) -> None:
+def test_predicting_scores_rows_that_no_model_was_fitted_on(parts: FlowParts, tmp_path: Path) -> None:
     week = _week(parts, tmp_path)
     challenger = week.train(*week.validate(week.retrieve()))
     stream = {record["number"] for record in challenger.data.stream.records}
