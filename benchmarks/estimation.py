@@ -26,8 +26,8 @@ from event_backbone.case.files import find_case
 from event_backbone.case.schema import Case, Column
 from event_backbone.model.reference_profile import Profile
 from monitoring_service.drift.verdict import CheckTime
-from monitoring_service.messages import Labelled, MeasureQuality, Quality
-from monitoring_service.performance.measuring import measure_quality
+from monitoring_service.messages import Labelled, MeasurePerformance, Performance
+from monitoring_service.performance.measuring import measure_performance
 from monitoring_service.performance.realised import as_numbers
 from monitoring_service.state.condition_rules import conditions_after
 from monitoring_service.state.monitor_state import MonitorState
@@ -83,19 +83,19 @@ class World:
     profile: Profile
     pool: Pool
 
-    def quality(self, places: Indices, labels: Sequence[str | float]) -> Quality:
+    def performance(self, places: Indices, labels: Sequence[str | float]) -> Performance:
         """What the service measures over a window of these rows, all of them labelled with ``labels`` of the pool."""
         pool = self.pool
         predictions = [pool.predictions[place] for place in places]
         scores = pool.scores[places]
-        request = MeasureQuality(
+        request = MeasurePerformance(
             bundle_sha256="",
             labelled=Labelled(scores.tolist(), predictions, [labels[place] for place in places]),
             scores=scores.tobytes(),
             predictions=as_numbers(self.case, predictions).tobytes(),
             labelled_in_window=places.size,
         )
-        return measure_quality(self.case, self.profile, request)
+        return measure_performance(self.case, self.profile, request)
 
 
 def made_world(case: Case, rows: LabelledRows, sizes: Sizes, seed: int) -> World:
@@ -119,19 +119,19 @@ def mean_errors(world: World, windows: int, seed: int) -> dict[str, float]:
     errors: dict[str, list[float]] = {name: [] for name in LARGEST_ERRORS}
     for _ in range(windows):
         places = random.choice(len(world.pool.rows), WINDOW_ROWS, replace=False)
-        quality = world.quality(places, world.pool.rows.labels)
+        performance = world.performance(places, world.pool.rows.labels)
         for name, found in errors.items():
-            found.append(abs(quality.estimated[name].value - quality.figures[name].value))
+            found.append(abs(performance.estimated[name].value - performance.metric_values[name].value))
     return {name: float(np.mean(found)) for name, found in errors.items()}
 
 
 def concept_drift_holds(world: World, windows: Iterator[Indices], labels: Sequence[str | float]) -> bool:
     """Whether the condition holds after any of these windows."""
-    standing, held = MonitorState(), False
+    state, held = MonitorState(), False
     for number, places in enumerate(windows, start=1):
-        moment = CheckTime(number * WINDOW_ROWS, "")
-        conditions = conditions_after(world.case, standing, None, None, world.quality(places, labels), moment)
-        standing = replace(standing, conditions=conditions)
+        check_time = CheckTime(number * WINDOW_ROWS, "")
+        conditions = conditions_after(world.case, state, None, None, world.performance(places, labels), check_time)
+        state = replace(state, conditions=conditions)
         held |= any(condition.name == "concept_drift" and condition.active for condition in conditions)
     return held
 

@@ -67,7 +67,7 @@ def show_ingestion(findings: Findings, settings: Settings, stream: Stream, recor
     batch = RATE_PER_S // BATCHES_PER_S
     print(f"one record, {batch} a request, median of {INGESTION_RUNS}")
     runs = [ingestion_us(settings, stream, records, batch) for _ in range(INGESTION_RUNS)]
-    intake, whole = (statistics.median(figures) for figures in zip(*runs, strict=True))
+    intake, whole = (statistics.median(metric_values) for metric_values in zip(*runs, strict=True))
     findings.show("kept, and in the windows", intake, "us")
     findings.show("the same with the stream detectors", whole, "us", MOST_INGESTION_US)
 

@@ -15,7 +15,7 @@ from event_backbone.settings import Settings
 from monitoring_service.evaluation.frames import decode_answer, decode_request, frame
 from monitoring_service.evaluation.process import Evaluator, ReportMaker
 from monitoring_service.messages import Evaluate, Window
-from monitoring_service.references.store import WindowReference, References
+from monitoring_service.references.store import References, WindowReference
 from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.windows.columns import column_values, packed
 

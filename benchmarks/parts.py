@@ -31,10 +31,10 @@ class Parts:
         access = kafka_access(kafka_url, ConnectionSettings())
         names = Topics(access.namespace, case_name).all
         create_topics(access, [TopicSpec(name, partitions=6, replication=1) for name in names])
-        outlet, waiting = KafkaPublisher(access, timeout_s=60), iter(messages)
+        publisher, waiting = KafkaPublisher(access, timeout_s=60), iter(messages)
         while chunk := list(islice(waiting, 5000)):
-            outlet.publish(chunk)
-        outlet.close()
+            publisher.publish(chunk)
+        publisher.close()
 
 
 @contextmanager

@@ -17,11 +17,11 @@ from event_backbone.errors import StopError
 from event_backbone.process.commands import run_command
 from event_backbone.settings import ClientSettings, read_settings
 from local_stack.children import child
-from local_stack.documents import Counted, Document, ReplicaStatusDocument, GeneratorSummary, read_document
+from local_stack.documents import Counted, Document, GeneratorSummary, ReplicaStatusDocument, read_document
 from local_stack.reconciliation import Check, reconcile
 from local_stack.services import HttpProber, Prober, Service, UnreachableError, Watch, not_ready
 from local_stack.settings import StackSettings
-from local_stack.waiting import WaitClock, StillWaitingError, SystemClock, poll_until
+from local_stack.waiting import StillWaitingError, SystemClock, WaitClock, poll_until
 
 READY_WITHIN_S = 120.0
 SETTLED_WITHIN_S = 120.0

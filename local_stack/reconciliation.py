@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from local_stack.documents import Counted, EpisodeDocument, InjectedScenario, ReplicaStatusDocument, GeneratorSummary
+from local_stack.documents import Counted, EpisodeDocument, GeneratorSummary, InjectedScenario, ReplicaStatusDocument
 
 Fault = Literal["lost", "doubled", "unexplained"]
 
@@ -74,7 +74,9 @@ def _after_start(episode: EpisodeDocument, start_index: int) -> Check:
     return Check(f"verdict on {episode.column}", f"after row {start_index}", f"row {episode.confirmed_at_row}", fault)
 
 
-def reconcile(asked: int, sent: GeneratorSummary, kept: ReplicaStatusDocument, counted: Counted, *, enough_records: bool) -> list[Check]:
+def reconcile(
+    asked: int, sent: GeneratorSummary, kept: ReplicaStatusDocument, counted: Counted, *, enough_records: bool
+) -> list[Check]:
     """Compare what was sent, kept and counted in a run of ``asked`` records on fresh state.
 
     With ``enough_records`` false, so few followed the scenario's start that a column without a verdict is no fault; a

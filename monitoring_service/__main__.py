@@ -43,7 +43,7 @@ def cli() -> None:
         threads=settings.monitoring_threads,
         access=access,
     )
-    stop.raise_if_told()
+    stop.raise_if_stopped()
 
 
 def main() -> None:

@@ -87,8 +87,10 @@ def build_application(
     reader = _stream_reader(access, settings, restored, wired.intake, status, stop) if access and status else None
     checks = _check_thread(case, settings, restored, wired, evaluator)
     stream = StreamThread(reader)
-    retraining = _retraining_desk(settings, wired.alert_desk)
-    alerts = AlertThreads(wired.alert_desk, wired.lookout, _notifier(settings, wired.alert_desk, metrics), retraining)
+    retraining = _retraining_bridge(settings, wired.alert_service)
+    alerts = AlertThreads(
+        wired.alert_service, wired.snapshots, _notifier(settings, wired.alert_service, metrics), retraining
+    )
 
     def faults() -> list[str]:
         return _readiness_faults(draining, checks, stream, alerts)
@@ -109,7 +111,7 @@ def _check_thread(
         retention_s=settings.monitoring_retention_s,
         unmatched_after_s=settings.monitoring_unmatched_after_s,
     )
-    return CheckThread(wired.checks, (housekeeping.step, wired.quality_windows.step, wired.shadow.step), evaluator)
+    return CheckThread(wired.checks, (housekeeping.step, wired.performance_windows.step, wired.shadow.step), evaluator)
 
 
 def _stream_reader(
@@ -133,17 +135,21 @@ def _stream_reader(
         return KafkaAssignedStream(access, read, position, group=topics.group("monitoring"), timeout_s=KAFKA_TIMEOUT_S)
 
     decoder = StreamDecoder(case, topics.dead_letters, unreadable_limit=settings.monitoring_unreadable_limit)
-    outlet = KafkaPublisher(access, timeout_s=KAFKA_TIMEOUT_S)
-    return StreamReader(open_stream, outlet, decoder, intake, status, stop.tell)
+    publisher = KafkaPublisher(access, timeout_s=KAFKA_TIMEOUT_S)
+    return StreamReader(open_stream, publisher, decoder, intake, status, stop.tell)
 
 
-def _notifier(settings: MonitoringServiceSettings, desk: AlertService, metrics: MonitoringMetrics) -> Notifier | None:
+def _notifier(
+    settings: MonitoringServiceSettings, service: AlertService, metrics: MonitoringMetrics
+) -> Notifier | None:
     if settings.monitoring_webhook_url is None:
         return None
-    return Notifier(desk, Webhook(settings.monitoring_webhook_url.get_secret_value()), count=metrics.count_notification)
+    return Notifier(
+        service, Webhook(settings.monitoring_webhook_url.get_secret_value()), count=metrics.count_notification
+    )
 
 
-def _retraining_desk(settings: MonitoringServiceSettings, alerts: AlertService) -> RetrainingBridge | None:
+def _retraining_bridge(settings: MonitoringServiceSettings, alerts: AlertService) -> RetrainingBridge | None:
     if settings.training_url is None:
         return None
     key = settings.training_api_key.get_secret_value() if settings.training_api_key else None

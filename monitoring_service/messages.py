@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from monitoring_service.windows.columns import PackedColumn
 
@@ -89,12 +89,12 @@ class MakeReport(Struct, frozen=True, tag=True):
     kind: ReportKind = "schedule"
 
 
-class MeasureQuality(Struct, frozen=True, tag=True):
+class MeasurePerformance(Struct, frozen=True, tag=True):
     """How good one model version is, by its newest labelled rows and by its rows in the window.
 
     ``labelled`` is newest first, and ``older`` are those before: so many that earlier windows are as large. ``scores``
     and ``predictions`` of the window are as in :class:`Window`, ``labelled_in_window`` says how many of them have a
-    label. Answered with :class:`Quality`.
+    label. Answered with :class:`Performance`.
     """
 
     bundle_sha256: str
@@ -161,24 +161,24 @@ class MetricValue(Struct, frozen=True):
     high: float | None = None
 
 
-class SegmentQuality(Struct, frozen=True):
+class SegmentPerformance(Struct, frozen=True):
     """Realised figures of the rows with one value in a segment's column."""
 
     column: str
     value: str
     labelled_rows: int
-    figures: dict[str, MetricValue]
+    metric_values: dict[str, MetricValue] = field(name="figures")
 
 
-class Quality(Struct, frozen=True, tag=True):
-    """How good one model version's predictions are; a figure that is not defined, or has too few rows, is left out.
+class Performance(Struct, frozen=True, tag="Quality"):
+    """How well one model version predicts; a metric that is not defined, or has too few rows, is left out.
 
-    ``figures`` are realised, over the ``labelled_rows`` newest labelled rows; ``estimated`` needs no label and is about
-    the ``rows`` of this version in the window; ``reference`` is what the bundle's own reference rows gave. ``gap`` is
-    by how much the realised headline figure is worse than what was estimated for the same labelled rows (in the unit of
-    a case file's limits), ``target`` how their labels differ from the reference's. ``labelled_share`` is the share of
-    the window's rows whose label is known. ``reference_rows`` is how many labelled rows ``reference`` is from, 0 where
-    nobody knows.
+    ``metric_values`` are realised, over the ``labelled_rows`` newest labelled rows; ``estimated`` needs no label and is
+    about the ``rows`` of this version in the window; ``reference`` is what the bundle's own reference rows gave.
+    ``gap`` is by how much the realised primary metric is worse than what was estimated for the same labelled rows (in
+    the unit of a case file's limits), ``target`` how their labels differ from the reference's. ``labelled_share`` is
+    the share of the window's rows whose label is known. ``reference_rows`` is how many labelled rows ``reference`` is
+    from, 0 where nobody knows.
 
     ``earlier`` is what conditions need of the same with fewer rows, newest first: without the newest rows of one check,
     of two, and so on, until there are as many statements as a verdict asks for checks in a row.
@@ -187,14 +187,14 @@ class Quality(Struct, frozen=True, tag=True):
     rows: int = 0
     labelled_rows: int = 0
     labelled_share: float | None = None
-    figures: dict[str, MetricValue] = {}
+    metric_values: dict[str, MetricValue] = field(name="figures", default_factory=dict)
     estimated: dict[str, MetricValue] = {}
     gap: dict[str, MetricValue] = {}
     reference: dict[str, float] = {}
-    segments: list[SegmentQuality] = []
+    segments: list[SegmentPerformance] = []
     target: ColumnMeasure | None = None
     reference_rows: int = 0
-    earlier: list[Quality] = []
+    earlier: list[Performance] = []
 
 
 class MetricValues(Struct, frozen=True, tag=True):
@@ -221,5 +221,5 @@ class Failed(Struct, frozen=True, tag=True):
     reason: str
 
 
-Request = Evaluate | MeasureQuality | MeasureMetrics | MakeReport | AskReports
-Answer = WindowMeasures | Quality | MetricValues | ReportState | Failed
+Request = Evaluate | MeasurePerformance | MeasureMetrics | MakeReport | AskReports
+Answer = WindowMeasures | Performance | MetricValues | ReportState | Failed

@@ -14,7 +14,7 @@ from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.views import AlertLinks
 from monitoring_service.checks.detector_alarms import DetectorRunner
 from monitoring_service.checks.loop import CheckParts, Checks
-from monitoring_service.checks.performance_windows import QualityWindows
+from monitoring_service.checks.performance_windows import PerformanceWindows
 from monitoring_service.checks.report_schedule import ReportScheduler, ReportTimer
 from monitoring_service.checks.shadow_comparison import ShadowComparisons
 from monitoring_service.evaluation.client import EvaluatorPort
@@ -44,13 +44,13 @@ class Wired:
 
     intake: Intake
     accepted: AcceptedReferences
-    report_desk: ReportScheduler
-    reference_desk: ReferenceService
-    quality_windows: QualityWindows
+    report_scheduler: ReportScheduler
+    reference_service: ReferenceService
+    performance_windows: PerformanceWindows
     shadow: ShadowComparisons
     checks: Checks
-    alert_desk: AlertService
-    lookout: SnapshotReader
+    alert_service: AlertService
+    snapshots: SnapshotReader
 
 
 def wire(
@@ -65,28 +65,28 @@ def wire(
     """Nothing is started; ``status`` is how reading from Kafka goes, if anything is read."""
     references = References(case, settings.bundles_dir, settings.accepted_references_dir)
     accepted = AcceptedReferences(restored.inbox, settings.accepted_references_dir)
-    report_desk = _report_desk(case, settings, restored, evaluator, clocks)
-    alert_desk = _alert_desk(case, settings, restored, clocks)
+    report_scheduler = _report_scheduler(case, settings, restored, evaluator, clocks)
+    alert_service = _alert_service(case, settings, restored, clocks)
     parts = CheckParts(
         windows=restored.windows,
         inbox=restored.inbox,
         evaluator=evaluator,
-        board=restored.board,
+        results=restored.results,
         metrics=metrics,
-        reports=report_desk,
+        reports=report_scheduler,
         accepted=accepted,
         alarms=DetectorRunner(case, restored.windows, restored.inbox, references),
     )
     return Wired(
         intake=_intake(case, settings, restored, metrics),
         accepted=accepted,
-        report_desk=report_desk,
-        reference_desk=ReferenceService(case, restored.windows, restored.inbox, references, accepted),
-        quality_windows=QualityWindows(restored.inbox, evaluator, case.monitoring.window_rows, clocks.steady),
+        report_scheduler=report_scheduler,
+        reference_service=ReferenceService(case, restored.windows, restored.inbox, references, accepted),
+        performance_windows=PerformanceWindows(restored.inbox, evaluator, case.monitoring.window_rows, clocks.steady),
         shadow=ShadowComparisons(case, restored.inbox, evaluator, clock=clocks.steady),
         checks=Checks(case, parts, scores_every_s=settings.monitoring_scores_every_s, clock=clocks.steady),
-        alert_desk=alert_desk,
-        lookout=_lookout(case, settings, restored, alert_desk, status, clocks),
+        alert_service=alert_service,
+        snapshots=_snapshots(case, settings, restored, alert_service, status, clocks),
     )
 
 
@@ -104,27 +104,29 @@ def api_parts(
     return RouteParts(
         case=case,
         intake=wired.intake,
-        lookout=wired.lookout,
+        snapshots=wired.snapshots,
         metrics=metrics,
         reports=restored.reports,
         faults=faults,
         max_body_bytes=settings.monitoring_max_body_bytes,
-        report_desk=wired.report_desk,
-        reference_desk=wired.reference_desk,
-        quality_windows=wired.quality_windows,
+        report_scheduler=wired.report_scheduler,
+        reference_service=wired.reference_service,
+        performance_windows=wired.performance_windows,
         shadow=wired.shadow,
-        alert_desk=wired.alert_desk,
+        alert_service=wired.alert_service,
         keys=keys,
         retraining=retraining,
     )
 
 
-def _report_desk(
+def _report_scheduler(
     case: Case, settings: MonitoringServiceSettings, restored: Restored, evaluator: EvaluatorPort, clocks: Clocks
 ) -> ReportScheduler:
     every_rows, every_s = settings.monitoring_report_every_rows, settings.monitoring_report_every_s
     timer = ReportTimer(every_rows=every_rows, every_s=every_s, clock=clocks.steady)
-    return ReportScheduler(restored.inbox, evaluator, restored.board, timer, labelled_rows=case.monitoring.window_rows)
+    return ReportScheduler(
+        restored.inbox, evaluator, restored.results, timer, labelled_rows=case.monitoring.window_rows
+    )
 
 
 def _intake(case: Case, settings: MonitoringServiceSettings, restored: Restored, metrics: MonitoringMetrics) -> Intake:
@@ -139,7 +141,7 @@ def _intake(case: Case, settings: MonitoringServiceSettings, restored: Restored,
     )
 
 
-def _alert_desk(case: Case, settings: MonitoringServiceSettings, restored: Restored, clocks: Clocks) -> AlertService:
+def _alert_service(case: Case, settings: MonitoringServiceSettings, restored: Restored, clocks: Clocks) -> AlertService:
     rules = Rules(
         case.name, settings.monitoring_alert_time_scale, notifying=settings.monitoring_webhook_url is not None
     )
@@ -147,7 +149,7 @@ def _alert_desk(case: Case, settings: MonitoringServiceSettings, restored: Resto
     return AlertService(rules, links, restored.inbox, clocks.wall)
 
 
-def _lookout(
+def _snapshots(
     case: Case,
     settings: MonitoringServiceSettings,
     restored: Restored,
@@ -155,5 +157,7 @@ def _lookout(
     status: StreamStatus | None,
     clocks: Clocks,
 ) -> SnapshotReader:
-    shown = SnapshotSources(restored.inbox, restored.windows, restored.board, restored.arrivals, restored.reports, alerts, status)
+    shown = SnapshotSources(
+        restored.inbox, restored.windows, restored.results, restored.arrivals, restored.reports, alerts, status
+    )
     return SnapshotReader(case, shown, stale_after_s=settings.monitoring_stale_after_s, clock=clocks.wall)

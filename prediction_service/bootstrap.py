@@ -32,7 +32,7 @@ from prediction_service.model_sync.alias_follower import AliasFollower
 from prediction_service.model_sync.notes import SyncFiles
 from prediction_service.model_sync.registry_watch import RegistryWatch
 from prediction_service.model_sync.shadow_model import SHADOW_POINTER, ShadowModel
-from prediction_service.operations.erasure import IdleJournals, LocalErasure, ErasureTarget, ReplicaErasure, SinkErasure
+from prediction_service.operations.erasure import ErasureTarget, IdleJournals, LocalErasure, ReplicaErasure, SinkErasure
 from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.app import add_admin, build_api
 from prediction_service.serving.form import FormKey
@@ -55,7 +55,7 @@ class ServingApplication:
     def __init__(
         self,
         front: RequestGateway,
-        upkeep: PeriodicTasks,
+        periodic_tasks: PeriodicTasks,
         status: ReplicaStatus,
         journal: Journal,
         rejections: RejectionLog,
@@ -66,7 +66,7 @@ class ServingApplication:
         self._front = front
         self._stored = stored
         self._metrics = metrics
-        self._upkeep = upkeep
+        self._periodic_tasks = periodic_tasks
         self._status = status
         self._journal = journal
         self._rejections = rejections
@@ -79,7 +79,7 @@ class ServingApplication:
         self._metrics.unauthorized.inc()
 
     def close(self) -> None:
-        self._upkeep.stop()
+        self._periodic_tasks.stop()
         flush_rejections(self._rejections, self._journal)
         self._stored.close()
         self._status.close()
@@ -138,11 +138,11 @@ def build_serving(
         retention_s=settings.journal_retention_s,
         retention_bytes=settings.journal_retention_bytes,
     )
-    upkeep = PeriodicTasks(metrics)
-    upkeep.every(0.5, "champion", champion.refresh)
-    upkeep.every(1.0, "journal", keeper)
-    upkeep.every(1.0, "rejections", lambda: flush_rejections(rejections, journal))
-    return ServingApplication(front, upkeep, status, journal, rejections, slot_lock, metrics, stored)
+    periodic_tasks = PeriodicTasks(metrics)
+    periodic_tasks.every(0.5, "champion", champion.refresh)
+    periodic_tasks.every(1.0, "journal", keeper)
+    periodic_tasks.every(1.0, "rejections", lambda: flush_rejections(rejections, journal))
+    return ServingApplication(front, periodic_tasks, status, journal, rejections, slot_lock, metrics, stored)
 
 
 def _stored_predictions(settings: ServingSettings, case: Case, journal: Journal) -> StoredPredictions:
@@ -165,8 +165,8 @@ def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
         return sinks if shadow is None else [*sinks, *shadow_sinks(settings, case, shadow)]
 
     open_all_sinks()  # a wrong URL is an error now, not in a thread
-    shelf = BundleStore(settings.bundles_dir)
-    follower = AliasFollower(registry, shelf, case, registered_name(case), CHAMPION_ALIAS)
+    bundles = BundleStore(settings.bundles_dir)
+    follower = AliasFollower(registry, bundles, case, registered_name(case), CHAMPION_ALIAS)
     return Sidecar(
         settings.journals_dir,
         open_all_sinks,
@@ -178,9 +178,9 @@ def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
 
 
 def _shadow(settings: SidecarSettings, case: Case, registry: ModelRegistry) -> ShadowModel:
-    shelf = BundleStore(settings.bundles_dir, SHADOW_POINTER)
-    follower = AliasFollower(registry, shelf, case, registered_name(case), settings.shadow_alias)
-    return ShadowModel(follower, shelf, case)
+    bundles = BundleStore(settings.bundles_dir, SHADOW_POINTER)
+    follower = AliasFollower(registry, bundles, case, registered_name(case), settings.shadow_alias)
+    return ShadowModel(follower, bundles, case)
 
 
 def shadow_sinks(settings: SidecarSettings, case: Case, shadow: ShadowModel) -> list[ShadowSink]:
@@ -209,12 +209,12 @@ def _publishing(settings: SidecarSettings, case: Case) -> DeadLetterPublishing |
         return None
     access = kafka_of_sinks(settings)
 
-    def open_outlet() -> MessageProducer:
+    def open_publisher() -> MessageProducer:
         from event_backbone.kafka.producer import KafkaPublisher
 
         return KafkaPublisher(access, timeout_s=settings.sink_timeout_s)
 
-    return DeadLetterPublishing(open_outlet, Topics(access.namespace, case.name).dead_letters)
+    return DeadLetterPublishing(open_publisher, Topics(access.namespace, case.name).dead_letters)
 
 
 def places_to_erase(settings: ErasingSettings, case: Case, urls: Sequence[str]) -> list[ErasureTarget]:

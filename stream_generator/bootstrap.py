@@ -93,9 +93,9 @@ def _kafka(wiring: Wiring) -> Connections:
     topics = Topics(access.namespace, settings.load_case().name)
 
     def target() -> StreamTarget:
-        outlet = KafkaPublisher(access, timeout_s=settings.request_timeout_s)
+        publisher = KafkaPublisher(access, timeout_s=settings.request_timeout_s)
         retries = Persistence(wiring.clock, wiring.patience)
-        return KafkaTarget(outlet, topics, retries, wiring.concurrency or KAFKA_IN_FLIGHT)
+        return KafkaTarget(publisher, topics, retries, wiring.concurrency or KAFKA_IN_FLIGHT)
 
     return Connections([target()], target())
 

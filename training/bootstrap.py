@@ -33,10 +33,12 @@ def build_parts(
     return FlowParts(
         registry=MlflowRegistry(settings.tracking_uri),
         tracker=MlflowTracker(settings.tracking_uri, settings.artifacts_url),
-        shelf=BundleStore(settings.bundles_dir),
+        bundles=BundleStore(settings.bundles_dir),
         fetch=http_fetch(settings.download_timeout_s),
         quality=GreatExpectationsGate(settings.expectations_path, settings.quality_dir),
-        places=DataPlaces(settings.raw_dir, settings.downloads_dir, settings.sample_path, synthetic_only, log, collection),
+        places=DataPlaces(
+            settings.raw_dir, settings.downloads_dir, settings.sample_path, synthetic_only, log, collection
+        ),
         splits_dir=settings.stream_path.parent,
     )
 

@@ -13,7 +13,7 @@ from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
 from monitoring_service.drift.detectors import SCORE, StreamDetectors
 from monitoring_service.drift.univariate import DriftReference, measure_columns, measure_scores
-from monitoring_service.drift.verdict import ColumnVerdict, CheckTime, Rule, judge
+from monitoring_service.drift.verdict import CheckTime, ColumnVerdict, Rule, judge
 from monitoring_service.windows.columns import CategoryValues, ColumnValues, NumberValues
 
 #: Evidently's own threshold for the two scores that it chooses when the reference has more than 1,000 rows.
@@ -34,7 +34,7 @@ class Verdicts:
         self._effects = {column.name: case.minimum_effect(column) for column in case.columns}
         self._reference = DriftReference(case, drawing.profile)
         self._detectors = StreamDetectors(case, drawing.profile)
-        self._judged: list[ColumnVerdict] = []
+        self._column_verdict: list[ColumnVerdict] = []
 
     def check(self, row: int, rows: Frame, scores: Floats) -> set[str]:
         """Names of columns, and ``score``, with a verdict at the check at ``row``, the last of ``rows`` so far."""
@@ -45,18 +45,28 @@ class Verdicts:
             return set()
         columns = measure_columns(self._case, self._reference, rows.take(window).columns, with_scores=False)
         score = measure_scores(self._case, self._reference, scores[window], with_score=False)
-        streaks = {judged.measure.name: judged.streak for judged in self._judged}
-        moment = CheckTime(row, "")
-        self._judged = [
-            *judge(columns, self._effects, streaks, moment, self._rule, alarms, [score]),
-            *judge([score], {SCORE: monitoring.minimum_effect}, streaks, moment, self._rule, alarms, columns),
+        verdict_states = {
+            column_verdict.measure.name: column_verdict.verdict_state for column_verdict in self._column_verdict
+        }
+        check_time = CheckTime(row, "")
+        self._column_verdict = [
+            *judge(columns, self._effects, verdict_states, check_time, self._rule, alarms, [score]),
+            *judge(
+                [score], {SCORE: monitoring.minimum_effect}, verdict_states, check_time, self._rule, alarms, columns
+            ),
         ]
-        return {judged.measure.name for judged in self._judged if judged.streak.drifted}
+        return {
+            column_verdict.measure.name
+            for column_verdict in self._column_verdict
+            if column_verdict.verdict_state.drifted
+        }
 
     @property
     def significant(self) -> set[str]:
         """Columns whose p-value of the newest check is below 0.05, each for itself."""
-        p_values = {judged.measure.name: judged.measure.p_value for judged in self._judged}
+        p_values = {
+            column_verdict.measure.name: column_verdict.measure.p_value for column_verdict in self._column_verdict
+        }
         return {name for name, p_value in p_values.items() if p_value is not None and p_value < UNCORRECTED}
 
 
@@ -94,7 +104,7 @@ def rivals() -> Mapping[str, Rival]:
 def evidently_score(reference: NumberProfile | CategoryProfile, values: ColumnValues) -> float:
     if isinstance(reference, NumberProfile):
         assert isinstance(values, NumberValues)
-        rising, window = np.array(reference.rising), values.values[np.isfinite(values.values)]
+        rising, window = np.array(reference.sorted_values), values.values[np.isfinite(values.values)]
         return float(wasserstein_distance(rising, window) / max(np.std(rising), 0.001))
     before, after = _shares(reference, values, missing=False)
     middle = (before + after) / 2
@@ -124,7 +134,7 @@ def _shares(
             before, after = before[:-1], after[:-1]
     else:
         assert isinstance(values, NumberValues)
-        rising = np.array(reference.rising)
+        rising = np.array(reference.sorted_values)
         edges = np.unique(np.quantile(rising, np.arange(1, 10) / 10))
         before = np.bincount(np.searchsorted(edges, rising), minlength=edges.size + 1).astype(float)
         window = values.values[np.isfinite(values.values)]

@@ -137,7 +137,7 @@ def _counts(reference: NumberProfile | CategoryProfile, values: ColumnValues) ->
         counts = [*(reference.counts.get(name, 0) for name in values.names), reference.missing]
         return np.array(counts, dtype=np.float64), np.bincount(places, minlength=len(counts)).astype(np.float64)
     assert isinstance(values, NumberValues)
-    rising = np.array(reference.rising)
+    rising = np.array(reference.sorted_values)
     edges = np.unique(np.quantile(rising, np.arange(1, NUMBER_BINS) / NUMBER_BINS, method="lower"))
     before, after = (
         np.bincount(np.searchsorted(edges, part), minlength=edges.size + 1).astype(np.float64)

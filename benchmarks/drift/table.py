@@ -69,7 +69,7 @@ def write_picture(path: Path, found: Sequence[Delays]) -> None:
     for one in found:
         if one.form == "sudden":
             sudden[one.shift.name].append(one)
-    figure, axes = pyplot.subplots(figsize=(9, 0.55 * len(sudden) + 1.2), layout="constrained")
+    metric_value, axes = pyplot.subplots(figsize=(9, 0.55 * len(sudden) + 1.2), layout="constrained")
     places = np.arange(len(sudden))
     for place, rule in enumerate(RULES):
         delays = [median_delay(group, rule) for group in sudden.values()]
@@ -79,5 +79,5 @@ def write_picture(path: Path, found: Sequence[Delays]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("median delay in rows (no bar: missed in most runs)")
     axes.legend(fontsize="small")
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    metric_value.savefig(path, metadata={"Date": None})
+    pyplot.close(metric_value)

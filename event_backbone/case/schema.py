@@ -175,7 +175,7 @@ class DataLimits(_Part):
     rejected: float = Field(default=0.05, gt=0, le=1, description="records refused for this column, of all that came")
 
 
-class QualityLimits(_Part):
+class PerformanceLimits(_Part):
     """From where on predictions count as worse than on the reference, and the labels as late."""
 
     loss: float = Field(
@@ -204,7 +204,7 @@ class MonitoringSettings(_Part):
     minimum_effect: float = Field(default=0.05, gt=0, lt=1, description="share of rows that moved, 0 to 1")
     detector_delta: float = Field(default=0.002, gt=0, lt=1, description="ADWIN's confidence, for each watched series")
     data: DataLimits = DataLimits()
-    quality: QualityLimits = QualityLimits()
+    quality: PerformanceLimits = PerformanceLimits()
     segments: list[Identifier] = Field(default=[], max_length=8, description="category columns to split quality by")
 
     @model_validator(mode="after")

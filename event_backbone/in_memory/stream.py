@@ -95,7 +95,7 @@ class MemoryBroker:
             member.plan([one for place, one in enumerate(partitions) if place % len(members) == index])
 
 
-class MemoryOutlet:
+class MemoryPublisher:
     """Publishes to a :class:`MemoryBroker`."""
 
     def __init__(self, broker: MemoryBroker) -> None:

@@ -27,7 +27,7 @@ __all__ = [
     "KafkaAccess",
     "KafkaAssignedStream",
     "KafkaGroupStream",
-    "KafkaOutlet",
+    "KafkaPublisher",
     "TopicSpec",
     "create_topics",
     "end_offsets",

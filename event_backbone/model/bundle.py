@@ -21,7 +21,7 @@ from event_backbone.case.files import load_case
 from event_backbone.case.schema import Case
 from event_backbone.errors import SettingsError, StreamgaugeError
 from event_backbone.events.schema import ModelRef, utc_now
-from event_backbone.model.bundle_files import fault_in_content, fault_in_name, strangers
+from event_backbone.model.bundle_files import fault_in_content, fault_in_name, unlisted_files
 from event_backbone.ports import ModelRegistry, RegisteredBundle
 from event_backbone.process.files import replace_file
 
@@ -99,7 +99,7 @@ def open_bundle(path: Path, expected_sha256: str | None = None) -> Bundle:
             a kind that has no business in a bundle.
     """
     sha256, manifest = _checked_manifest(path, expected_sha256)
-    for name in strangers(path, frozenset(manifest.files) | {MANIFEST}):
+    for name in unlisted_files(path, frozenset(manifest.files) | {MANIFEST}):
         raise BrokenBundleError(f"{path / name}: is not in the manifest")
     for name, digest in manifest.files.items():
         _check_file_name(path, name)

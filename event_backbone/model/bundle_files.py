@@ -28,6 +28,6 @@ def fault_in_content(content: bytes) -> str | None:
     return "is a pickle" if starts and content.endswith(_PICKLE_END) else None
 
 
-def strangers(folder: Path, known: frozenset[str]) -> list[str]:
+def unlisted_files(folder: Path, known: frozenset[str]) -> list[str]:
     """What lies in a folder beside what is known, by name."""
     return sorted(path.name for path in folder.iterdir() if path.name not in known)

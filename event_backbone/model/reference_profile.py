@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from event_backbone.case.schema import Case, Column
 
@@ -22,18 +22,20 @@ PROFILE_FILE = "reference_profile.json"
 class NumberProfile(Struct, frozen=True, tag="numbers"):
     """The finite values in rising order, and how many rows had none."""
 
-    rising: list[float]
+    sorted_values: list[float] = field(name="rising")
     missing: int
 
     @property
     def rows(self) -> int:
-        return len(self.rising) + self.missing
+        return len(self.sorted_values) + self.missing
 
-    def thinned(self, share: float) -> NumberProfile:
+    def downsampled(self, share: float) -> NumberProfile:
         """The same distribution in that share of the rows: the middle value of each stretch of equal length."""
-        places = range(round(len(self.rising) * share))
-        rising = [self.rising[int((place + 0.5) / len(places) * len(self.rising))] for place in places]
-        return NumberProfile(rising, _fewer(self.missing, share))
+        places = range(round(len(self.sorted_values) * share))
+        sorted_values = [
+            self.sorted_values[int((place + 0.5) / len(places) * len(self.sorted_values))] for place in places
+        ]
+        return NumberProfile(sorted_values, _fewer(self.missing, share))
 
 
 class CategoryProfile(Struct, frozen=True, tag="categories"):
@@ -46,7 +48,7 @@ class CategoryProfile(Struct, frozen=True, tag="categories"):
     def rows(self) -> int:
         return sum(self.counts.values()) + self.missing
 
-    def thinned(self, share: float) -> CategoryProfile:
+    def downsampled(self, share: float) -> CategoryProfile:
         """The same distribution in that share of the rows."""
         counts = {name: _fewer(count, share) for name, count in self.counts.items()}
         return CategoryProfile(counts, _fewer(self.missing, share))
@@ -67,7 +69,7 @@ class Calibration(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """The reference of one model version; ``rows`` is how many independent rows it is worth (see :func:`thinned`).
+    """The reference of one model version; ``rows`` is how many independent rows it is worth (see :func:`downsampled`).
 
     ``predictions`` and ``labels`` are categories in a binary case and numbers otherwise. ``performance`` holds the
     figures on the reference's own rows, ``expectation`` what estimates are made from. The last three are empty where
@@ -108,7 +110,7 @@ def _profile_of(column: Column, values: Sequence[Any]) -> NumberProfile | Catego
     return category_profile(values) if column.is_category else number_profile(values)
 
 
-def thinned(profile: Profile, rows: int) -> Profile:
+def downsampled(profile: Profile, rows: int) -> Profile:
     """The same distributions, counted in ``rows`` rows; a profile of no more is given back as it is.
 
     For rows that repeat each other: counted in full, tests would take them for that many independent ones.
@@ -119,10 +121,10 @@ def thinned(profile: Profile, rows: int) -> Profile:
     return msgspec.structs.replace(
         profile,
         rows=rows,
-        columns={name: column.thinned(share) for name, column in profile.columns.items()},
-        scores=profile.scores.thinned(share),
-        predictions=profile.predictions.thinned(share),
-        labels=None if profile.labels is None else profile.labels.thinned(share),
+        columns={name: column.downsampled(share) for name, column in profile.columns.items()},
+        scores=profile.scores.downsampled(share),
+        predictions=profile.predictions.downsampled(share),
+        labels=None if profile.labels is None else profile.labels.downsampled(share),
     )
 
 

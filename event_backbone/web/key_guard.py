@@ -49,13 +49,13 @@ class KeyGuard:
         self._count_refusal = count_refusal
         self._forms = frozenset(forms)
         self._form_folders = tuple(path for path in self._forms if path.endswith("/") and path != "/")
-        self._strangers = threading.BoundedSemaphore(STRANGERS_AT_ONCE)
+        self._unlisted_files = threading.BoundedSemaphore(STRANGERS_AT_ONCE)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         if _is_open(method, path) or self._keys.accepts(_presented(environ)):
             return self._application(environ, start_response)
-        if not self._strangers.acquire(blocking=False):
+        if not self._unlisted_files.acquire(blocking=False):
             return self._turn_away(method, path, start_response)
         try:
             if self._is_form(method, path):
@@ -63,7 +63,7 @@ class KeyGuard:
             _drain(environ)
             return self._refuse(start_response)
         finally:
-            self._strangers.release()
+            self._unlisted_files.release()
 
     def _turn_away(self, method: str, path: str, start_response: StartResponse) -> list[bytes]:
         """Answer without reading a byte; whoever is still sending may miss it."""

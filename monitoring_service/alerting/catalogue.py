@@ -166,9 +166,9 @@ def texts(case: str, condition: Condition, beside: Sequence[Condition]) -> Texts
         "case": case,
         "column": condition.column or "",
         "condition": condition.name.replace("_", " "),
-        "value": _figure(condition.value, kind),
-        "threshold": _figure(condition.threshold, kind),
-        "worst": ", ".join(f"{one.column} ({_figure(one.value, kind)})" for one in worst_first(beside)),
+        "value": _metric_value(condition.value, kind),
+        "threshold": _metric_value(condition.threshold, kind),
+        "worst": ", ".join(f"{one.column} ({_metric_value(one.value, kind)})" for one in worst_first(beside)),
     }
     return Texts(kind.summary.format_map(fields), kind.description.format_map(fields))
 
@@ -184,7 +184,7 @@ def worst_first(conditions: Sequence[Condition]) -> list[Condition]:
     return sorted(conditions, key=lambda one: (-badness(one), one.column or "", one.name))
 
 
-def _figure(value: float | None, kind: AlertKind) -> str:
+def _metric_value(value: float | None, kind: AlertKind) -> str:
     if value is None:
         return "an unknown part" if kind.is_share else "an unknown amount"
     return f"{value:.1%}" if kind.is_share else f"{value:.3g}"

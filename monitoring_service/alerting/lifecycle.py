@@ -1,8 +1,8 @@
 """From conditions to alerts: pending, firing, resolved, and who still has to be told.
 
-Pure functions over one immutable value, the :class:`AlertStates`, with every time given; :mod:`.alert_desk` keeps it in the
-inbox. An alert remembers what its receiver was told, so a restart at any point loses no notification; one that was sent
-and whose answer was not kept yet is sent again: at least once.
+Pure functions over one immutable value, the :class:`AlertStates`, with every time given; ``alerting.service`` keeps it
+in the inbox. An alert remembers what its receiver was told, so a restart at any point loses no notification; one that
+was sent and whose answer was not kept yet is sent again: at least once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from monitoring_service.alerting.catalogue import BY_CONDITION, AlertKind, badness
@@ -51,8 +51,9 @@ class Silence(Struct, frozen=True):
 class Alert(Struct, frozen=True, omit_defaults=True):
     """One condition's alert; ``condition`` is as it was last seen while it held.
 
-    ``since`` is when the condition was first seen, ``told`` the state that the receiver knows of, and ``owed_since``
-    since when there is something to tell. ``muted_by`` names the alert that makes this one beside the point.
+    ``since`` is when the condition was first seen, ``notified_state`` the state that the receiver knows of, and
+    ``notification_due_since`` since when there is something to tell. ``muted_by`` names the alert that makes this one
+    beside the point.
     """
 
     id: str
@@ -61,8 +62,8 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     since: float
     firing_since: float | None = None
     resolved_at: float | None = None
-    told: State | None = None
-    owed_since: float | None = None
+    notified_state: State | None = field(name="told", default=None)
+    notification_due_since: float | None = field(name="owed_since", default=None)
     acknowledged: Acknowledgement | None = None
     muted_by: str | None = None
 
@@ -77,12 +78,12 @@ class Alert(Struct, frozen=True, omit_defaults=True):
 
 class AlertStates(Struct, frozen=True, omit_defaults=True):
     """All alerts: ``present`` are pending or firing, ``past`` resolved, oldest first. Silences go by an alert's id,
-    ``told_at`` by its name."""
+    ``notified_at`` by its name."""
 
     present: list[Alert] = []
     past: list[Alert] = []
     silences: dict[str, Silence] = {}
-    told_at: dict[str, float] = {}
+    notified_at: dict[str, float] = field(name="told_at", default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +118,21 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     return f"{found:016x}"
 
 
-def advanced(book: AlertStates, conditions: Iterable[Condition], now: float, rules: Rules) -> AlertStates:
+def advanced(states: AlertStates, conditions: Iterable[Condition], now: float, rules: Rules) -> AlertStates:
     """The book after one look at all conditions."""
     active = {_id(rules, one): one for one in conditions if one.active and one.name in BY_CONDITION}
-    known = {alert.id: alert for alert in book.present}
+    known = {alert.id: alert for alert in states.present}
     present = [
         _held(known.get(id_) or Alert(id_, condition, "pending", now), condition, now, rules)
         for id_, condition in active.items()
     ]
-    ended = [_resolved(alert, now) for alert in book.present if alert.id not in active and alert.state == "firing"]
-    silences = {id_: silence for id_, silence in book.silences.items() if silence.until > now}
+    ended = [_resolved(alert, now) for alert in states.present if alert.id not in active and alert.state == "firing"]
+    silences = {id_: silence for id_, silence in states.silences.items() if silence.until > now}
     muted = _muted(present)
     return replace(
-        book,
+        states,
         present=[_owing(alert, silences, now, rules) for alert in muted],
-        past=[*book.past, *ended][-PAST_KEPT:],
+        past=[*states.past, *ended][-PAST_KEPT:],
         silences=silences,
     )
 
@@ -149,8 +150,10 @@ def _held(alert: Alert, condition: Condition, now: float, rules: Rules) -> Alert
 
 def _resolved(alert: Alert, now: float) -> Alert:
     """Who was told of the beginning is told of the end, and of both who could not be reached in between."""
-    owed_since = alert.owed_since if alert.told is None else now
-    return replace(alert, state="resolved", resolved_at=now, owed_since=owed_since, muted_by=None)
+    notification_due_since = alert.notification_due_since if alert.notified_state is None else now
+    return replace(
+        alert, state="resolved", resolved_at=now, notification_due_since=notification_due_since, muted_by=None
+    )
 
 
 def _muted(alerts: list[Alert]) -> list[Alert]:
@@ -169,90 +172,97 @@ def _muted_by(alert: Alert, stale: str | None, broken: Mapping[str | None, str])
 
 def _owing(alert: Alert, silences: Mapping[str, Silence], now: float, rules: Rules) -> Alert:
     """Whether there is something to tell: an alert that fires and was not told, as long as nothing keeps it quiet."""
-    if alert.state != "firing" or alert.told is not None:
+    if alert.state != "firing" or alert.notified_state is not None:
         return alert
     if not rules.notifying or is_quiet(alert, silences):
-        return replace(alert, owed_since=None)
-    return alert if alert.owed_since is not None else replace(alert, owed_since=now)
+        return replace(alert, notification_due_since=None)
+    return alert if alert.notification_due_since is not None else replace(alert, notification_due_since=now)
 
 
 def is_quiet(alert: Alert, silences: Mapping[str, Silence]) -> bool:
     return alert.muted_by is not None or alert.id in silences or alert.acknowledged is not None
 
 
-def due_notification(book: AlertStates, now: float, rules: Rules, *, passing_over: Container[str] = ()) -> Notification | None:
+def due_notification(
+    states: AlertStates, now: float, rules: Rules, *, passing_over: Container[str] = ()
+) -> Notification | None:
     """The next message to send, without the alert names that are passed over; made of what is true now."""
-    for name in dict.fromkeys(alert.name for alert in [*book.present, *book.past]):
-        if rules.notifying and name not in passing_over and _is_due(book, name, now, rules):
-            return Notification(name, _to_tell(book, name))
+    for name in dict.fromkeys(alert.name for alert in [*states.present, *states.past]):
+        if rules.notifying and name not in passing_over and _is_due(states, name, now, rules):
+            return Notification(name, _to_tell(states, name))
     return None
 
 
-def _is_due(book: AlertStates, name: str, now: float, rules: Rules) -> bool:
-    told_at = book.told_at.get(name)
-    owed = [alert.owed_since for alert in _of(book, name) if alert.owed_since is not None]
+def _is_due(states: AlertStates, name: str, now: float, rules: Rules) -> bool:
+    notified_at = states.notified_at.get(name)
+    owed = [alert.notification_due_since for alert in _of(states, name) if alert.notification_due_since is not None]
     if owed:
         waited = now - min(owed) >= GROUP_WAIT_S * rules.time_scale
-        return waited and (told_at is None or now - told_at >= GROUP_INTERVAL_S * rules.time_scale)
-    if told_at is None or now - told_at < REPEAT_S * rules.time_scale:
+        return waited and (notified_at is None or now - notified_at >= GROUP_INTERVAL_S * rules.time_scale)
+    if notified_at is None or now - notified_at < REPEAT_S * rules.time_scale:
         return False
-    fires = [alert for alert in book.present if alert.name == name and alert.told == "firing"]
-    return any(not is_quiet(alert, book.silences) for alert in fires)
+    fires = [alert for alert in states.present if alert.name == name and alert.notified_state == "firing"]
+    return any(not is_quiet(alert, states.silences) for alert in fires)
 
 
-def _of(book: AlertStates, name: str) -> list[Alert]:
-    return [alert for alert in [*book.past, *book.present] if alert.name == name]
+def _of(states: AlertStates, name: str) -> list[Alert]:
+    return [alert for alert in [*states.past, *states.present] if alert.name == name]
 
 
-def _to_tell(book: AlertStates, name: str) -> tuple[Alert, ...]:
+def _to_tell(states: AlertStates, name: str) -> tuple[Alert, ...]:
     """Of alerts that came back meanwhile only the newest: a message says each thing once."""
-    alerts = _of(book, name)
-    firing = [alert for alert in alerts if alert.state == "firing" and not is_quiet(alert, book.silences)]
-    newest = {alert.id: alert for alert in alerts if alert.owed_since is not None or alert in firing}
+    alerts = _of(states, name)
+    firing = [alert for alert in alerts if alert.state == "firing" and not is_quiet(alert, states.silences)]
+    newest = {alert.id: alert for alert in alerts if alert.notification_due_since is not None or alert in firing}
     resolved = [alert for alert in newest.values() if alert.state == "resolved"]
     return (*sorted(firing, key=lambda alert: -badness(alert.condition)), *resolved)
 
 
-def after_telling(book: AlertStates, notification: Notification, now: float) -> AlertStates:
+def after_telling(states: AlertStates, notification: Notification, now: float) -> AlertStates:
     """The receiver has it. What has changed since it was sent is still owed."""
-    told = {alert.id: alert for alert in notification.alerts}
+    notified_state = {alert.id: alert for alert in notification.alerts}
 
     def known(alert: Alert) -> Alert:
-        newest = told.get(alert.id)
+        newest = notified_state.get(alert.id)
         if newest is None or alert.since > newest.since:
             return alert
         if alert.since < newest.since:
-            return replace(alert, told="resolved", owed_since=None)
-        return replace(alert, told=newest.state, owed_since=None if newest.state == alert.state else now)
+            return replace(alert, notified_state="resolved", notification_due_since=None)
+        return replace(
+            alert, notified_state=newest.state, notification_due_since=None if newest.state == alert.state else now
+        )
 
     return replace(
-        book,
-        present=[known(alert) for alert in book.present],
-        past=[known(alert) for alert in book.past],
-        told_at={**book.told_at, notification.name: now},
+        states,
+        present=[known(alert) for alert in states.present],
+        past=[known(alert) for alert in states.past],
+        notified_at={**states.notified_at, notification.name: now},
     )
 
 
-def acknowledged(book: AlertStates, id_: str, by: Acknowledgement) -> AlertStates | None:
+def acknowledged(states: AlertStates, id_: str, by: Acknowledgement) -> AlertStates | None:
     """``None`` when no such alert is pending or firing."""
-    if all(alert.id != id_ for alert in book.present):
+    if all(alert.id != id_ for alert in states.present):
         return None
-    present = [replace(alert, acknowledged=by, owed_since=None) if alert.id == id_ else alert for alert in book.present]
-    return replace(book, present=present)
+    present = [
+        replace(alert, acknowledged=by, notification_due_since=None) if alert.id == id_ else alert
+        for alert in states.present
+    ]
+    return replace(states, present=present)
 
 
-def silenced(book: AlertStates, id_: str, silence: Silence) -> AlertStates | None:
+def silenced(states: AlertStates, id_: str, silence: Silence) -> AlertStates | None:
     """``None`` when there is no such alert; a resolved one can be silenced in case it comes back."""
-    if all(alert.id != id_ for alert in [*book.present, *book.past]):
+    if all(alert.id != id_ for alert in [*states.present, *states.past]):
         return None
-    others = {key: value for key, value in book.silences.items() if key != id_}
+    others = {key: value for key, value in states.silences.items() if key != id_}
     kept = dict(list(others.items())[-(SILENCES_KEPT - 1) :])
-    present = [replace(alert, owed_since=None) if alert.id == id_ else alert for alert in book.present]
-    return replace(book, present=present, silences={**kept, id_: silence})
+    present = [replace(alert, notification_due_since=None) if alert.id == id_ else alert for alert in states.present]
+    return replace(states, present=present, silences={**kept, id_: silence})
 
 
-def unsilenced(book: AlertStates, id_: str) -> AlertStates | None:
+def unsilenced(states: AlertStates, id_: str) -> AlertStates | None:
     """``None`` when it is not silenced."""
-    if id_ not in book.silences:
+    if id_ not in states.silences:
         return None
-    return replace(book, silences={key: silence for key, silence in book.silences.items() if key != id_})
+    return replace(states, silences={key: silence for key, silence in states.silences.items() if key != id_})

@@ -40,7 +40,7 @@ class RetrainingBridge:
         self._status: TrainingStatus | None = None
         self._fault: str | None = None
         self._tell_every_s = TELL_EVERY_S * (alerts.time_scale if alerts is not None else 1.0)
-        self._told_at: dict[tuple[str, float | None], float] = {}
+        self._notified_at: dict[tuple[str, float | None], float] = {}
 
     def ask(self, by: str, note: str) -> str:
         """The id of the run that a person wants; raises what the server's answer means."""
@@ -70,27 +70,29 @@ class RetrainingBridge:
 
     def _due(self) -> Iterator[Notification]:
         firing = list(_firing(self._alerts)) if self._alerts is not None else []
-        self._told_at = {key: at for key, at in self._told_at.items() if key in {_key(alert) for alert in firing}}
+        self._notified_at = {
+            key: at for key, at in self._notified_at.items() if key in {_key(alert) for alert in firing}
+        }
         due = [alert for alert in firing if self._is_due(alert)]
         for name in dict.fromkeys(alert.name for alert in due):
             yield Notification(name, tuple(alert for alert in due if alert.name == name))
 
     def _is_due(self, alert: Alert) -> bool:
-        told_at = self._told_at.get(_key(alert))
-        return told_at is None or self._clock() - told_at >= self._tell_every_s
+        notified_at = self._notified_at.get(_key(alert))
+        return notified_at is None or self._clock() - notified_at >= self._tell_every_s
 
     def _tell(self, notification: Notification) -> None:
         assert self._alerts is not None
         self._server.tell(msgspec.json.encode(self._alerts.body_of(notification)))
         for alert in notification.alerts:
-            self._told_at[_key(alert)] = self._clock()
+            self._notified_at[_key(alert)] = self._clock()
 
 
-def _firing(desk: AlertService) -> Iterator[Alert]:
+def _firing(service: AlertService) -> Iterator[Alert]:
     """What fires, unless something else makes it beside the point or somebody has silenced it."""
-    book = desk.book
-    for alert in book.present:
-        if alert.state == "firing" and alert.muted_by is None and alert.id not in book.silences:
+    states = service.states
+    for alert in states.present:
+        if alert.state == "firing" and alert.muted_by is None and alert.id not in states.silences:
             yield alert
 
 

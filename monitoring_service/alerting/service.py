@@ -45,7 +45,7 @@ class AlertDocuments(Protocol):
 
 
 class AlertService:
-    """Holds the :class:`AlertStates`; thread-safe. A change is kept before anybody sees it, and raises what keeping raises."""
+    """Holds the :class:`AlertStates`; thread-safe. A change is kept before anybody sees it; keeping's errors pass."""
 
     def __init__(
         self, rules: Rules, links: AlertLinks, documents: AlertDocuments, clock: Callable[[], float] = time.time
@@ -55,18 +55,18 @@ class AlertService:
         self._documents = documents
         self._clock = clock
         self._lock = threading.Lock()
-        self._book = _restored(documents)
+        self._states = _restored(documents)
 
     @property
-    def book(self) -> AlertStates:
-        return self._book
+    def states(self) -> AlertStates:
+        return self._states
 
     @property
     def time_scale(self) -> float:
         return self._rules.time_scale
 
     def views(self) -> list[AlertView]:
-        return alert_views(self._rules.case, self._book, self._links)
+        return alert_views(self._rules.case, self._states, self._links)
 
     def body_of(self, notification: Notification) -> dict[str, Any]:
         """The message in the JSON of webhooks."""
@@ -75,54 +75,54 @@ class AlertService:
     def watch(self, conditions: Iterable[Condition]) -> None:
         """One look at all conditions."""
         with self._lock:
-            before = self._book
+            before = self._states
             self._change(advanced(before, conditions, self._clock(), self._rules))
-        _log_changes(before, self._book)
+        _log_changes(before, self._states)
 
     def due(self, *, passing_over: Container[str] = ()) -> Notification | None:
-        return due_notification(self._book, self._clock(), self._rules, passing_over=passing_over)
+        return due_notification(self._states, self._clock(), self._rules, passing_over=passing_over)
 
-    def note_told(self, notification: Notification) -> None:
+    def mark_notified(self, notification: Notification) -> None:
         with self._lock:
-            self._change(after_telling(self._book, notification, self._clock()))
+            self._change(after_telling(self._states, notification, self._clock()))
 
     def acknowledge(self, id_: str, by: str, note: str) -> bool:
         """Whether such an alert is pending or firing."""
         return self._try(
-            "alert_acknowledged", id_, lambda book, now: acknowledged(book, id_, Acknowledgement(by, note, now))
+            "alert_acknowledged", id_, lambda states, now: acknowledged(states, id_, Acknowledgement(by, note, now))
         )
 
     def silence(self, id_: str, by: str, note: str, seconds: float) -> bool:
         """Whether there is such an alert."""
         return self._try(
-            "alert_silenced", id_, lambda book, now: silenced(book, id_, Silence(by, note, now, now + seconds))
+            "alert_silenced", id_, lambda states, now: silenced(states, id_, Silence(by, note, now, now + seconds))
         )
 
     def unsilence(self, id_: str) -> bool:
         """Whether it was silenced."""
-        return self._try("alert_unsilenced", id_, lambda book, now: unsilenced(book, id_))
+        return self._try("alert_unsilenced", id_, lambda states, now: unsilenced(states, id_))
 
     def _try(self, event: str, id_: str, change: Callable[[AlertStates, float], AlertStates | None]) -> bool:
         with self._lock:
-            book = change(self._book, self._clock())
-            if book is None:
+            states = change(self._states, self._clock())
+            if states is None:
                 return False
-            self._change(book)
+            self._change(states)
         log.info(event, id=id_)
         return True
 
-    def _change(self, book: AlertStates) -> None:
+    def _change(self, states: AlertStates) -> None:
         """Figures move with every check; they alone are no reason to write."""
-        if _without_figures(book) != _without_figures(self._book):
-            self._documents.keep_document(DOCUMENT, _encode(book))
-        self._book = book
+        if _without_metrics(states) != _without_metrics(self._states):
+            self._documents.keep_document(DOCUMENT, _encode(states))
+        self._states = states
 
 
-def _without_figures(book: AlertStates) -> AlertStates:
+def _without_metrics(states: AlertStates) -> AlertStates:
     def bare(alert: Alert) -> Alert:
         return replace(alert, condition=Condition(alert.condition.name, alert.condition.column))
 
-    return replace(book, present=[bare(alert) for alert in book.present])
+    return replace(states, present=[bare(alert) for alert in states.present])
 
 
 def _restored(documents: AlertDocuments) -> AlertStates:
@@ -137,12 +137,12 @@ def _restored(documents: AlertDocuments) -> AlertStates:
         return AlertStates()
 
 
-def _known_kinds(book: AlertStates) -> AlertStates:
+def _known_kinds(states: AlertStates) -> AlertStates:
     """Without alerts of conditions that this version of the program does not have."""
     return replace(
-        book,
-        present=[alert for alert in book.present if alert.condition.name in BY_CONDITION],
-        past=[alert for alert in book.past if alert.condition.name in BY_CONDITION],
+        states,
+        present=[alert for alert in states.present if alert.condition.name in BY_CONDITION],
+        past=[alert for alert in states.past if alert.condition.name in BY_CONDITION],
     )
 
 

@@ -53,10 +53,10 @@ class AlertLinks:
     page: str = ""
 
 
-def alert_views(case: str, book: AlertStates, links: AlertLinks) -> list[AlertView]:
+def alert_views(case: str, states: AlertStates, links: AlertLinks) -> list[AlertView]:
     """What fires first, pages before tickets, the worst before the others; then pending ones; then those resolved."""
-    shown = [*book.present, *reversed(book.past[-PAST_SHOWN:])]
-    views = [(alert, _view(case, alert, book, links)) for alert in shown]
+    shown = [*states.present, *reversed(states.past[-PAST_SHOWN:])]
+    views = [(alert, _view(case, alert, states, links)) for alert in shown]
     views.sort(key=lambda pair: _rank(*pair))
     return [view for _, view in views]
 
@@ -68,9 +68,9 @@ def _rank(alert: Alert, view: AlertView) -> tuple[int, float, bool, float]:
     return _ORDER[alert.state], 0.0, view.severity != "page", -badness(alert.condition)
 
 
-def _view(case: str, alert: Alert, book: AlertStates, links: AlertLinks) -> AlertView:
-    written = texts(case, alert.condition, _beside(alert, book.present))
-    silence, known = book.silences.get(alert.id), alert.acknowledged
+def _view(case: str, alert: Alert, states: AlertStates, links: AlertLinks) -> AlertView:
+    written = texts(case, alert.condition, _beside(alert, states.present))
+    silence, known = states.silences.get(alert.id), alert.acknowledged
     return AlertView(
         id=alert.id,
         name=alert.name,

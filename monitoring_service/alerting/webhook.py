@@ -62,13 +62,13 @@ class Notifier:
 
     def __init__(
         self,
-        desk: AlertService,
+        service: AlertService,
         outbox: Outbox,
         *,
         count: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._desk = desk
+        self._service = service
         self._outbox = outbox
         self._count = count
         self._clock = clock
@@ -77,7 +77,7 @@ class Notifier:
 
     def step(self, stopping: threading.Event) -> None:
         """Send everything that is due, each message once."""
-        while not stopping.is_set() and (notification := self._desk.due(passing_over=self._waiting())):
+        while not stopping.is_set() and (notification := self._service.due(passing_over=self._waiting())):
             self._tell(notification)
 
     def _waiting(self) -> set[str]:
@@ -86,7 +86,7 @@ class Notifier:
 
     def _tell(self, notification: Notification) -> None:
         name = notification.name
-        body = msgspec.json.encode(self._desk.body_of(notification))
+        body = msgspec.json.encode(self._service.body_of(notification))
         try:
             self._outbox.send(body)
         except NotTakenError as error:
@@ -97,7 +97,7 @@ class Notifier:
         self._count("sent")
         log.info("notification_sent", alert=name, alerts=len(notification.alerts))
         try:
-            self._desk.note_told(notification)
+            self._service.mark_notified(notification)
         except StreamgaugeError:
             # It is with the receiver, and this process does not know any more: it is sent again, in no hurry.
             self._again_at[name] = self._clock() + SHORTEST_PAUSE_S

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from event_backbone.case.schema import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import utc_now
-from monitoring_service.checks.detector_alarms import ReferenceKey, DetectorWatch, DetectorRunner
-from monitoring_service.checks.performance_watch import QualityWatch
+from monitoring_service.checks.detector_alarms import DetectorRunner, DetectorWatch, ReferenceKey
+from monitoring_service.checks.performance_watch import PerformanceWatch
 from monitoring_service.checks.report_schedule import ReportScheduler
 from monitoring_service.checks.version_in_use import version_in_use
 from monitoring_service.drift.verdict import CheckTime
@@ -35,7 +35,7 @@ from monitoring_service.state.monitor_state import (
     after_evaluation,
     after_failure,
     encode_state,
-    with_quality,
+    with_performance,
 )
 from monitoring_service.state.published import LatestResults
 from monitoring_service.state.rejection_runs import RejectionWatch
@@ -58,7 +58,7 @@ class CheckParts:
     windows: Windows
     inbox: Inbox
     evaluator: EvaluatorPort
-    board: LatestResults
+    results: LatestResults
     metrics: MonitoringMetrics
     reports: ReportScheduler
     accepted: AcceptedReferences
@@ -75,7 +75,7 @@ class Checks:
         self._windows = parts.windows
         self._inbox = parts.inbox
         self._evaluator = parts.evaluator
-        self._board = parts.board
+        self._results = parts.results
         self._metrics = parts.metrics
         self._reports = parts.reports
         self._accepted = parts.accepted
@@ -84,8 +84,10 @@ class Checks:
         self._failures_in_a_row = 0
         self._scores_every_s = scores_every_s
         self._scores_due_at = clock()
-        self._refusals = RejectionWatch(case, parts.windows, parts.board.standing.refusals)
-        self._quality_watch = QualityWatch(case, parts.windows, parts.inbox, parts.evaluator, parts.accepted, clock)
+        self._rejection_watch = RejectionWatch(case, parts.windows, parts.results.state.rejection_run)
+        self._performance_watch = PerformanceWatch(
+            case, parts.windows, parts.inbox, parts.evaluator, parts.accepted, clock
+        )
 
     def run(self, stopping: threading.Event, between: Sequence[Callable[[], None]]) -> None:
         """Until ``stopping`` is set; ``between`` are called after each check or idle wait and may take their time."""
@@ -112,8 +114,8 @@ class Checks:
         view = self._windows.wait_for_due(wait_s)
         if view is not None:
             self._check(view, stopping)
-        self._follow_refusals()
-        self._follow_quality()
+        self._follow_rejections()
+        self._follow_performance()
         self._reports.step(busy=self._windows.backlog_rows > 0)
 
     def _check(self, view: WindowView, stopping: threading.Event) -> None:
@@ -129,18 +131,18 @@ class Checks:
         alarms = self._detectors.at(view.row, compared)
         request = Evaluate(window_message(view, used, accepted_sha256), with_scores=self._scores_are_due(view.row))
         try:
-            evaluated = self._ask(request, stopping)
+            window_measures = self._ask(request, stopping)
         except EvaluatorFailedError as error:
             self._give_up(str(error), stopping)
             return
         duration_s = self._clock() - started
         self._metrics.checks.evaluation_seconds.observe(duration_s)
-        self._judge(view, newest, used, evaluated, duration_s, alarms)
+        self._judge(view, newest, used, window_measures, duration_s, alarms)
         self._reports.answered(request.window)
 
     def _version_in_use(self, view: WindowView) -> PredictionSource:
-        evaluation = self._board.standing.evaluation
-        last = PredictionSource(evaluation.model, evaluation.bundle_sha256) if evaluation else None
+        check_result = self._results.state.check_result
+        last = PredictionSource(check_result.model, check_result.bundle_sha256) if check_result else None
         return version_in_use(view.rows, view.row - self._case.monitoring.check_every_rows, last)
 
     def _scores_are_due(self, row: int) -> bool:
@@ -151,31 +153,33 @@ class Checks:
         self._scores_due_at = now + self._scores_every_s
         return True
 
-    def _follow_refusals(self) -> None:
-        rejections = self._refusals.look()
+    def _follow_rejections(self) -> None:
+        rejections = self._rejection_watch.look()
         if rejections is not None:
-            before = self._board.standing
-            moment = CheckTime(before.checked_row, utc_now())
-            self._keep(StateChange(before, ()), None, conditions_after(self._case, before, None, rejections, None, moment))
+            before = self._results.state
+            check_time = CheckTime(before.checked_row, utc_now())
+            self._keep(
+                StateChange(before, ()), None, conditions_after(self._case, before, None, rejections, None, check_time)
+            )
 
-    def _follow_quality(self) -> None:
+    def _follow_performance(self) -> None:
         """Labels come without rows too: a slow stream, or one that ended, is still judged by all of them."""
-        evaluation = self._board.standing.evaluation
-        quality = self._quality_watch.look(evaluation) if evaluation is not None else None
-        if evaluation is None or quality is None:
+        check_result = self._results.state.check_result
+        performance = self._performance_watch.look(check_result) if check_result is not None else None
+        if check_result is None or performance is None:
             return
-        before = self._board.standing
-        moment = CheckTime(evaluation.row, utc_now())
+        before = self._results.state
+        check_time = CheckTime(check_result.row, utc_now())
         delays = before.delays.since(self._inbox.label_delays)
-        conditions = conditions_after(self._case, before, None, None, quality, moment, delays)
-        self._keep(StateChange(with_quality(before, quality), ()), None, conditions)
+        conditions = conditions_after(self._case, before, None, None, performance, check_time, delays)
+        self._keep(StateChange(with_performance(before, performance), ()), None, conditions)
 
     def _ask(self, request: Evaluate, stopping: threading.Event) -> WindowMeasures:
         """Ask again while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""
         attempts = ATTEMPTS if self._failures_in_a_row == 0 else 1
         while True:
             try:
-                evaluated = self._evaluator.evaluate(request)
+                window_measures = self._evaluator.evaluate(request)
             except EvaluatorFailedError as error:
                 attempts -= 1
                 self._metrics.checks.evaluator_failures.inc()
@@ -184,18 +188,18 @@ class Checks:
                     raise
             else:
                 self._failures_in_a_row = 0
-                return evaluated
+                return window_measures
 
     def _judge(
         self,
         view: WindowView,
         newest: NewestRow,
         used: PredictionSource,
-        evaluated: WindowMeasures,
+        window_measures: WindowMeasures,
         duration_s: float,
         alarms: frozenset[str] | None,
     ) -> None:
-        examined = WindowInfo(
+        window_info = WindowInfo(
             rows=len(view.rows),
             oldest_at=view.oldest_at or newest.predicted_at,
             newest_at=newest.predicted_at,
@@ -203,26 +207,26 @@ class Checks:
             bundle_sha256=used.bundle_sha256,
             duration_s=round(duration_s, 6),
         )
-        moment = CheckTime(view.row, utc_now())
-        checked = after_evaluation(self._case, self._board.standing, examined, evaluated, moment, alarms)
+        check_time = CheckTime(view.row, utc_now())
+        checked = after_evaluation(self._case, self._results.state, window_info, window_measures, check_time, alarms)
         for episode in checked.episodes:
             name = "drift_ended" if episode.ended_at_row is not None else "drift_confirmed"
             log.info(name, family=episode.family, name=episode.name, row=view.row)
-        evaluation = checked.standing.evaluation
-        if evaluation is not None:
-            self._metrics.checks.count_check(evaluation, checked.episodes)
+        check_result = checked.state.check_result
+        if check_result is not None:
+            self._metrics.checks.count_check(check_result, checked.episodes)
             rejections = self._windows.rejections(view)
-            conditions = conditions_after(self._case, self._board.standing, evaluation, rejections, None, moment)
-            self._keep(checked, point_of(evaluation, newest.received_at), conditions)
+            conditions = conditions_after(self._case, self._results.state, check_result, rejections, None, check_time)
+            self._keep(checked, point_of(check_result, newest.received_at), conditions)
 
     def _keep(self, checked: StateChange, point: Point | None, conditions: list[Condition]) -> None:
-        delays = self._board.standing.delays.moved(self._inbox.label_delays, self._case.monitoring.window_rows)
-        standing = replace(checked.standing, conditions=conditions, delays=delays, refusals=self._refusals.run)
+        delays = self._results.state.delays.moved(self._inbox.label_delays, self._case.monitoring.window_rows)
+        state = replace(checked.state, conditions=conditions, delays=delays, rejection_run=self._rejection_watch.run)
         encoded = encode_point(point) if point is not None else None
-        kept = KeptCheck(standing.checked_row, encoded, encode_state(standing), checked.episodes)
+        kept = KeptCheck(state.checked_row, encoded, encode_state(state), checked.episodes)
         self._inbox.keep_check(kept)
-        self._board.publish(standing, point, checked.episodes)
-        self._windows.mark_checked(standing.checked_row)
+        self._results.publish(state, point, checked.episodes)
+        self._windows.mark_checked(state.checked_row)
 
     def _give_up(self, reason: str, stopping: threading.Event) -> None:
         """Every check that is due by now fails with this one: a broken evaluator must not stop the stream."""
@@ -233,7 +237,7 @@ class Checks:
         stopping.wait(min(LONGEST_PAUSE_S, 2.0**self._failures_in_a_row))
 
     def _fail(self, reason: str, row: int) -> None:
-        moment = CheckTime(row, utc_now())
-        self._board.count_failed(self._windows.due_until(row))
-        before = self._board.standing
-        self._keep(after_failure(self._case, before, reason, moment), None, conditions_unjudged(before.conditions))
+        check_time = CheckTime(row, utc_now())
+        self._results.count_failed(self._windows.due_until(row))
+        before = self._results.state
+        self._keep(after_failure(self._case, before, reason, check_time), None, conditions_unjudged(before.conditions))

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from event_backbone.case.schema import Case
 from monitoring_service.evaluation.client import EvaluatorPort
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import MeasureQuality, Quality
+from monitoring_service.messages import MeasurePerformance, Performance
 from monitoring_service.references.accepted import AcceptedReferences
 from monitoring_service.state.monitor_state import CheckResult
 from monitoring_service.windows.sliding_window import Windows, WindowView
 
 #: Quality is measured again at most this often, and for this share of the time: large windows cost more.
-QUALITY_EVERY_S = 1.0
+PERFORMANCE_EVERY_S = 1.0
 MEASURING_SHARE = 0.05
 
 
-class QualityWatch:
+class PerformanceWatch:
     """Not thread-safe. What it asks is about the newest rows, checked or not, so labels count as soon as they come.
 
     While checks lag behind the stream it is about rows up to the next check: none is told with what came after it.
@@ -44,7 +44,7 @@ class QualityWatch:
         self._due_at = clock()
         self._measured: object = None
 
-    def look(self, evaluation: CheckResult) -> Quality | None:
+    def look(self, check_result: CheckResult) -> Performance | None:
         """The quality of the version that was evaluated last; ``None`` while nothing changed, or it is too early.
 
         Raises :class:`.EvaluatorFailedError`, and :class:`.InboxUnavailableError`; the next look tries again.
@@ -53,23 +53,23 @@ class QualityWatch:
         if started < self._due_at:
             return None
         totals, view = self._inbox.totals, self._windows.next_or_newest()
-        accepted_sha256 = self._accepted.in_force(evaluation.bundle_sha256).sha256
-        known = evaluation.bundle_sha256, accepted_sha256, view.row, totals.labels, totals.erasures
+        accepted_sha256 = self._accepted.in_force(check_result.bundle_sha256).sha256
+        known = check_result.bundle_sha256, accepted_sha256, view.row, totals.labels, totals.erasures
         if known == self._measured:
             return None
-        self._due_at = started + QUALITY_EVERY_S
-        quality = self._evaluator.measure_quality(self._request(evaluation, accepted_sha256, view))
+        self._due_at = started + PERFORMANCE_EVERY_S
+        performance = self._evaluator.measure_performance(self._request(check_result, accepted_sha256, view))
         self._due_at = max(self._due_at, started + (self._clock() - started) / MEASURING_SHARE)
         self._measured = known
-        return quality
+        return performance
 
-    def _request(self, evaluation: CheckResult, accepted_sha256: str | None, view: WindowView) -> MeasureQuality:
-        model = evaluation.model
+    def _request(self, check_result: CheckResult, accepted_sha256: str | None, view: WindowView) -> MeasurePerformance:
+        model = check_result.model
         chosen = view.rows.of_model(model)
         first_row = int(view.rows.numbers[0]) if len(view.rows) else view.row
         labelled = self._inbox.labelled_rows(model, until_row=view.row, limit=self._limit + self._older)
-        return MeasureQuality(
-            bundle_sha256=evaluation.bundle_sha256,
+        return MeasurePerformance(
+            bundle_sha256=check_result.bundle_sha256,
             labelled=labelled.part(0, self._limit),
             older=labelled.part(self._limit),
             scores=view.rows.scores[chosen].tobytes(),

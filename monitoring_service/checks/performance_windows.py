@@ -1,7 +1,7 @@
 """Realised quality of each window of rows, restated when late labels change it.
 
 Rows 1 to n are the first window, the next n the second, and so on; rows of two model versions in one window are stated
-apart. What changed is noted with the events themselves (:class:`.Ledger`), so whatever order they come in, and however
+apart. What changed is noted with the events themselves (:class:`.BatchTotals`), so whatever order they come in, and however
 often the service is restarted, a window's last statement is the one that all of them lead to.
 """
 
@@ -18,7 +18,7 @@ from msgspec import Struct
 from event_backbone.events.schema import ModelRef
 from monitoring_service.evaluation.client import EvaluatorPort
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import MetricValue, Labelled, MeasureMetrics
+from monitoring_service.messages import Labelled, MeasureMetrics, MetricValue
 
 #: At most so many windows are stated anew at once, so often, and for this share of the time: what labels cost is
 #: bounded, however many windows they belong to and however large those are.
@@ -45,11 +45,11 @@ SELECT first_row, last_row, name, version, rows, labelled_rows, figures FROM qua
 ORDER BY first_row DESC, name DESC, version DESC LIMIT ?
 """
 
-_encode_figures = msgspec.json.Encoder().encode
-_decode_figures = msgspec.json.Decoder(dict[str, MetricValue]).decode
+_encode_metric_values = msgspec.json.Encoder().encode
+_decode_metric_values = msgspec.json.Decoder(dict[str, MetricValue]).decode
 
 
-class QualityWindow(Struct, frozen=True):
+class PerformanceWindow(Struct, frozen=True):
     """One version's rows between two row numbers, erased ones left out, and the figures of those with a label."""
 
     first_row: int
@@ -58,7 +58,7 @@ class QualityWindow(Struct, frozen=True):
     version: str
     rows: int
     labelled_rows: int
-    figures: dict[str, MetricValue]
+    metric_values: dict[str, MetricValue] = msgspec.field(name="figures")
 
 
 class Unstated(Struct, frozen=True):
@@ -73,7 +73,7 @@ class Unstated(Struct, frozen=True):
     versions: dict[ModelRef, tuple[int, Labelled]]
 
 
-class QualityWindows:
+class PerformanceWindows:
     """States windows, the one that waits longest first. :meth:`step` is for one thread, :meth:`newest` for any."""
 
     def __init__(
@@ -105,16 +105,18 @@ class QualityWindows:
         """State at most this many windows now; returns how many waited among them."""
         waiting = self._waiting(limit)
         asked = [labelled for one in waiting for _, labelled in one.versions.values()]
-        figures = iter(self._evaluator.measure_figures(MeasureMetrics(asked)).windows if asked else [])
+        metric_values = iter(self._evaluator.measure_metrics(MeasureMetrics(asked)).windows if asked else [])
         for one in waiting:
-            self._keep(one, [self._stated(one, model, next(figures)) for model in one.versions])
+            self._keep(one, [self._stated(one, model, next(metric_values)) for model in one.versions])
         return len(waiting)
 
-    def _stated(self, unstated: Unstated, model: ModelRef, figures: dict[str, MetricValue]) -> QualityWindow:
+    def _stated(self, unstated: Unstated, model: ModelRef, metric_values: dict[str, MetricValue]) -> PerformanceWindow:
         rows, labelled = unstated.versions[model]
         last_row = unstated.first_row + self._window_rows - 1
         labelled_rows = len(labelled.labels)
-        return QualityWindow(unstated.first_row, last_row, model.name, model.version, rows, labelled_rows, figures)
+        return PerformanceWindow(
+            unstated.first_row, last_row, model.name, model.version, rows, labelled_rows, metric_values
+        )
 
     def _waiting(self, limit: int) -> list[Unstated]:
         with self._inbox.exclusive() as db:
@@ -134,7 +136,7 @@ class QualityWindows:
             for model, found in by_version.items()
         }
 
-    def _keep(self, unstated: Unstated, windows: list[QualityWindow]) -> None:
+    def _keep(self, unstated: Unstated, windows: list[PerformanceWindow]) -> None:
         """One that changed while it was measured goes on waiting."""
         first_row = unstated.first_row
         with self._inbox.writing() as db:
@@ -146,12 +148,12 @@ class QualityWindows:
                 "DELETE FROM unstated_windows WHERE first_row = ? AND changes = ?", (first_row, unstated.changes)
             )
 
-    def newest(self, limit: int) -> list[QualityWindow]:
+    def newest(self, limit: int) -> list[PerformanceWindow]:
         """The newest windows, oldest of them first."""
         with self._inbox.exclusive() as db:
             found = db.execute(_NEWEST, (limit,)).fetchall()
-        return [QualityWindow(*(*row[:-1], _decode_figures(row[-1]))) for row in reversed(found)]
+        return [PerformanceWindow(*(*row[:-1], _decode_metric_values(row[-1]))) for row in reversed(found)]
 
 
-def _as_row(window: QualityWindow) -> tuple[Any, ...]:
-    return (*msgspec.structs.astuple(window)[:-1], _encode_figures(window.figures))
+def _as_row(window: PerformanceWindow) -> tuple[Any, ...]:
+    return (*msgspec.structs.astuple(window)[:-1], _encode_metric_values(window.metric_values))

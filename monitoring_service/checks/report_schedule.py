@@ -12,7 +12,7 @@ from event_backbone.errors import ConflictError, TryAgainLaterError
 from monitoring_service.evaluation.client import EvaluatorFailedError, EvaluatorPort
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.messages import MakeReport, ReportKind, Window
-from monitoring_service.state.conditions import BROKEN_DATA, QUALITY_CONDITIONS
+from monitoring_service.state.conditions import BROKEN_DATA, PERFORMANCE_CONDITIONS
 from monitoring_service.state.published import LatestResults
 
 log = structlog.get_logger()
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 #: A report takes seconds of a core: nobody gets two in less than this, whoever asks.
 PAUSE_S = 10.0
 #: When one of these begins to hold, a report shows what the window looked like.
-ALERTING = frozenset({"drift", "prediction_drift", *BROKEN_DATA, *QUALITY_CONDITIONS})
+ALERTING = frozenset({"drift", "prediction_drift", *BROKEN_DATA, *PERFORMANCE_CONDITIONS})
 
 
 class TooSoonError(TryAgainLaterError):
@@ -60,20 +60,20 @@ class ReportScheduler:
         self,
         inbox: Inbox,
         evaluator: EvaluatorPort,
-        board: LatestResults,
+        results: LatestResults,
         timer: ReportTimer,
         *,
         labelled_rows: int,
     ) -> None:
         self._inbox = inbox
         self._evaluator = evaluator
-        self._board = board
+        self._results = results
         self._timer = timer
         self._labelled_rows = labelled_rows
         self._lock = threading.Lock()
         self._window: Window | None = None
         self._demanded = self._alerted = False
-        self._holding = _alerting(board)
+        self._holding = _alerting(results)
 
     def demand(self) -> int:
         """Order a report about the newest window that was checked; return its row. It is made within moments.
@@ -83,7 +83,7 @@ class ReportScheduler:
             TooSoonError: the last one was begun less than :data:`PAUSE_S` ago.
         """
         with self._lock:
-            if self._demanded or self._board.reports.running:
+            if self._demanded or self._results.reports.running:
                 raise ConflictError("A report is being made; the list of reports shows when it is there.")
             if self._window is None:
                 raise ConflictError("No window was checked yet since the service started or a record was erased.")
@@ -109,13 +109,13 @@ class ReportScheduler:
         Evaluations first: while windows wait, a report does not even start.
         """
         self._note_alerts()
-        if not busy and not self._board.reports.running:
+        if not busy and not self._results.reports.running:
             self._begin_if_due()
-        if self._board.reports.running:
-            self._board.publish_reports(self._evaluator.reports())
+        if self._results.reports.running:
+            self._results.publish_reports(self._evaluator.reports())
 
     def _note_alerts(self) -> None:
-        holding = _alerting(self._board)
+        holding = _alerting(self._results)
         self._alerted = self._alerted or bool(holding - self._holding)
         self._holding = holding
 
@@ -139,15 +139,15 @@ class ReportScheduler:
     def _begin(self, window: Window, kind: ReportKind) -> None:
         self._alerted = self._alerted and kind != "alert"
         self._timer.restart(window.row)
-        evaluation = self._board.standing.evaluation
-        if evaluation is None:
+        check_result = self._results.state.check_result
+        if check_result is None:
             return
-        labelled = self._inbox.labelled_rows(evaluation.model, until_row=window.row, limit=self._labelled_rows)
+        labelled = self._inbox.labelled_rows(check_result.model, until_row=window.row, limit=self._labelled_rows)
         try:
-            self._board.publish_reports(self._evaluator.make_report(MakeReport(window, labelled, kind)))
+            self._results.publish_reports(self._evaluator.make_report(MakeReport(window, labelled, kind)))
         except EvaluatorFailedError as error:
             log.warning("report_not_made", row=window.row, kind=kind, reason=str(error))
 
 
-def _alerting(board: LatestResults) -> frozenset[tuple[str, str | None]]:
-    return frozenset(one.key for one in board.standing.conditions if one.active and one.name in ALERTING)
+def _alerting(results: LatestResults) -> frozenset[tuple[str, str | None]]:
+    return frozenset(one.key for one in results.state.conditions if one.active and one.name in ALERTING)

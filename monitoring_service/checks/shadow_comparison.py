@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef
 from monitoring_service.evaluation.client import EvaluatorPort
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import MetricValue, MetricValues, Labelled, MeasureMetrics
+from monitoring_service.messages import Labelled, MeasureMetrics, MetricValue, MetricValues
 
 #: The newest pairs that are compared: their join takes a fifth of a second, in which nothing is stored.
 MOST_PAIRS = 50_000
@@ -71,8 +71,8 @@ class ShadowComparison(Struct, frozen=True):
     flipped: dict[str, int]
     shift: ScoreShift
     labelled: int
-    champion_figures: dict[str, MetricValue]
-    challenger_figures: dict[str, MetricValue]
+    champion_metrics: dict[str, MetricValue] = field(name="champion_figures")
+    challenger_metrics: dict[str, MetricValue] = field(name="challenger_figures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,10 @@ class ShadowComparisons:
             return
         self._due_at = started + COMPARED_EVERY_S
         totals = self._inbox.totals
-        standing = (totals.shadows, totals.predictions, totals.labels, totals.erasures)
-        if totals.shadows and standing != self._compared:
+        state = (totals.shadows, totals.predictions, totals.labels, totals.erasures)
+        if totals.shadows and state != self._compared:
             self._newest = [self._compare(pairs) for pairs in self._pairs()]
-            self._compared = standing
+            self._compared = state
             self._due_at = max(self._due_at, started + (self._clock() - started) / COMPARING_SHARE)
 
     def _pairs(self) -> list[Pairs]:
@@ -146,8 +146,8 @@ class ShadowComparisons:
 
     def _compare(self, pairs: Pairs) -> ShadowComparison:
         asked = [pairs.challenger_against_champion(), pairs.champion_labelled(), pairs.challenger_labelled()]
-        figures: MetricValues = self._evaluator.measure_figures(MeasureMetrics(asked))
-        beside, champion, challenger = figures.windows
+        metric_values: MetricValues = self._evaluator.measure_metrics(MeasureMetrics(asked))
+        beside, champion, challenger = metric_values.windows
         return ShadowComparison(
             champion=pairs.champion,
             challenger=pairs.challenger,
@@ -159,8 +159,8 @@ class ShadowComparisons:
             flipped=self._flipped(pairs),
             shift=shift_between(pairs.champion_scores, pairs.challenger_scores),
             labelled=len(asked[1].labels),
-            champion_figures=champion,
-            challenger_figures=challenger,
+            champion_metrics=champion,
+            challenger_metrics=challenger,
         )
 
     def _agreement(self, pairs: Pairs, beside: dict[str, MetricValue]) -> MetricValue | None:

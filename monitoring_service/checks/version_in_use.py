@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitoring_service.windows.row_buffer import Rows, PredictionSource
+from monitoring_service.windows.row_buffer import PredictionSource, Rows
 
 #: Of 50 rows that two versions share evenly, one makes fewer in one check of thousands; the one that is judged must not
 #: change by chance, or its runs of checks would begin anew each time.

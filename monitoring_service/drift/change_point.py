@@ -73,17 +73,17 @@ class ChangePointScan:
         self._rows[:, self.now] = self._rows[:, self.now - 1] + rows
         self._totals[:, self.now] = self._totals[:, self.now - 1] + totals
 
-    def places(self, first: Places) -> Places:
+    def split_points(self, first: Places) -> Places:
         """Where the change may have been, shape ``(series, places)``: none before a series' ``first``."""
         return np.maximum(self.now - self._ages[self._ages <= self.now], first[:, np.newaxis])
 
-    def since(self, places: Places) -> Since:
-        """What came since ``places``, shape ``(series, places)``."""
-        rows, totals = self._since(places)
+    def since(self, split_points: Places) -> Since:
+        """What came since ``split_points``, shape ``(series, places)``."""
+        rows, totals = self._since(split_points)
         means = totals / np.maximum(rows, 1.0)
         return Since(rows, totals, means, np.abs(means - self._reference.means))
 
-    def surprise(self, since: Since, base: Places, worth: float) -> Floats:
+    def log_likelihood_ratio(self, since: Since, base: Places, worth: float) -> Floats:
         """In nats, beside all that came before, the reference first; nothing before ``base``, ``(series,)``, counts.
 
         What is less than ``worth`` may be larger than it is, but not that large.
@@ -92,11 +92,13 @@ class ChangePointScan:
         rows, totals = self._since(base[:, np.newaxis])
         before = reference.rows + rows - since.rows
         means = (reference.rows * reference.means + totals - since.totals) / before
-        return self._surprise(since, before, means, worth)
+        return self._log_likelihood_ratio(since, before, means, worth)
 
-    def unlike(self, since: Since, worth: float, series: Places | slice = ALL) -> Floats:
+    def divergence_from_reference(self, since: Since, worth: float, series: Places | slice = ALL) -> Floats:
         """The same beside the reference alone; ``since`` holds these ``series`` only."""
-        return self._surprise(since, self._reference.rows[series], self._reference.means[series], worth, series)
+        return self._log_likelihood_ratio(
+            since, self._reference.rows[series], self._reference.means[series], worth, series
+        )
 
     def latest_change(self, series: int, first: int, worth: float) -> int:
         """The place after ``first`` that sets the means before and after it furthest apart, in standard errors.
@@ -113,12 +115,12 @@ class ChangePointScan:
         nats = np.where(usable, gap**2 * before * after / (before + after) / spread, 0.0)
         return first + 1 + int(nats.argmax()) if nats.max() >= worth else first
 
-    def _since(self, places: Places) -> tuple[Floats, Floats]:
-        at = self._starts + places
+    def _since(self, split_points: Places) -> tuple[Floats, Floats]:
+        at = self._starts + split_points
         rows, totals = (sums[:, [self.now]] - sums.take(at) for sums in (self._rows, self._totals))
         return rows, totals
 
-    def _surprise(
+    def _log_likelihood_ratio(
         self, since: Since, before: Floats, expected: Floats, worth: float, series: Places | slice = ALL
     ) -> Floats:
         """Where values are far from the normal distribution: Chernoff's bound of shares, Bernstein's of the others.

@@ -49,7 +49,7 @@ class NumberWatch:
     """Ranks among the reference's values (of equal ones the middle), whatever the unit."""
 
     def __init__(self, profile: NumberProfile, *, with_missing: bool) -> None:
-        self._rising = np.asarray(profile.rising, dtype=np.float64)
+        self._rising = np.asarray(profile.sorted_values, dtype=np.float64)
         self._with_missing = with_missing
         rank, *others = _readings(self._ranks(self._rising[_spread(self._rising.size)]))
         self.series = [Series(rank, unit=2.0), *map(Series, others)]
@@ -82,8 +82,8 @@ class CategoryWatch:
     def __init__(self, profile: CategoryProfile) -> None:
         names = _common(profile)
         rare = {name for name in profile.counts if name not in names}
-        places = {name: place for place, name in enumerate(names)}
-        self._place_of = {**places, **dict.fromkeys(rare, len(names))}
+        split_points = {name: place for place, name in enumerate(names)}
+        self._place_of = {**split_points, **dict.fromkeys(rare, len(names))}
         self._unseen = len(names) + 1
         counts = [*(profile.counts[name] for name in names), sum(profile.counts[name] for name in rare)]
         counts += [_unseen_rows(profile), profile.missing]
@@ -96,9 +96,9 @@ class CategoryWatch:
 
     def readings(self, values: CategoryValues) -> Iterator[Floats]:
         """The values of these rows, in order, as an array of shape ``(series, values)``."""
-        places = [self._place_of.get(name, self._unseen) for name in values.names]
+        split_points = [self._place_of.get(name, self._unseen) for name in values.names]
         # The last place is that of code -1.
-        found = np.array([*places, self._unseen + 1])[values.codes]
+        found = np.array([*split_points, self._unseen + 1])[values.codes]
         yield (found == self._watched).astype(np.float64)
 
 

@@ -82,7 +82,7 @@ class Generation:
         share = np.concatenate([_shares(each.watch.series) for each in watched]) / len(series)
         rows = monitoring.check_every_rows * np.arange(1, checks + 1)
         by_age = np.minimum(rows, LONG_ROWS) / GENERATION_ROWS
-        self._least_surprise = _nats(monitoring.detector_significance * share[:, np.newaxis] * by_age)
+        self._least_log_likelihood_ratio = _nats(monitoring.detector_significance * share[:, np.newaxis] * by_age)
         self._least_at_first = _nats(FIRST_WINDOW_CHANCE * share)
         self._first_window = -(-monitoring.window_rows // monitoring.check_every_rows)
         self._changed, self._speak = (np.zeros(len(series), dtype=bool) for _ in range(2))
@@ -125,28 +125,32 @@ class Generation:
                 yield from each.watch.readings(found)  # type: ignore[arg-type]
 
     def _are_sure(self) -> Flags:
-        places = self._scan.places(self._first)
-        since = self._scan.since(places)
-        least = np.take_along_axis(self._least_surprise, self._scan.now - places - 1, axis=1)
+        split_points = self._scan.split_points(self._first)
+        since = self._scan.since(split_points)
+        least = np.take_along_axis(self._least_log_likelihood_ratio, self._scan.now - split_points - 1, axis=1)
         least += np.where(self._changed, 0.0, ALONE)[:, np.newaxis]
-        worth = LIKENESS * self._least_surprise.min()
-        beyond = self._scan.surprise(since, self._base, worth) - least
+        worth = LIKENESS * self._least_log_likelihood_ratio.min()
+        beyond = self._scan.log_likelihood_ratio(since, self._base, worth) - least
         beyond[~self._has_effect(since)] = -np.inf
         flags: Flags = beyond.max(axis=1) >= 0
         # Few series get here, most often none.
         series = np.flatnonzero(flags)
-        unlike = self._scan.unlike(Since(*(array[series] for array in since)), worth, series)
-        beyond = np.minimum(beyond[series], unlike / LIKENESS - least[series])
+        divergence_from_reference = self._scan.divergence_from_reference(
+            Since(*(array[series] for array in since)), worth, series
+        )
+        beyond = np.minimum(beyond[series], divergence_from_reference / LIKENESS - least[series])
         best = beyond.argmax(axis=1)[:, np.newaxis]
-        self._split[series] = np.take_along_axis(places[series], best, axis=1)[:, 0]
+        self._split[series] = np.take_along_axis(split_points[series], best, axis=1)[:, 0]
         flags[series] = np.take_along_axis(beyond, best, axis=1)[:, 0] >= 0
         return flags
 
     def _are_skewed(self) -> Flags:
         """Where a change can have been at one place only, before the first row, less is a surprise."""
         since = self._scan.since(np.zeros((self._speak.size, 1), dtype=np.int64))
-        unlike = self._scan.unlike(since, self._least_at_first.min())
-        flags: Flags = ((unlike >= self._least_at_first[:, np.newaxis]) & self._has_effect(since))[:, 0]
+        divergence_from_reference = self._scan.divergence_from_reference(since, self._least_at_first.min())
+        flags: Flags = ((divergence_from_reference >= self._least_at_first[:, np.newaxis]) & self._has_effect(since))[
+            :, 0
+        ]
         return flags
 
     def _has_effect(self, since: Since) -> Flags:
@@ -158,7 +162,7 @@ class Generation:
         if not (self._first > self._base).any():
             return
         since = self._scan.since(self._first[:, np.newaxis])
-        is_back = (self._scan.unlike(since, LIKE_NATS) < LIKE_NATS) | ~self._has_effect(since)
+        is_back = (self._scan.divergence_from_reference(since, LIKE_NATS) < LIKE_NATS) | ~self._has_effect(since)
         over = (self._first > self._base) & is_back[:, 0] & (since.rows[:, 0] > GROUP_ROWS * CLOCK_GROUPS)
         self._base[over] = self._first[over]
         self._changed[over] = False
@@ -244,7 +248,7 @@ def _watched_of(case: Case, profile: Profile) -> Iterator[Watched]:
         match profile.columns.get(column.name):
             case CategoryProfile() as known if column.is_category and known.rows:
                 yield Watched(column.name, CategoryWatch(known), least_effect)
-            case NumberProfile() as known if not column.is_category and known.rising:
+            case NumberProfile() as known if not column.is_category and known.sorted_values:
                 yield Watched(column.name, NumberWatch(known, with_missing=column.nullable), least_effect)
-    if profile.scores.rising:
+    if profile.scores.sorted_values:
         yield Watched(SCORE, NumberWatch(profile.scores, with_missing=False), case.monitoring.minimum_effect)

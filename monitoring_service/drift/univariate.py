@@ -18,8 +18,8 @@ import structlog
 from event_backbone.case.schema import Case, Column
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, Profile
 from event_backbone.statistics.two_sample import (
-    TestResult,
     Floats,
+    TestResult,
     compare_counts,
     compare_numbers,
     compare_shares,
@@ -57,7 +57,7 @@ class NumberReference:
     """Numbers: their distribution is tested and, where any row has none, the share of missing values as well."""
 
     def __init__(self, profile: NumberProfile) -> None:
-        self._rising = np.array(profile.rising, dtype=np.float64)
+        self._rising = np.array(profile.sorted_values, dtype=np.float64)
         self._missing = profile.missing
         self._rows = profile.rows
 
@@ -83,9 +83,9 @@ class CategoryReference:
     """Categories: missing counts as one of them, and all that the reference never had as another."""
 
     def __init__(self, profile: CategoryProfile) -> None:
-        self._places = {name: place for place, name in enumerate(profile.counts)}
+        self._split_points = {name: place for place, name in enumerate(profile.counts)}
         self._counts = np.array([*profile.counts.values(), 0, profile.missing], dtype=np.float64)
-        self._codes = np.repeat(np.arange(len(self._places)), list(profile.counts.values()))
+        self._codes = np.repeat(np.arange(len(self._split_points)), list(profile.counts.values()))
 
     @property
     def missing_share(self) -> float | None:
@@ -94,9 +94,9 @@ class CategoryReference:
 
     def compare(self, values: CategoryValues, by_code: Floats, *, with_score: bool) -> ColumnDifference:
         """``by_code`` are the window's rows by code, the missing ones first."""
-        unseen = len(self._places)
-        places = [unseen + 1, *(self._places.get(name, unseen) for name in values.names)]
-        window: Floats = np.bincount(places, weights=by_code, minlength=unseen + 2).astype(np.float64)
+        unseen = len(self._split_points)
+        split_points = [unseen + 1, *(self._split_points.get(name, unseen) for name in values.names)]
+        window: Floats = np.bincount(split_points, weights=by_code, minlength=unseen + 2).astype(np.float64)
         present = window.sum() - window[-1]
         enough = bool(min(self._codes.size, present) >= FEWEST_VALUES)
         comparison, moved = None, None
@@ -117,8 +117,8 @@ class CategoryReference:
 
     def _evidently_score(self, values: CategoryValues) -> tuple[float, str]:
         """Each category that the reference never had counts for itself here."""
-        places = dict(self._places)
-        by_code = np.array([places.setdefault(name, len(places)) for name in values.names])
+        split_points = dict(self._split_points)
+        by_code = np.array([split_points.setdefault(name, len(split_points)) for name in values.names])
         return evidently_score(self._codes, by_code[values.codes[values.codes >= 0]], "cat")
 
 

@@ -73,7 +73,7 @@ class ColumnVerdict(msgspec.Struct, frozen=True):
     minimum_effect: float
     adjusted_p: float | None
     suspicious: bool | None
-    streak: VerdictState
+    verdict_state: VerdictState = msgspec.field(name="streak")
     alarm: bool = False
 
 
@@ -85,31 +85,43 @@ class CheckTime:
     at: str
 
 
-def advance(streak: VerdictState, suspicious: bool | None, alarm: bool, moment: CheckTime, rule: Rule) -> VerdictState:
+def advance(
+    verdict_state: VerdictState, suspicious: bool | None, alarm: bool, check_time: CheckTime, rule: Rule
+) -> VerdictState:
     """Add one check. ``None`` is a check that couldn't judge: it breaks every run and changes no verdict."""
-    if streak.drifted:
-        return _standing_verdict(streak, suspicious, alarm, moment, rule)
+    if verdict_state.drifted:
+        return _verdict_in_force(verdict_state, suspicious, alarm, check_time, rule)
     if not (suspicious or alarm):
         return VerdictState()
-    suspected_at_row = moment.row if streak.suspected_at_row is None else streak.suspected_at_row
-    against = streak.against + 1 if suspicious else 0
+    suspected_at_row = check_time.row if verdict_state.suspected_at_row is None else verdict_state.suspected_at_row
+    against = verdict_state.against + 1 if suspicious else 0
     if against == rule.consecutive_checks:
-        return VerdictState(True, 0, suspected_at_row, moment.row, moment.at, "window", moment.row if alarm else None)
+        return VerdictState(
+            True, 0, suspected_at_row, check_time.row, check_time.at, "window", check_time.row if alarm else None
+        )
     if alarm:
-        return VerdictState(True, 0, suspected_at_row, moment.row, moment.at, "stream", moment.row)
+        return VerdictState(True, 0, suspected_at_row, check_time.row, check_time.at, "stream", check_time.row)
     return VerdictState(against=against, suspected_at_row=suspected_at_row)
 
 
-def _standing_verdict(streak: VerdictState, suspicious: bool | None, alarm: bool, moment: CheckTime, rule: Rule) -> VerdictState:
+def _verdict_in_force(
+    verdict_state: VerdictState, suspicious: bool | None, alarm: bool, check_time: CheckTime, rule: Rule
+) -> VerdictState:
     if alarm:
-        return replace(streak, against=0, spoke_at_row=moment.row)
-    spoke = streak.spoke_at_row
-    if suspicious is not False or (spoke is not None and moment.row - spoke < rule.window_rows):
-        return replace(streak, against=0)
-    return VerdictState() if streak.against + 1 == rule.consecutive_checks else replace(streak, against=streak.against + 1)
+        return replace(verdict_state, against=0, spoke_at_row=check_time.row)
+    spoke = verdict_state.spoke_at_row
+    if suspicious is not False or (spoke is not None and check_time.row - spoke < rule.window_rows):
+        return replace(verdict_state, against=0)
+    return (
+        VerdictState()
+        if verdict_state.against + 1 == rule.consecutive_checks
+        else replace(verdict_state, against=verdict_state.against + 1)
+    )
 
 
-def episode_between(family: str, name: str, before: VerdictState, after: VerdictState, moment: CheckTime) -> Episode | None:
+def episode_between(
+    family: str, name: str, before: VerdictState, after: VerdictState, check_time: CheckTime
+) -> Episode | None:
     """The episode that begins or ends with this step, if one does."""
     verdict = after if after.drifted else before
     if before.drifted == after.drifted or verdict.confirmed_at_row is None or verdict.suspected_at_row is None:
@@ -122,14 +134,14 @@ def episode_between(family: str, name: str, before: VerdictState, after: Verdict
         verdict.confirmed_at or "",
         cause=verdict.cause or "window",
     )
-    return episode if after.drifted else replace(episode, ended_at_row=moment.row, ended_at=moment.at)
+    return episode if after.drifted else replace(episode, ended_at_row=check_time.row, ended_at=check_time.at)
 
 
 def judge(
     measures: Sequence[ColumnMeasure],
     minimum_effects: Mapping[str, float],
-    streaks: Mapping[str, VerdictState],
-    moment: CheckTime,
+    verdict_states: Mapping[str, VerdictState],
+    check_time: CheckTime,
     rule: Rule,
     alarms: Collection[str] = (),
     beside: Sequence[ColumnMeasure] = (),
@@ -140,13 +152,13 @@ def judge(
     """
     p_values = {each.name: each.p_value for each in (*measures, *beside) if each.p_value is not None}
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    judged = []
+    column_verdict = []
     for measure in measures:
         minimum_effect, adjusted_p = minimum_effects[measure.name], adjusted.get(measure.name)
         suspicious = None
         if adjusted_p is not None and measure.effect is not None:
             suspicious = rule.is_suspicious(adjusted_p, measure.effect, minimum_effect)
         alarm = measure.name in alarms
-        streak = advance(streaks.get(measure.name, VerdictState()), suspicious, alarm, moment, rule)
-        judged.append(ColumnVerdict(measure, minimum_effect, adjusted_p, suspicious, streak, alarm))
-    return judged
+        verdict_state = advance(verdict_states.get(measure.name, VerdictState()), suspicious, alarm, check_time, rule)
+        column_verdict.append(ColumnVerdict(measure, minimum_effect, adjusted_p, suspicious, verdict_state, alarm))
+    return column_verdict

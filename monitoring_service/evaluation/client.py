@@ -20,17 +20,17 @@ from monitoring_service.messages import (
     Answer,
     AskReports,
     Evaluate,
-    WindowMeasures,
     Failed,
-    MetricValues,
     MakeReport,
     MeasureMetrics,
-    MeasureQuality,
-    Quality,
+    MeasurePerformance,
+    MetricValues,
+    Performance,
     ReportState,
     Request,
     Start,
     Window,
+    WindowMeasures,
 )
 from monitoring_service.windows.columns import packed
 from monitoring_service.windows.row_buffer import PredictionSource
@@ -38,7 +38,7 @@ from monitoring_service.windows.sliding_window import WindowView
 
 log = structlog.get_logger()
 
-SomeAnswer = TypeVar("SomeAnswer", WindowMeasures, Quality, MetricValues, ReportState)
+SomeAnswer = TypeVar("SomeAnswer", WindowMeasures, Performance, MetricValues, ReportState)
 
 #: Importing Evidently takes 6 s on an idle core; a loaded machine needs many times that.
 START_WITHIN_S = 120.0
@@ -66,9 +66,9 @@ class EvaluatorPort(Protocol):
 
     def evaluate(self, request: Evaluate) -> WindowMeasures: ...
 
-    def measure_quality(self, request: MeasureQuality) -> Quality: ...
+    def measure_performance(self, request: MeasurePerformance) -> Performance: ...
 
-    def measure_figures(self, request: MeasureMetrics) -> MetricValues: ...
+    def measure_metrics(self, request: MeasureMetrics) -> MetricValues: ...
 
     def make_report(self, request: MakeReport) -> ReportState:
         """Have a report made beside the evaluations that follow."""
@@ -151,10 +151,10 @@ class EvaluatorProcess:
     def evaluate(self, request: Evaluate) -> WindowMeasures:
         return self._answer(request, WindowMeasures)
 
-    def measure_quality(self, request: MeasureQuality) -> Quality:
-        return self._answer(request, Quality)
+    def measure_performance(self, request: MeasurePerformance) -> Performance:
+        return self._answer(request, Performance)
 
-    def measure_figures(self, request: MeasureMetrics) -> MetricValues:
+    def measure_metrics(self, request: MeasureMetrics) -> MetricValues:
         return self._answer(request, MetricValues)
 
     def make_report(self, request: MakeReport) -> ReportState:

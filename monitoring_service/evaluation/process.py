@@ -1,6 +1,6 @@
 """The evaluator process: measures windows and makes reports, and is the only process that loads Evidently.
 
-Started by :mod:`.evaluation.client` as ``python -m monitoring_service.evaluation.process`` with one socket as both
+Started by :mod:`.check_result.client` as ``python -m monitoring_service.evaluation.process`` with one socket as both
 stdin and stdout. It answers one request after the other and ends when its parent does.
 """
 
@@ -28,22 +28,22 @@ from monitoring_service.messages import (
     Answer,
     AskReports,
     Evaluate,
-    WindowMeasures,
     Failed,
-    MetricValues,
     MakeReport,
     MeasureMetrics,
-    MeasureQuality,
+    MeasurePerformance,
+    MetricValues,
+    Performance,
     PredictionMix,
-    Quality,
     Ready,
     ReportState,
     Request,
     Start,
     Window,
+    WindowMeasures,
 )
-from monitoring_service.performance.measuring import measure_quality, realised
-from monitoring_service.references.store import WindowReference, References, columns_of
+from monitoring_service.performance.measuring import measure_performance, realised
+from monitoring_service.references.store import References, WindowReference, columns_of
 from monitoring_service.reports.evidently_page import heading_of, render_report
 from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.windows.columns import Floats, as_list, unpacked, unpacked_floats
@@ -108,8 +108,8 @@ class Evaluator:
         match request:
             case Evaluate():
                 return self._evaluate(request)
-            case MeasureQuality():
-                return self._quality(request)
+            case MeasurePerformance():
+                return self._performance(request)
             case MeasureMetrics():
                 return MetricValues([realised(self._case, labelled) for labelled in request.windows])
             case MakeReport():
@@ -134,9 +134,9 @@ class Evaluator:
             reference_id=lookup.reference.id if lookup.reference else None,
         )
 
-    def _quality(self, request: MeasureQuality) -> Quality:
+    def _performance(self, request: MeasurePerformance) -> Performance:
         lookup = self._references.find(request.bundle_sha256, request.accepted_sha256)
-        return measure_quality(self._case, lookup.reference.profile if lookup.reference else None, request)
+        return measure_performance(self._case, lookup.reference.profile if lookup.reference else None, request)
 
     def _make_report(self, request: MakeReport) -> ReportState | Failed:
         lookup = self._references.find(request.window.bundle_sha256, request.window.accepted_sha256)
@@ -166,7 +166,7 @@ def prediction_mix(case: Case, predictions: Floats) -> dict[str, float]:
 def profile_mix(case: Case, predictions: NumberProfile | CategoryProfile) -> dict[str, float]:
     """The same of the reference."""
     if isinstance(predictions, NumberProfile):
-        return prediction_mix(case, np.array(predictions.rising))
+        return prediction_mix(case, np.array(predictions.sorted_values))
     of_class = [predictions.counts.get(str(name), 0) for name in (case.target.negative, case.target.positive)]
     return prediction_mix(case, np.repeat([0.0, 1.0], of_class))
 

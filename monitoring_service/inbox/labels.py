@@ -22,41 +22,41 @@ _INSERT = "INSERT INTO labels (record_id, labelled_at, label, received_at, waiti
 _AS_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
-def store_labels(ledger: BatchTotals, events: Sequence[Label]) -> None:
+def store_labels(batch_totals: BatchTotals, events: Sequence[Label]) -> None:
     """One that is known is a duplicate, one for what was erased is kept without its value.
 
     The latest of a record counts, and of two with one time the larger, so it never matters which came first.
     """
-    db, asked = ledger.db, as_json({event.record_id for event in events})
+    db, asked = batch_totals.db, as_json({event.record_id for event in events})
     known: dict[tuple[str, str], list[Any]] = {}
     for record_id, labelled_at, label in db.execute(_KNOWN, (asked,)):
         known.setdefault((record_id, labelled_at), []).append(label)
     predicted = {found[0]: found[1:] for found in db.execute(_PREDICTED, (asked,))}
-    erased = ledger.erased_among(event.record_id for event in events)
+    erased = batch_totals.erased_among(event.record_id for event in events)
     kept, joined = [], {}
     for event in events:
         record_id, labelled_at = event.record_id, _in_utc(event.labelled_at)
         labels = known.setdefault((record_id, labelled_at), [])
         if event.label in labels or None in labels:
-            ledger.outcomes["duplicate"] += 1
+            batch_totals.outcomes["duplicate"] += 1
             continue
         label = None if record_id in erased else event.label
         labels.append(label)
         number, predicted_at, *last = predicted.get(record_id, (None, None, None, None))
         is_waiting = number is None and label is not None
-        kept.append((record_id, labelled_at, label, ledger.received_at, is_waiting))
+        kept.append((record_id, labelled_at, label, batch_totals.received_at, is_waiting))
         # An erased prediction has lost its time.
         if predicted_at is not None:
-            count_delay(ledger.totals, predicted_at, labelled_at)
+            count_delay(batch_totals.totals, predicted_at, labelled_at)
             if last == [None, None] or last < [labelled_at, label]:
                 predicted[record_id] = (number, predicted_at, labelled_at, label)
                 joined[number] = (label, labelled_at, number)
     db.executemany(_INSERT, kept)
     db.executemany("UPDATE predictions SET label = ?, labelled_at = ? WHERE number = ?", joined.values())
     for number in joined:
-        ledger.note_changed(number)
-    ledger.totals["labels"] += len(kept)
-    ledger.outcomes["accepted"] += len(kept)
+        batch_totals.note_changed(number)
+    batch_totals.totals["labels"] += len(kept)
+    batch_totals.outcomes["accepted"] += len(kept)
 
 
 def _in_utc(text: str) -> str:

@@ -25,27 +25,27 @@ _INSERT = "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 class NewPredictions:
     """Stores runs of predictions."""
 
-    def __init__(self, ledger: BatchTotals) -> None:
-        self._ledger = ledger
+    def __init__(self, batch_totals: BatchTotals) -> None:
+        self._batch_totals = batch_totals
 
     def store(self, events: Sequence[Prediction]) -> None:
         """In this order; what is known is counted as a duplicate or kept as a conflict."""
-        ledger, db = self._ledger, self._ledger.db
+        batch_totals, db = self._batch_totals, self._batch_totals.db
         asked = as_json([event.record_id for event in events])
         known: dict[str, str | None] = dict(db.execute(_KNOWN, (asked,)))
         labels: dict[str, list[tuple[Any, str]]] = {}
         for record_id, label, labelled_at in db.execute(_LABELS, (asked,)):
             labels.setdefault(record_id, []).append((label, labelled_at))
-        erased = ledger.erased_among(event.record_id for event in events)
+        erased = batch_totals.erased_among(event.record_id for event in events)
         rows, records = [], []
         for event in events:
             if event.record_id in known:
                 self._count_known(event, known[event.record_id])
                 continue
-            ledger.totals["predictions"] += 1
-            ledger.outcomes["accepted"] += 1
-            number = ledger.totals["predictions"]
-            ledger.note_changed(number)
+            batch_totals.totals["predictions"] += 1
+            batch_totals.outcomes["accepted"] += 1
+            number = batch_totals.totals["predictions"]
+            batch_totals.note_changed(number)
             if event.record_id in erased:
                 known[event.record_id] = None
                 rows.append(self._erased_row(number, event))
@@ -60,39 +60,49 @@ class NewPredictions:
 
     def _count_known(self, event: Prediction, content_hash: str | None) -> None:
         """The first one stands. Another content is a conflict the first time, a repetition afterwards."""
-        ledger = self._ledger
+        batch_totals = self._batch_totals
         outcome = "duplicate"
         if content_hash not in (None, event.content_hash):
-            conflict = (event.record_id, event.content_hash, ledger.received_at)
-            if ledger.db.execute("INSERT INTO conflicts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", conflict).rowcount:
+            conflict = (event.record_id, event.content_hash, batch_totals.received_at)
+            if batch_totals.db.execute(
+                "INSERT INTO conflicts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", conflict
+            ).rowcount:
                 outcome = "conflict"
-        ledger.outcomes[outcome] += 1
+        batch_totals.outcomes[outcome] += 1
 
     def _row(self, number: int, event: Prediction, labels: Sequence[tuple[Any, str]]) -> tuple[Any, ...]:
         """``labels`` are those that came before, the latest last."""
         for _, each_at in labels:
-            count_delay(self._ledger.totals, event.predicted_at, each_at)
+            count_delay(self._batch_totals.totals, event.predicted_at, each_at)
         label, labelled_at = labels[-1] if labels else (None, None)
         return (
             number,
             event.record_id,
             event.content_hash,
-            self._ledger.model_id(event),
+            self._batch_totals.model_id(event),
             event.score,
             event.prediction,
             event.predicted_at,
-            self._ledger.received_at,
+            self._batch_totals.received_at,
             label,
             labelled_at,
-            self._ledger.segments.text_of(event.record),
+            self._batch_totals.segments.text_of(event.record),
         )
 
     def _erased_row(self, number: int, event: Prediction) -> tuple[Any, ...]:
-        ledger, content = self._ledger, (None,) * 3
-        return (number, event.record_id, None, ledger.model_id(event), *content, ledger.received_at, *content)
+        batch_totals, content = self._batch_totals, (None,) * 3
+        return (
+            number,
+            event.record_id,
+            None,
+            batch_totals.model_id(event),
+            *content,
+            batch_totals.received_at,
+            *content,
+        )
 
     def _note_row(self, number: int, event: Prediction) -> None:
-        self._ledger.rows[number] = WindowRow(
+        self._batch_totals.rows[number] = WindowRow(
             number,
             event.record,
             event.score,
@@ -100,5 +110,5 @@ class NewPredictions:
             event.model,
             event.bundle_sha256,
             event.predicted_at,
-            self._ledger.received_at,
+            self._batch_totals.received_at,
         )

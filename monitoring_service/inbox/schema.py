@@ -59,7 +59,7 @@ CREATE TABLE episodes (
     PRIMARY KEY (family, name, confirmed_at_row)
 );
 """
-_QUALITY_WINDOWS = """
+_PERFORMANCE_WINDOWS = """
 -- Realised quality of rows first_row to last_row, restated while labels come.
 CREATE TABLE quality_windows (
     first_row INTEGER NOT NULL, last_row INTEGER NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,
@@ -80,7 +80,7 @@ CREATE TABLE shadows (
 #: What makes a file of the format before into one of this; by the format that it makes.
 _MIGRATIONS = {
     2: "ALTER TABLE predictions ADD COLUMN segments TEXT;"
-    "ALTER TABLE episodes ADD COLUMN cause TEXT NOT NULL DEFAULT 'window';" + _QUALITY_WINDOWS,
+    "ALTER TABLE episodes ADD COLUMN cause TEXT NOT NULL DEFAULT 'window';" + _PERFORMANCE_WINDOWS,
     3: _SHADOWS,
 }
 _WINDOW_ROWS = "quality_window_rows"
@@ -113,7 +113,7 @@ def prepare(db: sqlite3.Connection, durability: str, case: Case) -> None:
         raise ValueError(f"has format {found}, this version reads format {FORMAT}")
     if found == 0:
         with transaction(db):
-            _run(db, _SCHEMA + _QUALITY_WINDOWS + _SHADOWS)
+            _run(db, _SCHEMA + _PERFORMANCE_WINDOWS + _SHADOWS)
             db.execute("INSERT INTO kept VALUES ('case', ?)", (case.name,))
             db.execute(f"PRAGMA user_version = {FORMAT}")
     (kept_case,) = db.execute("SELECT body FROM kept WHERE name = 'case'").fetchone()
@@ -123,7 +123,7 @@ def prepare(db: sqlite3.Connection, durability: str, case: Case) -> None:
         for number in range(found + 1, FORMAT + 1) if found else ():
             _run(db, _MIGRATIONS[number])
             db.execute(f"PRAGMA user_version = {number}")
-        _cut_quality_windows(db, case.monitoring.window_rows)
+        _cut_performance_windows(db, case.monitoring.window_rows)
 
 
 def _run(db: sqlite3.Connection, statements: str) -> None:
@@ -131,7 +131,7 @@ def _run(db: sqlite3.Connection, statements: str) -> None:
         db.execute(statement)
 
 
-def _cut_quality_windows(db: sqlite3.Connection, rows: int) -> None:
+def _cut_performance_windows(db: sqlite3.Connection, rows: int) -> None:
     """Windows of another length, or of a file that had none, are stated anew."""
     known = db.execute("SELECT body FROM kept WHERE name = ?", (_WINDOW_ROWS,)).fetchone()
     if known == (rows,):

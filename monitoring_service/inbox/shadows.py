@@ -13,17 +13,24 @@ ON CONFLICT DO NOTHING
 """
 
 
-def store_shadows(ledger: BatchTotals, events: Sequence[Shadow]) -> None:
+def store_shadows(batch_totals: BatchTotals, events: Sequence[Shadow]) -> None:
     """What is known is a duplicate, and nothing is kept of what was erased."""
-    erased = ledger.erased_among(event.record_id for event in events)
+    erased = batch_totals.erased_among(event.record_id for event in events)
     rows = [
-        (event.record_id, ledger.model_id(event), event.content_hash, event.score, event.prediction, ledger.received_at)
+        (
+            event.record_id,
+            batch_totals.model_id(event),
+            event.content_hash,
+            event.score,
+            event.prediction,
+            batch_totals.received_at,
+        )
         for event in events
         if event.record_id not in erased
     ]
-    before = ledger.db.total_changes
-    ledger.db.executemany(_INSERT, rows)
-    new = ledger.db.total_changes - before
-    ledger.totals["shadows"] += new
-    ledger.outcomes["accepted"] += new
-    ledger.outcomes["duplicate"] += len(events) - new
+    before = batch_totals.db.total_changes
+    batch_totals.db.executemany(_INSERT, rows)
+    new = batch_totals.db.total_changes - before
+    batch_totals.totals["shadows"] += new
+    batch_totals.outcomes["accepted"] += new
+    batch_totals.outcomes["duplicate"] += len(events) - new

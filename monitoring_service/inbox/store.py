@@ -96,7 +96,7 @@ class KeptCheck:
 
     row: int
     point: bytes | None
-    standing: bytes
+    state: bytes
     episodes: Sequence[Episode]
 
 
@@ -284,13 +284,13 @@ class Inbox:
             if check.point is not None:
                 db.execute("INSERT OR REPLACE INTO checks VALUES (?, ?)", (check.row, check.point))
                 db.execute(_FORGET_CHECKS, (self._points_kept,))
-            db.execute("INSERT OR REPLACE INTO kept VALUES ('standing', ?)", (check.standing,))
+            db.execute("INSERT OR REPLACE INTO kept VALUES ('standing', ?)", (check.state,))
             db.executemany(
                 "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [msgspec.structs.astuple(episode) for episode in check.episodes],
             )
 
-    def standing(self) -> bytes | None:
+    def state(self) -> bytes | None:
         """What :meth:`keep_check` was last given."""
         return self._kept("standing")
 

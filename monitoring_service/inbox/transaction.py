@@ -78,8 +78,8 @@ class InboxTransaction:
 
     def __init__(self, db: sqlite3.Connection, received_at: float, segments: SegmentReader, window_rows: int) -> None:
         self._db = db
-        self._ledger = BatchTotals(db, received_at, segments, window_rows)
-        self._new_predictions = NewPredictions(self._ledger)
+        self._batch_totals = BatchTotals(db, received_at, segments, window_rows)
+        self._new_predictions = NewPredictions(self._batch_totals)
         self._predictions: list[Prediction] = []
         self._labels: list[Label] = []
         self._shadows: list[Shadow] = []
@@ -106,7 +106,7 @@ class InboxTransaction:
         for source, seq in progress.positions.items():
             self._move(source, seq)
         for reason, messages in progress.unreadable.items():
-            self._ledger.totals[UNREADABLE + reason] += messages
+            self._batch_totals.totals[UNREADABLE + reason] += messages
 
     def _move(self, source: str, seq: int) -> None:
         if seq >= self._positions.get(source, seq):
@@ -115,29 +115,29 @@ class InboxTransaction:
     def finish(self) -> Stored:
         self._write_predictions()
         self._write_labels()
-        store_shadows(self._ledger, self._shadows)
-        ledger, outcomes = self._ledger, self._ledger.outcomes
+        store_shadows(self._batch_totals, self._shadows)
+        batch_totals, outcomes = self._batch_totals, self._batch_totals.outcomes
         if self._erased:
             # Whatever was written about windows until now may hold what was erased.
-            ledger.totals[REPORTS_VOID_UNTIL] = ledger.totals["predictions"]
-            ledger.totals[SCRUB_DUE] = 1
-        ledger.totals["duplicates"] += outcomes["duplicate"]
-        ledger.totals["conflicts"] += outcomes["conflict"]
-        ledger.write()
+            batch_totals.totals[REPORTS_VOID_UNTIL] = batch_totals.totals["predictions"]
+            batch_totals.totals[SCRUB_DUE] = 1
+        batch_totals.totals["duplicates"] += outcomes["duplicate"]
+        batch_totals.totals["conflicts"] += outcomes["conflict"]
+        batch_totals.write()
         self._db.executemany(
             "INSERT INTO positions VALUES (?, ?, ?) "
             "ON CONFLICT (source) DO UPDATE SET seq = max(seq, excluded.seq), at = excluded.at",
-            [(source, seq, ledger.received_at) for source, seq in self._positions.items()],
+            [(source, seq, batch_totals.received_at) for source, seq in self._positions.items()],
         )
         return Stored(
             accepted=outcomes["accepted"],
             duplicates=outcomes["duplicate"],
             conflicts=outcomes["conflict"],
-            rows=list(ledger.rows.values()),
+            rows=list(batch_totals.rows.values()),
             rejected=self._rejected,
             erased=self._erased,
-            rows_counted=ledger.totals["predictions"],
-            totals=dict(ledger.totals),
+            rows_counted=batch_totals.totals["predictions"],
+            totals=dict(batch_totals.totals),
         )
 
     def _write_predictions(self) -> None:
@@ -147,41 +147,43 @@ class InboxTransaction:
 
     def _write_labels(self) -> None:
         if self._labels:
-            store_labels(self._ledger, self._labels)
+            store_labels(self._batch_totals, self._labels)
             self._labels = []
 
     def _take_rejections(self, event: Rejections) -> None:
         self._write_predictions()
-        ledger, at_row = self._ledger, self._ledger.totals["predictions"]
-        row = (event.rejections_id, at_row, event.records, _encode(event.faults), ledger.received_at)
+        batch_totals, at_row = self._batch_totals, self._batch_totals.totals["predictions"]
+        row = (event.rejections_id, at_row, event.records, _encode(event.faults), batch_totals.received_at)
         cursor = self._db.execute(
             "INSERT INTO rejections (rejections_id, at_row, records, faults, received_at) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT DO NOTHING",
             row,
         )
         if not cursor.rowcount:
-            ledger.outcomes["duplicate"] += 1
+            batch_totals.outcomes["duplicate"] += 1
             return
-        ledger.outcomes["accepted"] += 1
-        ledger.totals["rejected_records"] += event.records
+        batch_totals.outcomes["accepted"] += 1
+        batch_totals.totals["rejected_records"] += event.records
         self._rejected.append(RejectedRecords(at_row, event.records, event.faults))
 
     def _take_erasure(self, event: Erasure) -> None:
         self._write_predictions()
         self._write_labels()
-        ledger, record_id = self._ledger, event.record_id
-        if ledger.erased_among([record_id]):
-            ledger.outcomes["duplicate"] += 1
+        batch_totals, record_id = self._batch_totals, event.record_id
+        if batch_totals.erased_among([record_id]):
+            batch_totals.outcomes["duplicate"] += 1
             return
-        self._db.execute("INSERT INTO erasures VALUES (?, ?, ?)", (record_id, event.erased_at, ledger.received_at))
-        ledger.may_be_erased = True
-        ledger.outcomes["accepted"] += 1
-        ledger.totals["erasures"] += 1
+        self._db.execute(
+            "INSERT INTO erasures VALUES (?, ?, ?)", (record_id, event.erased_at, batch_totals.received_at)
+        )
+        batch_totals.may_be_erased = True
+        batch_totals.outcomes["accepted"] += 1
+        batch_totals.totals["erasures"] += 1
         self._db.execute("UPDATE labels SET label = NULL, waiting = 0 WHERE record_id = ?", (record_id,))
         self._db.execute("DELETE FROM conflicts WHERE record_id = ?", (record_id,))
         self._db.execute("DELETE FROM shadows WHERE record_id = ?", (record_id,))
         for (number,) in self._db.execute(_ERASE_PREDICTION, (record_id,)).fetchall():
             self._db.execute("DELETE FROM records WHERE number = ?", (number,))
-            ledger.rows.pop(number, None)
-            ledger.note_changed(number)
+            batch_totals.rows.pop(number, None)
+            batch_totals.note_changed(number)
             self._erased.append(number)

@@ -17,7 +17,7 @@ import structlog
 
 from event_backbone.errors import StopError, TryAgainLaterError
 from event_backbone.kafka.dead_letters import without_value
-from event_backbone.ports import Message, MessageProducer, MessageConsumer, Partition
+from event_backbone.ports import Message, MessageConsumer, MessageProducer, Partition
 from monitoring_service.inbox.store import InboxUnavailableError
 from monitoring_service.intake.kafka_messages import StreamBatch, StreamDecoder
 from monitoring_service.intake.kafka_status import StreamStatus
@@ -41,7 +41,7 @@ class StreamReader:
     def __init__(
         self,
         open_stream: Callable[[], MessageConsumer],
-        outlet: MessageProducer,
+        publisher: MessageProducer,
         decoder: StreamDecoder,
         intake: Intake,
         status: StreamStatus,
@@ -49,7 +49,7 @@ class StreamReader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open_stream = open_stream
-        self._outlet = outlet
+        self._publisher = publisher
         self._decoder = decoder
         self._intake = intake
         self._status = status
@@ -117,8 +117,8 @@ class StreamReader:
     def _bury(self, letters: Sequence[Message]) -> None:
         if not letters:
             return
-        too_large = [without_value(letters[index]) for index, _ in self._outlet.publish(letters)]
-        for index, reason in self._outlet.publish(too_large):
+        too_large = [without_value(letters[index]) for index, _ in self._publisher.publish(letters)]
+        for index, reason in self._publisher.publish(too_large):
             log.error("dead_letter_refused", reason=reason, topic=too_large[index].topic)
 
     def _look_around(self) -> None:
@@ -143,4 +143,4 @@ class StreamReader:
             with contextlib.suppress(TryAgainLaterError):
                 self._stream.commit(self._uncommitted)
         self._begin_anew()
-        self._outlet.close()
+        self._publisher.close()

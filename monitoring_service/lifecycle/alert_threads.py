@@ -24,11 +24,15 @@ class AlertThreads:
     """Starts and stops them; one each for the notifier and the training server, where there are such."""
 
     def __init__(
-        self, desk: AlertService, lookout: SnapshotReader, notifier: Notifier | None, retraining: RetrainingBridge | None = None
+        self,
+        service: AlertService,
+        snapshots: SnapshotReader,
+        notifier: Notifier | None,
+        retraining: RetrainingBridge | None = None,
     ) -> None:
-        self._every_s = max(_SHORTEST_LOOK_S, LOOK_EVERY_S * desk.time_scale)
+        self._every_s = max(_SHORTEST_LOOK_S, LOOK_EVERY_S * service.time_scale)
         self._stopping = threading.Event()
-        self._threads = [self._thread("alerts", lambda: desk.watch(lookout.conditions()))]
+        self._threads = [self._thread("alerts", lambda: service.watch(snapshots.conditions()))]
         if notifier is not None:
             self._threads.append(self._thread("notifier", lambda: notifier.step(self._stopping)))
         if retraining is not None:

@@ -31,7 +31,7 @@ class Restored:
 
     inbox: Inbox
     windows: Windows
-    board: LatestResults
+    results: LatestResults
     arrivals: Arrivals
     reports: ReportFolder
 
@@ -44,10 +44,10 @@ def restore(case: Case, settings: MonitoringServiceSettings, clock: Callable[[],
         points_kept=settings.monitoring_history_checks,
         clock=clock,
     )
-    standing = restored_standing(inbox)
-    windows = restored_windows(case, inbox, standing)
-    board = LatestResults(
-        standing,
+    state = restored_state(inbox)
+    windows = restored_windows(case, inbox, state)
+    results = LatestResults(
+        state,
         restored_points(inbox),
         inbox.episodes(limit=EPISODES_KEPT),
         points_kept=settings.monitoring_history_checks,
@@ -59,21 +59,21 @@ def restore(case: Case, settings: MonitoringServiceSettings, clock: Callable[[],
         settings.reports_dir, kept=settings.monitoring_reports_kept, kept_s=settings.monitoring_report_retention_s
     )
     reports.void(inbox.reports_void_until)
-    log.info("restored", rows=inbox.totals.predictions, checked_row=standing.checked_row, backlog=windows.backlog_rows)
-    return Restored(inbox, windows, board, arrivals, reports)
+    log.info("restored", rows=inbox.totals.predictions, checked_row=state.checked_row, backlog=windows.backlog_rows)
+    return Restored(inbox, windows, results, arrivals, reports)
 
 
-def restored_windows(case: Case, inbox: Inbox, standing: MonitorState) -> Windows:
+def restored_windows(case: Case, inbox: Inbox, state: MonitorState) -> Windows:
     """The windows as they were: everything in them comes from the inbox."""
-    windows = Windows(case, rows_counted=inbox.totals.predictions, checked_row=standing.checked_row)
+    windows = Windows(case, rows_counted=inbox.totals.predictions, checked_row=state.checked_row)
     first = windows.first_row_needed
     windows.add(inbox.rows_from(first), inbox.rejected_from(first), inbox.totals.predictions)
     return windows
 
 
-def restored_standing(inbox: Inbox) -> MonitorState:
+def restored_state(inbox: Inbox) -> MonitorState:
     """Where the case stood; a standing of another version of this program is not understood and starts afresh."""
-    kept = inbox.standing()
+    kept = inbox.state()
     if kept is None:
         return MonitorState()
     try:

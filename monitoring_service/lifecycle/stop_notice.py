@@ -26,7 +26,7 @@ class FatalStop:
         self._reasons.put(reason)
         os.kill(self._parent_pid, signal.SIGTERM)
 
-    def raise_if_told(self) -> None:
+    def raise_if_stopped(self) -> None:
         """Raises :class:`StopError` with the first reason."""
         if not self._reasons.empty():
             raise StopError(self._reasons.get())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from event_backbone.case.schema import Case
-from monitoring_service.messages import MetricValue, Quality
+from monitoring_service.messages import MetricValue, Performance
 from monitoring_service.performance.realised import Z_95, wilson
 
 
@@ -14,28 +14,28 @@ def primary_metric(case: Case) -> str:
     return "accuracy" if case.is_binary else "mae"
 
 
-def degradation(case: Case, quality: Quality, figures: dict[str, MetricValue]) -> MetricValue | None:
+def degradation(case: Case, performance: Performance, metric_values: dict[str, MetricValue]) -> MetricValue | None:
     """How much worse than on the reference: the drop of accuracy, or by what share the mean absolute error grew.
 
     The reference's figure is a sample's as well. Each of the two has an interval, and that of their difference (of
     logarithms, where it is a ratio) is put together from those by the method of variance estimates recovery: Zou and
     Donner 2008, Statist. Med. 27, 1693-1702; for shares it is Newcombe's method 10 (1998, Statist. Med. 17, 873-890).
     """
-    figure, reference = figures.get(primary_metric(case)), _of_reference(case, quality)
-    if figure is None or reference is None:
+    metric_value, reference = metric_values.get(primary_metric(case)), _of_reference(case, performance)
+    if metric_value is None or reference is None:
         return None
     if case.is_binary:
-        return _less(reference, figure)
-    if min(figure.value, reference.value) <= 0:
-        return MetricValue(figure.value / reference.value - 1) if reference.value else None
-    growth = _less(_logarithm(figure), _logarithm(reference))
+        return _less(reference, metric_value)
+    if min(metric_value.value, reference.value) <= 0:
+        return MetricValue(metric_value.value / reference.value - 1) if reference.value else None
+    growth = _less(_logarithm(metric_value), _logarithm(reference))
     low, high = (None if end is None else math.exp(end) - 1 for end in (growth.low, growth.high))
     return MetricValue(math.exp(growth.value) - 1, low, high)
 
 
-def _of_reference(case: Case, quality: Quality) -> MetricValue | None:
+def _of_reference(case: Case, performance: Performance) -> MetricValue | None:
     """With its 95 % interval; exact where it is not known how many rows it is from."""
-    known, rows = quality.reference, quality.reference_rows
+    known, rows = performance.reference, performance.reference_rows
     value = known.get(primary_metric(case))
     if value is None:
         return None
@@ -57,7 +57,10 @@ def _less(left: MetricValue, right: MetricValue) -> MetricValue:
     return MetricValue(value, value - below, value + above)
 
 
-def _logarithm(figure: MetricValue) -> MetricValue:
+def _logarithm(metric_value: MetricValue) -> MetricValue:
     """Of a figure above 0."""
-    low, high = (None if end is None else math.log(end) if end > 0 else -math.inf for end in (figure.low, figure.high))
-    return MetricValue(math.log(figure.value), low, high)
+    low, high = (
+        None if end is None else math.log(end) if end > 0 else -math.inf
+        for end in (metric_value.low, metric_value.high)
+    )
+    return MetricValue(math.log(metric_value.value), low, high)

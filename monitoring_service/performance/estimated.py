@@ -44,7 +44,9 @@ def estimated_performance(case: Case, profile: Profile, scores: Floats, predicte
     doubt = expected * (1 - expected) * widening
     estimates = _of_classes(scores, predicted > 0.5, expected)
     limits = {name: (0.0, math.inf if name == "log_loss" else 1.0) for name in estimates}
-    return {name: _figure(one.value, (one.slope**2 * doubt).sum(), *limits[name]) for name, one in estimates.items()}
+    return {
+        name: _metric_value(one.value, (one.slope**2 * doubt).sum(), *limits[name]) for name, one in estimates.items()
+    }
 
 
 def _widening(profile: Profile, expectation: Calibration, rows: int) -> float:
@@ -52,7 +54,7 @@ def _widening(profile: Profile, expectation: Calibration, rows: int) -> float:
     return 1 + rows / (expectation.rows or profile.scores.rows)
 
 
-def _figure(value: float, variance: float, lowest: float, highest: float) -> MetricValue:
+def _metric_value(value: float, variance: float, lowest: float, highest: float) -> MetricValue:
     half = Z_95 * math.sqrt(variance)
     return MetricValue(value, max(lowest, value - half), min(highest, value + half))
 
@@ -61,7 +63,7 @@ def _of_regression(absolute: Floats, squares: Floats, widening: float) -> dict[s
     """R² is left out: it needs the spread of labels that are not known."""
     variance = float(np.maximum(squares - absolute**2, 0.0).sum()) * widening / absolute.size**2
     return {
-        "mae": _figure(float(absolute.mean()), variance, 0.0, math.inf),
+        "mae": _metric_value(float(absolute.mean()), variance, 0.0, math.inf),
         "rmse": MetricValue(math.sqrt(float(squares.mean()))),
     }
 

@@ -11,13 +11,20 @@ from msgspec.structs import replace
 from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, Profile
 from event_backbone.statistics.two_sample import TestResult, compare_numbers, compare_shares
-from monitoring_service.messages import ColumnMeasure, MetricValue, Labelled, MeasureQuality, Quality, SegmentQuality
+from monitoring_service.messages import (
+    ColumnMeasure,
+    Labelled,
+    MeasurePerformance,
+    MetricValue,
+    Performance,
+    SegmentPerformance,
+)
 from monitoring_service.performance.degradation import primary_metric
 from monitoring_service.performance.estimated import estimated_performance, performance_gap
-from monitoring_service.performance.realised import Answers, Floats, answers_of, performance
+from monitoring_service.performance.realised import Answers, Floats, answers_of, realised_performance
 
 
-def measure_quality(case: Case, profile: Profile | None, request: MeasureQuality) -> Quality:
+def measure_performance(case: Case, profile: Profile | None, request: MeasurePerformance) -> Performance:
     """Without a profile nothing is estimated or compared."""
     answers = _answers_in(case, request.labelled)
     scores, predicted = np.frombuffer(request.scores), np.frombuffer(request.predictions)
@@ -30,11 +37,11 @@ def measure_quality(case: Case, profile: Profile | None, request: MeasureQuality
     )
 
 
-def _stated(case: Case, profile: Profile | None, answers: Answers, scores: Floats, predicted: Floats) -> Quality:
-    return Quality(
+def _stated(case: Case, profile: Profile | None, answers: Answers, scores: Floats, predicted: Floats) -> Performance:
+    return Performance(
         rows=scores.size,
         labelled_rows=answers.actual.size,
-        figures=performance(case, answers),
+        metric_values=realised_performance(case, answers),
         estimated=estimated_performance(case, profile, scores, predicted) if profile else {},
         gap=performance_gap(case, profile, answers) if profile else {},
         reference=profile.performance if profile else {},
@@ -48,8 +55,8 @@ def _known(labels: NumberProfile | CategoryProfile) -> int:
 
 
 def _earlier(
-    case: Case, profile: Profile | None, request: MeasureQuality, scores: Floats, predicted: Floats
-) -> Iterator[Quality]:
+    case: Case, profile: Profile | None, request: MeasurePerformance, scores: Floats, predicted: Floats
+) -> Iterator[Performance]:
     """The same before the newest labels came, and before the newest rows.
 
     No rows from before the window are at hand for the estimates, so at most a quarter of it is left out each time.
@@ -62,17 +69,17 @@ def _earlier(
         yield _stated(case, profile, known, scores[:end], predicted[:end])
 
 
-def _of_conditions(case: Case, stated: Quality) -> Quality:
+def _of_conditions(case: Case, stated: Performance) -> Performance:
     """Without the figures that no condition asks for."""
 
-    def kept(figures: dict[str, MetricValue]) -> dict[str, MetricValue]:
-        return {name: figure for name, figure in figures.items() if name == primary_metric(case)}
+    def kept(metric_values: dict[str, MetricValue]) -> dict[str, MetricValue]:
+        return {name: metric_value for name, metric_value in metric_values.items() if name == primary_metric(case)}
 
-    return replace(stated, figures=kept(stated.figures), estimated=kept(stated.estimated))
+    return replace(stated, metric_values=kept(stated.metric_values), estimated=kept(stated.estimated))
 
 
 def realised(case: Case, labelled: Labelled) -> dict[str, MetricValue]:
-    return performance(case, _answers_in(case, labelled))
+    return realised_performance(case, _answers_in(case, labelled))
 
 
 def _answers_in(case: Case, newer: Labelled, older: Labelled = Labelled()) -> Answers:
@@ -81,14 +88,14 @@ def _answers_in(case: Case, newer: Labelled, older: Labelled = Labelled()) -> An
     )
 
 
-def _segments(case: Case, answers: Answers, labelled: Labelled) -> list[SegmentQuality]:
+def _segments(case: Case, answers: Answers, labelled: Labelled) -> list[SegmentPerformance]:
     """One for each value that any labelled row has; one with too few rows has no figures."""
     found = []
     for column, values in labelled.segments.items():
         known = np.array(values, dtype=object)
         for value, rows in sorted(Counter(value for value in values if value is not None).items()):
-            figures = performance(case, answers.where(known == value))
-            found.append(SegmentQuality(column, value, rows, figures))
+            metric_values = realised_performance(case, answers.where(known == value))
+            found.append(SegmentPerformance(column, value, rows, metric_values))
     return found
 
 
@@ -104,6 +111,6 @@ def target_drift(case: Case, profile: Profile | None, labels: Floats) -> ColumnM
 
 def _compare_labels(case: Case, known: NumberProfile | CategoryProfile, labels: Floats) -> TestResult:
     if isinstance(known, NumberProfile):
-        return compare_numbers(np.array(known.rising), np.sort(labels))
+        return compare_numbers(np.array(known.sorted_values), np.sort(labels))
     positive = known.counts.get(str(case.target.positive), 0)
     return compare_shares(positive, sum(known.counts.values()), int(labels.sum()), labels.size)

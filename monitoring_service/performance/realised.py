@@ -58,7 +58,7 @@ def as_numbers(case: Case, values: Sequence[str | float]) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def performance(case: Case, answers: Answers) -> dict[str, MetricValue]:
+def realised_performance(case: Case, answers: Answers) -> dict[str, MetricValue]:
     """The case's realised figures; empty below :data:`FEWEST_ROWS`."""
     if answers.actual.size < FEWEST_ROWS:
         return {}
@@ -69,18 +69,18 @@ def _of_classes(answers: Answers) -> dict[str, MetricValue]:
     predicted, actual = answers.predicted > 0.5, answers.actual > 0.5
     rows, positives, claims = actual.size, int(actual.sum()), int(predicted.sum())
     hits, either = int((predicted & actual).sum()), int((predicted | actual).sum())
-    figures = {"accuracy": wilson(int((predicted == actual).sum()), rows)}
+    metric_values = {"accuracy": wilson(int((predicted == actual).sum()), rows)}
     if claims:
-        figures["precision"] = wilson(hits, claims)
+        metric_values["precision"] = wilson(hits, claims)
     if positives:
-        figures["recall"] = wilson(hits, positives)
+        metric_values["recall"] = wilson(hits, positives)
     if either:
-        figures["f1"] = _f1(hits, either)
+        metric_values["f1"] = _f1(hits, either)
     if 0 < positives < rows:
-        figures["auc"] = _auc(answers.scores, actual)
-    figures["log_loss"] = _log_loss(answers.scores, actual)
-    figures["calibration_error"] = _calibration_error(answers.scores, actual)
-    return figures
+        metric_values["auc"] = _auc(answers.scores, actual)
+    metric_values["log_loss"] = _log_loss(answers.scores, actual)
+    metric_values["calibration_error"] = _calibration_error(answers.scores, actual)
+    return metric_values
 
 
 def wilson(hits: int, rows: int) -> MetricValue:
@@ -142,11 +142,11 @@ def _of_regression(answers: Answers) -> dict[str, MetricValue]:
     """Errors in the target's unit; R² is against the mean of these labels."""
     errors = answers.predicted - answers.actual
     squares = errors**2
-    figures = {"mae": _mean(np.abs(errors)), "rmse": _root(_mean(squares))}
+    metric_values = {"mae": _mean(np.abs(errors)), "rmse": _root(_mean(squares))}
     spread = (answers.actual - answers.actual.mean()) ** 2
     if spread.sum() > 0:
-        figures["r2"] = _one_minus_ratio(squares, spread)
-    return figures
+        metric_values["r2"] = _one_minus_ratio(squares, spread)
+    return metric_values
 
 
 def _mean(values: Floats) -> MetricValue:
@@ -155,8 +155,10 @@ def _mean(values: Floats) -> MetricValue:
     return MetricValue(mean, max(0.0, mean - half), mean + half)
 
 
-def _root(figure: MetricValue) -> MetricValue:
-    return MetricValue(math.sqrt(figure.value), math.sqrt(figure.low or 0.0), math.sqrt(figure.high or 0.0))
+def _root(metric_value: MetricValue) -> MetricValue:
+    return MetricValue(
+        math.sqrt(metric_value.value), math.sqrt(metric_value.low or 0.0), math.sqrt(metric_value.high or 0.0)
+    )
 
 
 def _one_minus_ratio(above: Floats, below: Floats) -> MetricValue:

@@ -20,8 +20,8 @@ from event_backbone.model.reference_profile import (
 )
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.messages import Labelled
-from monitoring_service.performance.realised import answers_of, performance
-from monitoring_service.references.accepted import AcceptedReference, AcceptedReferences, AcceptanceDecision, InForce
+from monitoring_service.performance.realised import answers_of, realised_performance
+from monitoring_service.references.accepted import AcceptanceDecision, AcceptedReference, AcceptedReferences, InForce
 from monitoring_service.references.histograms import Distribution, distribution
 from monitoring_service.references.store import References
 from monitoring_service.windows.columns import CategoryValues, ColumnValues, Floats
@@ -147,7 +147,7 @@ class ReferenceService:
 
     def _performance(self, labelled: Labelled) -> dict[str, float]:
         answers = answers_of(self._case, labelled.scores, labelled.predictions, labelled.labels)
-        return {name: figure.value for name, figure in performance(self._case, answers).items()}
+        return {name: metric_value.value for name, metric_value in realised_performance(self._case, answers).items()}
 
 
 def profile_of_values(values: ColumnValues) -> NumberProfile | CategoryProfile:

@@ -98,9 +98,9 @@ class AcceptedReferences:
     def in_force(self, bundle_sha256: str) -> InForce:
         """A new champion's windows are compared with its own reference, whatever was accepted for the last one."""
         of_bundle = [one for one in self._history if one.bundle_sha256 == bundle_sha256]
-        standing = [one for one in of_bundle if one.reverted is None]
+        state = [one for one in of_bundle if one.reverted is None]
         decided = [decision.row for one in of_bundle for decision in (one.accepted, one.reverted) if decision]
-        return InForce(standing[-1] if standing else None, max(decided, default=0))
+        return InForce(state[-1] if state else None, max(decided, default=0))
 
     def accept(
         self, profile: Profile, *, bundle_sha256: str, version: str, labelled_rows: int, decision: AcceptanceDecision

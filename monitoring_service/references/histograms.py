@@ -48,7 +48,7 @@ def distribution(
 
 def _of_numbers(column: Column, reference: NumberProfile | None, window: NumberValues) -> Distribution:
     present = window.values[~np.isnan(window.values)]
-    known = None if reference is None else np.array(reference.rising, dtype=np.float64)
+    known = None if reference is None else np.array(reference.sorted_values, dtype=np.float64)
     edges = _edges(known if known is not None and known.size else present, whole=column.kind == "integer")
     if edges is None:
         return Distribution("numbers", _with_missing([], reference, window.values.size, present.size))

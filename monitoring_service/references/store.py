@@ -71,7 +71,7 @@ def columns_of(profile: Profile) -> dict[str, list[Any]]:
 def values_of(profile: NumberProfile | CategoryProfile) -> list[Any]:
     """The values that a profile was made of, in no order of theirs."""
     if isinstance(profile, NumberProfile):
-        return [*profile.rising, *[None] * profile.missing]
+        return [*profile.sorted_values, *[None] * profile.missing]
     present = [name for name, count in profile.counts.items() for _ in range(count)]
     return [*present, *[None] * profile.missing]
 
@@ -96,7 +96,7 @@ class References:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._case = case
-        self._shelf = BundleStore(bundles_dir)
+        self._bundles = BundleStore(bundles_dir)
         self._accepted_dir = accepted_dir
         self._clock = clock
         self._lock = threading.Lock()
@@ -126,7 +126,7 @@ class References:
 
     def _read(self, bundle_sha256: str, accepted_sha256: str | None) -> Lookup:
         try:
-            place = self._shelf.path_of(bundle_sha256)
+            place = self._bundles.path_of(bundle_sha256)
             if not place.is_dir():
                 return Lookup("missing", fault=f"bundle {bundle_sha256[:12]} is not on this machine")
             profile = _profile_in(read_part(place, bundle_sha256, PROFILE_FILE))

@@ -55,8 +55,8 @@ def render_report(
     empty = [column.name for column in case.columns if not _has_values(reference, window, column.name)]
     names = [column.name for column in case.columns if column.name not in empty]
     columns, failed = _columns_that_can_be_drawn(case, reference, window, names)
-    quality, reason = _quality_if_possible(case, known, labelled)
-    runs = [run for run in (columns, quality) if run is not None]
+    performance, reason = _performance_if_possible(case, known, labelled)
+    runs = [run for run in (columns, performance) if run is not None]
     if not runs:
         raise NothingToReportError
     notes = [heading, _left_out("without any value", empty), _left_out("that Evidently can't draw", failed), reason]
@@ -136,7 +136,7 @@ def _dataset(frame: pd.DataFrame, definition: Any) -> Any:
     return Dataset.from_pandas(frame, data_definition=definition)
 
 
-def _quality_if_possible(case: Case, known: Columns, labelled: Labelled) -> tuple[Any | None, str | None]:
+def _performance_if_possible(case: Case, known: Columns, labelled: Labelled) -> tuple[Any | None, str | None]:
     """A run over the labelled rows, or why there is none."""
     if not labelled.labels:
         return None, None
@@ -145,13 +145,13 @@ def _quality_if_possible(case: Case, known: Columns, labelled: Labelled) -> tupl
     if case.is_binary and len(set(labelled.labels)) == 1:
         return None, "Quality is left out: all labels are of one class"
     try:
-        return _run_quality(case, known, labelled), None
+        return _run_performance(case, known, labelled), None
     except Exception as error:  # whatever a library raises here must not cost the columns
         log.warning("quality_not_reported", error=type(error).__name__)
         return None, "Quality is left out: Evidently can't draw it for these labels"
 
 
-def _run_quality(case: Case, known: Columns, labelled: Labelled) -> Any:
+def _run_performance(case: Case, known: Columns, labelled: Labelled) -> Any:
     """Evidently's quality preset over the labelled rows and those whose labels were known at training."""
     import pandas as pd
     from evidently import BinaryClassification, DataDefinition, Regression

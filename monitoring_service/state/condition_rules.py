@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from event_backbone.case.schema import Case, Column
-from monitoring_service.messages import MetricValue, Quality
-from monitoring_service.performance.degradation import primary_metric, degradation
+from monitoring_service.messages import MetricValue, Performance
+from monitoring_service.performance.degradation import degradation, primary_metric
 from monitoring_service.windows.label_delay import LabelDelays
 
 if TYPE_CHECKING:
-    from monitoring_service.drift.verdict import ColumnVerdict, CheckTime
+    from monitoring_service.drift.verdict import CheckTime, ColumnVerdict
     from monitoring_service.state.monitor_state import CheckResult, MonitorState
     from monitoring_service.windows.sliding_window import WindowRejections
-from monitoring_service.state.conditions import QUALITY_CONDITIONS, UNUSABLE, Condition
+from monitoring_service.state.conditions import PERFORMANCE_CONDITIONS, UNUSABLE, Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class ConditionReading:
 def conditions_after(
     case: Case,
     before: MonitorState,
-    evaluation: CheckResult | None,
+    check_result: CheckResult | None,
     rejections: WindowRejections | None,
-    quality: Quality | None,
-    moment: CheckTime,
+    performance: Performance | None,
+    check_time: CheckTime,
     delays: LabelDelays | None = None,
 ) -> list[Condition]:
     """The kept conditions after a check, a measurement of quality, or both; what is not given changes nothing.
@@ -47,17 +47,17 @@ def conditions_after(
     lasts, so it makes no difference how often, or how soon after each other, they are looked at.
     """
     kept = {condition.key: condition for condition in before.conditions}
-    if evaluation is not None:
-        if before.evaluation is not None and before.evaluation.model != evaluation.model:
-            kept = {key: condition for key, condition in kept.items() if condition.name not in QUALITY_CONDITIONS}
+    if check_result is not None:
+        if before.check_result is not None and before.check_result.model != check_result.model:
+            kept = {key: condition for key, condition in kept.items() if condition.name not in PERFORMANCE_CONDITIONS}
         columns = {column.name for column in case.columns}
         kept = {key: condition for key, condition in kept.items() if key[1] is None or key[1] in columns}
-        kept |= {condition.key: condition for condition in _verdicts(evaluation)}
-    of_checks = [(reading, case.monitoring.consecutive_checks) for reading in _readings(case, evaluation, rejections)]
-    lasting = [*(_lasting(case, quality) if quality else ()), *([_label_delay(case, delays)] if delays else ())]
+        kept |= {condition.key: condition for condition in _verdicts(check_result)}
+    of_checks = [(reading, case.monitoring.consecutive_checks) for reading in _readings(case, check_result, rejections)]
+    lasting = [*(_lasting(case, performance) if performance else ()), *([_label_delay(case, delays)] if delays else ())]
     for reading, checks in [*of_checks, *((reading, 1) for reading in lasting)]:
         key = reading.name, reading.column
-        kept[key] = _advanced(kept.get(key) or Condition(*key), reading, moment, checks)
+        kept[key] = _advanced(kept.get(key) or Condition(*key), reading, check_time, checks)
     return list(kept.values())
 
 
@@ -66,39 +66,47 @@ def conditions_unjudged(before: Iterable[Condition]) -> list[Condition]:
     return [replace(condition, against=0) for condition in before]
 
 
-def _verdicts(evaluation: CheckResult) -> Iterator[Condition]:
+def _verdicts(check_result: CheckResult) -> Iterator[Condition]:
     """Drift has been through its checks in a row already."""
-    for judged in evaluation.columns:
-        yield _verdict("drift", judged.measure.name, judged)
-    yield _verdict("prediction_drift", None, evaluation.prediction)
+    for column_verdict in check_result.columns:
+        yield _verdict("drift", column_verdict.measure.name, column_verdict)
+    yield _verdict("prediction_drift", None, check_result.prediction)
 
 
-def _verdict(name: str, column: str | None, judged: ColumnVerdict) -> Condition:
-    return Condition(name, column, judged.streak.confirmed_at, judged.measure.effect, judged.minimum_effect)
+def _verdict(name: str, column: str | None, column_verdict: ColumnVerdict) -> Condition:
+    return Condition(
+        name,
+        column,
+        column_verdict.verdict_state.confirmed_at,
+        column_verdict.measure.effect,
+        column_verdict.minimum_effect,
+    )
 
 
-def _advanced(condition: Condition, reading: ConditionReading, moment: CheckTime, checks: int) -> Condition:
+def _advanced(condition: Condition, reading: ConditionReading, check_time: CheckTime, checks: int) -> Condition:
     """Add one check to what is known of a condition."""
     shown = replace(condition, value=reading.value, threshold=reading.threshold, against=0)
     if reading.holds is None or reading.holds == condition.active:
         return shown
     if condition.against + 1 < checks:
         return replace(shown, against=condition.against + 1)
-    return replace(shown, since=moment.at if reading.holds else None)
+    return replace(shown, since=check_time.at if reading.holds else None)
 
 
-def _readings(case: Case, evaluation: CheckResult | None, rejections: WindowRejections | None) -> Iterator[ConditionReading]:
+def _readings(
+    case: Case, check_result: CheckResult | None, rejections: WindowRejections | None
+) -> Iterator[ConditionReading]:
     by_name = {column.name: column for column in case.columns}
-    for judged in evaluation.columns if evaluation else []:
-        yield from _of_values(case, by_name[judged.measure.name], judged)
+    for column_verdict in check_result.columns if check_result else []:
+        yield from _of_values(case, by_name[column_verdict.measure.name], column_verdict)
     if rejections is not None:
         limit = case.monitoring.data.rejected
         for column in case.columns:
             yield _reaching("rejected", column.name, rejections.share_of(column.name), limit)
 
 
-def _of_values(case: Case, column: Column, judged: ColumnVerdict) -> Iterator[ConditionReading]:
-    limits, measure = case.monitoring.data, judged.measure
+def _of_values(case: Case, column: Column, column_verdict: ColumnVerdict) -> Iterator[ConditionReading]:
+    limits, measure = case.monitoring.data, column_verdict.measure
     usual, missing = measure.reference_missing_share, measure.missing_share
     missing_limit = (usual or 0.0) + limits.missing_increase
     if measure.state == "invalid" and measure.reason in UNUSABLE:
@@ -117,23 +125,23 @@ def _reaching(name: str, column: str, value: float | None, threshold: float) -> 
     return ConditionReading(name, column, value, threshold, holds)
 
 
-def _lasting(case: Case, quality: Quality) -> Iterator[ConditionReading]:
+def _lasting(case: Case, performance: Performance) -> Iterator[ConditionReading]:
     """What is said now and was said with fewer labels, as many times as checks in a row are asked for."""
-    amounts = [quality, *quality.earlier]
+    amounts = [performance, *performance.earlier]
     enough = len(amounts) >= case.monitoring.consecutive_checks
-    for now, *before in zip(*(_of_quality(case, one) for one in amounts), strict=True):
+    for now, *before in zip(*(_of_performance(case, one) for one in amounts), strict=True):
         holds = now.holds if enough and all(one.holds == now.holds for one in before) else None
         yield ConditionReading(now.name, now.column, now.value, now.threshold, holds)
 
 
-def _of_quality(case: Case, quality: Quality) -> Sequence[ConditionReading]:
+def _of_performance(case: Case, performance: Performance) -> Sequence[ConditionReading]:
     limits = case.monitoring.quality
-    realised = quality.figures if quality.labelled_rows >= limits.minimum_labelled_rows else {}
+    realised = performance.metric_values if performance.labelled_rows >= limits.minimum_labelled_rows else {}
     return (
-        _target_drift(case, quality),
-        _worse("concept_drift", quality.gap.get(primary_metric(case)), limits.gap),
-        _worse("estimated_loss", degradation(case, quality, quality.estimated), limits.loss),
-        _worse("realised_loss", degradation(case, quality, realised), limits.loss),
+        _target_drift(case, performance),
+        _worse("concept_drift", performance.gap.get(primary_metric(case)), limits.gap),
+        _worse("estimated_loss", degradation(case, performance, performance.estimated), limits.loss),
+        _worse("realised_loss", degradation(case, performance, realised), limits.loss),
     )
 
 
@@ -145,16 +153,16 @@ def _label_delay(case: Case, delays: LabelDelays) -> ConditionReading:
     return ConditionReading("label_delay", None, median_s, limits.label_delay_s, holds)
 
 
-def _target_drift(case: Case, quality: Quality) -> ConditionReading:
-    measure, least = quality.target, case.monitoring.minimum_effect
+def _target_drift(case: Case, performance: Performance) -> ConditionReading:
+    measure, least = performance.target, case.monitoring.minimum_effect
     if measure is None or measure.p_value is None or measure.effect is None:
         return ConditionReading("target_drift", None, None, least, None)
     holds = measure.p_value < case.monitoring.significance and measure.effect >= least
     return ConditionReading("target_drift", None, measure.effect, least, holds)
 
 
-def _worse(name: str, figure: MetricValue | None, limit: float) -> ConditionReading:
+def _worse(name: str, metric_value: MetricValue | None, limit: float) -> ConditionReading:
     """At least ``limit`` worse, and worse at all beyond what the 95 % interval leaves to chance."""
-    if figure is None or figure.low is None:
-        return ConditionReading(name, None, figure.value if figure else None, limit, None)
-    return ConditionReading(name, None, figure.value, limit, figure.value >= limit and figure.low > 0)
+    if metric_value is None or metric_value.low is None:
+        return ConditionReading(name, None, metric_value.value if metric_value else None, limit, None)
+    return ConditionReading(name, None, metric_value.value, limit, metric_value.value >= limit and metric_value.low > 0)

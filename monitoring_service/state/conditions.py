@@ -22,10 +22,10 @@ BROKEN_DATA = ("missing", "unseen", "out_of_range", "rejected")
 #: What a column of a window is called that has no values, or none of its kind: of these nothing else can be measured.
 UNUSABLE = ("not_in_window", "not_text", "not_a_number")
 #: Those that say something about predictions and labels.
-QUALITY_CONDITIONS = ("target_drift", "concept_drift", "estimated_loss", "realised_loss")
+PERFORMANCE_CONDITIONS = ("target_drift", "concept_drift", "estimated_loss", "realised_loss")
 #: Those that are looked up and follow from no check.
 PRESENT_CONDITIONS = ("reference_missing", "evaluator_failed", "detectors_failed", "stale", "stream_away")
-CASE_CONDITIONS = ("prediction_drift", *QUALITY_CONDITIONS, "label_delay", *PRESENT_CONDITIONS)
+CASE_CONDITIONS = ("prediction_drift", *PERFORMANCE_CONDITIONS, "label_delay", *PRESENT_CONDITIONS)
 
 
 class Condition(Struct, frozen=True, omit_defaults=True):

@@ -28,22 +28,23 @@ class Point(Struct, frozen=True):
     estimated: dict[str, float] = {}
 
 
-def point_of(evaluation: CheckResult, received_at: float) -> Point:
+def point_of(check_result: CheckResult, received_at: float) -> Point:
     return Point(
-        row=evaluation.row,
+        row=check_result.row,
         received_at=received_at,
         effects=[
-            None if judged.measure.effect is None else round(judged.measure.effect, 4) for judged in evaluation.columns
+            None if column_verdict.measure.effect is None else round(column_verdict.measure.effect, 4)
+            for column_verdict in check_result.columns
         ],
-        suspicious=[judged.suspicious is True for judged in evaluation.columns],
-        drifted=[judged.streak.drifted for judged in evaluation.columns],
-        prediction_effect=evaluation.prediction.measure.effect,
-        prediction_drifted=evaluation.prediction.streak.drifted,
-        mix=evaluation.mix.window,
-        performance={name: figure.value for name, figure in evaluation.quality.figures.items()},
-        estimated={name: figure.value for name, figure in evaluation.quality.estimated.items()},
-        labelled_rows=evaluation.quality.labelled_rows,
-        version=evaluation.model.version,
+        suspicious=[column_verdict.suspicious is True for column_verdict in check_result.columns],
+        drifted=[column_verdict.verdict_state.drifted for column_verdict in check_result.columns],
+        prediction_effect=check_result.prediction.measure.effect,
+        prediction_drifted=check_result.prediction.verdict_state.drifted,
+        mix=check_result.mix.window,
+        performance={name: metric_value.value for name, metric_value in check_result.performance.metric_values.items()},
+        estimated={name: metric_value.value for name, metric_value in check_result.performance.estimated.items()},
+        labelled_rows=check_result.performance.labelled_rows,
+        version=check_result.model.version,
     )
 
 

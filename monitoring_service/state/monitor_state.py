@@ -11,15 +11,24 @@ from msgspec.structs import replace
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef
-from monitoring_service.drift.verdict import Episode, ColumnVerdict, CheckTime, Rule, VerdictState, advance, episode_between, judge
-from monitoring_service.messages import ColumnMeasure, WindowMeasures, PredictionMix, Quality, ReferenceState
+from monitoring_service.drift.verdict import (
+    CheckTime,
+    ColumnVerdict,
+    Episode,
+    Rule,
+    VerdictState,
+    advance,
+    episode_between,
+    judge,
+)
+from monitoring_service.messages import ColumnMeasure, Performance, PredictionMix, ReferenceState, WindowMeasures
 from monitoring_service.state.conditions import Condition
 from monitoring_service.state.rejection_runs import RejectionRun
 from monitoring_service.windows.label_delay import RecentDelays
 
 
 class CheckResult(Struct, frozen=True):
-    """The newest check that was answered; ``quality`` is restated as labels come.
+    """The newest check that was answered; ``performance`` is restated as labels come.
 
     ``reference_id`` says what the columns were compared with last.
     """
@@ -37,7 +46,7 @@ class CheckResult(Struct, frozen=True):
     columns: list[ColumnVerdict]
     prediction: ColumnVerdict
     mix: PredictionMix
-    quality: Quality = Quality()
+    performance: Performance = msgspec.field(name="quality", default=Performance())
     reference_id: str | None = None
 
 
@@ -51,15 +60,15 @@ class Failure(Struct, frozen=True):
 
 
 class MonitorState(Struct, frozen=True):
-    """``checked_row`` is the last check, answered or not; ``evaluation`` the last answered one."""
+    """``checked_row`` is the last check, answered or not; ``check_result`` the last answered one."""
 
     checked_row: int = 0
-    evaluation: CheckResult | None = None
+    check_result: CheckResult | None = msgspec.field(name="evaluation", default=None)
     failure: Failure | None = None
     reference_missing_since: str | None = None
     conditions: list[Condition] = []
     delays: RecentDelays = RecentDelays()
-    refusals: RejectionRun = RejectionRun()
+    rejection_run: RejectionRun = msgspec.field(name="refusals", default=RejectionRun())
     detectors_failed_since: str | None = None
 
 
@@ -67,7 +76,7 @@ class MonitorState(Struct, frozen=True):
 class StateChange:
     """A check's result: the new standing and the episodes that began or ended."""
 
-    standing: MonitorState
+    state: MonitorState
     episodes: Sequence[Episode]
 
 
@@ -86,9 +95,9 @@ class WindowInfo:
 def after_evaluation(
     case: Case,
     before: MonitorState,
-    examined: WindowInfo,
-    evaluated: WindowMeasures,
-    moment: CheckTime,
+    window_info: WindowInfo,
+    window_measures: WindowMeasures,
+    check_time: CheckTime,
     alarms: frozenset[str] | None = frozenset(),
 ) -> StateChange:
     """Judge what was measured; the same events give the same standing however often the service was restarted.
@@ -96,42 +105,42 @@ def after_evaluation(
     ``alarms`` names the columns, and ``score``, whose stream detector speaks; ``None`` says that detectors fail.
     """
     spoken = alarms or frozenset()
-    last = _comparable(before, evaluated)
-    evaluation = CheckResult(
-        row=moment.row,
-        at=moment.at,
-        duration_s=examined.duration_s,
-        rows=examined.rows,
-        oldest_at=examined.oldest_at,
-        newest_at=examined.newest_at,
-        model=examined.model,
-        bundle_sha256=examined.bundle_sha256,
-        reference=evaluated.reference,
-        reference_fault=evaluated.reference_fault,
-        columns=_judged_columns(case, last, evaluated, moment, spoken),
-        prediction=_judged_prediction(case, last, evaluated, examined.model, moment, spoken),
-        mix=evaluated.mix,
-        quality=_last_quality(before, examined.model),
-        reference_id=evaluated.reference_id or (last.reference_id if last else None),
+    last = _comparable(before, window_measures)
+    check_result = CheckResult(
+        row=check_time.row,
+        at=check_time.at,
+        duration_s=window_info.duration_s,
+        rows=window_info.rows,
+        oldest_at=window_info.oldest_at,
+        newest_at=window_info.newest_at,
+        model=window_info.model,
+        bundle_sha256=window_info.bundle_sha256,
+        reference=window_measures.reference,
+        reference_fault=window_measures.reference_fault,
+        columns=_column_verdicts(case, last, window_measures, check_time, spoken),
+        prediction=_prediction_verdict(case, last, window_measures, window_info.model, check_time, spoken),
+        mix=window_measures.mix,
+        performance=_last_performance(before, window_info.model),
+        reference_id=window_measures.reference_id or (last.reference_id if last else None),
     )
-    missing_since = None if evaluated.reference == "ok" else before.reference_missing_since or moment.at
-    failed_since = None if alarms is not None else before.detectors_failed_since or moment.at
-    standing = MonitorState(moment.row, evaluation, None, missing_since, detectors_failed_since=failed_since)
-    return StateChange(standing, _episodes(before, standing, moment))
+    missing_since = None if window_measures.reference == "ok" else before.reference_missing_since or check_time.at
+    failed_since = None if alarms is not None else before.detectors_failed_since or check_time.at
+    state = MonitorState(check_time.row, check_result, None, missing_since, detectors_failed_since=failed_since)
+    return StateChange(state, _episodes(before, state, check_time))
 
 
-def _comparable(before: MonitorState, evaluated: WindowMeasures) -> CheckResult | None:
+def _comparable(before: MonitorState, window_measures: WindowMeasures) -> CheckResult | None:
     """The last evaluation, unless it was against another reference: what was found there says nothing here."""
-    last = before.evaluation
-    if last is None or None in (last.reference_id, evaluated.reference_id):
+    last = before.check_result
+    if last is None or None in (last.reference_id, window_measures.reference_id):
         return last
-    return last if last.reference_id == evaluated.reference_id else None
+    return last if last.reference_id == window_measures.reference_id else None
 
 
-def _last_quality(before: MonitorState, model: ModelRef) -> Quality:
+def _last_performance(before: MonitorState, model: ModelRef) -> Performance:
     """Quality is measured beside the checks; that of another version is not this one's."""
-    last = before.evaluation
-    return last.quality if last is not None and last.model == model else Quality()
+    last = before.check_result
+    return last.performance if last is not None and last.model == model else Performance()
 
 
 def _rule(case: Case) -> Rule:
@@ -139,43 +148,52 @@ def _rule(case: Case) -> Rule:
     return Rule(monitoring.significance, monitoring.consecutive_checks, monitoring.window_rows)
 
 
-def _judged_columns(
-    case: Case, last: CheckResult | None, evaluated: WindowMeasures, moment: CheckTime, alarms: frozenset[str]
+def _column_verdicts(
+    case: Case, last: CheckResult | None, window_measures: WindowMeasures, check_time: CheckTime, alarms: frozenset[str]
 ) -> list[ColumnVerdict]:
     effects = {column.name: case.minimum_effect(column) for column in case.columns}
-    measures = _with_last_scores(last.columns if last else [], evaluated.columns)
-    return judge(measures, effects, _column_streaks(last), moment, _rule(case), alarms, [evaluated.prediction])
+    measures = _with_last_scores(last.columns if last else [], window_measures.columns)
+    return judge(
+        measures, effects, _column_verdict_states(last), check_time, _rule(case), alarms, [window_measures.prediction]
+    )
 
 
-def _judged_prediction(
-    case: Case, last: CheckResult | None, evaluated: WindowMeasures, model: ModelRef, moment: CheckTime, alarms: frozenset[str]
+def _prediction_verdict(
+    case: Case,
+    last: CheckResult | None,
+    window_measures: WindowMeasures,
+    model: ModelRef,
+    check_time: CheckTime,
+    alarms: frozenset[str],
 ) -> ColumnVerdict:
     """Scores of two model versions are not one sample: what was known of another version does not count."""
     last = last if last and last.model == model else None
-    (measure,) = _with_last_scores([last.prediction] if last else [], [evaluated.prediction])
-    streaks = {measure.name: last.prediction.streak} if last else {}
+    (measure,) = _with_last_scores([last.prediction] if last else [], [window_measures.prediction])
+    verdict_states = {measure.name: last.prediction.verdict_state} if last else {}
     effects = {measure.name: case.monitoring.minimum_effect}
-    (judged,) = judge([measure], effects, streaks, moment, _rule(case), alarms, evaluated.columns)
-    return judged
+    (column_verdict,) = judge(
+        [measure], effects, verdict_states, check_time, _rule(case), alarms, window_measures.columns
+    )
+    return column_verdict
 
 
-def after_failure(case: Case, before: MonitorState, reason: str, moment: CheckTime) -> StateChange:
+def after_failure(case: Case, before: MonitorState, reason: str, check_time: CheckTime) -> StateChange:
     """No answer: verdicts stay as they are, runs of checks in a row are broken."""
     rule = _rule(case)
-    failure = Failure(moment.row, moment.at, reason, before.failure.since if before.failure else moment.at)
-    evaluation = before.evaluation
-    if evaluation is not None:
-        evaluation = replace(
-            evaluation,
-            columns=[_unjudged(judged, moment, rule) for judged in evaluation.columns],
-            prediction=_unjudged(evaluation.prediction, moment, rule),
+    failure = Failure(check_time.row, check_time.at, reason, before.failure.since if before.failure else check_time.at)
+    check_result = before.check_result
+    if check_result is not None:
+        check_result = replace(
+            check_result,
+            columns=[_unjudged(column_verdict, check_time, rule) for column_verdict in check_result.columns],
+            prediction=_unjudged(check_result.prediction, check_time, rule),
         )
-    return StateChange(replace(before, checked_row=moment.row, evaluation=evaluation, failure=failure), ())
+    return StateChange(replace(before, checked_row=check_time.row, check_result=check_result, failure=failure), ())
 
 
 def _with_last_scores(last: Sequence[ColumnVerdict], measures: Sequence[ColumnMeasure]) -> list[ColumnMeasure]:
     """A check that was made without Evidently's scores shows the last ones; where nothing was measured, none."""
-    known = {judged.measure.name: judged.measure for judged in last}
+    known = {column_verdict.measure.name: column_verdict.measure for column_verdict in last}
     return [
         replace(measure, score=known[measure.name].score, method=known[measure.name].method)
         if measure.state == "ok" and measure.score is None and measure.name in known
@@ -184,39 +202,50 @@ def _with_last_scores(last: Sequence[ColumnVerdict], measures: Sequence[ColumnMe
     ]
 
 
-def with_quality(before: MonitorState, quality: Quality) -> MonitorState:
+def with_performance(before: MonitorState, performance: Performance) -> MonitorState:
     """The same check with the quality as it is known now: labels come late, and restate what they belong to."""
-    if before.evaluation is None:
+    if before.check_result is None:
         return before
-    return replace(before, evaluation=replace(before.evaluation, quality=quality))
+    return replace(before, check_result=replace(before.check_result, performance=performance))
 
 
-def _unjudged(judged: ColumnVerdict, moment: CheckTime, rule: Rule) -> ColumnVerdict:
-    return replace(judged, suspicious=None, alarm=False, streak=advance(judged.streak, None, False, moment, rule))
+def _unjudged(column_verdict: ColumnVerdict, check_time: CheckTime, rule: Rule) -> ColumnVerdict:
+    return replace(
+        column_verdict,
+        suspicious=None,
+        alarm=False,
+        verdict_state=advance(column_verdict.verdict_state, None, False, check_time, rule),
+    )
 
 
-def _episodes(before: MonitorState, after: MonitorState, moment: CheckTime) -> list[Episode]:
-    old, new = _column_streaks(before.evaluation), _column_streaks(after.evaluation)
+def _episodes(before: MonitorState, after: MonitorState, check_time: CheckTime) -> list[Episode]:
+    old, new = _column_verdict_states(before.check_result), _column_verdict_states(after.check_result)
     # A column that left the case ends its episode with it.
     pairs = [("column", name, old.get(name, VerdictState()), new.get(name, VerdictState())) for name in {**old, **new}]
-    pairs.append(("prediction", "score", _prediction_streak(before), _prediction_streak(after)))
-    found = (episode_between(*step, moment) for pair in pairs for step in _steps(*pair))
+    pairs.append(("prediction", "score", _prediction_verdict_state(before), _prediction_verdict_state(after)))
+    found = (episode_between(*step, check_time) for pair in pairs for step in _steps(*pair))
     return [episode for episode in found if episode is not None]
 
 
-def _steps(family: str, name: str, old: VerdictState, new: VerdictState) -> list[tuple[str, str, VerdictState, VerdictState]]:
+def _steps(
+    family: str, name: str, old: VerdictState, new: VerdictState
+) -> list[tuple[str, str, VerdictState, VerdictState]]:
     """One; or two, where another model or reference makes a verdict in the very check that ends the old one."""
     if old.drifted and new.drifted and new.confirmed_at_row != old.confirmed_at_row:
         return [(family, name, old, VerdictState()), (family, name, VerdictState(), new)]
     return [(family, name, old, new)]
 
 
-def _column_streaks(evaluation: CheckResult | None) -> Mapping[str, VerdictState]:
-    return {judged.measure.name: judged.streak for judged in evaluation.columns} if evaluation else {}
+def _column_verdict_states(check_result: CheckResult | None) -> Mapping[str, VerdictState]:
+    return (
+        {column_verdict.measure.name: column_verdict.verdict_state for column_verdict in check_result.columns}
+        if check_result
+        else {}
+    )
 
 
-def _prediction_streak(standing: MonitorState) -> VerdictState:
-    return standing.evaluation.prediction.streak if standing.evaluation else VerdictState()
+def _prediction_verdict_state(state: MonitorState) -> VerdictState:
+    return state.check_result.prediction.verdict_state if state.check_result else VerdictState()
 
 
 encode_state = msgspec.json.Encoder().encode

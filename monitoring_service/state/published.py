@@ -17,7 +17,7 @@ from monitoring_service.state.monitor_state import MonitorState
 class CheckResults:
     """One consistent picture. ``checks_failed`` counts since the process started."""
 
-    standing: MonitorState
+    state: MonitorState
     points: Sequence[Point]
     episodes: Sequence[Episode]
     reports: ReportState
@@ -29,7 +29,7 @@ class LatestResults:
 
     def __init__(
         self,
-        standing: MonitorState,
+        state: MonitorState,
         points: Iterable[Point],
         episodes: Iterable[Episode],
         *,
@@ -37,7 +37,7 @@ class LatestResults:
         episodes_kept: int,
     ) -> None:
         self._lock = threading.Lock()
-        self._standing = standing
+        self._state = state
         self._points = deque(points, maxlen=points_kept)
         self._episodes = {_key(episode): episode for episode in episodes}
         self._episodes_kept = episodes_kept
@@ -47,19 +47,19 @@ class LatestResults:
     def read(self) -> CheckResults:
         with self._lock:
             episodes = list(self._episodes.values())
-            return CheckResults(self._standing, list(self._points), episodes, self._reports, self._checks_failed)
+            return CheckResults(self._state, list(self._points), episodes, self._reports, self._checks_failed)
 
     @property
-    def standing(self) -> MonitorState:
-        return self._standing
+    def state(self) -> MonitorState:
+        return self._state
 
     @property
     def reports(self) -> ReportState:
         return self._reports
 
-    def publish(self, standing: MonitorState, point: Point | None, episodes: Iterable[Episode]) -> None:
+    def publish(self, state: MonitorState, point: Point | None, episodes: Iterable[Episode]) -> None:
         with self._lock:
-            self._standing = standing
+            self._state = state
             if point is not None:
                 self._points.append(point)
             self._episodes.update((_key(episode), episode) for episode in episodes)

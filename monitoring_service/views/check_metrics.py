@@ -65,26 +65,26 @@ class CheckMetrics:
         for name in (*case.column_names, SCORE):
             self._alarms.labels(name)
 
-    def count_check(self, evaluation: CheckResult, episodes: Iterable[Episode]) -> None:
+    def count_check(self, check_result: CheckResult, episodes: Iterable[Episode]) -> None:
         """One check that was judged."""
-        for judged in evaluation.columns:
-            self._alarms.labels(judged.measure.name).inc(judged.alarm)
-        self._alarms.labels(SCORE).inc(evaluation.prediction.alarm)
+        for column_verdict in check_result.columns:
+            self._alarms.labels(column_verdict.measure.name).inc(column_verdict.alarm)
+        self._alarms.labels(SCORE).inc(check_result.prediction.alarm)
         for episode in episodes:
             if episode.ended_at_row is None:
                 self._episodes.labels(episode.family).inc()
 
-    def show(self, board: CheckResults, conditions: Iterable[Condition], report_made_at: float | None) -> None:
-        self._kept.raise_to(self._failed_checks, board.checks_failed)
-        self._kept.raise_to(self._reports.labels("made"), board.reports.made)
-        self._kept.raise_to(self._reports.labels("failed"), board.reports.failed)
+    def show(self, results: CheckResults, conditions: Iterable[Condition], report_made_at: float | None) -> None:
+        self._kept.raise_to(self._failed_checks, results.checks_failed)
+        self._kept.raise_to(self._reports.labels("made"), results.reports.made)
+        self._kept.raise_to(self._reports.labels("failed"), results.reports.failed)
         self._last_report.value = report_made_at
         self._show_conditions(conditions)
-        failure, evaluation = board.standing.failure, board.standing.evaluation
+        failure, check_result = results.state.failure, results.state.check_result
         if failure is not None:
             self._last_check.labels("failed").set(parse_utc(failure.at).timestamp())
-        if evaluation is not None:
-            self._last_check.labels("answered").set(parse_utc(evaluation.at).timestamp())
+        if check_result is not None:
+            self._last_check.labels("answered").set(parse_utc(check_result.at).timestamp())
 
     def _show_conditions(self, conditions: Iterable[Condition]) -> None:
         of_case, of_columns = {}, {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from event_backbone.case.schema import Case, Column
-from monitoring_service.drift.verdict import Episode, ColumnVerdict, VerdictState
+from monitoring_service.drift.verdict import ColumnVerdict, Episode, VerdictState
 from monitoring_service.messages import ColumnMeasure
 from monitoring_service.views.snapshot import Snapshot
 
@@ -15,8 +15,10 @@ EPISODES_SHOWN = 100
 
 def column_states(case: Case, snapshot: Snapshot) -> list[dict[str, Any]]:
     """One entry for each column of the case, in its order."""
-    evaluation = snapshot.board.standing.evaluation
-    by_name = {judged.measure.name: judged for judged in evaluation.columns} if evaluation else {}
+    check_result = snapshot.results.state.check_result
+    by_name = (
+        {column_verdict.measure.name: column_verdict for column_verdict in check_result.columns} if check_result else {}
+    )
     holding = [condition for condition in snapshot.conditions if condition.active]
     return [
         {
@@ -29,22 +31,22 @@ def column_states(case: Case, snapshot: Snapshot) -> list[dict[str, Any]]:
     ]
 
 
-def judged_state(judged: ColumnVerdict) -> dict[str, Any]:
+def judged_state(column_verdict: ColumnVerdict) -> dict[str, Any]:
     """A column's, or the score's, last check and verdict; ``None`` is "not measured"."""
-    measure, streak = judged.measure, judged.streak
+    measure, verdict_state = column_verdict.measure, column_verdict.verdict_state
     return {
         "state": measure.state,
         "reason": measure.reason,
         "score": measure.score,
         "method": measure.method,
         "effect": measure.effect,
-        "minimum_effect": judged.minimum_effect,
-        "p_value": judged.adjusted_p,
-        "alarm": judged.alarm,
-        "drifted": streak.drifted,
-        "cause": streak.cause,
-        "since_row": streak.confirmed_at_row,
-        "suspected_at_row": streak.suspected_at_row,
+        "minimum_effect": column_verdict.minimum_effect,
+        "p_value": column_verdict.adjusted_p,
+        "alarm": column_verdict.alarm,
+        "drifted": verdict_state.drifted,
+        "cause": verdict_state.cause,
+        "since_row": verdict_state.confirmed_at_row,
+        "suspected_at_row": verdict_state.suspected_at_row,
         "missing_share": measure.missing_share,
         "reference_missing_share": measure.reference_missing_share,
         "unseen_share": measure.unseen_share,
@@ -54,7 +56,7 @@ def judged_state(judged: ColumnVerdict) -> dict[str, Any]:
 
 def episode_states(snapshot: Snapshot, family: str) -> list[dict[str, Any]]:
     """The newest verdicts of a family, oldest first; open while ``ended_at_row`` is ``None``."""
-    shown = [episode for episode in snapshot.board.episodes if episode.family == family][-EPISODES_SHOWN:]
+    shown = [episode for episode in snapshot.results.episodes if episode.family == family][-EPISODES_SHOWN:]
     return [_episode(episode) for episode in shown]
 
 

@@ -21,7 +21,7 @@ ColumnValue = Callable[["ColumnVerdict"], float | None]
 
 def _measured(name: str) -> ColumnValue:
     """A field of :class:`ColumnMeasure` that may be unknown."""
-    return lambda judged: getattr(judged.measure, name)
+    return lambda column_verdict: getattr(column_verdict.measure, name)
 
 
 class ColumnMetrics:
@@ -32,7 +32,10 @@ class ColumnMetrics:
         shown: dict[str, tuple[str, ColumnValue]] = {
             "drift_score": ("Evidently's drift score.", _measured("score")),
             "drift_effect_ratio": ("Share of rows that moved.", _measured("effect")),
-            "drift_p_value_ratio": ("Two-sample p-value, family-wise adjusted.", lambda judged: judged.adjusted_p),
+            "drift_p_value_ratio": (
+                "Two-sample p-value, family-wise adjusted.",
+                lambda column_verdict: column_verdict.adjusted_p,
+            ),
             "missing_ratio": ("Share of window rows without a value.", _measured("missing_share")),
             "unseen_ratio": ("Share with a category nobody expects.", _measured("unseen_share")),
             "out_of_range_ratio": ("Share outside the expected range.", _measured("out_of_range_share")),
@@ -60,32 +63,32 @@ class ColumnMetrics:
         values = make.gauge("prediction_value", "Mean and quartiles of what is predicted.", "statistic", "of")
         self._mix = shares if case.is_binary else values
 
-    def show(self, evaluation: CheckResult | None) -> None:
+    def show(self, check_result: CheckResult | None) -> None:
         """The newest check, or nothing before the first."""
-        self._show_columns(evaluation.columns if evaluation else [])
-        if evaluation is not None:
-            self._show_predictions(evaluation.model.version, evaluation.prediction)
-            self._show_mix(evaluation.mix)
+        self._show_columns(check_result.columns if check_result else [])
+        if check_result is not None:
+            self._show_predictions(check_result.model.version, check_result.prediction)
+            self._show_mix(check_result.mix)
 
     def _show_columns(self, columns: Sequence[ColumnVerdict]) -> None:
-        names = {judged.measure.name: judged for judged in columns}
+        names = {column_verdict.measure.name: column_verdict for column_verdict in columns}
         for gauge, value_of in self._values:
-            show_only(gauge, {(name,): value_of(judged) for name, judged in names.items()})
+            show_only(gauge, {(name,): value_of(column_verdict) for name, column_verdict in names.items()})
         states = {
-            (name, state): float(judged.measure.state == state)
-            for name, judged in names.items()
+            (name, state): float(column_verdict.measure.state == state)
+            for name, column_verdict in names.items()
             for state in COLUMN_STATES
         }
         show_only(self._state, states)
-        drifted = [judged.streak.drifted for judged in columns] or [False]
+        drifted = [column_verdict.verdict_state.drifted for column_verdict in columns] or [False]
         self._drifted.set(sum(drifted) / len(drifted))
 
-    def _show_predictions(self, version: str, judged: ColumnVerdict) -> None:
+    def _show_predictions(self, version: str, column_verdict: ColumnVerdict) -> None:
         """Figures of one model version; those of the version before go away."""
-        measure: ColumnMeasure = judged.measure
+        measure: ColumnMeasure = column_verdict.measure
         show_only(self._prediction_score, {(version,): measure.score})
         show_only(self._prediction_effect, {(version,): measure.effect})
-        show_only(self._prediction_p_value, {(version,): judged.adjusted_p})
+        show_only(self._prediction_p_value, {(version,): column_verdict.adjusted_p})
 
     def _show_mix(self, mix: PredictionMix) -> None:
         window = {(name, "window"): value for name, value in mix.window.items()}

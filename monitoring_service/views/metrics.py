@@ -21,7 +21,7 @@ from event_backbone.web.exposition import exposition
 from monitoring_service.intake.kafka_status import TOPIC_KINDS, StreamView
 from monitoring_service.views.check_metrics import CheckMetrics
 from monitoring_service.views.column_metrics import ColumnMetrics
-from monitoring_service.views.performance_metrics import QualityMetrics
+from monitoring_service.views.performance_metrics import PerformanceMetrics
 from monitoring_service.views.series import KeptTotals, SeriesMaker, show, show_only
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class MonitoringMetrics:
         self._make_stream(make)
         self._make_window(make)
         self._columns = ColumnMetrics(case, make)
-        self._quality = QualityMetrics(case, make)
+        self._performance = PerformanceMetrics(case, make)
         self._label_delay = make.kept_histogram("label_delay_seconds", "Time from a prediction to its label.")
         self.checks = CheckMetrics(case, make, self._kept)
         self._show_thresholds(make, stale_after_s)
@@ -131,9 +131,9 @@ class MonitoringMetrics:
             if snapshot.stream is not None:
                 self._show_stream(snapshot.stream)
             self._show_window(snapshot)
-            self._show_quality(snapshot)
+            self._show_performance(snapshot)
             report = snapshot.report
-            self.checks.show(snapshot.board, snapshot.conditions, report.made_at if report else None)
+            self.checks.show(snapshot.results, snapshot.conditions, report.made_at if report else None)
             self.checks.show_alerts(snapshot.alerts)
             self.checks.show_reference(reference)
             return exposition(self._registry, self._case.name)
@@ -164,10 +164,10 @@ class MonitoringMetrics:
         model = snapshot.model
         show_only(self.model_info, {(model.name, model.version): 1} if model else {})
 
-    def _show_quality(self, snapshot: Snapshot) -> None:
-        evaluation = snapshot.board.standing.evaluation
-        self._columns.show(evaluation)
-        if evaluation is not None:
-            self._quality.show(evaluation.model.version, evaluation.quality)
+    def _show_performance(self, snapshot: Snapshot) -> None:
+        check_result = snapshot.results.state.check_result
+        self._columns.show(check_result)
+        if check_result is not None:
+            self._performance.show(check_result.model.version, check_result.performance)
         delays = snapshot.label_delays
         self._label_delay.show(delays.cumulative(), delays.count, delays.sum_s)

@@ -10,19 +10,19 @@ from monitoring_service.state.monitor_state import CheckResult
 from monitoring_service.windows.label_delay import LabelDelays
 
 
-def quality_state(evaluation: CheckResult | None) -> dict[str, Any] | None:
+def performance_document(check_result: CheckResult | None) -> dict[str, Any] | None:
     """Figures of the model version in use, ``None`` before its first check.
 
     Realised ones are over its newest labelled rows, estimated ones over its rows in the window. A figure that is not
     known is not there.
     """
-    if evaluation is None:
+    if check_result is None:
         return None
-    model = {"name": evaluation.model.name, "version": evaluation.model.version}
-    figures = msgspec.to_builtins(evaluation.quality)
+    model = {"name": check_result.model.name, "version": check_result.model.version}
+    metric_values = msgspec.to_builtins(check_result.performance)
     for name in ("type", "earlier"):  # of interest to the evaluator and to conditions only
-        figures.pop(name, None)
-    return {**figures, "model": model}
+        metric_values.pop(name, None)
+    return {**metric_values, "model": model}
 
 
 def label_delay_state(delays: LabelDelays) -> dict[str, Any]:

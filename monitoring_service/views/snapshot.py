@@ -45,7 +45,7 @@ class Snapshot:
     backlog_rows: int
     waiting_s: float
     next_check_row: int
-    board: CheckResults
+    results: CheckResults
     records_per_s: float
     arrival_delay: ArrivalDelay | None
     report: Report | None
@@ -60,7 +60,7 @@ class SnapshotSources:
 
     inbox: Inbox
     windows: Windows
-    board: LatestResults
+    results: LatestResults
     arrivals: Arrivals
     reports: ReportFolder
     alerts: AlertService
@@ -80,8 +80,8 @@ class SnapshotReader:
 
     def look(self) -> Snapshot:
         now, shown = self._clock(), self._shown
-        view, board, waiting_s = shown.windows.newest(), shown.board.read(), shown.windows.waiting_s
-        newest, evaluation = view.newest, board.standing.evaluation
+        view, results, waiting_s = shown.windows.newest(), shown.results.read(), shown.windows.waiting_s
+        newest, check_result = view.newest, results.state.check_result
         stream = shown.stream.view() if shown.stream else None
         return Snapshot(
             at=now,
@@ -91,16 +91,16 @@ class SnapshotReader:
             waiting_labels=shown.inbox.waiting_labels(),
             positions=shown.inbox.positions(),
             window=WindowSpan(len(view.rows), view.oldest_at, newest.predicted_at if newest else None),
-            model=newest.model if newest else evaluation.model if evaluation else None,
+            model=newest.model if newest else check_result.model if check_result else None,
             rejections=shown.windows.rejections(),
             backlog_rows=shown.windows.backlog_rows,
             waiting_s=waiting_s,
             next_check_row=shown.windows.next_check_row,
-            board=board,
+            results=results,
             records_per_s=self._rate(now),
             arrival_delay=arrival_delay(view.rows),
             report=shown.reports.latest(),
-            conditions=self._conditions(board.standing, stream, now, waiting_s),
+            conditions=self._conditions(results.state, stream, now, waiting_s),
             alerts=shown.alerts.views(),
             label_delays=shown.inbox.label_delays,
         )
@@ -108,8 +108,8 @@ class SnapshotReader:
     def conditions(self) -> tuple[Condition, ...]:
         """Only the conditions, as they are now."""
         stream = self._shown.stream.view() if self._shown.stream else None
-        standing, waiting_s = self._shown.board.standing, self._shown.windows.waiting_s
-        return self._conditions(standing, stream, self._clock(), waiting_s)
+        state, waiting_s = self._shown.results.state, self._shown.windows.waiting_s
+        return self._conditions(state, stream, self._clock(), waiting_s)
 
     def arrivals(self, seconds: int) -> dict[int, int]:
         """Records received in each of the last whole seconds; a second without any is not there."""
@@ -126,14 +126,14 @@ class SnapshotReader:
         return sum(records for second, records in whole.items() if second < int(now)) / over_s
 
     def _conditions(
-        self, standing: MonitorState, stream: StreamView | None, now: float, waiting_s: float
+        self, state: MonitorState, stream: StreamView | None, now: float, waiting_s: float
     ) -> tuple[Condition, ...]:
         stale_since = time_text(now - waiting_s) if waiting_s > self._stale_after_s else None
         present = [
-            Condition("reference_missing", since=standing.reference_missing_since),
-            Condition("evaluator_failed", since=standing.failure.since if standing.failure else None),
-            Condition("detectors_failed", since=standing.detectors_failed_since),
+            Condition("reference_missing", since=state.reference_missing_since),
+            Condition("evaluator_failed", since=state.failure.since if state.failure else None),
+            Condition("detectors_failed", since=state.detectors_failed_since),
             Condition("stale", None, stale_since, round(waiting_s, 3), self._stale_after_s),
             Condition("stream_away", since=stream.away_since if stream else None),
         ]
-        return all_conditions(self._case, [*standing.conditions, *present])
+        return all_conditions(self._case, [*state.conditions, *present])

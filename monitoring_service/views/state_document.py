@@ -13,7 +13,7 @@ from event_backbone.events.schema import ModelRef, format_utc
 from monitoring_service.references.acceptance import CurrentReference, document_of
 from monitoring_service.reports.folder import Report
 from monitoring_service.views.column_document import column_states, episode_states, judged_state
-from monitoring_service.views.performance_document import label_delay_state, quality_state
+from monitoring_service.views.performance_document import label_delay_state, performance_document
 from monitoring_service.views.report_document import document_of as report_document
 from monitoring_service.views.snapshot import Snapshot
 
@@ -25,8 +25,8 @@ def state_document(
 
     Rows count predictions in order of arrival since the inbox began.
     """
-    standing = snapshot.board.standing
-    evaluation = standing.evaluation
+    state = snapshot.results.state
+    check_result = state.check_result
     return {
         "case": case.name,
         "at": _time(snapshot.at),
@@ -45,13 +45,13 @@ def state_document(
         "backlog_rows": snapshot.backlog_rows,
         "next_check_row": snapshot.next_check_row,
         "model": _model(snapshot.model),
-        "evaluation": _evaluation(snapshot),
+        "evaluation": _check_result(snapshot),
         "columns": column_states(case, snapshot),
         "episodes": episode_states(snapshot, "column"),
-        "prediction_drift": judged_state(evaluation.prediction) if evaluation else None,
+        "prediction_drift": judged_state(check_result.prediction) if check_result else None,
         "prediction_episodes": episode_states(snapshot, "prediction"),
-        "prediction_mix": asdict(evaluation.mix) if evaluation else None,
-        "quality": quality_state(evaluation),
+        "prediction_mix": asdict(check_result.mix) if check_result else None,
+        "quality": performance_document(check_result),
         "label_delay": label_delay_state(snapshot.label_delays),
         "conditions": [
             {
@@ -73,7 +73,7 @@ def state_document(
 
 def history_document(case: Case, snapshot: Snapshot, arrivals: dict[int, int], *, after_row: int) -> dict[str, Any]:
     """Checks after a row, oldest first, and records received by second; lists in a check follow ``columns``."""
-    points = [asdict(point) for point in snapshot.board.points if point.row > after_row]
+    points = [asdict(point) for point in snapshot.results.points if point.row > after_row]
     return {
         "at": snapshot.at,
         "columns": list(case.column_names),
@@ -82,27 +82,27 @@ def history_document(case: Case, snapshot: Snapshot, arrivals: dict[int, int], *
     }
 
 
-def _evaluation(snapshot: Snapshot) -> dict[str, Any] | None:
+def _check_result(snapshot: Snapshot) -> dict[str, Any] | None:
     """The last check; ``state`` is ``ok``, ``no_reference``, or ``failed`` when it got no answer."""
-    standing = snapshot.board.standing
-    evaluation, failure = standing.evaluation, standing.failure
-    if evaluation is None and failure is None:
+    state = snapshot.results.state
+    check_result, failure = state.check_result, state.failure
+    if check_result is None and failure is None:
         return None
-    fault = failure.reason if failure else evaluation.reference_fault if evaluation else None
+    fault = failure.reason if failure else check_result.reference_fault if check_result else None
     return {
-        "at_row": standing.checked_row,
-        "at": evaluation.at if evaluation else None,
-        "duration_s": evaluation.duration_s if evaluation else None,
-        "rows": evaluation.rows if evaluation else 0,
-        "state": "failed" if failure else "ok" if evaluation and evaluation.reference == "ok" else "no_reference",
+        "at_row": state.checked_row,
+        "at": check_result.at if check_result else None,
+        "duration_s": check_result.duration_s if check_result else None,
+        "rows": check_result.rows if check_result else 0,
+        "state": "failed" if failure else "ok" if check_result and check_result.reference == "ok" else "no_reference",
         "fault": fault,
-        "model": _model(evaluation.model) if evaluation else None,
-        "bundle_sha256": evaluation.bundle_sha256 if evaluation else None,
+        "model": _model(check_result.model) if check_result else None,
+        "bundle_sha256": check_result.bundle_sha256 if check_result else None,
     }
 
 
 def _report(snapshot: Snapshot) -> dict[str, Any]:
-    latest, reports = snapshot.report, snapshot.board.reports
+    latest, reports = snapshot.report, snapshot.results.reports
     return {
         "latest": {"row": latest.row, "at": _time(latest.made_at), "url": "/reports/latest"} if latest else None,
         "running": reports.running,

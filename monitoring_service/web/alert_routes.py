@@ -43,11 +43,11 @@ class Silencing(_Body):
 Asked = TypeVar("Asked", bound=_Body)
 
 
-def add_alert_routes(app: Flask, desk: AlertService) -> None:
+def add_alert_routes(app: Flask, service: AlertService) -> None:
     """Add the routes; bodies with faults are answered with all of them."""
 
     def shown() -> Response:
-        return _json({"alerts": desk.views()})
+        return _json({"alerts": service.views()})
 
     @app.get("/api/alerts")
     def alerts() -> ResponseReturnValue:
@@ -56,20 +56,20 @@ def add_alert_routes(app: Flask, desk: AlertService) -> None:
     @app.post("/api/alerts/<alert_id>/acknowledge")
     def acknowledge(alert_id: str) -> ResponseReturnValue:
         body = _asked(Acknowledge)
-        if not desk.acknowledge(alert_id, body.by, body.note):
-            raise _not_there(desk, alert_id, "Only an alert that is pending or firing can be acknowledged.")
+        if not service.acknowledge(alert_id, body.by, body.note):
+            raise _not_there(service, alert_id, "Only an alert that is pending or firing can be acknowledged.")
         return shown()
 
     @app.post("/api/alerts/<alert_id>/silence")
     def silence(alert_id: str) -> ResponseReturnValue:
         body = _asked(Silencing)
-        if not desk.silence(alert_id, body.by, body.note, body.seconds):
+        if not service.silence(alert_id, body.by, body.note, body.seconds):
             raise NotFound("There is no such alert.")
         return shown()
 
     @app.delete("/api/alerts/<alert_id>/silence")
     def unsilence(alert_id: str) -> ResponseReturnValue:
-        if not desk.unsilence(alert_id):
+        if not service.unsilence(alert_id):
             raise NotFound("There is no silence of this alert.")
         return shown()
 
@@ -79,8 +79,8 @@ def add_alert_routes(app: Flask, desk: AlertService) -> None:
         return Response(document, code, content_type=CONTENT_TYPE)
 
 
-def _not_there(desk: AlertService, alert_id: str, detail: str) -> NotFound | Conflict:
-    is_past = any(alert.id == alert_id for alert in desk.book.past)
+def _not_there(service: AlertService, alert_id: str, detail: str) -> NotFound | Conflict:
+    is_past = any(alert.id == alert_id for alert in service.states.past)
     return Conflict(detail) if is_past else NotFound("There is no such alert.")
 
 

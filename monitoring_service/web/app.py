@@ -18,7 +18,7 @@ from event_backbone.web.exposition import TEXT_FORMAT
 from event_backbone.web.problems import CONTENT_TYPE, problem
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
-from monitoring_service.checks.performance_windows import QualityWindows
+from monitoring_service.checks.performance_windows import PerformanceWindows
 from monitoring_service.checks.report_schedule import ReportScheduler
 from monitoring_service.checks.shadow_comparison import ShadowComparisons
 from monitoring_service.intake.arrivals import ARRIVALS_SHOWN_S
@@ -30,7 +30,7 @@ from monitoring_service.views.snapshot import SnapshotReader
 from monitoring_service.views.state_document import history_document, state_document
 from monitoring_service.web.alert_routes import add_alert_routes
 from monitoring_service.web.page import page_content
-from monitoring_service.web.performance_routes import add_quality_routes, add_shadow_routes
+from monitoring_service.web.performance_routes import add_performance_routes, add_shadow_routes
 from monitoring_service.web.reference_routes import add_reference_routes
 from monitoring_service.web.report_routes import add_report_routes
 from monitoring_service.web.retraining_routes import add_retraining_routes
@@ -45,16 +45,16 @@ class RouteParts:
 
     case: Case
     intake: Intake
-    lookout: SnapshotReader
+    snapshots: SnapshotReader
     metrics: MonitoringMetrics
     reports: ReportFolder
     faults: Callable[[], list[str]]
     max_body_bytes: int
-    report_desk: ReportScheduler
-    reference_desk: ReferenceService
-    quality_windows: QualityWindows
+    report_scheduler: ReportScheduler
+    reference_service: ReferenceService
+    performance_windows: PerformanceWindows
     shadow: ShadowComparisons
-    alert_desk: AlertService
+    alert_service: AlertService
     keys: KeyCheck | None = None
     retraining: RetrainingBridge | None = None
 
@@ -67,11 +67,11 @@ def build_api(parts: RouteParts) -> Flask:
     _add_state(app, parts)
     _add_probes(app, parts)
     _add_pages(app, parts)
-    add_report_routes(app, parts.reports, parts.report_desk, parts.keys, parts.metrics.unauthorized.inc)
-    add_reference_routes(app, parts.reference_desk)
-    add_quality_routes(app, parts.quality_windows)
+    add_report_routes(app, parts.reports, parts.report_scheduler, parts.keys, parts.metrics.unauthorized.inc)
+    add_reference_routes(app, parts.reference_service)
+    add_performance_routes(app, parts.performance_windows)
     add_shadow_routes(app, parts.shadow)
-    add_alert_routes(app, parts.alert_desk)
+    add_alert_routes(app, parts.alert_service)
     if parts.retraining is not None:
         add_retraining_routes(app, parts.retraining)
     _add_errors(app, parts)
@@ -95,21 +95,21 @@ def _add_events(app: Flask, parts: RouteParts) -> None:
 def _add_state(app: Flask, parts: RouteParts) -> None:
     @app.get("/api/state")
     def state() -> ResponseReturnValue:
-        reports, reference = parts.reports.all(), parts.reference_desk.current()
-        document = state_document(parts.case, parts.lookout.look(), reports, reference)
+        reports, reference = parts.reports.all(), parts.reference_service.current()
+        document = state_document(parts.case, parts.snapshots.look(), reports, reference)
         return _json({**document, "retraining": parts.retraining.document() if parts.retraining else None})
 
     @app.get("/api/columns/<name>/distribution")
     def column_distribution(name: str) -> ResponseReturnValue:
         if name not in parts.case.column_names:
             raise NotFound("The case has no such column.")
-        return _json(parts.reference_desk.distribution(name))
+        return _json(parts.reference_service.distribution(name))
 
     @app.get("/api/history")
     def history() -> ResponseReturnValue:
         after_row = request.args.get("after_row", default=0, type=int)
-        arrivals = parts.lookout.arrivals(ARRIVALS_SHOWN_S)
-        return _json(history_document(parts.case, parts.lookout.look(), arrivals, after_row=after_row))
+        arrivals = parts.snapshots.arrivals(ARRIVALS_SHOWN_S)
+        return _json(history_document(parts.case, parts.snapshots.look(), arrivals, after_row=after_row))
 
 
 def _add_probes(app: Flask, parts: RouteParts) -> None:
@@ -124,7 +124,7 @@ def _add_probes(app: Flask, parts: RouteParts) -> None:
 
     @app.get("/metrics")
     def metrics() -> ResponseReturnValue:
-        text = parts.metrics.exposition(parts.lookout.look(), parts.reference_desk.current())
+        text = parts.metrics.exposition(parts.snapshots.look(), parts.reference_service.current())
         return Response(text, content_type=TEXT_FORMAT)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from event_backbone.case.schema import Case
 from monitoring_service.performance.degradation import primary_metric
 
-_FIGURES = {
+_METRICS = {
     "binary": {
         "accuracy": "Accuracy",
         "f1": "F1",
@@ -26,7 +26,7 @@ _TILES = 3
 
 def page_content(case: Case) -> dict[str, Any]:
     """Everything the template and its scripts take from the case."""
-    figures = [_figure(case, name, title) for name, title in _FIGURES[case.task].items()]
+    figures = [_figure(case, name, title) for name, title in _METRICS[case.task].items()]
     return {
         "minimum_rows": case.monitoring.minimum_rows,
         "minimum_effect": _percent(case.monitoring.minimum_effect),

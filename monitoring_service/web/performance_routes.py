@@ -6,15 +6,15 @@ import msgspec
 from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 
-from monitoring_service.checks.performance_windows import WINDOWS_KEPT, QualityWindows
+from monitoring_service.checks.performance_windows import WINDOWS_KEPT, PerformanceWindows
 from monitoring_service.checks.shadow_comparison import MOST_PAIRS, ShadowComparisons
 
 WINDOWS_SHOWN = 500
 
 
-def add_quality_routes(app: Flask, windows: QualityWindows) -> None:
+def add_performance_routes(app: Flask, windows: PerformanceWindows) -> None:
     @app.get("/api/quality-windows")
-    def quality_windows() -> ResponseReturnValue:
+    def performance_windows() -> ResponseReturnValue:
         """The newest ``limit`` windows, oldest of them first; versions in one window follow each other."""
         limit = request.args.get("limit", default=WINDOWS_SHOWN, type=int)
         found = windows.newest(max(1, min(limit, WINDOWS_KEPT)))

@@ -22,22 +22,22 @@ class Said(Struct, forbid_unknown_fields=True):
     note: Annotated[str, Meta(max_length=500)] = ""
 
 
-def add_reference_routes(app: Flask, desk: ReferenceService) -> None:
+def add_reference_routes(app: Flask, service: ReferenceService) -> None:
     @app.get("/api/reference")
     def reference() -> ResponseReturnValue:
-        return _json(desk.document())
+        return _json(service.document())
 
     @app.post("/api/reference/accept")
     def accept() -> ResponseReturnValue:
         asked = said()
-        desk.accept(asked.by, asked.note)
-        return _json(desk.document())
+        service.accept(asked.by, asked.note)
+        return _json(service.document())
 
     @app.post("/api/reference/revert")
     def revert() -> ResponseReturnValue:
         asked = said()
-        desk.revert(asked.by, asked.note)
-        return _json(desk.document())
+        service.revert(asked.by, asked.note)
+        return _json(service.document())
 
     @app.errorhandler(msgspec.ValidationError)
     def not_said(error: msgspec.ValidationError) -> ResponseReturnValue:

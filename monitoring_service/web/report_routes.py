@@ -30,13 +30,13 @@ _REPORT_POLICY = (
 def add_report_routes(
     app: Flask,
     folder: ReportFolder,
-    desk: ReportScheduler,
+    service: ReportScheduler,
     keys: KeyCheck | None,
     count_refusal: Callable[[], None],
 ) -> None:
     @app.post("/api/reports")
     def order() -> ResponseReturnValue:
-        return _json({"row": desk.demand(), "kind": "demand"}, 202)
+        return _json({"row": service.demand(), "kind": "demand"}, 202)
 
     @app.get("/api/reports")
     def listed() -> ResponseReturnValue:

@@ -10,9 +10,9 @@ from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.web.reference_routes import said
 
 
-def add_retraining_routes(app: Flask, desk: RetrainingBridge) -> None:
+def add_retraining_routes(app: Flask, service: RetrainingBridge) -> None:
     @app.post("/api/retraining")
     def retrain() -> ResponseReturnValue:
         asked = said()
-        id_ = desk.ask(asked.by, asked.note)
+        id_ = service.ask(asked.by, asked.note)
         return Response(msgspec.json.encode({"id": id_}), 202, content_type="application/json")

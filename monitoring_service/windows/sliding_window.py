@@ -16,7 +16,7 @@ from itertools import takewhile
 from event_backbone.case.schema import Case
 from event_backbone.case.schema import MonitoringSettings as Schedule
 from event_backbone.events.schema import FaultCount, ModelRef
-from monitoring_service.windows.row_buffer import WindowRow, RowBuffer, Rows
+from monitoring_service.windows.row_buffer import RowBuffer, Rows, WindowRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,17 +21,17 @@ _AT_ONCE = 200
 class DeadLetterPublishing:
     """Publishes a journal's parked rows, each at least once. It has an outlet of its own, so it holds up no relay."""
 
-    def __init__(self, open_outlet: Callable[[], MessageProducer], topic: str, *, look_every_s: float = 1.0) -> None:
-        self._open_outlet = open_outlet
+    def __init__(self, open_publisher: Callable[[], MessageProducer], topic: str, *, look_every_s: float = 1.0) -> None:
+        self._open_publisher = open_publisher
         self._topic = topic
         self._look_every_s = look_every_s
 
     def run(self, slot: Path, stop: threading.Event) -> None:
         """Block until told to stop; what is left is published after the next start."""
-        with contextlib.closing(self._open_outlet()) as outlet:
+        with contextlib.closing(self._open_publisher()) as publisher:
             while not stop.wait(self._look_every_s):
                 try:
-                    self._publish(slot, outlet, stop)
+                    self._publish(slot, publisher, stop)
                 except TryAgainLaterError as error:
                     log.warning("dead_letters_wait", slot=slot.name, error=str(error))
                     stop.wait(5 * self._look_every_s)
@@ -39,7 +39,7 @@ class DeadLetterPublishing:
                     log.exception("dead_letters_failed", slot=slot.name)
                     stop.wait(5 * self._look_every_s)
 
-    def _publish(self, slot: Path, outlet: MessageProducer, stop: threading.Event) -> None:
+    def _publish(self, slot: Path, publisher: MessageProducer, stop: threading.Event) -> None:
         with contextlib.closing(ParkedRows(slot)) as rows:
-            while not stop.is_set() and rows.publish(outlet, self._topic, at_most=_AT_ONCE):
+            while not stop.is_set() and rows.publish(publisher, self._topic, at_most=_AT_ONCE):
                 log.info("dead_letters_published", slot=slot.name)

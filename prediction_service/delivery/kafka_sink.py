@@ -20,9 +20,9 @@ class KafkaSink:
     Kafka keeps what is delivered again once more: readers take an event once, by its id.
     """
 
-    def __init__(self, outlet: MessageProducer, topics: Topics, case_sha256: str) -> None:
+    def __init__(self, publisher: MessageProducer, topics: Topics, case_sha256: str) -> None:
         self.name = "kafka"
-        self._outlet = outlet
+        self._publisher = publisher
         self._topics = topics
         self._case_sha256 = case_sha256
 
@@ -30,9 +30,9 @@ class KafkaSink:
         refused = {one.seq: "case" for one in batch if one.event.case != self._topics.case}
         ours = [one for one in batch if one.seq not in refused]
         messages = [(one.seq, message) for one in ours for message in messages_of(one, self._topics, self._case_sha256)]
-        for index, reason in self._outlet.publish([message for _, message in messages]):
+        for index, reason in self._publisher.publish([message for _, message in messages]):
             refused[messages[index][0]] = reason
         return Delivered([Refusal(seq, reason) for seq, reason in sorted(refused.items())])
 
     def close(self) -> None:
-        self._outlet.close()
+        self._publisher.close()

@@ -56,7 +56,7 @@ class ParkedRows:
             seq=seq,
         )
 
-    def publish(self, outlet: MessageProducer, topic: str, *, at_most: int) -> int:
+    def publish(self, publisher: MessageProducer, topic: str, *, at_most: int) -> int:
         """Publish the next ones and note that; return how many. Those that are too large go without their content.
 
         Raises:
@@ -77,8 +77,8 @@ class ParkedRows:
             )
             for letter in letters
         ]
-        refused = outlet.publish(messages)
-        outlet.publish([without_value(messages[index]) for index, _ in refused])
+        refused = publisher.publish(messages)
+        publisher.publish([without_value(messages[index]) for index, _ in refused])
         self._db.executemany(
             "INSERT OR IGNORE INTO published VALUES (?, ?)", [(letter.sink, letter.seq) for letter in letters]
         )

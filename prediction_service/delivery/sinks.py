@@ -42,8 +42,8 @@ def _kafka_sink(address: SinkAddress) -> Sink:
     from event_backbone.kafka.producer import KafkaPublisher
 
     access = kafka_access(address.url, address.connections, place=address.place)
-    outlet = KafkaPublisher(access, timeout_s=address.timeout_s)
-    return KafkaSink(outlet, Topics(access.namespace, address.case.name), address.case.sha256)
+    publisher = KafkaPublisher(access, timeout_s=address.timeout_s)
+    return KafkaSink(publisher, Topics(access.namespace, address.case.name), address.case.sha256)
 
 
 def _mongo_sink(address: SinkAddress) -> Sink:

@@ -11,7 +11,7 @@ from event_backbone.model.bundle import BrokenBundleError, BundleStore, open_bun
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import RegisteredBundle
 from prediction_service.inference.metrics import RELOAD_STEPS, PredictingMetrics
-from prediction_service.model_sync.notes import RegistryFault, SyncFiles, ShadowNote
+from prediction_service.model_sync.notes import RegistryFault, ShadowNote, SyncFiles
 
 log = structlog.get_logger()
 
@@ -19,8 +19,8 @@ log = structlog.get_logger()
 class ServingChampion:
     """Loads, checks and warms what the shelf points to, and then takes it into use in one step. Thread-safe."""
 
-    def __init__(self, shelf: BundleStore, notes: SyncFiles, case: Case, metrics: PredictingMetrics) -> None:
-        self._shelf = shelf
+    def __init__(self, bundles: BundleStore, notes: SyncFiles, case: Case, metrics: PredictingMetrics) -> None:
+        self._bundles = bundles
         self._notes = notes
         self._case = case
         self._metrics = metrics
@@ -38,11 +38,11 @@ class ServingChampion:
         with self._loading:
             self._hear(self.registry_fault)
             try:
-                wanted = self._shelf.current()
+                wanted = self._bundles.current()
                 if wanted is None or (wanted == self._seen and self.scorer is not None):
                     return
                 self._seen = wanted
-                bundle = open_bundle(self._shelf.path_of(wanted.bundle_sha256), wanted.bundle_sha256)
+                bundle = open_bundle(self._bundles.path_of(wanted.bundle_sha256), wanted.bundle_sha256)
                 self._use(Scorer(bundle, wanted.model, self._case))
             except BrokenBundleError as error:
                 self._report(str(error))

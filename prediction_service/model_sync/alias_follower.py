@@ -21,9 +21,9 @@ class AliasFollower:
     a registry that is away, or a bundle that is broken, leaves the last good one in place.
     """
 
-    def __init__(self, registry: ModelRegistry, shelf: BundleStore, case: Case, name: str, alias: str) -> None:
+    def __init__(self, registry: ModelRegistry, bundles: BundleStore, case: Case, name: str, alias: str) -> None:
         self._registry = registry
-        self._shelf = shelf
+        self._bundles = bundles
         self._case = case
         self._name = name
         self._alias = alias
@@ -69,7 +69,7 @@ class AliasFollower:
     def _in_place(self) -> RegisteredBundle | None:
         """The current bundle, if this follower has checked it: a start fetches a damaged one anew."""
         try:
-            current = self._shelf.current()
+            current = self._bundles.current()
         except BrokenBundleError as error:
             log.warning("pointer_broken", error=str(error))
             return None
@@ -78,12 +78,12 @@ class AliasFollower:
     def _change_to(self, wanted: RegisteredBundle) -> None:
         try:
             # Whoever loads it does this again; here it keeps the pointer, and with it every start, from a bad one.
-            Scorer(self._shelf.install(wanted, self._registry), wanted.model, self._case)
+            Scorer(self._bundles.install(wanted, self._registry), wanted.model, self._case)
         except BrokenBundleError as error:
             # Said once: the registry's content for a version does not mend itself.
             self._refused, self._refusal = wanted, f"version {wanted.model.version} was refused: {error}"
             log.error("bundle_refused", alias=self._alias, version=wanted.model.version, error=str(error))
             return
         self._checked = wanted
-        self._shelf.repoint(wanted)
+        self._bundles.repoint(wanted)
         log.info("bundle_current", alias=self._alias, version=wanted.model.version, bundle=wanted.bundle_sha256[:12])

@@ -41,7 +41,7 @@ class SyncFiles:
         self._asked = bundles_dir / "look-asked"
         self._answered = bundles_dir / "look-answered"
 
-    def note_fault(self, fault: RegistryFault | None) -> None:
+    def write_fault(self, fault: RegistryFault | None) -> None:
         """Say why the registry's champion can't be had, or that nothing stands in its way."""
         _note(self._fault, fault)
 

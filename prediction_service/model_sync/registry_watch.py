@@ -55,7 +55,7 @@ class RegistryWatch:
         except Exception as error:  # from a client's depths; said instead of the look's outcome
             log.exception("follow_failed")
             fault = RegistryFault("fetch", f"looking at it failed: {type(error).__name__}")
-        self._notes.note_fault(fault)
+        self._notes.write_fault(fault)
         self._look_at_shadow(anew=asked is not None)
         if asked is not None:
             self._notes.answer(asked)

@@ -28,9 +28,9 @@ class ShadowModel:
     :meth:`look` is for one thread, the rest for any.
     """
 
-    def __init__(self, follower: AliasFollower, shelf: BundleStore, case: Case) -> None:
+    def __init__(self, follower: AliasFollower, bundles: BundleStore, case: Case) -> None:
         self._follower = follower
-        self._shelf = shelf
+        self._bundles = bundles
         self._case = case
         self._loaded: RegisteredBundle | None = None
         self._looked = threading.Event()
@@ -41,8 +41,8 @@ class ShadowModel:
         try:
             self._follower.follow(anew=anew)
             if self._follower.points_to_nothing:
-                self._shelf.clear()
-            self._load(self._shelf.current())
+                self._bundles.clear()
+            self._load(self._bundles.current())
         except BrokenBundleError as error:
             log.error("shadow_refused", error=str(error))
         finally:
@@ -54,7 +54,7 @@ class ShadowModel:
         if wanted is None:
             self.scorer = None
         else:
-            bundle = open_bundle(self._shelf.path_of(wanted.bundle_sha256), wanted.bundle_sha256)
+            bundle = open_bundle(self._bundles.path_of(wanted.bundle_sha256), wanted.bundle_sha256)
             self.scorer = Scorer(bundle, wanted.model, self._case)
         self._loaded = wanted
         log.info("shadow_scores", version=wanted.model.version if wanted else None)

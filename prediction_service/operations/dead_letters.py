@@ -128,7 +128,9 @@ class Replayed:
     not_replayed: dict[str, str]
 
 
-def replay(found: Sequence[CollectedLetter], outlet: MessageProducer | None, sinks: Sequence[Sink], journals_dir: Path) -> Replayed:
+def replay(
+    found: Sequence[CollectedLetter], publisher: MessageProducer | None, sinks: Sequence[Sink], journals_dir: Path
+) -> Replayed:
     """Send records back to their topics and rows to their sinks. Doing it twice gives the same state: who takes them
     knows a ``record_id`` again, and what fails again is the same dead letter.
 
@@ -136,12 +138,12 @@ def replay(found: Sequence[CollectedLetter], outlet: MessageProducer | None, sin
         TryAgainLaterError: Kafka or a sink is away; what was sent until then may be sent again.
     """
     letters = [one.letter for one in found]
-    failed = _replay_records([letter for letter in letters if letter.topic is not None], outlet)
+    failed = _replay_records([letter for letter in letters if letter.topic is not None], publisher)
     failed |= _replay_rows([letter for letter in letters if letter.topic is None], sinks, journals_dir)
     return Replayed(len(letters) - len(failed), failed)
 
 
-def _replay_records(letters: Sequence[DeadLetter], outlet: MessageProducer | None) -> dict[str, str]:
+def _replay_records(letters: Sequence[DeadLetter], publisher: MessageProducer | None) -> dict[str, str]:
     failed: dict[str, str] = {}
     messages: list[tuple[str, Message]] = []
     for letter in letters:
@@ -149,10 +151,10 @@ def _replay_records(letters: Sequence[DeadLetter], outlet: MessageProducer | Non
             messages.append((letter.id, replay_of(letter)))
         except RejectedError as error:
             failed[letter.id] = error.faults[0].message
-    for first in range(0, len(messages) if outlet else 0, _REPLAYED_AT_ONCE):
+    for first in range(0, len(messages) if publisher else 0, _REPLAYED_AT_ONCE):
         batch = messages[first : first + _REPLAYED_AT_ONCE]
-        assert outlet is not None  # the range is empty without one
-        failed |= {batch[index][0]: reason for index, reason in outlet.publish([message for _, message in batch])}
+        assert publisher is not None  # the range is empty without one
+        failed |= {batch[index][0]: reason for index, reason in publisher.publish([message for _, message in batch])}
     return failed
 
 

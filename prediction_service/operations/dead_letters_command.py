@@ -17,7 +17,14 @@ from event_backbone.kafka.topics import Topics
 from event_backbone.ports import MessageProducer, Received, Sink
 from event_backbone.settings import read_settings
 from prediction_service.delivery.sinks import kafka_of_sinks, open_sinks
-from prediction_service.operations.dead_letters import Filter, CollectedLetter, find, messages_until_now, replay, the_one
+from prediction_service.operations.dead_letters import (
+    CollectedLetter,
+    Filter,
+    find,
+    messages_until_now,
+    replay,
+    the_one,
+)
 from prediction_service.settings import ReplicaSettings
 
 _COLUMNS = ("id", "reason", "origin", "first_seen", "attempts")
@@ -41,14 +48,14 @@ class DeadLetterOperations:
         return messages_until_now(self.access, topic, timeout_s=self.settings.sink_timeout_s)
 
     @contextlib.contextmanager
-    def outlet(self) -> Iterator[MessageProducer | None]:
+    def publisher(self) -> Iterator[MessageProducer | None]:
         from event_backbone.kafka.producer import KafkaPublisher
 
         if self.access is None:
             yield None
         else:
-            with contextlib.closing(KafkaPublisher(self.access, timeout_s=self.settings.sink_timeout_s)) as outlet:
-                yield outlet
+            with contextlib.closing(KafkaPublisher(self.access, timeout_s=self.settings.sink_timeout_s)) as publisher:
+                yield publisher
 
     @contextlib.contextmanager
     def sinks(self) -> Iterator[Sequence[Sink]]:
@@ -173,13 +180,13 @@ def replay_command(letter_ids: tuple[str, ...], every: bool, chosen: Filter) -> 
     """
     if bool(letter_ids) == every:
         raise SettingsError("command line", [Fault("ID", "missing", "name some, or say --all; not both")])
-    desk = DeadLetterOperations()
+    operations = DeadLetterOperations()
     ids = frozenset(letter_ids)
-    found = desk.find(Filter(chosen.reason, chosen.since, ids, chosen.limit), contents=True)
+    found = operations.find(Filter(chosen.reason, chosen.since, ids, chosen.limit), contents=True)
     for letter_id in letter_ids:
         the_one(found, letter_id)
-    with desk.outlet() as outlet, desk.sinks() as sinks:
-        replayed = replay(found, outlet, sinks, desk.settings.journals_dir)
+    with operations.publisher() as publisher, operations.sinks() as sinks:
+        replayed = replay(found, publisher, sinks, operations.settings.journals_dir)
     click.echo(f"{replayed.count} sent back")
     if replayed.not_replayed:
         raise RejectedError([Fault(one, "replay", why) for one, why in replayed.not_replayed.items()])

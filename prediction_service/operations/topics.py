@@ -63,7 +63,9 @@ def _compared(wanted: TopicSpec, found: TopicSpec) -> list[tuple[str, str, str]]
     ]
 
 
-def create(access: KafkaAccess, wanted: Sequence[TopicSpec], *, timeout_s: float) -> tuple[list[str], list[TopicMismatch]]:
+def create(
+    access: KafkaAccess, wanted: Sequence[TopicSpec], *, timeout_s: float
+) -> tuple[list[str], list[TopicMismatch]]:
     """Make what is missing; return its names, and how the rest differs. Doing it again changes nothing.
 
     Raises:

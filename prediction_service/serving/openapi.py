@@ -23,7 +23,9 @@ _RECORD_ID = {"type": "string", "pattern": RECORD_ID_PATTERN.replace(r"\Z", "$")
 def openapi_document(case: Case, *, max_body_bytes: int, with_keys: bool = False) -> dict[str, Any]:
     """An OpenAPI 3.1 document for this case; ``with_keys``: requests need an API key."""
     record = record_type(case)
-    _, schemas = msgspec.json.schema_components([record, PredictionAnswer, RecordAnswer, Problem, Prediction], ref_template=_REF)
+    _, schemas = msgspec.json.schema_components(
+        [record, PredictionAnswer, RecordAnswer, Problem, Prediction], ref_template=_REF
+    )
     schemas["Record"] = _with_columns_described(case, schemas.pop(record.__name__))
     schemas["Label"] = _label_schema(case)
     document = {

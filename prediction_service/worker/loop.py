@@ -57,7 +57,7 @@ class WorkerLoop:
         self._metrics = metrics
         self._is_model_loaded = is_model_loaded
         self._pace = pace
-        self._book = OffsetTracker()
+        self._tracker = OffsetTracker()
         self._stop = threading.Event()
         self._commit_due_at = self._measure_due_at = 0.0
         self._broker_fault: str | None = None
@@ -110,7 +110,7 @@ class WorkerLoop:
         messages = self._poll(self._pace.poll_timeout_s)
         if messages:
             self._count(messages)
-            epochs = self._book.epochs_of({one.partition for one in messages})
+            epochs = self._tracker.epochs_of({one.partition for one in messages})
             self._pipeline.offer(self._maker.make(messages, epochs))
 
     def _poll(self, timeout_s: float) -> Sequence[Any]:
@@ -139,8 +139,8 @@ class WorkerLoop:
             self._commit()
 
     def _commit(self) -> None:
-        self._book.note(self._pipeline.take_finished())
-        offsets = self._book.due()
+        self._tracker.note(self._pipeline.take_finished())
+        offsets = self._tracker.due()
         if not offsets:
             return
         try:
@@ -148,14 +148,14 @@ class WorkerLoop:
         except TryAgainLaterError as error:
             log.warning("commit_failed", error=str(error))  # what was not committed is read again, by us or another
         else:
-            self._book.committed(offsets)
+            self._tracker.committed(offsets)
 
     # What the group says, in the thread that polls ------------------------------------------------------------------
 
     def assigned(self, partitions: Collection[Partition]) -> None:
         self._metrics.rebalances.labels("assigned").inc()
-        self._book.came(partitions)
-        self._metrics.partitions.set(len(self._book.partitions))
+        self._tracker.came(partitions)
+        self._metrics.partitions.set(len(self._tracker.partitions))
         log.info("partitions_assigned", partitions=_named(partitions))
 
     def revoked(self, partitions: Collection[Partition]) -> None:
@@ -173,8 +173,8 @@ class WorkerLoop:
         log.warning("partitions_lost", partitions=_named(partitions))
 
     def _went(self, partitions: Collection[Partition]) -> None:
-        self._book.went(partitions)
-        self._metrics.partitions.set(len(self._book.partitions))
+        self._tracker.went(partitions)
+        self._metrics.partitions.set(len(self._tracker.partitions))
 
     # For people and probes ----------------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class WorkerLoop:
 
     def status(self) -> dict[str, Any]:
         return {
-            "partitions": _named(self._book.partitions),
+            "partitions": _named(self._tracker.partitions),
             "lag": {topic: {"records": lag.records, "seconds": lag.seconds} for topic, lag in self._lags.items()},
             "batches_in_hand": self._pipeline.in_hand,
             "away": {**({"kafka": self._broker_fault} if self._broker_fault else {}), **self._pipeline.away},

@@ -62,9 +62,9 @@ class PublishStep:
     """The second step: predictions, rejections and dead letters, each to its topic. Labels of others stay theirs."""
 
     def __init__(
-        self, outlet: MessageProducer, topics: Topics, case_sha256: str, maker: BatchMaker, metrics: WorkerMetrics
+        self, publisher: MessageProducer, topics: Topics, case_sha256: str, maker: BatchMaker, metrics: WorkerMetrics
     ) -> None:
-        self._outlet = outlet
+        self._publisher = publisher
         self._topics = topics
         self._case_sha256 = case_sha256
         self._maker = maker
@@ -77,7 +77,7 @@ class PublishStep:
         """
         envelopes = [one for one in batch.envelopes if not isinstance(one.event, Label)]
         messages = [message for one in envelopes for message in messages_of(one, self._topics, self._case_sha256)]
-        refused = self._outlet.publish(messages)  # one message for each envelope: there are no erasures among them
+        refused = self._publisher.publish(messages)  # one message for each envelope: there are no erasures among them
         letters = [self._letter_of_refused(batch, envelopes[index], reason) for index, reason in refused]
         self._publish_letters([*batch.dead_letters, *letters])
         self._count([one.event for one in envelopes], [*batch.dead_letters, *letters])
@@ -99,6 +99,6 @@ class PublishStep:
     def _publish_letters(self, letters: Sequence[Message]) -> None:
         """One that is too large itself is published without its value, which stays at its origin."""
         if letters:
-            refused = self._outlet.publish(letters)
+            refused = self._publisher.publish(letters)
             if refused:
-                self._outlet.publish([without_value(letters[index]) for index, _ in refused])
+                self._publisher.publish([without_value(letters[index]) for index, _ in refused])

@@ -20,11 +20,11 @@ from prediction_service.inference.predictor import Predictor
 from prediction_service.model_sync.notes import SyncFiles
 from prediction_service.settings import WorkerSettings
 from prediction_service.worker.batches import BatchMaker, WorkBatch
-from prediction_service.worker.loop import WorkerTiming, WorkerLoop
+from prediction_service.worker.loop import WorkerLoop, WorkerTiming
 from prediction_service.worker.metrics import WorkerMetrics
 from prediction_service.worker.pipeline import Pipeline
 from prediction_service.worker.probes import WorkerStatus, build_worker_api, serve_beside
-from prediction_service.worker.steps import StoreStep, PublishStep
+from prediction_service.worker.steps import PublishStep, StoreStep
 
 #: One that is kept, one that is published, and one that waits.
 _BATCHES_IN_HAND = 3
@@ -33,16 +33,16 @@ _BATCHES_IN_HAND = 3
 class RunningWorker:
     """The worker with its probes and the thread that follows the champion; :meth:`run` blocks until :meth:`stop`."""
 
-    def __init__(self, worker: WorkerLoop, upkeep: PeriodicTasks, probes: BaseWSGIServer) -> None:
+    def __init__(self, worker: WorkerLoop, periodic_tasks: PeriodicTasks, probes: BaseWSGIServer) -> None:
         self._worker = worker
-        self._upkeep = upkeep
+        self._periodic_tasks = periodic_tasks
         self._probes = probes
 
     def run(self) -> None:
         try:
             self._worker.run()
         finally:
-            self._upkeep.stop()
+            self._periodic_tasks.stop()
             self._probes.shutdown()
 
     def stop(self) -> None:
@@ -81,10 +81,10 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
         metrics,
         most_invalid_in_a_row=settings.worker_max_invalid_in_a_row,
     )
-    outlet = KafkaPublisher(access, timeout_s=settings.sink_timeout_s)
+    publisher = KafkaPublisher(access, timeout_s=settings.sink_timeout_s)
     steps: list[tuple[str, Callable[[WorkBatch], None]]] = [
         *([("keep", StoreStep(sinks, maker))] if sinks else []),
-        ("publish", PublishStep(outlet, topics, case.sha256, maker, metrics)),
+        ("publish", PublishStep(publisher, topics, case.sha256, maker, metrics)),
     ]
     taken = [topics.records, *([topics.labels] if sinks else [])]
     metrics.expect(taken, [name for name, _ in steps])
@@ -103,11 +103,11 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
         lambda: champion.scorer is not None,
         WorkerTiming(batch_records=settings.worker_batch_records),
     )
-    upkeep = PeriodicTasks(metrics)
-    upkeep.every(0.5, "champion", champion.refresh)
+    periodic_tasks = PeriodicTasks(metrics)
+    periodic_tasks.every(0.5, "champion", champion.refresh)
     app = build_worker_api(case, WorkerStatus(case, worker, champion), metrics.registry)
     probes = serve_beside(app, metrics, Access.of(settings), host=settings.worker_host, port=settings.worker_port)
-    return RunningWorker(worker, upkeep, probes)
+    return RunningWorker(worker, periodic_tasks, probes)
 
 
 def _kafka_url(settings: WorkerSettings) -> str:

@@ -18,7 +18,7 @@ from stream_generator.commands.progress import progress_display
 from stream_generator.commands.summary import write_summary
 from stream_generator.recording.port import Recording
 from stream_generator.recording.sources import Wanted, open_recording, source_name
-from stream_generator.rescoring.difference import ScoreDifference, DifferenceReport, SegmentDifference, Shift
+from stream_generator.rescoring.difference import DifferenceReport, ScoreDifference, SegmentDifference, Shift
 from stream_generator.rescoring.rescorer import Rescorer, open_version
 from stream_generator.sending.pacing import StoppableClock
 from stream_generator.settings import GeneratorSettings

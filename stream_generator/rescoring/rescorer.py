@@ -35,7 +35,7 @@ class VersionModel:
     case: Case
 
 
-def open_version(version: str, case: Case, shelf: BundleStore, registry: ModelRegistry) -> VersionModel:
+def open_version(version: str, case: Case, bundles: BundleStore, registry: ModelRegistry) -> VersionModel:
     """The bundle of a version; the registry is asked unless the version is the one in use.
 
     Raises:
@@ -44,15 +44,15 @@ def open_version(version: str, case: Case, shelf: BundleStore, registry: ModelRe
         BrokenBundleError: the bundle is not what was registered, or does not give its golden scores.
     """
     name = registered_name(case)
-    registered = _in_use(shelf, name, version) or registry.resolve_version(name, version)
+    registered = _in_use(bundles, name, version) or registry.resolve_version(name, version)
     if registered is None:
         raise SettingsError(f"model {name}", [Fault("--model", "unknown", f"there is no version {version!r}")])
-    bundle = shelf.install(registered, registry)
+    bundle = bundles.install(registered, registry)
     return VersionModel(Scorer(bundle, registered.model, bundle.case), bundle.case)
 
 
-def _in_use(shelf: BundleStore, name: str, version: str) -> RegisteredBundle | None:
-    current = shelf.current()
+def _in_use(bundles: BundleStore, name: str, version: str) -> RegisteredBundle | None:
+    current = bundles.current()
     fits = current is not None and (current.model.name, current.model.version) == (name, version)
     return current if fits else None
 

@@ -32,16 +32,16 @@ class KafkaTarget:
     to the case's own services, as any producer's are: labels are stored and joined, never published again.
     """
 
-    def __init__(self, outlet: Outlet, topics: Topics, persistence: Persistence, most_at_once: int) -> None:
+    def __init__(self, publisher: Outlet, topics: Topics, persistence: Persistence, most_at_once: int) -> None:
         self.most_at_once = most_at_once
-        self._outlet = outlet
+        self._publisher = publisher
         self._topics = topics
         self._persistence = persistence
         self._source = f"/stream-generator/{topics.case}".encode()
 
     def open(self) -> None:
         with contextlib.suppress(TryAgainLaterError):
-            self._outlet.look_up([self._topics.records])
+            self._publisher.look_up([self._topics.records])
 
     def send_records(self, items: Sequence[Outgoing]) -> list[SendResult]:
         now = utc_now()
@@ -51,13 +51,13 @@ class KafkaTarget:
         return self._publish([self._label(label) for label in labels])
 
     def close(self) -> None:
-        self._outlet.close()
+        self._publisher.close()
 
     def _publish(self, messages: Sequence[Message]) -> list[SendResult]:
         if not messages:
             return []
         try:
-            refused = dict(self._persistence.until_done(lambda: self._outlet.publish(messages)))
+            refused = dict(self._persistence.until_done(lambda: self._publisher.publish(messages)))
         except (TryAgainLaterError, NoAnswerError):
             return [_UNKNOWN] * len(messages)
         return [SendResult(refused.get(index)) for index in range(len(messages))]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from real_parts import KafkaBroker
 
 from event_backbone.errors import SettingsError, StopError, TryAgainLaterError
-from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet
+from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher
 from event_backbone.kafka.access import faults_in_kafka_url, kafka_access
 from event_backbone.kafka.producer import (
     KafkaAssignedStream,
@@ -33,7 +33,7 @@ class Side(Protocol):
 
     topic: str
 
-    def outlet(self) -> MessageProducer: ...
+    def publisher(self) -> MessageProducer: ...
 
     def messages(self) -> list[Received]:
         """Everything in :attr:`topic`, partition by partition."""
@@ -55,20 +55,20 @@ def made(side: Side, count: int, *, first: int = 0) -> list[Message]:
 
 
 def what_is_published_is_there_as_it_was_sent(side: Side) -> None:
-    assert list(side.outlet().publish(made(side, 1))) == []
+    assert list(side.publisher().publish(made(side, 1))) == []
     (found,) = side.messages()
     assert (found.key, found.value, list(found.headers)) == (b"k0", b"v0", HEADERS)
 
 
 def nothing_to_publish_is_no_error(side: Side) -> None:
-    assert list(side.outlet().publish([])) == []
+    assert list(side.publisher().publish([])) == []
     assert side.messages() == []
 
 
 def messages_of_one_key_keep_their_order(side: Side) -> None:
-    outlet = side.outlet()
+    publisher = side.publisher()
     for call in range(3):
-        outlet.publish(
+        publisher.publish(
             [Message(side.topic, b"k%d" % (number % 5), b"%d" % (call * 400 + number)) for number in range(400)]
         )
     by_key = itertools.groupby(sorted(side.messages(), key=lambda one: (one.key, one.offset)), key=lambda one: one.key)
@@ -79,14 +79,14 @@ def messages_of_one_key_keep_their_order(side: Side) -> None:
 
 
 def equal_keys_meet_in_one_partition(side: Side) -> None:
-    side.outlet().publish([Message(side.topic, b"k%d" % (number % 20), b"") for number in range(100)])
+    side.publisher().publish([Message(side.topic, b"k%d" % (number % 20), b"") for number in range(100)])
     places = {(one.key, one.partition) for one in side.messages()}
     assert len(places) == 20
 
 
 def tombstones_and_messages_without_key_are_published(side: Side) -> None:
     messages = [Message(side.topic, b"gone", None), Message(side.topic, None, b"who"), Message(side.topic, b"", b"")]
-    assert list(side.outlet().publish(messages)) == []
+    assert list(side.publisher().publish(messages)) == []
     assert {(one.key, one.value) for one in side.messages()} == {(b"gone", None), (None, b"who"), (b"", b"")}
 
 
@@ -94,31 +94,31 @@ def what_can_never_be_published_is_named_and_its_neighbours_are_there(side: Side
     good = made(side, 3)
     large = Message(side.topic, b"large", b"x" * 3_000_000)
     empty = Message(side.topic, None, None)
-    refused = side.outlet().publish([good[0], large, good[1], empty, good[2]])
+    refused = side.publisher().publish([good[0], large, good[1], empty, good[2]])
     assert list(refused) == [(1, "too_large"), (3, "invalid_message")]
     assert {one.key for one in side.messages()} == {b"k0", b"k1", b"k2"}
 
 
 def a_broker_that_is_away_is_try_again_later_and_nothing_is_sent_behind_the_callers_back(side: Side) -> None:
-    outlet = side.outlet()
-    outlet.publish(made(side, 1))
+    publisher = side.publisher()
+    publisher.publish(made(side, 1))
     side.go_away()
     try:
         with pytest.raises(TryAgainLaterError):
-            outlet.publish(made(side, 3, first=1))
+            publisher.publish(made(side, 3, first=1))
     finally:
         side.come_back()
-    outlet.publish(made(side, 1, first=9))
+    publisher.publish(made(side, 1, first=9))
     assert [one.key for one in sorted(side.messages(), key=lambda one: one.key or b"")] == [b"k0", b"k9"]
 
 
 def a_topic_that_is_missing_is_try_again_later(side: Side) -> None:
     with pytest.raises(TryAgainLaterError, match="there is no topic nowhere"):
-        side.outlet().publish([Message("nowhere", b"k", b"v")])
+        side.publisher().publish([Message("nowhere", b"k", b"v")])
 
 
 def a_large_batch_is_there_whole_and_once(side: Side) -> None:
-    side.outlet().publish(made(side, 5000))
+    side.publisher().publish(made(side, 5000))
     assert sorted(one.key or b"" for one in side.messages()) == sorted(b"k%d" % number for number in range(5000))
 
 
@@ -141,12 +141,12 @@ CHECKS: list[Check] = [
 class MemorySide:
     topic = "test.records"
 
-    def __init__(self, kind: type[MemoryOutlet] = MemoryOutlet) -> None:
+    def __init__(self, kind: type[MemoryPublisher] = MemoryPublisher) -> None:
         self._broker = MemoryBroker(partitions=3)
         self._broker.create_topics([self.topic])
         self._kind = kind
 
-    def outlet(self) -> MessageProducer:
+    def publisher(self) -> MessageProducer:
         return self._kind(self._broker)
 
     def messages(self) -> list[Received]:
@@ -167,7 +167,7 @@ class KafkaSide:
         self._outlets: list[KafkaPublisher] = []
         create_topics(self._access, [TopicSpec(self.topic, 3, 1)])
 
-    def outlet(self) -> MessageProducer:
+    def publisher(self) -> MessageProducer:
         self._outlets.append(KafkaPublisher(self._access, timeout_s=6))
         return self._outlets[-1]
 
@@ -187,8 +187,8 @@ class KafkaSide:
         self._broker.start()
 
     def close(self) -> None:
-        for outlet in self._outlets:
-            outlet.close()
+        for publisher in self._outlets:
+            publisher.close()
 
 
 @pytest.fixture(params=["memory", "kafka"])
@@ -209,25 +209,25 @@ def test_each_adapter_keeps_the_contract(check: Check, side: Side) -> None:
 # Broken adapters ------------------------------------------------------------------------------------------------------
 
 
-class Forgetful(MemoryOutlet):
+class Forgetful(MemoryPublisher):
     """Says yes to everything and sends all but the last."""
 
     def publish(self, messages: Sequence[Message]) -> Sequence[tuple[int, str]]:
         return super().publish(messages[:-1])
 
 
-class Doubling(MemoryOutlet):
+class Doubling(MemoryPublisher):
     def publish(self, messages: Sequence[Message]) -> Sequence[tuple[int, str]]:
         return super().publish([*messages, *messages[:1]])
 
 
-class Unordered(MemoryOutlet):
+class Unordered(MemoryPublisher):
     def publish(self, messages: Sequence[Message]) -> Sequence[tuple[int, str]]:
         super().publish(messages[::-1])
         return []
 
 
-class Buffering(MemoryOutlet):
+class Buffering(MemoryPublisher):
     """Keeps for later what it could not send."""
 
     def __init__(self, broker: MemoryBroker) -> None:
@@ -242,7 +242,7 @@ class Buffering(MemoryOutlet):
         return refused
 
 
-class Undressed(MemoryOutlet):
+class Undressed(MemoryPublisher):
     """Lets the driver's own error out."""
 
     def publish(self, messages: Sequence[Message]) -> Sequence[tuple[int, str]]:
@@ -252,7 +252,7 @@ class Undressed(MemoryOutlet):
             raise ConnectionError(str(error)) from error
 
 
-class AllOrNothing(MemoryOutlet):
+class AllOrNothing(MemoryPublisher):
     """Lets one that can never be published hold up the others."""
 
     def publish(self, messages: Sequence[Message]) -> Sequence[tuple[int, str]]:
@@ -262,13 +262,13 @@ class AllOrNothing(MemoryOutlet):
         return []
 
 
-class Keyless(MemoryOutlet):
+class Keyless(MemoryPublisher):
     def publish(self, messages: Sequence[Message]) -> Sequence[tuple[int, str]]:
         return super().publish([Message(one.topic, None, one.value, one.headers) for one in messages])
 
 
 @pytest.mark.parametrize("kind", [Forgetful, Doubling, Unordered, Buffering, Undressed, AllOrNothing, Keyless])
-def test_the_suite_fails_on_a_broken_adapter(kind: type[MemoryOutlet]) -> None:
+def test_the_suite_fails_on_a_broken_adapter(kind: type[MemoryPublisher]) -> None:
     failed = []
     for check in CHECKS:
         try:
@@ -282,17 +282,17 @@ def test_the_suite_fails_on_a_broken_adapter(kind: type[MemoryOutlet]) -> None:
 
 
 def test_an_outlet_is_made_while_no_broker_is_there() -> None:
-    outlet = KafkaPublisher(kafka_access("kafka://127.0.0.1:1", ConnectionSettings()), timeout_s=1)
+    publisher = KafkaPublisher(kafka_access("kafka://127.0.0.1:1", ConnectionSettings()), timeout_s=1)
     with pytest.raises(TryAgainLaterError, match="no broker answers"):
-        outlet.publish([Message("x", b"k", b"v")])
-    outlet.close()
+        publisher.publish([Message("x", b"k", b"v")])
+    publisher.close()
 
 
 def test_a_forked_process_can_not_use_an_outlet(monkeypatch: pytest.MonkeyPatch) -> None:
-    outlet = KafkaPublisher(kafka_access("kafka://127.0.0.1:1", ConnectionSettings()))
+    publisher = KafkaPublisher(kafka_access("kafka://127.0.0.1:1", ConnectionSettings()))
     monkeypatch.setattr("os.getpid", lambda: 1)
     with pytest.raises(StopError, match="forked"):
-        outlet.publish([Message("x", b"k", b"v")])
+        publisher.publish([Message("x", b"k", b"v")])
 
 
 def test_what_the_topic_itself_finds_too_large_is_named_and_its_neighbours_are_there(
@@ -303,7 +303,7 @@ def test_what_the_topic_itself_finds_too_large_is_named_and_its_neighbours_are_t
     access = kafka_access(kafka_broker.url, ConnectionSettings())
     create_topics(access, [TopicSpec(side.topic, 1, 1, {"max.message.bytes": "1000"})])
     messages = [*made(side, 2), Message(side.topic, b"large", b"x" * 2000), *made(side, 2, first=2)]
-    assert list(side.outlet().publish(messages)) == [(2, "too_large")]
+    assert list(side.publisher().publish(messages)) == [(2, "too_large")]
     assert {one.key for one in side.messages()} == {b"k0", b"k1", b"k2", b"k3"}
     side.close()
 
@@ -311,7 +311,7 @@ def test_what_the_topic_itself_finds_too_large_is_named_and_its_neighbours_are_t
 def test_equal_keys_meet_where_other_clients_put_them(kafka_broker: KafkaBroker, kafka_namespace: str) -> None:
     """The partition is the library's murmur2 of the key, which is that of Java's producers."""
     side = KafkaSide(kafka_broker, kafka_namespace)
-    side.outlet().publish(made(side, 6))
+    side.publisher().publish(made(side, 6))
     assert {one.key: one.partition for one in side.messages()} == {
         b"k%d" % number: Partition(side.topic, place) for number, place in enumerate(places_by_the_library())
     }

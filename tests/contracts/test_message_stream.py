@@ -316,10 +316,10 @@ class KafkaSide:
         return self._streams[-1]
 
     def publish(self, count: int, first: int = 0) -> None:
-        outlet = KafkaPublisher(self.access)
+        publisher = KafkaPublisher(self.access)
         numbers = range(first, first + count)
-        outlet.publish([Message(self.topic, b"k%d" % one, b"v%d" % one, [("number", b"1")]) for one in numbers])
-        outlet.close()
+        publisher.publish([Message(self.topic, b"k%d" % one, b"v%d" % one, [("number", b"1")]) for one in numbers])
+        publisher.close()
 
     def go_away(self) -> None:
         self._broker.kill()
@@ -539,9 +539,9 @@ class NoText(str):
 def test_a_message_that_can_not_be_taken_apart_comes_empty_and_holds_up_nothing(kafka_side: KafkaSide) -> None:
     stream, poison = kafka_side.join(), Message(kafka_side.topic, b"poison", b"v", [(NoText("x"), b"y")])
     kafka_side.publish(20)
-    outlet = KafkaPublisher(kafka_side.access)
-    outlet.publish([poison, Message(kafka_side.topic, b"poison", b"sent in the same batch")])
-    outlet.close()
+    publisher = KafkaPublisher(kafka_side.access)
+    publisher.publish([poison, Message(kafka_side.topic, b"poison", b"sent in the same batch")])
+    publisher.close()
     kafka_side.publish(20, first=20)
     found = read(stream, 42)
     assert [(one.key, one.value) for one in found if one.key is None] == [(None, None)] * 2

@@ -31,7 +31,7 @@ from event_backbone.events.schema import (
     event_id,
 )
 from event_backbone.in_memory.sink import MemorySink
-from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet
+from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher
 from event_backbone.kafka.access import kafka_access
 from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher, TopicSpec, create_topics, end_offsets
 from event_backbone.kafka.topics import Topics
@@ -369,8 +369,8 @@ class KafkaSide:
         create_topics(self._access, [TopicSpec(name, 3, 1) for name in self._topics.all])
 
     def sink(self) -> Sink:
-        outlet = KafkaPublisher(self._access, timeout_s=6)
-        self._sinks.append(KafkaSink(outlet, self._topics, "c" * 64))
+        publisher = KafkaPublisher(self._access, timeout_s=6)
+        self._sinks.append(KafkaSink(publisher, self._topics, "c" * 64))
         return self._sinks[-1]
 
     def count(self) -> int:
@@ -728,5 +728,7 @@ def test_a_row_that_is_too_large_for_a_message_is_refused_alone() -> None:
     broker.create_topics(topics.all)
     batches = Batches("large")
     batch = batches.of([prediction(batches.id(0), RECORD), prediction(batches.id(1), {"note": "x" * 5000})])
-    assert list(KafkaSink(MemoryOutlet(broker), topics, "c" * 64).deliver(batch).refused) == [Refusal(2, "too_large")]
+    assert list(KafkaSink(MemoryPublisher(broker), topics, "c" * 64).deliver(batch).refused) == [
+        Refusal(2, "too_large")
+    ]
     assert [one.key for one in broker.messages(topics.predictions)] == [b"large-0"]

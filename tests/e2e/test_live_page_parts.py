@@ -220,7 +220,7 @@ def test_losses_and_errors_have_the_unit_of_the_task(
 
 def test_nothing_known_yet_is_said_in_words(browser: Browser, stage: Stage) -> None:
     stage.checks = []
-    stage.quality_windows = []
+    stage.performance_windows = []
     empty = {"evaluation": None, "quality": None, "label_delay": None, "arrival_delay": None, "alerts": []}
     stage.state |= {**empty, "episodes": [], "reports": [], "conditions": []}
     watched = Watched(browser, stage.url, "phone")
@@ -248,9 +248,9 @@ def test_a_moment_is_shown_in_the_viewers_zone_and_in_utc_when_pointed_at(browse
     page = context.new_page()
     stage.state["alerts"][0]["firing_since"] = "2026-01-02T20:30:00.000000Z"
     page.goto(stage.url)
-    moment = page.locator(".alert time").filter(has_text="05:30:00")
-    expect(moment).to_have_text("3 Jan 05:30:00")
-    expect(moment).to_have_attribute("title", "2026-01-02 20:30:00 UTC")
+    check_time = page.locator(".alert time").filter(has_text="05:30:00")
+    expect(check_time).to_have_text("3 Jan 05:30:00")
+    expect(check_time).to_have_attribute("title", "2026-01-02 20:30:00 UTC")
     context.close()
 
 

@@ -38,14 +38,14 @@ class Stream:
         self.topics = Topics(namespace, "shop")
         settings = ConnectionSettings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings adds it
         self.access: KafkaAccess = kafka_access(self.url, settings)
-        self._outlet = KafkaPublisher(self.access)
+        self._publisher = KafkaPublisher(self.access)
         self._seq = 0
 
     def create(self) -> None:
         create_topics(self.access, [TopicSpec(name, 2, 1) for name in self.topics.all], timeout_s=30)
 
     def publish(self, *messages: Message) -> None:
-        assert list(self._outlet.publish(messages)) == []
+        assert list(self._publisher.publish(messages)) == []
 
     def publish_events(self, *events: Event) -> None:
         self.publish(*published(events, topics=self.topics, first_seq=self._seq + 1))
@@ -58,8 +58,8 @@ class Stream:
         admin.create_partitions({self.topics.predictions: count, self.topics.labels: count})
         admin.close()
         # A producer hears of new partitions within minutes; another one knows them.
-        self._outlet.close()
-        self._outlet = KafkaPublisher(self.access)
+        self._publisher.close()
+        self._publisher = KafkaPublisher(self.access)
 
     def read(self, topic: str) -> list[Received]:
         """Everything in a topic, read from its beginning."""
@@ -75,7 +75,7 @@ class Stream:
         return found
 
     def close(self) -> None:
-        self._outlet.close()
+        self._publisher.close()
 
 
 @pytest.fixture

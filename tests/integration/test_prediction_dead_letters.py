@@ -52,8 +52,8 @@ class World:
         return [msgspec.json.decode(line) for line in shown.stdout.splitlines()]
 
     def publish(self, *messages: Message) -> None:
-        with contextlib.closing(KafkaPublisher(self.access)) as outlet:
-            assert list(outlet.publish(messages)) == []
+        with contextlib.closing(KafkaPublisher(self.access)) as publisher:
+            assert list(publisher.publish(messages)) == []
 
     def messages(self, topic: str) -> list[Received]:
         expected, found = sum(end_offsets(self.access, [topic]).values()), []
@@ -242,9 +242,12 @@ def test_rows_that_a_sink_refused_are_dead_letters_too(topics_made: World) -> No
 def test_a_parked_row_is_published_once_and_listed_once(topics_made: World) -> None:
     world = topics_made
     world.park(prediction("r1"), prediction("r2"))
-    with contextlib.closing(ParkedRows(world.slot)) as rows, contextlib.closing(KafkaPublisher(world.access)) as outlet:
-        assert rows.publish(outlet, world.topics.dead_letters, at_most=10) == 2
-        assert rows.publish(outlet, world.topics.dead_letters, at_most=10) == 0
+    with (
+        contextlib.closing(ParkedRows(world.slot)) as rows,
+        contextlib.closing(KafkaPublisher(world.access)) as publisher,
+    ):
+        assert rows.publish(publisher, world.topics.dead_letters, at_most=10) == 2
+        assert rows.publish(publisher, world.topics.dead_letters, at_most=10) == 0
     assert [one.key for one in world.messages(world.topics.dead_letters)] == [b"r1", b"r2"]
     assert [row["attempts"] for row in world.rows()] == [1, 1]
 

@@ -31,10 +31,10 @@ def official_test_rows(census_data_dir: Path) -> LabelledRows:
 
 @pytest.fixture(scope="module")
 def bundle(census_champion_state: Path) -> Bundle:
-    shelf = BundleStore(census_champion_state / "census" / "bundles")
-    current = shelf.current()
+    bundles = BundleStore(census_champion_state / "census" / "bundles")
+    current = bundles.current()
     assert current is not None
-    return open_bundle(shelf.path_of(current.bundle_sha256), current.bundle_sha256)
+    return open_bundle(bundles.path_of(current.bundle_sha256), current.bundle_sha256)
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_a_world_whose_labels_follow_another_rule_is_learned_and_the_challenger_
     assert outcome.decision is not None
     assert outcome.state == "promoted", outcome.decision.reasons
     assert champion_version(parts) == "2"
-    assert parts.shelf.current() == outcome.champion
+    assert parts.bundles.current() == outcome.champion
     numbers = outcome.decision.numbers
     assert numbers["challenger_auc"] > numbers["champion_auc"] + 0.05
 
@@ -119,7 +119,7 @@ def test_records_that_were_sent_again_make_the_reference_no_larger_for_monitorin
     rows = LabelledRows([*once.records] * 4, [*once.labels] * 4)
     outcome = retrained(parts, rows, seed=3)
     assert outcome.challenger is not None
-    bundle = parts.shelf.install(outcome.challenger, parts.registry)
+    bundle = parts.bundles.install(outcome.challenger, parts.registry)
     counted = decode_profile(bundle.read(PROFILE_FILE)).rows
     kept = parquet.read_table(BytesIO(bundle.read("reference.parquet"))).num_rows
     assert counted == pytest.approx(kept / 4, rel=0.05)

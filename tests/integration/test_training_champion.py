@@ -28,10 +28,10 @@ CENSUS, HOUSING = find_case("census", CASES), find_case("housing", CASES)
 
 
 def _current(state: Path, case: Case) -> tuple[RegisteredBundle, Bundle]:
-    shelf = BundleStore(state / case.name / "bundles")
-    current = shelf.current()
+    bundles = BundleStore(state / case.name / "bundles")
+    current = bundles.current()
     assert current is not None
-    return current, open_bundle(shelf.path_of(current.bundle_sha256), current.bundle_sha256)
+    return current, open_bundle(bundles.path_of(current.bundle_sha256), current.bundle_sha256)
 
 
 def _scores(bundle: Bundle, rows: LabelledRows) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from training_world import RawFiles, made_case, made_rows
 
 from event_backbone.errors import SettingsError
-from training.data.raw import Raw, DataOrigin, raw_of_rows
+from training.data.raw import DataOrigin, Raw, raw_of_rows
 from training.data.rows import LabelledRows
 from training.quality.gate import Inspection, inspect_rows, validate
 from training.quality.great_expectations_gate import GreatExpectationsGate

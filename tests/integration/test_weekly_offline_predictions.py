@@ -41,10 +41,10 @@ def scorer(service: PredictionProcess) -> Scorer:
 
 
 def _scorer(state_dir: Path) -> Scorer:
-    shelf = BundleStore(state_dir / "garden" / "bundles")
-    current = shelf.current()
+    bundles = BundleStore(state_dir / "garden" / "bundles")
+    current = bundles.current()
     assert current is not None
-    return Scorer(open_bundle(shelf.path_of(current.bundle_sha256)), current.model, CASE)
+    return Scorer(open_bundle(bundles.path_of(current.bundle_sha256)), current.model, CASE)
 
 
 def _file_of(folder: Path, *records: dict[str, Any]) -> Path:

@@ -145,7 +145,7 @@ class AlertingStack:
         patience = {"MONITORING_STALE_AFTER_S": "120"}
         self.monitoring = MonitoringProcess(folder / "monitoring", settings=patience, **monitoring)
         bundles = folder / "monitoring" / "var" / "shop" / "bundles"
-        self.bundle_sha256 = install_bundle(bundles, made_case(**monitoring), quality=True)
+        self.bundle_sha256 = install_bundle(bundles, made_case(**monitoring), performance=True)
         self.receiver = Receiver()
         self.prometheus, self.alertmanager = Prometheus(folder / "prometheus"), Alertmanager(folder / "alertmanager")
         self._config = folder / "config"

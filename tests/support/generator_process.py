@@ -96,11 +96,11 @@ def fill_kafka(url: str, predictions: Sequence[Prediction], labels: Sequence[Lab
     from event_backbone.kafka.producer import KafkaPublisher
 
     access, topics = made_topics(url)
-    outlet = KafkaPublisher(access, timeout_s=20)
+    publisher = KafkaPublisher(access, timeout_s=20)
     for envelope in _envelopes(predictions, labels):
         # One by one, so that the times of the messages are in the order of what they hold.
-        outlet.publish(messages_of(envelope, topics, CASE.sha256))
-    outlet.close()
+        publisher.publish(messages_of(envelope, topics, CASE.sha256))
+    publisher.close()
 
 
 def _envelopes(predictions: Sequence[Prediction], labels: Sequence[Label]) -> list[Envelope]:

@@ -35,7 +35,7 @@ class Stage:
         self.asked: list[tuple[str, str, Any]] = []
         self.checks = staged_checks(case, checks)
         self.state: dict[str, Any] = staged_state(case, self.checks)
-        self.quality_windows = staged_windows(case, self.checks)
+        self.performance_windows = staged_windows(case, self.checks)
         self.shadow = {"most_pairs": 50_000, "comparisons": [staged_comparison(case)]}
         self._server = make_server("127.0.0.1", 0, self._app(), threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -51,7 +51,7 @@ class Stage:
         app.add_url_rule("/", view_func=self._page)
         app.add_url_rule("/api/state", "state", lambda: jsonify(self.state))
         app.add_url_rule("/api/history", view_func=self._history)
-        app.add_url_rule("/api/quality-windows", "windows", lambda: jsonify(self.quality_windows))
+        app.add_url_rule("/api/quality-windows", "windows", lambda: jsonify(self.performance_windows))
         app.add_url_rule("/api/shadow", "shadow", lambda: jsonify(self.shadow))
         app.add_url_rule("/api/columns/<name>/distribution", view_func=self._distribution)
         app.add_url_rule("/api/<path:what>", view_func=self._do, methods=["POST", "DELETE"])
@@ -108,7 +108,7 @@ class Stage:
 def staged_comparison(case: Case) -> dict[str, Any]:
     """Version 5 beside version 4, with a few records still missing."""
     known = {"accuracy": 0.85, "auc": 0.91} if case.is_binary else {"mae": 41.0, "r2": 0.8}
-    figures = {name: _figure(value, 0.03 * value) for name, value in known.items()}
+    metric_values = {name: _metric_value(value, 0.03 * value) for name, value in known.items()}
     no, yes = case.target.negative, case.target.positive
     return {
         "champion": {"name": "streamgauge", "version": "4"},
@@ -128,8 +128,8 @@ def staged_comparison(case: Case) -> dict[str, Any]:
             "p95": 0.09,
         },
         "labelled": 700,
-        "champion_figures": figures,
-        "challenger_figures": figures,
+        "champion_figures": metric_values,
+        "challenger_figures": metric_values,
     }
 
 
@@ -143,7 +143,7 @@ def staged_checks(case: Case, count: int) -> list[dict[str, Any]]:
             for index, _ in enumerate(case.columns)
         ]
         drifted = [late and index % 5 == 0 for index, _ in enumerate(case.columns)]
-        figures = {
+        metric_values = {
             name: 0.84 + 0.02 * math.sin(number / 15) - (0.05 if late else 0) for name in ("accuracy", "f1", "auc")
         }
         checks.append(
@@ -156,8 +156,8 @@ def staged_checks(case: Case, count: int) -> list[dict[str, Any]]:
                 "prediction_effect": 0.02,
                 "prediction_drifted": False,
                 "mix": _mix(case, 0.01 * math.sin(number / 9)),
-                "performance": {**figures, "mae": 40 + number / 30, "rmse": 60 + number / 30},
-                "estimated": {name: value + 0.015 for name, value in figures.items()},
+                "performance": {**metric_values, "mae": 40 + number / 30, "rmse": 60 + number / 30},
+                "estimated": {name: value + 0.015 for name, value in metric_values.items()},
                 "labelled_rows": min(1000, 20 * number),
                 "version": "3" if number < 0.4 * count else "4",
             }
@@ -198,7 +198,7 @@ def _column(column: Column, index: int, check: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _figure(value: float, half: float) -> dict[str, float]:
+def _metric_value(value: float, half: float) -> dict[str, float]:
     return {"value": value, "low": value - half, "high": value + half}
 
 
@@ -243,7 +243,7 @@ def staged_state(case: Case, checks: list[dict[str, Any]]) -> dict[str, Any]:
         "prediction_drift": {"drifted": False},
         "prediction_episodes": [],
         "prediction_mix": {"reference": _mix(case, 0.02)},
-        "quality": _quality(case),
+        "quality": _performance(case),
         "label_delay": {
             "count": 8800,
             "p50_s": 42.0,
@@ -284,7 +284,7 @@ def staged_retraining(*, running: str | None = None, fault: str | None = None) -
     return {"fault": fault, "runs": [run(1, "running", running), *runs], "refusal": refusal}
 
 
-def _quality(case: Case) -> dict[str, Any]:
+def _performance(case: Case) -> dict[str, Any]:
     names = {
         "accuracy": 0.801,
         "f1": 0.642,
@@ -296,14 +296,18 @@ def _quality(case: Case) -> dict[str, Any]:
     }
     if not case.is_binary:
         names = {"mae": 48.2, "rmse": 71.9, "r2": 0.81}
-    figures = {name: _figure(value, 0.03 * value) for name, value in names.items()}
-    headline = next(iter(names))
+    metric_values = {name: _metric_value(value, 0.03 * value) for name, value in names.items()}
+    primary_metric = next(iter(names))
     segments = [
         {
             "column": name,
             "value": value,
             "labelled_rows": 400 - 90 * place,
-            "figures": {headline: _figure(names[headline] * (1 - 0.04 * place), 0.02 * names[headline] * (1 + place))}
+            "figures": {
+                primary_metric: _metric_value(
+                    names[primary_metric] * (1 - 0.04 * place), 0.02 * names[primary_metric] * (1 + place)
+                )
+            }
             if place < 3
             else {},
         }
@@ -314,9 +318,12 @@ def _quality(case: Case) -> dict[str, Any]:
         "rows": 1000,
         "labelled_rows": 870,
         "labelled_share": 0.61,
-        "figures": figures,
-        "estimated": {name: _figure(figure["value"] * 1.03, 0.01) for name, figure in list(figures.items())[:3]},
-        "gap": {headline: _figure(0.024, 0.02)},
+        "figures": metric_values,
+        "estimated": {
+            name: _metric_value(metric_value["value"] * 1.03, 0.01)
+            for name, metric_value in list(metric_values.items())[:3]
+        },
+        "gap": {primary_metric: _metric_value(0.024, 0.02)},
         "reference": {name: 1.05 * value for name, value in names.items()},
         "segments": segments,
         "target": {"effect": 0.031},
@@ -392,7 +399,7 @@ def staged_windows(case: Case, checks: list[dict[str, Any]]) -> list[dict[str, A
             "rows": 1000,
             "labelled_rows": max(0, 990 - first // 40),
             "figures": {
-                name: _figure(0.85 - first / 300_000 + 0.01 * math.sin(first), 0.02)
+                name: _metric_value(0.85 - first / 300_000 + 0.01 * math.sin(first), 0.02)
                 for name in ("accuracy", "f1", "auc", "mae")
             },
         }

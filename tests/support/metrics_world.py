@@ -11,7 +11,14 @@ from event_backbone.ports import Lag
 from monitoring_service.drift.verdict import ColumnVerdict, VerdictState
 from monitoring_service.inbox.store import InboxTotals
 from monitoring_service.intake.kafka_status import TOPIC_KINDS, StreamView
-from monitoring_service.messages import ColumnMeasure, MetricValue, PredictionMix, Quality, ReportState, SegmentQuality
+from monitoring_service.messages import (
+    ColumnMeasure,
+    MetricValue,
+    Performance,
+    PredictionMix,
+    ReportState,
+    SegmentPerformance,
+)
 from monitoring_service.references.acceptance import CurrentReference
 from monitoring_service.reports.folder import Report
 from monitoring_service.state.conditions import all_conditions
@@ -24,7 +31,7 @@ from monitoring_service.windows.sliding_window import WindowRejections
 AT = "2026-01-01T00:00:00.000000Z"
 MODEL = ModelRef("streamgauge", "17")
 REFERENCE = CurrentReference("bundle", "b" * 64, 5000)
-FIGURES = {
+METRICS = {
     "binary": ("accuracy", "precision", "recall", "f1", "auc", "log_loss", "calibration_error"),
     "regression": ("mae", "rmse", "r2"),
 }
@@ -44,7 +51,7 @@ def full_snapshot(case: Case) -> Snapshot:
         backlog_rows=0,
         waiting_s=0.0,
         next_check_row=1050,
-        board=CheckResults(_standing(case), [], [], ReportState(), 0),
+        results=CheckResults(_state(case), [], [], ReportState(), 0),
         records_per_s=0.0,
         arrival_delay=None,
         report=Report(Path("report.html"), 1000, "drift", 1.0, 1),
@@ -54,10 +61,10 @@ def full_snapshot(case: Case) -> Snapshot:
     )
 
 
-def _standing(case: Case) -> MonitorState:
-    judged = [_judged(name) for name in (*case.column_names, "score")]
+def _state(case: Case) -> MonitorState:
+    column_verdict = [_column_verdict(name) for name in (*case.column_names, "score")]
     shares = {"a": 0.5, "b": 0.5} if case.is_binary else dict.fromkeys(("mean", "p25", "p50", "p75"), 1.0)
-    evaluation = CheckResult(
+    check_result = CheckResult(
         row=1000,
         at=AT,
         duration_s=0.01,
@@ -68,28 +75,28 @@ def _standing(case: Case) -> MonitorState:
         bundle_sha256="b" * 64,
         reference="ok",
         reference_fault=None,
-        columns=judged[:-1],
-        prediction=judged[-1],
+        columns=column_verdict[:-1],
+        prediction=column_verdict[-1],
         mix=PredictionMix(shares, shares),
-        quality=_quality(case),
+        performance=_performance(case),
     )
-    return MonitorState(1000, evaluation, Failure(1000, AT, "told to", AT))
+    return MonitorState(1000, check_result, Failure(1000, AT, "told to", AT))
 
 
-def _judged(name: str) -> ColumnVerdict:
+def _column_verdict(name: str) -> ColumnVerdict:
     measure = ColumnMeasure(
         name, "ok", None, 0.1, "Wasserstein", 0.1, 0.5, 0.01, 0.0, out_of_range_share=0.0, reference_missing_share=0.0
     )
     return ColumnVerdict(measure, 0.05, 0.5, False, VerdictState())
 
 
-def _quality(case: Case) -> Quality:
-    figures = {name: MetricValue(0.8, 0.7, 0.9) for name in FIGURES[case.task]}
+def _performance(case: Case) -> Performance:
+    metric_values = {name: MetricValue(0.8, 0.7, 0.9) for name in METRICS[case.task]}
     segments = [
-        SegmentQuality(column, value, 100, figures)
+        SegmentPerformance(column, value, 100, metric_values)
         for column in case.monitoring.segments
         for value in (*case.column(column).categories, "(other)")
     ]
-    reference = dict.fromkeys(figures, 0.8)
+    reference = dict.fromkeys(metric_values, 0.8)
     target = ColumnMeasure("target", "ok", effect=0.1, p_value=0.5)
-    return Quality(1000, 900, 0.9, figures, figures, figures, reference, segments, target)
+    return Performance(1000, 900, 0.9, metric_values, metric_values, metric_values, reference, segments, target)

@@ -17,15 +17,15 @@ from monitoring_service.lifecycle.restore import restore
 from monitoring_service.messages import (
     ColumnMeasure,
     Evaluate,
-    WindowMeasures,
-    MetricValue,
-    MetricValues,
     MakeReport,
     MeasureMetrics,
-    MeasureQuality,
+    MeasurePerformance,
+    MetricValue,
+    MetricValues,
+    Performance,
     PredictionMix,
-    Quality,
     ReportState,
+    WindowMeasures,
 )
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.views.metrics import MonitoringMetrics
@@ -34,8 +34,8 @@ from monitoring_service.wiring import Clocks, api_parts, wire
 
 
 def fast_case() -> Case:
-    quality = {"minimum_labelled_rows": 50}
-    return made_case(window_rows=100, minimum_rows=50, check_every_rows=10, quality=quality)
+    performance = {"minimum_labelled_rows": 50}
+    return made_case(window_rows=100, minimum_rows=50, check_every_rows=10, performance=performance)
 
 
 class ObedientEvaluator:
@@ -46,7 +46,7 @@ class ObedientEvaluator:
         self.compared: list[str | None] = []
         self.scored: list[int] = []
         self.labelled: list[int] = []
-        self.measured: list[MeasureQuality] = []
+        self.measured: list[MeasurePerformance] = []
         self.reported: list[int] = []
         self.report_kinds: list[str] = []
         self.failures = 0
@@ -69,12 +69,12 @@ class ObedientEvaluator:
         calm = ColumnMeasure("score", "ok", effect=0.0, p_value=1.0)
         return WindowMeasures(row, "ok", None, measures, calm, PredictionMix({}, {}))
 
-    def measure_quality(self, request: MeasureQuality) -> Quality:
+    def measure_performance(self, request: MeasurePerformance) -> Performance:
         self.measured.append(request)
         self.labelled.append(len(request.labelled.labels))
-        return Quality(labelled_rows=len(request.labelled.labels))
+        return Performance(labelled_rows=len(request.labelled.labels))
 
-    def measure_figures(self, request: MeasureMetrics) -> MetricValues:
+    def measure_metrics(self, request: MeasureMetrics) -> MetricValues:
         return MetricValues([{"accuracy": MetricValue(0.5, 0.4, 0.6)} for _ in request.windows])
 
     def make_report(self, request: MakeReport) -> ReportState:
@@ -140,14 +140,18 @@ class Bench:
             monitoring_reports_kept=2,
         )
         restored = restore(self.case, settings, self.clock)
-        self.inbox, self.windows, self.board = restored.inbox, restored.windows, restored.board
+        self.inbox, self.windows, self.results = restored.inbox, restored.windows, restored.results
         self.arrivals, self.reports, self.reports_dir = restored.arrivals, restored.reports, settings.reports_dir
         self.metrics = MonitoringMetrics(self.case, self.registry, stale_after_s=settings.monitoring_stale_after_s)
         clocks = Clocks(self.clock, self.clock)
         wired = wire(self.case, settings, restored, self.metrics, self.evaluator, stream, clocks)
-        self.intake, self.checks, self.quality_windows = wired.intake, wired.checks, wired.quality_windows
-        self.report_desk, self.reference_desk, self.accepted = wired.report_desk, wired.reference_desk, wired.accepted
-        self.desk, self.lookout, self.shadow = wired.alert_desk, wired.lookout, wired.shadow
+        self.intake, self.checks, self.performance_windows = wired.intake, wired.checks, wired.performance_windows
+        self.report_scheduler, self.reference_service, self.accepted = (
+            wired.report_scheduler,
+            wired.reference_service,
+            wired.accepted,
+        )
+        self.service, self.snapshots, self.shadow = wired.alert_service, wired.snapshots, wired.shadow
         parts = api_parts(
             self.case, settings, restored, self.metrics, wired, lambda: self.faults, retraining=retraining
         )

@@ -123,7 +123,7 @@ def made_profile(case: Case, reference: Mapping[str, Sequence[Any]] | None = Non
     )
 
 
-def with_quality(case: Case, profile: Profile, reference: Mapping[str, Sequence[Any]]) -> Profile:
+def with_performance(case: Case, profile: Profile, reference: Mapping[str, Sequence[Any]]) -> Profile:
     """The same with figures and an expectation, as training writes them; only of a binary case."""
     positive = np.array([label == case.target.positive for label in reference[case.target.name]])
     right = [found == label for found, label in zip(reference["prediction"], reference[case.target.name], strict=True)]
@@ -132,7 +132,7 @@ def with_quality(case: Case, profile: Profile, reference: Mapping[str, Sequence[
 
 
 def install_bundle(
-    bundles_dir: Path, case: Case, reference: Mapping[str, Sequence[Any]] | None = None, *, quality: bool = False
+    bundles_dir: Path, case: Case, reference: Mapping[str, Sequence[Any]] | None = None, *, performance: bool = False
 ) -> str:
     """Write a bundle that holds a reference and nothing else, with what tells quality if asked; return its sha256."""
     columns = reference or made_reference()
@@ -142,7 +142,7 @@ def install_bundle(
     temporary = bundles_dir / "new"
     parts = {
         "reference.parquet": buffer.getvalue(),
-        PROFILE_FILE: encode_profile(with_quality(case, profile, columns) if quality else profile),
+        PROFILE_FILE: encode_profile(with_performance(case, profile, columns) if performance else profile),
     }
     sha256 = write_bundle(temporary, case, parts)
     if (bundles_dir / sha256).exists():

@@ -14,7 +14,7 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.in_memory.registry import MemoryRegistry
 from event_backbone.model.bundle import BundleStore
-from training.data.retrieval import Fetch, DataPlaces
+from training.data.retrieval import DataPlaces, Fetch
 from training.data.rows import LabelledRows
 from training.data.synthetic_fitting import fit_sample
 from training.fitting.challenger import TrainingPlan
@@ -189,7 +189,7 @@ def made_parts(folder: Path, *, data_dir: Path | None = None, fetch: Fetch = no_
     return FlowParts(
         registry=MemoryRegistry(),
         tracker=MemoryTracker(),
-        shelf=BundleStore(folder / "bundles"),
+        bundles=BundleStore(folder / "bundles"),
         fetch=fetch,
         places=DataPlaces(data_dir, folder / "downloads", folder / "samples" / "fruit.json"),
         quality=OpenGate(folder / "quality"),

@@ -61,7 +61,9 @@ def compare(
     for candidate in candidates:
         compared.append(_compared(case, rows, candidate, seed, threads))
         done(compared[-1])
-    return CandidateComparison(rows.targets(case), compared, min(compared, key=lambda one: one.metrics[loss_name(case)]))
+    return CandidateComparison(
+        rows.targets(case), compared, min(compared, key=lambda one: one.metrics[loss_name(case)])
+    )
 
 
 def loss_name(case: Case) -> str:

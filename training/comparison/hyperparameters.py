@@ -95,7 +95,9 @@ def study_name(case: Case, family: FamilyName, digests: Mapping[str, str], proto
     return f"{case.name}-{family}-{content_hash(decided)[:12]}"
 
 
-def search(case: Case, rows: LabelledRows, family: FamilyName, plan: SearchPlan, storage: Path, name: str) -> BestParameters:
+def search(
+    case: Case, rows: LabelledRows, family: FamilyName, plan: SearchPlan, storage: Path, name: str
+) -> BestParameters:
     """Go on with the study ``name`` in the SQLite file ``storage``, or begin it; every finished trial is kept.
 
     A trial whose mean loss over its folds so far is above the median of the others at that fold is given up. The

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from event_backbone.case.schema import Case
-from training.comparison.cross_validation import CandidateMeasures, CandidateComparison, loss_name
+from training.comparison.cross_validation import CandidateComparison, CandidateMeasures, loss_name
 from training.comparison.importance import Importance
 from training.fitting.candidates import BALANCES, FAMILY_NAMES
 from training.fitting.cross_validation import measure_name

@@ -11,7 +11,7 @@ from typing import Any
 
 from event_backbone.case.schema import Case
 from event_backbone.model.bundle import registered_name
-from training.comparison.cross_validation import CandidateMeasures, CandidateComparison, compare
+from training.comparison.cross_validation import CandidateComparison, CandidateMeasures, compare
 from training.comparison.plots import draw_comparison, draw_explanation
 from training.comparison.tables import (
     as_document,
@@ -96,7 +96,9 @@ def _announcer(case: Case, candidates: int, say: Say) -> Callable[[CandidateMeas
     return announce
 
 
-def _sections(case: Case, comparison: CandidateComparison, judged: TestRowMeasures) -> dict[str, Sequence[Sequence[str]]]:
+def _sections(
+    case: Case, comparison: CandidateComparison, judged: TestRowMeasures
+) -> dict[str, Sequence[Sequence[str]]]:
     name = comparison.chosen.candidate.name
     return {
         "Cross-validation": comparison_lines(case, comparison),
@@ -161,7 +163,9 @@ def record_runs(case: Case, plan: ComparisonPlan, compiled: Compiled, tracker: R
     return parent
 
 
-def _run_of(case: Case, plan: ComparisonPlan, one: CandidateMeasures, tags: Mapping[str, str], parent: str) -> RunRecord:
+def _run_of(
+    case: Case, plan: ComparisonPlan, one: CandidateMeasures, tags: Mapping[str, str], parent: str
+) -> RunRecord:
     candidate = one.candidate
     named = {"candidate": candidate.name, "family": candidate.family, "balance": candidate.balance}
     return RunRecord(

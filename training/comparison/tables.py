@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from event_backbone.case.schema import Case
-from training.comparison.cross_validation import CandidateMeasures, CandidateComparison, loss_name
+from training.comparison.cross_validation import CandidateComparison, CandidateMeasures, loss_name
 from training.comparison.importance import Importance
 from training.comparison.test_rows import TestRowMeasures
 from training.promotion.segments import Segment

@@ -32,7 +32,9 @@ class TestRowMeasures:
     parity: float
 
 
-def judge(case: Case, rows: LabelledRows, test: LabelledRows, comparison: CandidateComparison, seed: int) -> TestRowMeasures:
+def judge(
+    case: Case, rows: LabelledRows, test: LabelledRows, comparison: CandidateComparison, seed: int
+) -> TestRowMeasures:
     """Fit the chosen candidate on ``rows`` and score ``test``, once, with the scorer that a bundle would hold.
 
     Raises:

@@ -10,7 +10,7 @@ from event_backbone.case.records import faults_in
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from training.data.parsing import ParsedFile, listed, read_file
-from training.data.raw import TEST_ROWS_FILE, TRAIN_ROWS_FILE, Raw, DataOrigin, faults_of_digest
+from training.data.raw import TEST_ROWS_FILE, TRAIN_ROWS_FILE, DataOrigin, Raw, faults_of_digest
 from training.data.rows import LabelledRows
 from training.data.rows_on_disk import rows_in_lines
 

@@ -11,7 +11,7 @@ from event_backbone.case.schema import Case, DataFile
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.ports import PredictionLog
 from training.data.labelled_log import read_labelled
-from training.data.raw import Raw, DataOrigin, digest_of, faults_of_digest, raw_of_rows
+from training.data.raw import DataOrigin, Raw, digest_of, faults_of_digest, raw_of_rows
 from training.data.reading import Retrieved, read_raw
 from training.data.rows import LabelledRows
 from training.data.splitting import log_rows_needed

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from event_backbone.case.schema import Case
 from training.data.rows import Floats, LabelledRows
-from training.data.synthetic import FORMAT, ValueBin, Bins, ColumnTable, FittedOn, LabelTable, Sample
+from training.data.synthetic import FORMAT, Bins, ColumnTable, FittedOn, LabelTable, Sample, ValueBin
 
 #: A cell, a value or a bin that fewer rows share is left out: tables must not tell rows.
 FEWEST_ROWS = 5

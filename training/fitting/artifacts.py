@@ -17,9 +17,9 @@ from event_backbone.model.reference_profile import (
     Profile,
     answer_profile,
     column_profiles,
+    downsampled,
     encode_profile,
     number_profile,
-    thinned,
 )
 from training.data.rows import Floats, LabelledRows
 from training.fitting.cross_validation import FittedModel
@@ -55,7 +55,7 @@ def bundle_parts(
         "encoder.json": model.encoder.to_json(),
         "decision.json": _json({} if model.threshold is None else {"threshold": model.threshold}),
         "reference.parquet": _parquet(case, reference, scores, predictions),
-        PROFILE_FILE: encode_profile(thinned(profile, independent_rows or profile.rows)),
+        PROFILE_FILE: encode_profile(downsampled(profile, independent_rows or profile.rows)),
         "golden.json": _json(_golden(case, model, onnx, reference, scores)),
         **{name: _json(report) for name, report in reports.items()},
     }

@@ -17,14 +17,14 @@ from event_backbone.model.bundle import CHAMPION_ALIAS, BrokenBundleError, Bundl
 from event_backbone.ports import ModelRegistry, RegisteredBundle
 from training.data.parts import DataParts, divide, divide_newest
 from training.data.raw import DataOrigin
-from training.data.retrieval import Fetch, DataPlaces, retrieve
+from training.data.retrieval import DataPlaces, Fetch, retrieve
 from training.data.rows import LabelledRows
 from training.data.splits_on_disk import fingerprint_of_splits, write_splits
 from training.fitting.challenger import (
     PROVENANCE_FILE,
     Challenger,
-    TestedModel,
     Say,
+    TestedModel,
     TrainingPlan,
     fingerprint_of,
     fit_and_evaluate,
@@ -55,7 +55,7 @@ class FlowParts:
 
     registry: ModelRegistry
     tracker: RunTracker
-    shelf: BundleStore
+    bundles: BundleStore
     fetch: Fetch
     places: DataPlaces
     quality: QualityGate
@@ -125,7 +125,7 @@ def put_in_use(
     if streamed is None or (is_ours and streamed != note["fingerprint"]):
         # After the champion, and its own: a stream must not hold rows that the model in use was fitted on.
         write_splits(parts.splits_dir, stream, note)
-    parts.shelf.repoint(champion)
+    parts.bundles.repoint(champion)
 
 
 def retrain(case: Case, plan: TrainingPlan, parts: FlowParts, rows: LabelledRows, say: Say) -> FlowOutcome:
@@ -147,7 +147,7 @@ def retrain(case: Case, plan: TrainingPlan, parts: FlowParts, rows: LabelledRows
     data = divide_newest(case, source, rows, plan.seed)
     inspection = inspect_rows(case, data.drawn(), LabelledRows([], []), parts.quality)
     outcome = _challenge(case, plan, parts, data, inspection, fingerprint_of(case, plan, source), say, started_at)
-    parts.shelf.repoint(outcome.champion)
+    parts.bundles.repoint(outcome.champion)
     return outcome
 
 
@@ -170,13 +170,17 @@ def _challenge(
 def contest(challenger: Challenger, parts: FlowParts, say: Say, started_at: float) -> FlowOutcome:
     """Let the gate decide about a challenger, register it, and promote it if the gate says so."""
     say(f"gate: {len(challenger.data.gate):,} rows")
-    champion, decision = judge(challenger, parts.registry, parts.shelf)
+    champion, decision = judge(challenger, parts.registry, parts.bundles)
     say(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
     return settle(challenger, champion, decision, parts, started_at)
 
 
 def settle(
-    challenger: Challenger, champion: RegisteredBundle | None, decision: GateDecision, parts: FlowParts, started_at: float
+    challenger: Challenger,
+    champion: RegisteredBundle | None,
+    decision: GateDecision,
+    parts: FlowParts,
+    started_at: float,
 ) -> FlowOutcome:
     """Register a challenger with what was decided about it, and promote it if that is the decision.
 
@@ -191,7 +195,7 @@ def settle(
     )
     record_decision(parts.registry, registered.model, decision)
     if champion is None or decision.promoted:
-        parts.shelf.install(registered, parts.registry)
+        parts.bundles.install(registered, parts.registry)
         promote(parts.registry, registered.model, by=GATE, reason=decision.reasons[0])
         champion = registered
     seconds = time.monotonic() - started_at
@@ -204,7 +208,7 @@ def _usable_champion(case: Case, parts: FlowParts) -> tuple[RegisteredBundle, st
         champion = parts.registry.resolve(registered_name(case), CHAMPION_ALIAS)
         if champion is None:
             return None
-        bundle = parts.shelf.install(champion, parts.registry)
+        bundle = parts.bundles.install(champion, parts.registry)
         fingerprint = json.loads(bundle.read(PROVENANCE_FILE)).get("fingerprint")
     except BrokenBundleError:
         return None

@@ -19,7 +19,7 @@ _BINS = 10
 def curves_of(case: Case, targets: Floats, scores: Floats, threshold: float | None) -> dict[str, bytes]:
     """CSV files by name; scores and targets have shape (rows,)."""
     if not case.is_binary:
-        return {"predicted.csv": _csv(_thinned({"actual": targets, "predicted": scores}))}
+        return {"predicted.csv": _csv(_downsampled({"actual": targets, "predicted": scores}))}
     from sklearn.calibration import calibration_curve
     from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -28,8 +28,8 @@ def curves_of(case: Case, targets: Floats, scores: Floats, threshold: float | No
     shares, means = calibration_curve(targets, scores, n_bins=_BINS, strategy="quantile")
     roc = {"false_positive_rate": false_positive, "true_positive_rate": true_positive}
     return {
-        "roc.csv": _csv(_thinned(roc)),
-        "precision_recall.csv": _csv(_thinned({"recall": recall, "precision": precision})),
+        "roc.csv": _csv(_downsampled(roc)),
+        "precision_recall.csv": _csv(_downsampled({"recall": recall, "precision": precision})),
         "calibration.csv": _csv({"mean_score": means, "share_of_positives": shares}),
         "classes.csv": _csv(_classes(case, targets, scores >= cast(float, threshold))),
     }
@@ -40,7 +40,7 @@ def _classes(case: Case, targets: Floats, positive: np.ndarray) -> dict[str, Seq
     return {"actual": names[targets.astype(int)].tolist(), "predicted": names[positive.astype(int)].tolist()}
 
 
-def _thinned(columns: Mapping[str, Floats]) -> Mapping[str, Floats]:
+def _downsampled(columns: Mapping[str, Floats]) -> Mapping[str, Floats]:
     """Points evenly spread over the curve, its ends among them."""
     rows = len(next(iter(columns.values())))
     places = np.unique(np.linspace(0, rows - 1, min(rows, MOST_POINTS)).astype(int))

@@ -11,7 +11,7 @@ import time
 from event_backbone.case.schema import Case
 from training.data.parts import divide
 from training.data.raw import load_raw, write_raw
-from training.data.retrieval import Fetch, DataPlaces, retrieve
+from training.data.retrieval import DataPlaces, Fetch, retrieve
 from training.fitting.challenger import (
     Challenger,
     Say,

@@ -104,7 +104,9 @@ def _said(name: str, better: PairedDifference, limits: PromotionLimits) -> str:
     )
 
 
-def _refusals(name: str, better: PairedDifference, miscalibrated: PairedDifference, limits: PromotionLimits) -> Iterator[str]:
+def _refusals(
+    name: str, better: PairedDifference, miscalibrated: PairedDifference, limits: PromotionLimits
+) -> Iterator[str]:
     # Written so that a difference that is no number refuses, too.
     if not better.lower > limits.margin:
         yield _said(name, better, limits)

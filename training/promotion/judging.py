@@ -20,7 +20,7 @@ _ROWS_AT_ONCE = 4096
 
 
 def judge(
-    challenger: Challenger, registry: ModelRegistry, shelf: BundleStore
+    challenger: Challenger, registry: ModelRegistry, bundles: BundleStore
 ) -> tuple[RegisteredBundle | None, GateDecision]:
     """The champion that a challenger was compared with, and the decision; one that can't score the gate rows is none.
 
@@ -30,7 +30,7 @@ def judge(
     contender = Contender(challenger.gate_scores(), challenger.evaluated.model.threshold)
     try:
         champion = registry.resolve(registered_name(case), CHAMPION_ALIAS)
-        present = None if champion is None else score_by_bundle(case, gate, champion, registry, shelf)
+        present = None if champion is None else score_by_bundle(case, gate, champion, registry, bundles)
     except BrokenBundleError as error:
         decision = decide(case, contender, None, gate, seed=challenger.plan.seed)
         return None, replace(decision, reasons=[f"the champion can't be compared with it: {error}"])
@@ -38,7 +38,7 @@ def judge(
 
 
 def score_by_bundle(
-    case: Case, rows: LabelledRows, registered: RegisteredBundle, registry: ModelRegistry, shelf: BundleStore
+    case: Case, rows: LabelledRows, registered: RegisteredBundle, registry: ModelRegistry, bundles: BundleStore
 ) -> Contender:
     """Score rows with a registered bundle, in the way of serving.
 
@@ -46,7 +46,7 @@ def score_by_bundle(
         BrokenBundleError: the bundle is not what its digests say, or was made for another case file.
         TryAgainLaterError: the registry is away.
     """
-    bundle = shelf.install(registered, registry)
+    bundle = bundles.install(registered, registry)
     scorer, decoder = Scorer(bundle, registered.model, case), RecordDecoder(case)
     records = [decoder.convert(record) for record in rows.records]
     scores = [

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from training.data.rows import LabelledRows
-from training.quality.expectations import RowExpectation, Part, expectations_of, name_of
+from training.quality.expectations import Part, RowExpectation, expectations_of, name_of
 from training.quality.gate import Inspection, Unmet
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from event_backbone.web.problems import CONTENT_TYPE, problem, rejection
 from training.server.alertmanager import read_message, wish_of
 from training.server.metrics import TrainingMetrics
 from training.server.retraining import RunScheduler
-from training.server.runs import RunRefusal, RetrainingRun, RetrainingRequest
+from training.server.runs import RetrainingRequest, RetrainingRun, RunRefusal
 
 MOST_BYTES = 1024 * 1024
 RUNS_SHOWN = 20
@@ -40,7 +40,7 @@ class ServerParts:
     """What the views call; ``alerts`` are the names of those that start a retraining."""
 
     case: str
-    desk: RunScheduler
+    scheduler: RunScheduler
     metrics: TrainingMetrics
     alerts: Collection[str]
     draining: Callable[[], bool]
@@ -66,17 +66,17 @@ def _add_runs(app: Flask, parts: ServerParts) -> None:
 
     @app.get("/train")
     def runs() -> ResponseReturnValue:
-        waiting = parts.desk.refusal_now()
+        waiting = parts.scheduler.refusal_now()
         return _json(
             {
-                "runs": [run_document(run) for run in parts.desk.newest(RUNS_SHOWN)],
+                "runs": [run_document(run) for run in parts.scheduler.newest(RUNS_SHOWN)],
                 "refusal": _refusal_document(waiting) if waiting else None,
             }
         )
 
     @app.get("/train/<id_>")
     def run(id_: str) -> ResponseReturnValue:
-        found = parts.desk.run(id_)
+        found = parts.scheduler.run(id_)
         if found is None:
             raise NotFound("There is no such run.")
         return _json(run_document(found))
@@ -89,19 +89,19 @@ def _add_alerts(app: Flask, parts: ServerParts) -> None:
         started: list[dict[str, Any]] = []
         passed_over: list[dict[str, Any]] = []
         for alert in read_message(request.get_data(cache=False)).alerts:
-            wish = wish_of(alert, parts.case, parts.alerts)
-            if wish is None:
+            wanted = wish_of(alert, parts.case, parts.alerts)
+            if wanted is None:
                 continue
-            answer = _ask(parts, wish)
+            answer = _ask(parts, wanted)
             if isinstance(answer, RunRefusal):
-                passed_over.append({"episode": wish.episode, **_refusal_document(answer)})
+                passed_over.append({"episode": wanted.episode, **_refusal_document(answer)})
             else:
-                started.append({"episode": wish.episode, "id": answer.id})
+                started.append({"episode": wanted.episode, "id": answer.id})
         return _json({"started": started, "passed_over": passed_over})
 
 
-def _ask(parts: ServerParts, wish: RetrainingRequest) -> RetrainingRun | RunRefusal:
-    answer = parts.desk.ask(wish)
+def _ask(parts: ServerParts, wanted: RetrainingRequest) -> RetrainingRun | RunRefusal:
+    answer = parts.scheduler.ask(wanted)
     if isinstance(answer, RunRefusal):
         parts.metrics.refusals.labels(answer.reason).inc()
     return answer
@@ -119,7 +119,7 @@ def _add_probes(app: Flask, parts: ServerParts) -> None:
 
     @app.get("/metrics")
     def metrics() -> ResponseReturnValue:
-        parts.metrics.show(parts.desk.newest(1))
+        parts.metrics.show(parts.scheduler.newest(1))
         return Response(exposition(parts.metrics.registry, parts.case), content_type=TEXT_FORMAT)
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class TrainingApplication:
     """The WSGI application and the desk below it."""
 
-    def __init__(self, wsgi: WSGIApplication, desk: RunScheduler, metrics: TrainingMetrics) -> None:
+    def __init__(self, wsgi: WSGIApplication, scheduler: RunScheduler, metrics: TrainingMetrics) -> None:
         self._wsgi = wsgi
-        self._desk = desk
+        self._scheduler = scheduler
         self._metrics = metrics
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -37,7 +37,7 @@ class TrainingApplication:
         self._metrics.unauthorized.inc()
 
     def close(self) -> None:
-        self._desk.close()
+        self._scheduler.close()
 
 
 def build_application(settings: TrainingServerSettings, draining: Draining) -> TrainingApplication:
@@ -49,11 +49,11 @@ def build_application(settings: TrainingServerSettings, draining: Draining) -> T
         order = Order(run.id, os.getpid(), run.alert_since)
         return RunProcess(order, timeout_s=settings.retraining_timeout_s)
 
-    desk = RunScheduler(
+    scheduler = RunScheduler(
         RunsFile(settings.server_dir),
         launch,
         cooldown_s=settings.retraining_cooldown_s,
         count=lambda outcome: metrics.runs.labels(outcome).inc(),
     )
-    parts = ServerParts(case.name, desk, metrics, frozenset(settings.retraining_alerts), draining.is_set)
-    return TrainingApplication(build_api(parts), desk, metrics)
+    parts = ServerParts(case.name, scheduler, metrics, frozenset(settings.retraining_alerts), draining.is_set)
+    return TrainingApplication(build_api(parts), scheduler, metrics)

@@ -11,7 +11,18 @@ from typing import Protocol
 import structlog
 
 from training.server.messages import Ended
-from training.server.runs import RunHistory, RunRefusal, RetrainingRun, RetrainingRequest, at_stage, start, finish, interrupted, refusal, refresh
+from training.server.runs import (
+    RetrainingRequest,
+    RetrainingRun,
+    RunHistory,
+    RunRefusal,
+    at_stage,
+    finish,
+    interrupted,
+    refresh,
+    refusal,
+    start,
+)
 
 log = structlog.get_logger()
 
@@ -23,7 +34,7 @@ class RunStore(Protocol):
 
     def read(self) -> RunHistory: ...
 
-    def keep(self, book: RunHistory) -> None: ...
+    def keep(self, history: RunHistory) -> None: ...
 
     def close(self) -> None: ...
 
@@ -47,14 +58,14 @@ class RunScheduler:
 
     def __init__(
         self,
-        keeper: RunStore,
+        store: RunStore,
         launch: Launch,
         *,
         cooldown_s: float,
         count: Callable[[str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._keeper = keeper
+        self._store = store
         self._launch = launch
         self._cooldown_s = cooldown_s
         self._count = count
@@ -63,35 +74,35 @@ class RunScheduler:
         self._started: Started | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
-        self._book = interrupted(keeper.read(), clock())
-        keeper.keep(self._book)
+        self._history = interrupted(store.read(), clock())
+        store.keep(self._history)
 
-    def ask(self, wish: RetrainingRequest) -> RetrainingRun | RunRefusal:
+    def ask(self, wanted: RetrainingRequest) -> RetrainingRun | RunRefusal:
         """Begin a run, or say why not."""
         with self._lock:
-            refused = refusal(self._book, wish, self._clock(), self._cooldown_s)
+            refused = refusal(self._history, wanted, self._clock(), self._cooldown_s)
             if refused is not None:
                 if refused.reason == "episode":
-                    self._change(refresh(self._book, wish, self._clock(), self._cooldown_s))
+                    self._change(refresh(self._history, wanted, self._clock(), self._cooldown_s))
                 return refused
             id_ = secrets.token_hex(8)
-            self._change(start(self._book, id_, wish, self._clock()))
-            run = self._book.runs[-1]
+            self._change(start(self._history, id_, wanted, self._clock()))
+            run = self._history.runs[-1]
             self._thread = threading.Thread(target=self._follow, args=(run,), name="run", daemon=True)
             self._thread.start()
         log.info("retraining_begun", run=run.id, episode=run.episode)
         return run
 
     def run(self, id_: str) -> RetrainingRun | None:
-        return next((run for run in self._book.runs if run.id == id_), None)
+        return next((run for run in self._history.runs if run.id == id_), None)
 
     def newest(self, count: int) -> list[RetrainingRun]:
         """The newest runs, newest first."""
-        return self._book.runs[: -count - 1 : -1]
+        return self._history.runs[: -count - 1 : -1]
 
     def refusal_now(self) -> RunRefusal | None:
         """Why somebody who asks now, for no episode, would be refused."""
-        return refusal(self._book, RetrainingRequest(""), self._clock(), self._cooldown_s)
+        return refusal(self._history, RetrainingRequest(""), self._clock(), self._cooldown_s)
 
     def _follow(self, run: RetrainingRun) -> None:
         try:
@@ -106,9 +117,9 @@ class RunScheduler:
             said = Ended("failed", {"reasons": [f"it could not be run: {type(error).__name__}"]})
         with self._lock:
             self._started = None
-            self._book = finish(self._book, run.id, said.state, self._clock(), said.decision)
+            self._history = finish(self._history, run.id, said.state, self._clock(), said.decision)
             try:
-                self._keeper.keep(self._book)
+                self._store.keep(self._history)
             except OSError:
                 # It has ended all the same, and another must be able to begin.
                 log.exception("runs_not_kept", run=run.id)
@@ -118,11 +129,11 @@ class RunScheduler:
     def _at_stage(self, id_: str, text: str) -> None:
         """Shown, and not kept: after a restart no run is at any stage."""
         with self._lock:
-            self._book = at_stage(self._book, id_, text)
+            self._history = at_stage(self._history, id_, text)
 
-    def _change(self, book: RunHistory) -> None:
-        self._keeper.keep(book)
-        self._book = book
+    def _change(self, history: RunHistory) -> None:
+        self._store.keep(history)
+        self._history = history
 
     def close(self) -> None:
         """End the run in hand; it counts as failed, so its episode stays open."""
@@ -132,4 +143,4 @@ class RunScheduler:
             started.stop()
         if self._thread is not None:
             self._thread.join(_ENDS_WITHIN_S)
-        self._keeper.close()
+        self._store.close()

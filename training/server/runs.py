@@ -1,4 +1,4 @@
-"""Which retraining may begin, and what became of each: pure functions over one immutable value, the :class:`RunHistory`.
+"""Retraining runs: which may begin, and what became of each; pure functions over one :class:`RunHistory`.
 
 Two rules keep a retraining from following its own effects. An *episode* is retrained for once: its alert, every other
 alert that began before that run ended, since all of them speak of the world that the run has seen, and every alert that
@@ -66,64 +66,64 @@ class RunRefusal:
     retry_after_s: float | None
 
 
-def refusal(book: RunHistory, wish: RetrainingRequest, now: float, cooldown_s: float) -> RunRefusal | None:
+def refusal(history: RunHistory, wanted: RetrainingRequest, now: float, cooldown_s: float) -> RunRefusal | None:
     """Why a run must not begin now, ``None`` when it may."""
-    running = next((run for run in book.runs if run.state == "running"), None)
+    running = next((run for run in history.runs if run.state == "running"), None)
     if running is not None:
         return RunRefusal("running", f"Run {running.id} is at work.", _LOOK_AGAIN_S)
-    before = _run_for(book, wish, cooldown_s)
+    before = _run_for(history, wanted, cooldown_s)
     if before is not None:
         detail = f"Run {before.id} was for this episode, which ends when its alerts have been gone for a cooldown."
         return RunRefusal("episode", detail, None)
-    left_s = _rest_of_cooldown(book, now, cooldown_s)
+    left_s = _rest_of_cooldown(history, now, cooldown_s)
     return RunRefusal("cooldown", f"The cooldown lasts for another {left_s:.0f} s.", left_s) if left_s > 0 else None
 
 
-def refresh(book: RunHistory, wish: RetrainingRequest, now: float, cooldown_s: float) -> RunHistory:
+def refresh(history: RunHistory, wanted: RetrainingRequest, now: float, cooldown_s: float) -> RunHistory:
     """After being told again of an alert that a run was for: its episode goes on."""
-    run = _run_for(book, wish, cooldown_s)
-    return book if run is None or wish.alert_since is None else _changed(book, run.id, told_at=now)
+    run = _run_for(history, wanted, cooldown_s)
+    return history if run is None or wanted.alert_since is None else _changed(history, run.id, told_at=now)
 
 
-def _run_for(book: RunHistory, wish: RetrainingRequest, cooldown_s: float) -> RetrainingRun | None:
+def _run_for(history: RunHistory, wanted: RetrainingRequest, cooldown_s: float) -> RetrainingRun | None:
     """The newest run that has trained for the episode."""
-    return next((run for run in reversed(book.runs) if _has_trained_for(run, wish, cooldown_s)), None)
+    return next((run for run in reversed(history.runs) if _has_trained_for(run, wanted, cooldown_s)), None)
 
 
-def _has_trained_for(run: RetrainingRun, wish: RetrainingRequest, cooldown_s: float) -> bool:
+def _has_trained_for(run: RetrainingRun, wanted: RetrainingRequest, cooldown_s: float) -> bool:
     if run.state == "failed" or run.ended_at is None:
         return False
     goes_on_until = run.ended_at if run.told_at is None else max(run.ended_at, run.told_at + cooldown_s)
-    is_the_same = wish.episode is not None and wish.episode == run.episode
-    return is_the_same or (wish.alert_since is not None and wish.alert_since <= goes_on_until)
+    is_the_same = wanted.episode is not None and wanted.episode == run.episode
+    return is_the_same or (wanted.alert_since is not None and wanted.alert_since <= goes_on_until)
 
 
-def _rest_of_cooldown(book: RunHistory, now: float, cooldown_s: float) -> float:
+def _rest_of_cooldown(history: RunHistory, now: float, cooldown_s: float) -> float:
     """A clock that was set back must not make a cooldown longer than it is."""
-    ends = [run.ended_at for run in book.runs if run.ended_at is not None]
+    ends = [run.ended_at for run in history.runs if run.ended_at is not None]
     return min(cooldown_s, max(ends) + cooldown_s - now) if ends else 0.0
 
 
-def start(book: RunHistory, id_: str, wish: RetrainingRequest, now: float) -> RunHistory:
-    run = RetrainingRun(id_, wish.reason, now, episode=wish.episode, alert_since=wish.alert_since)
-    return RunHistory([*book.runs, run][-RUNS_KEPT:])
+def start(history: RunHistory, id_: str, wanted: RetrainingRequest, now: float) -> RunHistory:
+    run = RetrainingRun(id_, wanted.reason, now, episode=wanted.episode, alert_since=wanted.alert_since)
+    return RunHistory([*history.runs, run][-RUNS_KEPT:])
 
 
-def at_stage(book: RunHistory, id_: str, stage: str) -> RunHistory:
-    return _changed(book, id_, stage=stage)
+def at_stage(history: RunHistory, id_: str, stage: str) -> RunHistory:
+    return _changed(history, id_, stage=stage)
 
 
-def finish(book: RunHistory, id_: str, state: State, now: float, decision: dict[str, Any]) -> RunHistory:
-    return _changed(book, id_, state=state, stage="ended", ended_at=now, decision=decision)
+def finish(history: RunHistory, id_: str, state: State, now: float, decision: dict[str, Any]) -> RunHistory:
+    return _changed(history, id_, state=state, stage="ended", ended_at=now, decision=decision)
 
 
-def interrupted(book: RunHistory, now: float) -> RunHistory:
+def interrupted(history: RunHistory, now: float) -> RunHistory:
     """After a restart: what was running has no process any more."""
-    for run in book.runs:
+    for run in history.runs:
         if run.state == "running":
-            book = finish(book, run.id, "failed", now, {"reasons": ["the training server ended while it ran"]})
-    return book
+            history = finish(history, run.id, "failed", now, {"reasons": ["the training server ended while it ran"]})
+    return history
 
 
-def _changed(book: RunHistory, id_: str, **changes: Any) -> RunHistory:
-    return RunHistory([replace(run, **changes) if run.id == id_ else run for run in book.runs])
+def _changed(history: RunHistory, id_: str, **changes: Any) -> RunHistory:
+    return RunHistory([replace(run, **changes) if run.id == id_ else run for run in history.runs])

@@ -38,10 +38,10 @@ class RunsFile:
         except msgspec.DecodeError as error:
             raise StopError(f"{self._path} can't be read: {error}; remove it to begin anew") from None
 
-    def keep(self, book: RunHistory) -> None:
+    def keep(self, history: RunHistory) -> None:
         beside = self._path.with_name(f".{self._path.name}.new")
         with beside.open("wb") as file:
-            file.write(msgspec.json.encode(book))
+            file.write(msgspec.json.encode(history))
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self._path)

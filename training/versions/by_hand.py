@@ -24,13 +24,13 @@ class VersionOperations:
 
     case: Case
     registry: ModelRegistry
-    shelf: BundleStore
+    bundles: BundleStore
     by: str
 
     @classmethod
     def of(cls, settings: TrainingSettings) -> Self:
         parts = build_parts(settings)
-        return cls(settings.load_case(), parts.registry, parts.shelf, _user())
+        return cls(settings.load_case(), parts.registry, parts.bundles, _user())
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class VersionOperations:
         self._check_passed(chosen.model, force)
         self._try_out(chosen)
         promote(self.registry, chosen.model, by=self.by, reason=reason)
-        self.shelf.repoint(chosen)
+        self.bundles.repoint(chosen)
         return chosen.model
 
     def rollback(self, *, reason: str) -> ModelRef:
@@ -62,7 +62,7 @@ class VersionOperations:
         before = self._chosen(champion_before(self.registry, self.name).version)
         self._try_out(before)
         rollback(self.registry, self.name, by=self.by, reason=reason)
-        self.shelf.repoint(before)
+        self.bundles.repoint(before)
         return before.model
 
     def versions(self) -> Sequence[RegisteredVersion]:
@@ -80,7 +80,7 @@ class VersionOperations:
 
     def _try_out(self, registered: RegisteredBundle) -> None:
         """Building a scorer checks the case file and the golden rows."""
-        Scorer(self.shelf.install(registered, self.registry), registered.model, self.case)
+        Scorer(self.bundles.install(registered, self.registry), registered.model, self.case)
 
     def _check_passed(self, model: ModelRef, force: bool) -> None:
         tags = next(one.tags for one in self.versions() if one.model == model)

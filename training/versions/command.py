@@ -27,8 +27,8 @@ def promote(version: str | None, case_name: str | None, reason: str, force: bool
     """
     from training.versions.by_hand import VersionOperations
 
-    desk = VersionOperations.of(settings_given(case_name, None))
-    model = desk.promote(version, reason=reason, force=force)
+    operations = VersionOperations.of(settings_given(case_name, None))
+    model = operations.promote(version, reason=reason, force=force)
     click.echo(f"champion of {model.name} is version {model.version}; train-model rollback takes it back")
 
 
@@ -62,5 +62,5 @@ def versions(case_name: str | None) -> None:
     from training.versions.by_hand import VersionOperations
     from training.versions.listing import print_versions
 
-    desk = VersionOperations.of(settings_given(case_name, None))
-    print_versions(desk.case, desk.versions(), open_console())
+    operations = VersionOperations.of(settings_given(case_name, None))
+    print_versions(operations.case, operations.versions(), open_console())

@@ -106,7 +106,7 @@ def change_of(before: ColumnData, now: ColumnData, effect: float, significance: 
 def _move(before: ColumnData, now: ColumnData) -> tuple[float, float]:
     """How far the values that are there moved, and the p of the two-sample test."""
     if isinstance(before, NumberProfile) and isinstance(now, NumberProfile):
-        return _move_of_numbers(before.rising, now.rising)
+        return _move_of_numbers(before.sorted_values, now.sorted_values)
     assert isinstance(before, CategoryProfile)
     assert isinstance(now, CategoryProfile)
     names = sorted(before.counts.keys() | now.counts.keys())

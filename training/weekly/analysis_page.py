@@ -39,9 +39,9 @@ def describe(column: ColumnData) -> dict[str, Any]:
     """What the table says about a column."""
     missing = {"missing": missing_share(column)}
     if isinstance(column, NumberProfile):
-        if not column.rising:
+        if not column.sorted_values:
             return {**missing, "kind": "numbers", "text": "no value"}
-        figures = (*np.quantile(column.rising, [0, 0.5, 1]), np.mean(column.rising))
+        figures = (*np.quantile(column.sorted_values, [0, 0.5, 1]), np.mean(column.sorted_values))
         low, median, high, mean = map(_written, figures)
         return {
             **missing,
@@ -91,12 +91,12 @@ def _draw(axes: Axes, column: ColumnData, earlier: ColumnData | None) -> None:
 
 
 def _draw_numbers(axes: Axes, column: NumberProfile, earlier: NumberProfile | None) -> None:
-    if not column.rising:
+    if not column.sorted_values:
         return
-    edges = np.histogram_bin_edges([*column.rising, *(earlier.rising if earlier else [])], _BINS).tolist()
-    axes.hist(column.rising, edges, density=True, color=_NOW)
-    if earlier and earlier.rising:
-        axes.hist(earlier.rising, edges, density=True, histtype="step", color=_BEFORE)
+    edges = np.histogram_bin_edges([*column.sorted_values, *(earlier.sorted_values if earlier else [])], _BINS).tolist()
+    axes.hist(column.sorted_values, edges, density=True, color=_NOW)
+    if earlier and earlier.sorted_values:
+        axes.hist(earlier.sorted_values, edges, density=True, histtype="step", color=_BEFORE)
 
 
 def _draw_categories(axes: Axes, column: CategoryProfile, earlier: CategoryProfile | None) -> None:

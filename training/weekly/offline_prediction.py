@@ -62,7 +62,7 @@ class Predicted:
         return f"{self.records - self.refused:,} predictions of {self.model} are in {self.place}{refused}"
 
 
-def open_champion(case: Case, shelf: BundleStore, registry: ModelRegistry) -> Scorer:
+def open_champion(case: Case, bundles: BundleStore, registry: ModelRegistry) -> Scorer:
     """The scorer of the present champion.
 
     Raises:
@@ -74,7 +74,7 @@ def open_champion(case: Case, shelf: BundleStore, registry: ModelRegistry) -> Sc
     champion = registry.resolve(name, CHAMPION_ALIAS)
     if champion is None:
         raise SettingsError(f"model {name}", [Fault("champion", "missing", "there is none yet; train one first")])
-    return Scorer(shelf.install(champion, registry), champion.model, case)
+    return Scorer(bundles.install(champion, registry), champion.model, case)
 
 
 def predict(case: Case, scorer: Scorer, records: NewRecords, place: PredictionsPlace) -> Predicted:

@@ -51,7 +51,7 @@ def predict_offline(
     case = settings.load_case()
     records, place = open_records(case, source, collection), open_place(case, destination)
     parts = build_parts(settings)
-    return predict(case, open_champion(case, parts.shelf, parts.registry), records, place)
+    return predict(case, open_champion(case, parts.bundles, parts.registry), records, place)
 
 
 def open_records(case: Case, source: str, collection: str | None = None) -> NewRecords:

@@ -96,7 +96,7 @@ class Week:
         return Challenger(self.case, self.plan, data, inspection.folder, evaluated, fingerprint)
 
     def evaluate(self, challenger: Challenger) -> Verdict:
-        champion, decision = judge(challenger, self.parts.registry, self.parts.shelf)
+        champion, decision = judge(challenger, self.parts.registry, self.parts.bundles)
         self.say(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
         (self.folder / CARD_FILE).write_bytes(model_card(challenger, decision, champion))
         return Verdict(challenger, champion, decision)
@@ -110,7 +110,7 @@ class Week:
         return outcome
 
     def predict(self) -> Predicted:
-        scorer = open_champion(self.case, self.parts.shelf, self.parts.registry)
+        scorer = open_champion(self.case, self.parts.bundles, self.parts.registry)
         predicted = predict(self.case, scorer, self.new_data.records(), self.new_data.place())
         self.say(predicted.sentence)
         return predicted

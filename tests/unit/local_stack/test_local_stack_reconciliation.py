@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from event_backbone.errors import StopError
-from local_stack.documents import Counted, ReplicaStatusDocument, GeneratorSummary, read_document
+from local_stack.documents import Counted, GeneratorSummary, ReplicaStatusDocument, read_document
 from local_stack.reconciliation import Check, reconcile
 
 N = 6000

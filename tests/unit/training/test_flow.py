@@ -54,8 +54,8 @@ def _numbers(rows: Sequence[Any]) -> set[int]:
 def test_the_champion_is_registered_and_stands_on_the_shelf(parts: FlowParts) -> None:
     outcome = _train(parts)
     assert parts.registry.resolve("streamgauge-fruit", "champion") == outcome.champion
-    assert parts.shelf.current() == outcome.champion
-    bundle = open_bundle(parts.shelf.path_of(outcome.champion.bundle_sha256), outcome.champion.bundle_sha256)
+    assert parts.bundles.current() == outcome.champion
+    bundle = open_bundle(parts.bundles.path_of(outcome.champion.bundle_sha256), outcome.champion.bundle_sha256)
     assert bundle.case == CASE
 
 
@@ -81,7 +81,7 @@ def test_nothing_but_the_fit_rows_enters_fitting(parts: FlowParts, monkeypatch: 
     outcome = _train(parts)
     (rows,) = fitted_on
     fitted = _numbers(rows.records)
-    bundle = open_bundle(parts.shelf.path_of(outcome.champion.bundle_sha256))
+    bundle = open_bundle(parts.bundles.path_of(outcome.champion.bundle_sha256))
     reference = _reference_numbers(bundle.read("reference.parquet"))
     stream = _numbers([row["record"] for row in _stream(parts)])
     test = set(range(1000, 1000 + TEST_ROWS))
@@ -116,7 +116,7 @@ def test_the_note_beside_the_stream_says_what_the_data_were(parts: FlowParts) ->
 
 def test_what_is_in_the_bundle_names_no_path_of_this_machine(parts: FlowParts, tmp_path: Path) -> None:
     outcome = _train(parts)
-    for path in parts.shelf.path_of(outcome.champion.bundle_sha256).iterdir():
+    for path in parts.bundles.path_of(outcome.champion.bundle_sha256).iterdir():
         assert str(tmp_path).encode() not in path.read_bytes()
 
 
@@ -146,7 +146,7 @@ def test_a_refused_challenger_leaves_champion_pointer_and_stream_as_they_were(pa
     first = _train(parts)
     before = _stream(parts)
     assert _train(parts, plan=replace(PLAN, seed=8)).state == "refused"
-    assert parts.shelf.current() == first.champion
+    assert parts.bundles.current() == first.champion
     assert _stream(parts) == before
 
 
@@ -157,7 +157,7 @@ def test_a_better_challenger_becomes_the_champion(parts: FlowParts) -> None:
     first = _train(parts, plan=poor, case=case)
     second = _train(parts, case=case)
     assert (second.state, _version(second.champion)) == ("promoted", "2")
-    assert parts.shelf.current() == second.champion == parts.registry.resolve("streamgauge-fruit", "champion")
+    assert parts.bundles.current() == second.champion == parts.registry.resolve("streamgauge-fruit", "champion")
     assert parts.registry.resolve("streamgauge-fruit", "challenger") is None
     tags = {one.model.version: one.tags for one in parts.registry.versions("streamgauge-fruit")}["2"]
     assert tags["previous_champion"] == first.champion.model.version
@@ -221,7 +221,7 @@ def test_a_champion_that_is_broken_is_replaced(parts: FlowParts) -> None:
     assert isinstance(parts.registry, MemoryRegistry)
     _, files = parts.registry._versions["streamgauge-fruit"][0]
     files["model.onnx"] = b"broken"
-    (parts.shelf.path_of(first.champion.bundle_sha256) / "model.onnx").write_bytes(b"broken")
+    (parts.bundles.path_of(first.champion.bundle_sha256) / "model.onnx").write_bytes(b"broken")
     assert _train(parts, if_needed=True).champion.model.version == "2"
 
 
@@ -232,11 +232,13 @@ def test_a_registry_that_is_away_leaves_everything_as_it_was(parts: FlowParts) -
     parts.registry.away = True
     with pytest.raises(TryAgainLaterError):
         _train(parts, plan=replace(PLAN, seed=8))
-    assert parts.shelf.current() == first.champion
+    assert parts.bundles.current() == first.champion
     assert _stream(parts) == before
 
 
-def test_a_conversion_that_scores_otherwise_registers_nothing(parts: FlowParts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversion_that_scores_otherwise_registers_nothing(
+    parts: FlowParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training.fitting.challenger, "onnx_scores", lambda onnx, features: [0.5] * len(features))
     with pytest.raises(StopError, match="nothing is registered"):
         _train(parts)
@@ -255,7 +257,7 @@ def test_rows_that_fail_an_expectation_register_nothing(parts: FlowParts) -> Non
     with pytest.raises(SettingsError, match=r"^validate: (.|\n)*expect_miracles\(weight\)"):
         _train(replace(parts, quality=_ShutGate()))
     assert parts.registry.versions("streamgauge-fruit") == []
-    assert parts.shelf.current() is None
+    assert parts.bundles.current() is None
 
 
 def test_every_row_that_a_model_comes_from_goes_through_the_quality_gate(parts: FlowParts) -> None:

@@ -130,60 +130,60 @@ def test_a_shelf_is_empty_at_first(tmp_path: Path) -> None:
 
 
 def test_an_installed_bundle_stands_under_its_digest(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
+    registry, bundles = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     registered = _register(registry, bundle_dir)
-    bundle = shelf.install(registered, registry)
-    assert bundle.path == shelf.path_of(registered.bundle_sha256) == tmp_path / "bundles" / registered.bundle_sha256
+    bundle = bundles.install(registered, registry)
+    assert bundle.path == bundles.path_of(registered.bundle_sha256) == tmp_path / "bundles" / registered.bundle_sha256
     assert bundle.read("model.onnx") == PARTS["model.onnx"]
     assert [path.name for path in (tmp_path / "bundles").iterdir()] == [registered.bundle_sha256]
 
 
 def test_an_installed_bundle_needs_no_registry_any_more(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
+    registry, bundles = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     registered = _register(registry, bundle_dir)
-    shelf.install(registered, registry)
+    bundles.install(registered, registry)
     registry.away = True
-    assert shelf.install(registered, registry).sha256 == registered.bundle_sha256
+    assert bundles.install(registered, registry).sha256 == registered.bundle_sha256
 
 
 def test_a_damaged_copy_is_replaced(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
+    registry, bundles = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     registered = _register(registry, bundle_dir)
-    _flip_a_byte(shelf.install(registered, registry).path / "model.onnx")
-    assert shelf.install(registered, registry).read("model.onnx") == PARTS["model.onnx"]
+    _flip_a_byte(bundles.install(registered, registry).path / "model.onnx")
+    assert bundles.install(registered, registry).read("model.onnx") == PARTS["model.onnx"]
 
 
 def test_a_bundle_that_was_tampered_with_in_the_registry_is_not_installed(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
+    registry, bundles = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     sha256 = open_bundle(bundle_dir).sha256
     _flip_a_byte(bundle_dir / "model.onnx")
     model = registry.register(bundle_dir, sha256, name="streamgauge-housing", alias="champion", run_id="run")
     with pytest.raises(BrokenBundleError, match=r"model\.onnx"):
-        shelf.install(RegisteredBundle(model, sha256), registry)
+        bundles.install(RegisteredBundle(model, sha256), registry)
     assert list((tmp_path / "bundles").iterdir()) == []
 
 
 def test_a_bundle_can_not_pass_for_another(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
+    registry, bundles = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     model = _register(registry, bundle_dir).model
     with pytest.raises(BrokenBundleError, match=r"manifest\.json: sha256 is"):
-        shelf.install(RegisteredBundle(model, "c" * 64), registry)
+        bundles.install(RegisteredBundle(model, "c" * 64), registry)
 
 
 def test_nothing_is_left_when_the_registry_is_away(bundle_dir: Path, tmp_path: Path) -> None:
-    registry, shelf = MemoryRegistry(), BundleStore(tmp_path / "bundles")
+    registry, bundles = MemoryRegistry(), BundleStore(tmp_path / "bundles")
     registered = _register(registry, bundle_dir)
     registry.away = True
     with pytest.raises(TryAgainLaterError):
-        shelf.install(registered, registry)
+        bundles.install(registered, registry)
     assert list((tmp_path / "bundles").iterdir()) == []
 
 
 def test_the_pointer_names_the_current_bundle(tmp_path: Path) -> None:
-    shelf = BundleStore(tmp_path / "bundles")
+    bundles = BundleStore(tmp_path / "bundles")
     for version in ("1", "2"):
-        shelf.repoint(RegisteredBundle(ModelRef("streamgauge-housing", version), "a" * 64))
-    assert shelf.current() == RegisteredBundle(ModelRef("streamgauge-housing", "2"), "a" * 64)
+        bundles.repoint(RegisteredBundle(ModelRef("streamgauge-housing", version), "a" * 64))
+    assert bundles.current() == RegisteredBundle(ModelRef("streamgauge-housing", "2"), "a" * 64)
     assert [path.name for path in (tmp_path / "bundles").iterdir()] == ["current"]
     pointer = json.loads((tmp_path / "bundles" / "current").read_bytes())
     assert pointer == {"bundle_sha256": "a" * 64, "name": "streamgauge-housing", "version": "2"}

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from event_backbone.statistics.two_sample import (
-    TestResult,
     Floats,
+    TestResult,
     compare_counts,
     compare_numbers,
     compare_shares,

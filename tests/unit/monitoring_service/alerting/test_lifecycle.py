@@ -60,31 +60,31 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        self.desk = AlertService(self.rules, AlertLinks(), self.documents, clock=lambda: self.now)
+        self.service = AlertService(self.rules, AlertLinks(), self.documents, clock=lambda: self.now)
 
     def after(self, seconds: float, *conditions: Condition, away: bool = False) -> World:
         """Second by second, so that nothing depends on when one looks."""
         for _ in range(int(seconds)):
             self.now += 1
-            self.desk.watch(conditions)
+            self.service.watch(conditions)
             if not away:
                 self.deliver()
         return self
 
     def deliver(self) -> None:
-        while notification := self.desk.due():
+        while notification := self.service.due():
             self.receive(notification)
-            self.desk.note_told(notification)
+            self.service.mark_notified(notification)
 
     def receive(self, notification: Notification) -> None:
         alerts = tuple((alert.condition.column or alert.condition.name, alert.state) for alert in notification.alerts)
         self.sent.append((notification.name, alerts))
 
     def states(self) -> dict[str, str]:
-        return {view.labels.get("column", view.name): view.state for view in self.desk.views()}
+        return {view.labels.get("column", view.name): view.state for view in self.service.views()}
 
     def id_of(self, condition: Condition) -> str:
-        return next(alert.id for alert in self.desk.book.present if alert.condition.key == condition.key)
+        return next(alert.id for alert in self.service.states.present if alert.condition.key == condition.key)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_one_message_names_all_columns_the_worst_first(world: World) -> None:
     columns = [drift("items", 0.1), drift("price", 0.5), drift("payment", 0.3)]
     world.after(FOR_S + GROUP_WAIT_S + 5, *columns)
     assert world.sent == [("FeatureDrift", (("price", "firing"), ("payment", "firing"), ("items", "firing")))]
-    body = world.desk.views()[0].description
+    body = world.service.views()[0].description
     assert body.index("price (50.0%)") < body.index("payment (30.0%)") < body.index("items (10.0%)")
 
 
@@ -158,9 +158,9 @@ def test_nobody_is_told_the_same_again_before_the_repeat_is_due() -> None:
 def test_who_acknowledged_is_told_no_repeat_but_the_end() -> None:
     world = World(time_scale=0.01)
     world.after(5, drift())
-    assert world.desk.acknowledge(world.id_of(drift()), "ada", "looking at it")
+    assert world.service.acknowledge(world.id_of(drift()), "ada", "looking at it")
     world.after(3 * REPEAT_S * 0.01, drift())
-    (view,) = world.desk.views()
+    (view,) = world.service.views()
     assert (view.acknowledged_by, view.acknowledged_note) == ("ada", "looking at it")
     world.after(5)
     assert [alerts for _, alerts in world.sent] == [(("price", "firing"),), (("price", "resolved"),)]
@@ -168,18 +168,18 @@ def test_who_acknowledged_is_told_no_repeat_but_the_end() -> None:
 
 def test_an_acknowledgement_ends_with_its_alert(world: World) -> None:
     world.after(FOR_S + 15, drift())
-    world.desk.acknowledge(world.id_of(drift()), "ada", "")
+    world.service.acknowledge(world.id_of(drift()), "ada", "")
     world.after(100).after(FOR_S + 100, drift())
-    assert world.desk.views()[0].acknowledged_by is None
+    assert world.service.views()[0].acknowledged_by is None
     assert world.sent[-1] == ("FeatureDrift", (("price", "firing"),))
 
 
 def test_a_silenced_alert_is_shown_and_told_only_when_the_silence_is_over(world: World) -> None:
     world.after(1, drift())
-    assert world.desk.silence(world.id_of(drift()), "ada", "planned", 300)
+    assert world.service.silence(world.id_of(drift()), "ada", "planned", 300)
     world.after(298, drift())
     assert world.states() == {"price": "firing"}
-    assert world.desk.views()[0].silenced_by == "ada"
+    assert world.service.views()[0].silenced_by == "ada"
     assert world.sent == []
     world.after(20, drift())
     assert world.sent == [("FeatureDrift", (("price", "firing"),))]
@@ -188,25 +188,25 @@ def test_a_silenced_alert_is_shown_and_told_only_when_the_silence_is_over(world:
 def test_a_silence_outlives_its_alert_and_can_be_taken_back(world: World) -> None:
     world.after(FOR_S + 20, drift())
     id_ = world.id_of(drift())
-    world.desk.silence(id_, "ada", "", 10_000)
+    world.service.silence(id_, "ada", "", 10_000)
     world.after(200).after(FOR_S + 100, drift())
     assert [alerts[0][1] for _, alerts in world.sent] == ["firing", "resolved"]
-    assert world.desk.unsilence(id_)
-    assert not world.desk.unsilence(id_)
+    assert world.service.unsilence(id_)
+    assert not world.service.unsilence(id_)
     world.after(20, drift())
     assert world.sent[-1] == ("FeatureDrift", (("price", "firing"),))
 
 
 def test_nobody_deals_with_an_alert_that_is_not_there(world: World) -> None:
-    assert not world.desk.acknowledge("0" * 16, "ada", "")
-    assert not world.desk.silence("0" * 16, "ada", "", 60)
-    assert not world.desk.unsilence("0" * 16)
+    assert not world.service.acknowledge("0" * 16, "ada", "")
+    assert not world.service.silence("0" * 16, "ada", "", 60)
+    assert not world.service.unsilence("0" * 16)
 
 
 def test_broken_data_mutes_the_drift_of_its_own_column(world: World) -> None:
     world.after(FOR_S + 20, drift("price"), missing("price"), drift("items"))
     assert sorted(world.sent) == [("BrokenData", (("price", "firing"),)), ("FeatureDrift", (("items", "firing"),))]
-    muted = {view.labels["column"]: view.muted_by for view in world.desk.views() if view.name == "FeatureDrift"}
+    muted = {view.labels["column"]: view.muted_by for view in world.service.views() if view.name == "FeatureDrift"}
     assert muted == {"price": "BrokenData", "items": None}
     world.after(100, drift("price"), drift("items"))
     assert ("FeatureDrift", (("price", "firing"), ("items", "firing"))) in world.sent
@@ -232,20 +232,20 @@ def test_while_the_receiver_is_away_nothing_is_lost_and_the_newest_is_told(world
 def test_a_receiver_that_is_away_for_long_costs_no_more_memory(world: World) -> None:
     for _ in range(2 * PAST_KEPT):
         world.after(FOR_S + 2, drift(), away=True).after(1, away=True)
-    assert len(world.desk.book.past) == PAST_KEPT
+    assert len(world.service.states.past) == PAST_KEPT
     assert len(world.documents.kept[DOCUMENT]) < 64 * 1024
     world.after(1)
     assert world.sent == [("FeatureDrift", (("price", "resolved"),))]
-    assert world.desk.due() is None
+    assert world.service.due() is None
 
 
 def test_what_changes_while_a_message_is_on_its_way_is_told_in_the_next(world: World) -> None:
     world.after(FOR_S + GROUP_WAIT_S + 1, drift(), away=True)
-    notification = world.desk.due()
+    notification = world.service.due()
     assert notification is not None
     world.after(1, away=True)
     world.receive(notification)
-    world.desk.note_told(notification)
+    world.service.mark_notified(notification)
     world.after(GROUP_INTERVAL_S + 1)
     assert [alerts for _, alerts in world.sent] == [(("price", "firing"),), (("price", "resolved"),)]
 
@@ -253,7 +253,7 @@ def test_what_changes_while_a_message_is_on_its_way_is_told_in_the_next(world: W
 def test_without_a_receiver_alerts_are_shown_and_none_is_owed_later() -> None:
     world = World(notifying=False)
     world.after(FOR_S + 100, drift("items")).after(10, drift("price"))
-    assert world.desk.due() is None
+    assert world.service.due() is None
     world.rules = Rules("shop", notifying=True)
     world.restart()
     world.after(FOR_S + 100, drift("price"))
@@ -272,7 +272,7 @@ STORY = [
 ]
 
 
-def told(world: World) -> set[tuple[str, str, str]]:
+def notified_state(world: World) -> set[tuple[str, str, str]]:
     return {(name, column, state) for name, alerts in world.sent for column, state in alerts}
 
 
@@ -295,13 +295,13 @@ def test_a_death_between_the_answer_and_the_note_of_it_only_repeats(seed: int) -
         calm.after(seconds, *conditions)
         for _ in range(seconds):
             dying.after(1, *conditions, away=True)
-            while notification := dying.desk.due():
+            while notification := dying.service.due():
                 dying.receive(notification)
                 if rng.random() < 0.5:
                     dying.restart()
                     break
-                dying.desk.note_told(notification)
-    assert told(dying) >= told(calm)
+                dying.service.mark_notified(notification)
+    assert notified_state(dying) >= notified_state(calm)
     assert dying.sent[-1] == calm.sent[-1]
 
 
@@ -311,20 +311,20 @@ def test_figures_alone_are_not_written(world: World) -> None:
     for step in range(50):
         world.after(1, drift(value=0.2 + step / 100))
     assert world.documents.writes == writes
-    assert world.desk.views()[0].value == pytest.approx(0.69)
+    assert world.service.views()[0].value == pytest.approx(0.69)
 
 
 def test_a_book_that_is_not_understood_starts_afresh(world: World) -> None:
     world.documents.kept[DOCUMENT] = b'{"present": 7}'
     world.restart()
-    assert world.desk.views() == []
+    assert world.service.views() == []
 
 
 def test_an_alert_of_a_condition_that_is_no_more_is_forgotten(world: World) -> None:
     world.after(FOR_S + 1, drift())
     world.documents.kept[DOCUMENT] = world.documents.kept[DOCUMENT].replace(b'"drift"', b'"gone"')
     world.restart()
-    assert world.desk.views() == []
+    assert world.service.views() == []
 
 
 def test_a_short_time_scale_shortens_every_time() -> None:

@@ -28,7 +28,7 @@ class FakeServer:
         self.away = False
         self.refusing = False
         self.reasons: list[str] = []
-        self.told: list[dict[str, Any]] = []
+        self.notified_state: list[dict[str, Any]] = []
 
     def status(self) -> TrainingStatus:
         self._answer()
@@ -43,7 +43,7 @@ class FakeServer:
 
     def tell(self, body: bytes) -> None:
         self._answer()
-        self.told.append(msgspec.json.decode(body))
+        self.notified_state.append(msgspec.json.decode(body))
 
     def _answer(self) -> None:
         if self.away:
@@ -66,7 +66,7 @@ class Alerting:
         self.now = 1000.0
         self.server = FakeServer()
         self.alerts = AlertService(Rules("shop"), AlertLinks(), Documents(), clock=lambda: self.now)
-        self.desk = RetrainingBridge(self.server, self.alerts, clock=lambda: self.now)
+        self.service = RetrainingBridge(self.server, self.alerts, clock=lambda: self.now)
 
     def hold(self, *names: str, for_s: float = 61.0) -> None:
         """Conditions that hold for so long."""
@@ -76,7 +76,7 @@ class Alerting:
         self.alerts.watch(conditions)
 
     def names(self) -> list[str]:
-        return [alert["labels"]["alertname"] for body in self.server.told for alert in body["alerts"]]
+        return [alert["labels"]["alertname"] for body in self.server.notified_state for alert in body["alerts"]]
 
 
 @pytest.fixture
@@ -86,11 +86,11 @@ def alerting() -> Alerting:
 
 def test_an_alert_that_fires_is_told_in_alertmanagers_words(alerting: Alerting) -> None:
     alerting.hold("concept_drift", for_s=10.0)
-    alerting.desk.step()
-    assert alerting.server.told == []
+    alerting.service.step()
+    assert alerting.server.notified_state == []
     alerting.hold("concept_drift")
-    alerting.desk.step()
-    [body] = alerting.server.told
+    alerting.service.step()
+    [body] = alerting.server.notified_state
     [alert] = body["alerts"]
     assert (body["version"], alert["status"], alert["labels"]["alertname"]) == ("4", "firing", "ConceptDrift")
 
@@ -98,47 +98,47 @@ def test_an_alert_that_fires_is_told_in_alertmanagers_words(alerting: Alerting) 
 def test_it_is_told_again_while_it_fires_and_not_when_it_is_over(alerting: Alerting) -> None:
     alerting.hold("concept_drift")
     for _ in range(3):
-        alerting.desk.step()
-    assert len(alerting.server.told) == 1
+        alerting.service.step()
+    assert len(alerting.server.notified_state) == 1
     alerting.now += TELL_EVERY_S
-    alerting.desk.step()
-    assert len(alerting.server.told) == 2
+    alerting.service.step()
+    assert len(alerting.server.notified_state) == 2
     alerting.alerts.watch([])
     alerting.now += TELL_EVERY_S
-    alerting.desk.step()
-    assert len(alerting.server.told) == 2
+    alerting.service.step()
+    assert len(alerting.server.notified_state) == 2
 
 
 def test_what_is_muted_or_silenced_is_not_told(alerting: Alerting) -> None:
     alerting.hold("concept_drift", "stale")
-    alerting.desk.step()
+    alerting.service.step()
     assert alerting.names() == ["MonitorStale"]
     alerting.alerts.watch([])
     alerting.hold("realised_loss")
-    [alert] = alerting.alerts.book.present
+    [alert] = alerting.alerts.states.present
     alerting.alerts.silence(alert.id, "Ada", "", 3600)
-    alerting.desk.step()
+    alerting.service.step()
     assert alerting.names() == ["MonitorStale"]
 
 
 def test_a_server_that_is_away_is_told_when_it_is_back(alerting: Alerting) -> None:
     alerting.hold("concept_drift")
     alerting.server.away = True
-    alerting.desk.step()
-    assert "gives no answer" in alerting.desk.document()["fault"]
+    alerting.service.step()
+    assert "gives no answer" in alerting.service.document()["fault"]
     alerting.server.away = False
-    alerting.desk.step()
+    alerting.service.step()
     assert alerting.names() == ["ConceptDrift"]
-    assert alerting.desk.document()["fault"] is None
+    assert alerting.service.document()["fault"] is None
 
 
 def test_without_alerts_the_server_is_only_looked_at() -> None:
     server = FakeServer()
-    desk = RetrainingBridge(server)
-    desk.step()
-    assert server.told == []
-    assert [run["stage"] for run in desk.document()["runs"]] == ["fitting"]
-    assert desk.document()["refusal"]["detail"] == "Run a is at work."
+    service = RetrainingBridge(server)
+    service.step()
+    assert server.notified_state == []
+    assert [run["stage"] for run in service.document()["runs"]] == ["fitting"]
+    assert service.document()["refusal"]["detail"] == "Run a is at work."
 
 
 @pytest.fixture

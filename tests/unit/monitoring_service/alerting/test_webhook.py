@@ -63,13 +63,13 @@ class World:
         self.outbox = Outbox()
         self.counted: list[str] = []
         rules = Rules("shop", 0.001)
-        self.desk = AlertService(rules, LINKS, self.documents, clock=lambda: self.now)
-        self.notifier = Notifier(self.desk, self.outbox, count=self.counted.append, clock=lambda: self.now)
+        self.service = AlertService(rules, LINKS, self.documents, clock=lambda: self.now)
+        self.notifier = Notifier(self.service, self.outbox, count=self.counted.append, clock=lambda: self.now)
 
     def after(self, seconds: int, *conditions: Condition) -> None:
         for _ in range(seconds):
             self.now += 1
-            self.desk.watch(conditions)
+            self.service.watch(conditions)
             self.notifier.step(threading.Event())
 
 
@@ -172,11 +172,11 @@ def test_a_receiver_that_is_not_there_is_told_without_its_address(world: World) 
     with pytest.raises(NotTakenError) as failed:
         Webhook(url).send(b"{}")
     assert str(failed.value) == "ConnectionError"
-    notifier = Notifier(world.desk, Webhook(url), count=world.counted.append, clock=lambda: world.now)
+    notifier = Notifier(world.service, Webhook(url), count=world.counted.append, clock=lambda: world.now)
     with capture_logs() as logs:
         for _ in range(3):
             world.now += 1
-            world.desk.watch(DRIFTS)
+            world.service.watch(DRIFTS)
             notifier.step(threading.Event())
     assert any(entry["event"] == "notification_not_taken" for entry in logs)
     assert "secret" not in repr(logs)
@@ -185,7 +185,7 @@ def test_a_receiver_that_is_not_there_is_told_without_its_address(world: World) 
 
 def test_a_message_of_one_alert_has_all_of_it_in_common(world: World) -> None:
     world.after(3, DRIFTS[0])
-    (alert,) = world.desk.book.present
+    (alert,) = world.service.states.present
     body = webhook_body("shop", Notification("FeatureDrift", (alert,)), LINKS)
     assert body["commonAnnotations"] == body["alerts"][0]["annotations"]
     assert body["commonLabels"] == body["alerts"][0]["labels"]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from monitoring_bench import Bench
-from monitoring_world import enveloped, label, made_profile, made_reference, predictions, with_quality
+from monitoring_world import enveloped, label, made_profile, made_reference, predictions, with_performance
 
 from event_backbone.events.schema import Label
-from monitoring_service.messages import MeasureQuality, Quality
-from monitoring_service.performance.measuring import measure_quality
+from monitoring_service.messages import MeasurePerformance, Performance
+from monitoring_service.performance.measuring import measure_performance
 
 ROWS = 150
 LOSSES = {"concept_drift", "realised_loss"}
@@ -19,10 +19,10 @@ LOSSES = {"concept_drift", "realised_loss"}
 def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench that measures quality as the evaluator does."""
     bench, reference = Bench(folder), made_reference()
-    profile = with_quality(bench.case, made_profile(bench.case, reference), reference)
+    profile = with_performance(bench.case, made_profile(bench.case, reference), reference)
 
-    def measured(request: MeasureQuality) -> Quality:
-        return measure_quality(bench.case, profile, request)
+    def measured(request: MeasurePerformance) -> Performance:
+        return measure_performance(bench.case, profile, request)
 
     monkeypatch.setattr(bench.evaluator, "measure_quality", measured)
     return bench
@@ -40,7 +40,7 @@ def wrong_labels(first: int, last: int) -> list[Label]:
 
 
 def held(bench: Bench) -> set[str]:
-    return LOSSES & {one.name for one in bench.lookout.conditions() if one.active}
+    return LOSSES & {one.name for one in bench.snapshots.conditions() if one.active}
 
 
 def test_a_burst_of_bad_labels_followed_by_silence_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

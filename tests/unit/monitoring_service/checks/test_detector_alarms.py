@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import ModelRef
-from monitoring_service.checks.detector_alarms import ReferenceKey, DetectorWatch, DetectorRunner
+from monitoring_service.checks.detector_alarms import DetectorRunner, DetectorWatch, ReferenceKey
 from monitoring_service.drift.detectors import generation_start
 from monitoring_service.inbox.store import InboxUnavailableError
 
@@ -48,7 +48,7 @@ def bench(tmp_path: Path, detectors: Detectors) -> Iterator[Bench]:
 
 
 def active(bench: Bench) -> set[str]:
-    return {one.name for one in bench.lookout.conditions() if one.active}
+    return {one.name for one in bench.snapshots.conditions() if one.active}
 
 
 def test_windows_are_judged_when_detectors_fail_and_people_are_told(bench: Bench, detectors: Detectors) -> None:
@@ -67,11 +67,11 @@ def test_a_restart_keeps_since_when_they_fail(bench: Bench, detectors: Detectors
     detectors.error = ZeroDivisionError("a fault of ours")
     bench.receive(60)
     bench.run_all()
-    since = bench.board.standing.detectors_failed_since
+    since = bench.results.state.detectors_failed_since
     again = Bench(tmp_path)
     again.receive(10, first=60)
     again.run_all()
-    assert again.board.standing.detectors_failed_since == since is not None
+    assert again.results.state.detectors_failed_since == since is not None
     again.close()
 
 

@@ -12,7 +12,7 @@ from monitoring_world import START, enveloped, label
 
 from event_backbone.events.schema import Erasure
 from monitoring_service.checks.loop import ATTEMPTS
-from monitoring_service.messages import MeasureQuality, Quality, ReportState
+from monitoring_service.messages import MeasurePerformance, Performance, ReportState
 from monitoring_service.state.history import decode_point
 
 
@@ -28,7 +28,7 @@ def test_every_check_is_made_in_order_however_late(bench: Bench) -> None:
     bench.receive(95)
     bench.run_all()
     assert bench.evaluator.asked == [50, 60, 70, 80, 90]
-    assert bench.board.standing.checked_row == 90
+    assert bench.results.state.checked_row == 90
     assert [decode_point(point).row for point in bench.inbox.points()] == [50, 60, 70, 80, 90]
 
 
@@ -52,7 +52,7 @@ def test_an_evaluator_that_was_lost_is_asked_the_same_window_again(bench: Bench)
     bench.receive(50)
     bench.run_all()
     assert bench.evaluator.asked == [50] * ATTEMPTS
-    assert bench.board.standing.failure is None
+    assert bench.results.state.failure is None
     assert bench.registry.get_sample_value("monitoring_evaluator_failures_total") == ATTEMPTS - 1
 
 
@@ -61,12 +61,12 @@ def test_an_evaluator_that_does_not_come_back_fails_all_due_checks_and_frees_the
     bench.receive(85)
     bench.run_all()
     assert bench.evaluator.asked == [50] * ATTEMPTS
-    assert bench.board.standing.failure is not None
-    assert bench.board.standing.checked_row == 80
-    assert bench.board.read().checks_failed == 4
+    assert bench.results.state.failure is not None
+    assert bench.results.state.checked_row == 80
+    assert bench.results.read().checks_failed == 4
     bench.receive(10, first=85)
     bench.run_all()
-    assert bench.board.standing.failure is None
+    assert bench.results.state.failure is None
 
 
 def test_a_broken_evaluator_is_asked_once_a_check_until_it_answers(bench: Bench) -> None:
@@ -83,8 +83,8 @@ def test_one_poisonous_window_does_not_stop_the_others(bench: Bench) -> None:
     for first in range(0, 90, 10):
         bench.receive(10, first=first)
         bench.run_all()
-    assert bench.board.standing.checked_row == 90
-    assert bench.board.read().checks_failed == 1
+    assert bench.results.state.checked_row == 90
+    assert bench.results.read().checks_failed == 1
 
 
 def test_scores_are_left_out_only_where_newer_windows_wait(bench: Bench) -> None:
@@ -119,16 +119,16 @@ def test_a_label_counts_soon_whether_or_not_its_row_was_checked(bench: Bench, tm
     assert bench.evaluator.labelled == [0], "quality is not measured more often than once a second"
     bench.clock.now += 0.5
     bench.checks.step(bench.stopping, 0)
-    evaluation = bench.board.standing.evaluation
-    assert evaluation is not None
-    assert (evaluation.quality.labelled_rows, evaluation.row) == (2, 50)
+    check_result = bench.results.state.check_result
+    assert check_result is not None
+    assert (check_result.performance.labelled_rows, check_result.row) == (2, 50)
     bench.close()
     again = Bench(tmp_path)
-    assert again.board.standing == bench.board.standing
+    assert again.results.state == bench.results.state
     again.inbox.store(enveloped([label("r2")]))
     again.checks.step(again.stopping, 0)
-    assert again.board.standing.evaluation is not None
-    assert again.board.standing.evaluation.quality.labelled_rows == 3
+    assert again.results.state.check_result is not None
+    assert again.results.state.check_result.performance.labelled_rows == 3
     again.close()
 
 
@@ -155,9 +155,9 @@ def test_quality_is_measured_again_only_when_something_changed(bench: Bench) -> 
 def test_quality_that_takes_long_is_measured_less_often(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.receive(55)
     bench.run_all()
-    measure = bench.evaluator.measure_quality
+    measure = bench.evaluator.measure_performance
 
-    def slowly(request: MeasureQuality) -> Quality:
+    def slowly(request: MeasurePerformance) -> Performance:
         bench.clock.now += 0.5
         return measure(request)
 
@@ -183,7 +183,7 @@ def test_a_window_whose_rows_were_all_erased_is_passed_over(bench: Bench) -> Non
     bench.windows.remove(range(1, 51))
     bench.run_all()
     assert bench.evaluator.asked == []
-    assert bench.board.standing.checked_row == 50
+    assert bench.results.state.checked_row == 50
 
 
 def test_a_report_is_made_when_rows_and_time_have_passed_and_nothing_waits(bench: Bench) -> None:
@@ -217,7 +217,7 @@ def test_a_running_report_is_looked_after_until_it_ends(bench: Bench) -> None:
     bench.receive(50)
     bench.run_all()
     assert not bench.evaluator.running
-    assert bench.board.reports == ReportState(False, 1, 0)
+    assert bench.results.reports == ReportState(False, 1, 0)
 
 
 def test_what_goes_wrong_in_a_check_does_not_end_the_thread(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

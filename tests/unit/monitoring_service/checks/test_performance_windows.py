@@ -10,12 +10,12 @@ import pytest
 from monitoring_world import MODEL, enveloped, label, made_case, made_record, prediction
 
 from event_backbone.events.schema import Erasure, Event, Label, ModelRef, Prediction
-from monitoring_service.checks.performance_windows import QualityWindow, QualityWindows
+from monitoring_service.checks.performance_windows import PerformanceWindow, PerformanceWindows
 from monitoring_service.evaluation.client import EvaluatorFailedError
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import MetricValues, Labelled, MeasureMetrics
+from monitoring_service.messages import Labelled, MeasureMetrics, MetricValues
 from monitoring_service.performance.measuring import realised
-from monitoring_service.performance.realised import answers_of, performance
+from monitoring_service.performance.realised import answers_of, realised_performance
 
 WINDOW = 100
 CASE = made_case(window_rows=WINDOW, minimum_rows=100)
@@ -29,7 +29,7 @@ class Measuring:
         self.during: Callable[[], object] = lambda: None
         self.broken = False
 
-    def measure_figures(self, request: MeasureMetrics) -> MetricValues:
+    def measure_metrics(self, request: MeasureMetrics) -> MetricValues:
         if self.broken:
             raise EvaluatorFailedError("told to")
         self.asked += request.windows
@@ -57,10 +57,10 @@ class Service:
         self.inbox.store(enveloped(events))
 
     @property
-    def windows(self) -> QualityWindows:
-        return QualityWindows(self.inbox, self.evaluator, WINDOW, clock=lambda: self.now)  # type: ignore[arg-type]
+    def windows(self) -> PerformanceWindows:
+        return PerformanceWindows(self.inbox, self.evaluator, WINDOW, clock=lambda: self.now)  # type: ignore[arg-type]
 
-    def settle(self) -> list[QualityWindow]:
+    def settle(self) -> list[PerformanceWindow]:
         while self.windows.state(limit=3):
             pass
         return self.windows.newest(1000)
@@ -89,7 +89,7 @@ def some_events(seed: int) -> tuple[list[Prediction], list[Event]]:
     return predictions, others
 
 
-def offline(predictions: list[Prediction], others: list[Event]) -> list[QualityWindow]:
+def offline(predictions: list[Prediction], others: list[Event]) -> list[PerformanceWindow]:
     """The windows computed from all events at once."""
     erased = {event.record_id for event in others if isinstance(event, Erasure)}
     labels: dict[str, Label] = {}
@@ -108,9 +108,9 @@ def offline(predictions: list[Prediction], others: list[Event]) -> list[QualityW
                 [event.prediction for event in known],
                 [labels[event.record_id].label for event in known],
             )
-            figures = performance(CASE, answers)
+            metric_values = realised_performance(CASE, answers)
             place = (first + 1, first + WINDOW, model.name, model.version)
-            found.append(QualityWindow(*place, len(rows), len(known), figures))
+            found.append(PerformanceWindow(*place, len(rows), len(known), metric_values))
     return found
 
 
@@ -209,7 +209,7 @@ def test_windows_of_another_length_are_stated_anew(service: Service, tmp_path: P
     service.settle()
     service.inbox.close()
     longer = Inbox(tmp_path / "inbox.sqlite", made_case(window_rows=200))
-    windows = QualityWindows(longer, service.evaluator, 200)  # type: ignore[arg-type]
+    windows = PerformanceWindows(longer, service.evaluator, 200)  # type: ignore[arg-type]
     assert windows.newest(10) == []
     assert windows.state(limit=10) == 2
     assert [(window.first_row, window.last_row, window.rows) for window in windows.newest(10)] == [

@@ -13,9 +13,14 @@ from monitoring_world import MODEL, enveloped, label, made_case, made_class, mad
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from event_backbone.events.schema import Erasure, Event, ModelRef, Prediction, Shadow
-from monitoring_service.checks.shadow_comparison import COMPARED_EVERY_S, ShadowComparison, ShadowComparisons, shift_between
+from monitoring_service.checks.shadow_comparison import (
+    COMPARED_EVERY_S,
+    ShadowComparison,
+    ShadowComparisons,
+    shift_between,
+)
 from monitoring_service.inbox.store import Inbox, InboxTotals
-from monitoring_service.messages import MetricValues, MeasureMetrics
+from monitoring_service.messages import MeasureMetrics, MetricValues
 from monitoring_service.performance.measuring import realised
 
 CASE = made_case()
@@ -26,7 +31,7 @@ NOW = "2026-01-01T00:00:00.000000Z"
 class Measuring:
     """Measures here what the evaluator process measures there."""
 
-    def measure_figures(self, request: MeasureMetrics) -> MetricValues:
+    def measure_metrics(self, request: MeasureMetrics) -> MetricValues:
         return MetricValues([realised(CASE, labelled) for labelled in request.windows])
 
 
@@ -103,13 +108,13 @@ def test_the_comparison_equals_one_made_offline_whatever_came_first(service: Ser
     assert found.shift.mean == pytest.approx(shift.mean())
     assert found.shift.mean_absolute == pytest.approx(np.abs(shift).mean())
     assert found.shift.p95 == pytest.approx(np.quantile(shift, 0.95))
-    for figures, side in ((found.champion_figures, made), (found.challenger_figures, shadows)):
+    for metric_values, side in ((found.champion_metrics, made), (found.challenger_metrics, shadows)):
         rows = [one for one in side if one.record_id in labels]
         actual = [labels[one.record_id] == "yes" for one in rows]
         scores = [one.score for one in rows]
-        assert figures["auc"].value == pytest.approx(roc_auc_score(actual, scores))
-        assert figures["log_loss"].value == pytest.approx(log_loss(actual, np.clip(scores, 2.3e-16, 1 - 2.3e-16)))
-        assert figures["accuracy"].value == accuracy_score(
+        assert metric_values["auc"].value == pytest.approx(roc_auc_score(actual, scores))
+        assert metric_values["log_loss"].value == pytest.approx(log_loss(actual, np.clip(scores, 2.3e-16, 1 - 2.3e-16)))
+        assert metric_values["accuracy"].value == accuracy_score(
             [labels[one.record_id] for one in rows], [o.prediction for o in rows]
         )
 
@@ -166,10 +171,10 @@ def test_only_the_newest_shadow_is_compared(service: Service) -> None:
 def test_labels_that_come_later_change_the_figures(service: Service) -> None:
     made, shadows, labels = world(100)
     service.store([*made, *shadows])
-    assert service.compared()[0].champion_figures == {}
+    assert service.compared()[0].champion_metrics == {}
     service.store([label(record_id, value) for record_id, value in labels.items()])
     assert service.compared()[0].labelled == 50
-    assert "auc" in service.comparisons.newest()[0].challenger_figures
+    assert "auc" in service.comparisons.newest()[0].challenger_metrics
 
 
 def test_old_shadows_are_forgotten_with_the_ids(service: Service) -> None:

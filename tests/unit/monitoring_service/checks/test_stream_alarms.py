@@ -8,7 +8,7 @@ import pytest
 from monitoring_world import MODEL, enveloped, install_bundle, made_case, predictions
 
 from event_backbone.events.schema import ModelRef, Prediction
-from monitoring_service.checks.detector_alarms import ReferenceKey, DetectorRunner, first_row_needed
+from monitoring_service.checks.detector_alarms import DetectorRunner, ReferenceKey, first_row_needed
 from monitoring_service.drift import detectors
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.lifecycle.restore import restored_windows

@@ -48,13 +48,13 @@ def receive(bench: Bench, versions: list[tuple[str, str]]) -> None:
 
 
 def drifted(bench: Bench) -> bool:
-    return any(one.name == "drift" and one.active for one in bench.lookout.conditions())
+    return any(one.name == "drift" and one.active for one in bench.snapshots.conditions())
 
 
 def version(bench: Bench) -> str:
-    evaluation = bench.board.standing.evaluation
-    assert evaluation is not None
-    return evaluation.model.version
+    check_result = bench.results.state.check_result
+    assert check_result is not None
+    return check_result.model.version
 
 
 def test_two_versions_side_by_side_do_not_break_the_run_of_checks(bench: Bench) -> None:
@@ -68,7 +68,7 @@ def test_two_versions_side_by_side_do_not_break_the_run_of_checks(bench: Bench) 
         bench.run_all()
         assert version(bench) == first
     assert drifted(bench)
-    assert len(bench.board.read().episodes) == len(bench.case.columns)
+    assert len(bench.results.read().episodes) == len(bench.case.columns)
 
 
 def test_a_version_that_no_longer_answers_goes_with_the_next_check(bench: Bench) -> None:

@@ -26,7 +26,7 @@ def scanned(*checks: tuple[float, float]) -> ChangePointScan:
 def surprise_since(scan: ChangePointScan, place: int, base: int = 0, worth: float = 0.0) -> list[float]:
     """Of the share and of the number."""
     since = scan.since(np.full((2, 1), place))
-    found: list[float] = scan.surprise(since, np.full(2, base), worth)[:, 0].tolist()
+    found: list[float] = scan.log_likelihood_ratio(since, np.full(2, base), worth)[:, 0].tolist()
     return found
 
 
@@ -38,7 +38,7 @@ def test_evidence_about_a_share_is_its_relative_entropy_times_the_rows() -> None
     assert surprise_since(scan, 1)[0] == pytest.approx(expected)
     since = scan.since(np.ones((2, 1), dtype=np.int64))
     beside_the_reference = (0.2 * math.log(2) + 0.8 * math.log(0.8 / 0.9)) / (1 / 50 + 1 / 5000)
-    assert scan.unlike(since, 0.0)[0, 0] == pytest.approx(beside_the_reference)
+    assert scan.divergence_from_reference(since, 0.0)[0, 0] == pytest.approx(beside_the_reference)
     assert since.distance[0, 0] == pytest.approx(0.1)
 
 
@@ -51,8 +51,8 @@ def test_evidence_about_a_mean_is_half_its_squared_standard_errors_by_bernstein(
 def test_evidence_of_some_series_is_that_of_all() -> None:
     scan, series = scanned((5, 25), (10, 30)), np.array([1])
     since = scan.since(np.ones((2, 1), dtype=np.int64))
-    of_one = scan.unlike(Since(*(array[series] for array in since)), 0.0, series)
-    assert of_one.tolist() == scan.unlike(since, 0.0)[series].tolist()
+    of_one = scan.divergence_from_reference(Since(*(array[series] for array in since)), 0.0, series)
+    assert of_one.tolist() == scan.divergence_from_reference(since, 0.0)[series].tolist()
 
 
 def test_what_is_forgotten_is_no_part_of_what_came_before() -> None:
@@ -67,10 +67,12 @@ def test_nothing_since_a_place_is_no_evidence() -> None:
 
 
 def test_a_share_that_was_never_there_is_surprising_but_not_infinitely() -> None:
-    scan = ChangePointScan(ReferenceTotals(*(np.full((1, 1), value) for value in (5000.0, 0.0, 0.0)), np.array([True])), 10)
+    scan = ChangePointScan(
+        ReferenceTotals(*(np.full((1, 1), value) for value in (5000.0, 0.0, 0.0)), np.array([True])), 10
+    )
     scan.add(np.array([50.0]), np.array([1.0]))
     since = scan.since(np.zeros((1, 1), dtype=np.int64))
-    assert 2 < scan.unlike(since, 0.0)[0, 0] < 10
+    assert 2 < scan.divergence_from_reference(since, 0.0)[0, 0] < 10
 
 
 def test_what_is_worth_nothing_may_be_a_bound_but_no_less_than_it_is() -> None:
@@ -81,12 +83,12 @@ def test_what_is_worth_nothing_may_be_a_bound_but_no_less_than_it_is() -> None:
 
 def test_places_lie_ever_wider_apart_and_none_before_the_first() -> None:
     scan = scanned(*[(5.0, 25.0)] * 300)
-    places = scan.places(np.array([0, 290]))
-    ages = 300 - places[0]
+    split_points = scan.split_points(np.array([0, 290]))
+    ages = 300 - split_points[0]
     assert ages[:8].tolist() == list(range(1, 9))
     assert (np.diff(ages) <= 1 + ages[:-1] / AGES_A_DOUBLING).all()
     assert ages[-1] > 250
-    assert places[1].min() == 290
+    assert split_points[1].min() == 290
 
 
 def test_the_latest_change_is_where_the_means_lie_furthest_apart() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from event_backbone.statistics.multiple_testing import holm
-from monitoring_service.drift.verdict import Episode, CheckTime, Rule, VerdictState, advance, episode_between, judge
+from monitoring_service.drift.verdict import CheckTime, Episode, Rule, VerdictState, advance, episode_between, judge
 from monitoring_service.messages import ColumnMeasure
 
 RULE = Rule(significance=0.01, consecutive_checks=3, window_rows=200)
@@ -20,11 +20,11 @@ def run(checks: str) -> list[VerdictState]:
 
     ``A`` is a clean check in which the stream detector speaks.
     """
-    streaks, meaning = [VerdictState()], {"x": True, ".": False, "?": None, "A": False}
+    verdict_states, meaning = [VerdictState()], {"x": True, ".": False, "?": None, "A": False}
     for number, check in enumerate(checks, start=1):
-        moment = CheckTime(50 * number, f"t{number}")
-        streaks.append(advance(streaks[-1], meaning[check], check == "A", moment, RULE))
-    return streaks
+        check_time = CheckTime(50 * number, f"t{number}")
+        verdict_states.append(advance(verdict_states[-1], meaning[check], check == "A", check_time, RULE))
+    return verdict_states
 
 
 def episodes(checks: str) -> list[Episode]:
@@ -57,8 +57,13 @@ def test_two_suspicious_checks_are_no_verdict() -> None:
 
 
 def test_three_suspicious_checks_in_a_row_are_a_verdict_that_knows_where_it_began() -> None:
-    streak = run(".xxx")[-1]
-    assert (streak.drifted, streak.suspected_at_row, streak.confirmed_at_row, streak.confirmed_at) == (
+    verdict_state = run(".xxx")[-1]
+    assert (
+        verdict_state.drifted,
+        verdict_state.suspected_at_row,
+        verdict_state.confirmed_at_row,
+        verdict_state.confirmed_at,
+    ) == (
         True,
         100,
         200,
@@ -68,7 +73,7 @@ def test_three_suspicious_checks_in_a_row_are_a_verdict_that_knows_where_it_bega
 
 @pytest.mark.parametrize("checks", ["xx.xx", "xx?xx", "x.x.x", "xx.x?x"])
 def test_a_broken_run_begins_again(checks: str) -> None:
-    assert not any(streak.drifted for streak in run(checks))
+    assert not any(verdict_state.drifted for verdict_state in run(checks))
 
 
 def test_a_verdict_ends_after_as_many_clean_checks_in_a_row() -> None:
@@ -83,8 +88,8 @@ def test_checks_that_could_not_judge_neither_end_a_verdict_nor_count_as_clean() 
 
 
 def test_the_stream_detector_alone_makes_a_verdict_at_once() -> None:
-    streak = run(".A")[-1]
-    assert (streak.drifted, streak.cause, streak.confirmed_at_row) == (True, "stream", 100)
+    verdict_state = run(".A")[-1]
+    assert (verdict_state.drifted, verdict_state.cause, verdict_state.confirmed_at_row) == (True, "stream", 100)
 
 
 def test_a_verdict_knows_whether_window_or_stream_made_it() -> None:
@@ -121,8 +126,8 @@ def measure(name: str, p_value: float | None, effect: float | None) -> ColumnMea
 
 def judged_suspicious(measures: list[ColumnMeasure]) -> list[str]:
     effects = dict.fromkeys((one.name for one in measures), 0.05)
-    judged = judge(measures, effects, {}, CheckTime(50, "t"), RULE)
-    return [one.measure.name for one in judged if one.streak.against]
+    column_verdict = judge(measures, effects, {}, CheckTime(50, "t"), RULE)
+    return [one.measure.name for one in column_verdict if one.verdict_state.against]
 
 
 def test_significance_without_effect_is_no_suspicion_and_neither_is_effect_without_significance() -> None:
@@ -137,17 +142,17 @@ def test_a_column_must_show_more_the_more_columns_are_looked_at() -> None:
 
 def test_a_column_without_a_p_value_does_not_count_in_the_family() -> None:
     measures = [measure("a", 0.006, 0.5), measure("b", None, None)]
-    judged = judge(measures, {"a": 0.05, "b": 0.05}, {}, CheckTime(50, "t"), RULE)
-    assert [one.adjusted_p for one in judged] == [0.006, None]
+    column_verdict = judge(measures, {"a": 0.05, "b": 0.05}, {}, CheckTime(50, "t"), RULE)
+    assert [one.adjusted_p for one in column_verdict] == [0.006, None]
 
 
 def test_what_is_judged_elsewhere_but_belongs_to_the_family_counts_in_it() -> None:
     beside = [measure("b", 0.5, 0.5), measure("c", None, None)]
-    (judged,) = judge([measure("a", 0.006, 0.5)], {"a": 0.05}, {}, CheckTime(50, "t"), RULE, beside=beside)
-    assert judged.adjusted_p == 0.012
+    (column_verdict,) = judge([measure("a", 0.006, 0.5)], {"a": 0.05}, {}, CheckTime(50, "t"), RULE, beside=beside)
+    assert column_verdict.adjusted_p == 0.012
 
 
 def test_a_column_that_could_not_be_judged_keeps_its_verdict() -> None:
-    streaks = {"a": VerdictState(True, 2, 50, 150, "t3")}
-    (judged,) = judge([measure("a", None, None)], {"a": 0.05}, streaks, CheckTime(300, "t"), RULE)
-    assert judged.streak == VerdictState(True, 0, 50, 150, "t3")
+    verdict_states = {"a": VerdictState(True, 2, 50, 150, "t3")}
+    (column_verdict,) = judge([measure("a", None, None)], {"a": 0.05}, verdict_states, CheckTime(300, "t"), RULE)
+    assert column_verdict.verdict_state == VerdictState(True, 0, 50, 150, "t3")

@@ -17,12 +17,12 @@ from monitoring_service.evaluation.process import Evaluator, ReportMaker, predic
 from monitoring_service.messages import (
     AskReports,
     Evaluate,
-    WindowMeasures,
     Failed,
     Labelled,
     MakeReport,
     ReportState,
     Window,
+    WindowMeasures,
 )
 from monitoring_service.references.store import RETRY_S, References
 from monitoring_service.reports.folder import ReportFolder
@@ -73,14 +73,14 @@ def test_a_bundle_that_is_not_here_is_said_and_shares_are_still_measured(evaluat
 def test_a_broken_bundle_is_said_and_nothing_is_raised(evaluator: Evaluator, tmp_path: Path, damage: str) -> None:
     from event_backbone.model.bundle import write_bundle
 
-    shelf = tmp_path / "bundles"
+    bundles = tmp_path / "bundles"
     if damage in ("no profile", "no reference in it"):
         name = PROFILE_FILE if damage == "no profile" else "other.json"
-        sha256 = write_bundle(shelf / "new", CASE, {name: b"none"})
-        (shelf / "new").rename(shelf / sha256)
+        sha256 = write_bundle(bundles / "new", CASE, {name: b"none"})
+        (bundles / "new").rename(bundles / sha256)
     else:
-        sha256 = install_bundle(shelf, CASE)
-        (shelf / sha256 / PROFILE_FILE).write_bytes(b"others")
+        sha256 = install_bundle(bundles, CASE)
+        (bundles / sha256 / PROFILE_FILE).write_bytes(b"others")
     answer = evaluator.answer(Evaluate(made_window("../../etc" if damage == "no digest" else sha256)))
     assert isinstance(answer, WindowMeasures)
     assert answer.reference == "broken"

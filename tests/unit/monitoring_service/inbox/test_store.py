@@ -17,7 +17,7 @@ from event_backbone.events.schema import Erasure, Event, FaultCount, ModelRef, R
 from monitoring_service.checks.maintenance import InboxMaintenance
 from monitoring_service.drift.verdict import Episode
 from monitoring_service.inbox.schema import FORMAT
-from monitoring_service.inbox.store import Inbox, InboxUnavailableError, KeptCheck, InboxTotals
+from monitoring_service.inbox.store import Inbox, InboxTotals, InboxUnavailableError, KeptCheck
 from monitoring_service.inbox.transaction import Progress
 from monitoring_service.reports.folder import ReportFolder
 
@@ -347,7 +347,7 @@ def test_a_check_is_kept_with_its_state_and_its_episodes(opened: Callable[[], In
         inbox.keep_check(KeptCheck(row, b"point %d" % row, b"standing %d" % row, episodes))
     inbox.keep_check(KeptCheck(450, None, b"standing 450", []))
     again = opened()
-    assert again.standing() == b"standing 450"
+    assert again.state() == b"standing 450"
     assert again.points() == [b"point 250", b"point 300", b"point 400"]
     assert again.episodes(limit=10) == [ended]
 
@@ -376,7 +376,7 @@ def test_a_document_is_kept_apart_from_what_the_inbox_keeps_itself(opened: Calla
     inbox = opened()
     inbox.keep_document("standing", b"first")
     inbox.keep_document("standing", b"second")
-    assert (inbox.document("standing"), inbox.standing(), inbox.document("other")) == (b"second", None, None)
+    assert (inbox.document("standing"), inbox.state(), inbox.document("other")) == (b"second", None, None)
     assert opened().document("standing") == b"second"
 
 

@@ -14,7 +14,7 @@ from monitoring_world import START, label, made_case, prediction, predictions
 
 from event_backbone.errors import StopError, TryAgainLaterError
 from event_backbone.events.schema import Erasure, FaultCount, Rejections
-from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet
+from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher
 from event_backbone.kafka.dead_letters import dead_letter_in
 from event_backbone.kafka.topics import place_source
 from event_backbone.ports import Message, Partition
@@ -37,7 +37,13 @@ class Reading:
         self.now = 0.0
         decoder = StreamDecoder(made_case(), TOPICS.dead_letters, unreadable_limit=limit, now=lambda: START)
         self.reader = StreamReader(
-            self._open, MemoryOutlet(broker), decoder, self.bench.intake, self.status, self.stopped.append, self._clock
+            self._open,
+            MemoryPublisher(broker),
+            decoder,
+            self.bench.intake,
+            self.status,
+            self.stopped.append,
+            self._clock,
         )
 
     def _clock(self) -> float:
@@ -207,8 +213,8 @@ def test_a_place_is_passed_only_after_its_dead_letter_is_published(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading.publish(foreign(TOPICS.predictions, "a", b"no json"), *published(predictions(2)))
-    outlet = reading.reader._outlet
-    publish, calls = outlet.publish, []
+    publisher = reading.reader._publisher
+    publish, calls = publisher.publish, []
 
     def sometimes(messages: list[Message]) -> object:
         calls.append(len(messages))
@@ -216,7 +222,7 @@ def test_a_place_is_passed_only_after_its_dead_letter_is_published(
             raise TryAgainLaterError("away")
         return publish(messages)
 
-    monkeypatch.setattr(outlet, "publish", sometimes)
+    monkeypatch.setattr(publisher, "publish", sometimes)
     for _ in range(2):
         with pytest.raises(TryAgainLaterError):
             reading.step()

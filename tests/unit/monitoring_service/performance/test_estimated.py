@@ -11,7 +11,7 @@ from event_backbone.model.calibration import fit_errors
 from event_backbone.model.reference_profile import Calibration, NumberProfile, Profile
 from monitoring_service.messages import MetricValue
 from monitoring_service.performance.estimated import estimated_performance, performance_gap
-from monitoring_service.performance.realised import FEWEST_ROWS, Answers, Floats, performance
+from monitoring_service.performance.realised import FEWEST_ROWS, Answers, Floats, realised_performance
 
 CASE = made_case()
 #: A score is what it says.
@@ -62,13 +62,13 @@ def test_realised_figures_lie_where_the_estimate_says() -> None:
     scores = rng.beta(1, 2, 500)
     found = estimate(scores)
     drawn = [
-        performance(CASE, Answers(scores, claims(scores), (rng.random(500) < scores).astype(np.float64)))
+        realised_performance(CASE, Answers(scores, claims(scores), (rng.random(500) < scores).astype(np.float64)))
         for _ in range(400)
     ]
-    for name, figure in found.items():
+    for name, metric_value in found.items():
         realised = np.array([one[name].value for one in drawn])
-        assert realised.mean() == pytest.approx(figure.value, abs=0.004), name
-        inside = np.mean((figure.low < realised) & (realised < figure.high))
+        assert realised.mean() == pytest.approx(metric_value.value, abs=0.004), name
+        inside = np.mean((metric_value.low < realised) & (realised < metric_value.high))
         assert 0.92 <= inside <= 0.98, name
 
 

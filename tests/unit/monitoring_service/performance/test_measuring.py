@@ -9,9 +9,9 @@ import pytest
 from monitoring_world import made_case, made_profile, regression_case
 from msgspec.structs import replace
 
-from event_backbone.model.reference_profile import CategoryProfile, Calibration, NumberProfile, Profile
-from monitoring_service.messages import Labelled, MeasureQuality, Quality
-from monitoring_service.performance.measuring import measure_quality, realised
+from event_backbone.model.reference_profile import Calibration, CategoryProfile, NumberProfile, Profile
+from monitoring_service.messages import Labelled, MeasurePerformance, Performance
+from monitoring_service.performance.measuring import measure_performance, realised
 from monitoring_service.windows.segments import MOST_VALUES, SegmentReader
 
 CASE = made_case(segments=["payment"])
@@ -37,8 +37,8 @@ def labelled(rows: int = 400, *, seed: int = 1, inverted: bool = False) -> Label
     )
 
 
-def measured(known: Labelled, profile: Profile | None = PROFILE, **window: Any) -> Quality:
-    return measure_quality(CASE, profile, MeasureQuality("b" * 64, known, **window))
+def measured(known: Labelled, profile: Profile | None = PROFILE, **window: Any) -> Performance:
+    return measure_performance(CASE, profile, MeasurePerformance("b" * 64, known, **window))
 
 
 def test_realised_and_expected_stand_side_by_side() -> None:
@@ -47,7 +47,7 @@ def test_realised_and_expected_stand_side_by_side() -> None:
     window = {"scores": scores.tobytes(), "predictions": (scores >= 0.5).astype(np.float64).tobytes()}
     found = measured(known, **window, labelled_in_window=75)
     assert (found.rows, found.labelled_rows, found.labelled_share) == (300, 400, 0.25)
-    assert found.figures == realised(CASE, known)
+    assert found.metric_values == realised(CASE, known)
     assert found.estimated["accuracy"].value == pytest.approx(0.75, abs=0.002)
     assert found.reference == {"accuracy": 0.9}
     assert abs(found.gap["accuracy"].value) < 0.08
@@ -60,7 +60,7 @@ def test_earlier_statements_are_what_was_measured_before_the_newest_labels_and_r
         fewer = scores[: 300 - checks * CASE.monitoring.check_every_rows].tobytes()
         before = known.part(checks * CASE.monitoring.check_every_rows).part(0, 400)
         alone = measured(before, scores=fewer, predictions=fewer)
-        assert earlier.figures == {"accuracy": alone.figures["accuracy"]}
+        assert earlier.metric_values == {"accuracy": alone.metric_values["accuracy"]}
         assert earlier.estimated == {"accuracy": alone.estimated["accuracy"]}
         assert (earlier.gap, earlier.target) == (alone.gap, alone.target)
         assert (earlier.rows, earlier.labelled_rows) == (alone.rows, 400)
@@ -87,9 +87,9 @@ def test_a_segment_has_its_figures_from_a_minimum_of_rows_on() -> None:
     assert {value: one.labelled_rows for value, one in found.items()} == {"card": 40, "cash": 40}
     card = [place for place, value in enumerate(known.segments["payment"]) if value == "card"]
     right = sum(known.predictions[place] == known.labels[place] for place in card)
-    assert found["card"].figures["accuracy"].value == right / 40
+    assert found["card"].metric_values["accuracy"].value == right / 40
     few = {one.value: one for one in measured(labelled(290)).segments}
-    assert (few["card"].labelled_rows, few["card"].figures) == (29, {})
+    assert (few["card"].labelled_rows, few["card"].metric_values) == (29, {})
 
 
 def test_labels_are_compared_with_the_references() -> None:
@@ -107,7 +107,7 @@ def test_numbers_as_labels_are_compared_with_the_references() -> None:
     rising = np.sort(rng.normal(0, 1, 2000)).tolist()
     profile = replace(PROFILE, labels=NumberProfile(rising, 0), expectation=None)
     values = rng.normal(1, 1, 400).tolist()
-    found = measure_quality(case, profile, MeasureQuality("b" * 64, Labelled(values, values, values))).target
+    found = measure_performance(case, profile, MeasurePerformance("b" * 64, Labelled(values, values, values))).target
     assert found is not None
     assert (found.p_value or 1) < 1e-9
 
@@ -121,13 +121,13 @@ def test_too_few_labels_say_nothing_about_the_target() -> None:
 def test_without_a_reference_the_realised_figures_are_left() -> None:
     scores = np.linspace(0, 1, 300)
     found = measured(labelled(), None, scores=scores.tobytes(), predictions=scores.tobytes())
-    assert found.figures
+    assert found.metric_values
     assert (found.estimated, found.gap, found.reference, found.target) == ({}, {}, {}, None)
 
 
 def test_nothing_at_all_is_an_empty_quality() -> None:
     found = measured(Labelled(), None)
-    assert found == Quality(earlier=[Quality(), Quality()])
+    assert found == Performance(earlier=[Performance(), Performance()])
 
 
 def test_only_the_first_expected_values_of_a_column_have_figures() -> None:

@@ -11,11 +11,11 @@ from monitoring_world import made_case, regression_case
 from sklearn import metrics
 
 from monitoring_service.messages import MetricValue
-from monitoring_service.performance.realised import FEWEST_ROWS, Answers, answers_of, performance, wilson
+from monitoring_service.performance.realised import FEWEST_ROWS, Answers, answers_of, realised_performance, wilson
 
 
 def of_rows(scores: Sequence[float], predictions: Sequence[str], labels: Sequence[str]) -> dict[str, MetricValue]:
-    return performance(made_case(), answers_of(made_case(), scores, predictions, labels))
+    return realised_performance(made_case(), answers_of(made_case(), scores, predictions, labels))
 
 
 def drawn(rows: int, seed: int, *, decimals: int = 9) -> Answers:
@@ -29,7 +29,7 @@ def drawn(rows: int, seed: int, *, decimals: int = 9) -> Answers:
 def test_binary_figures_by_hand() -> None:
     # Ten times: one true positive, one false, one missed; scores order 3 of the 4 (positive, negative) pairs rightly.
     found = of_rows([0.9, 0.4, 0.6, 0.1] * 10, ["yes", "no", "yes", "no"] * 10, ["yes", "yes", "no", "no"] * 10)
-    values = {name: figure.value for name, figure in found.items()}
+    values = {name: metric_value.value for name, metric_value in found.items()}
     log_loss = -math.log(0.9 * 0.4 * 0.4 * 0.9) / 4
     # Three bins of scores: 0.1 and 0.4 up to 0.6, off by 0.1, 0.6, 0.6 and 0.1.
     expected = {"accuracy": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5, "auc": 0.75, "log_loss": log_loss}
@@ -40,7 +40,7 @@ def test_binary_figures_by_hand() -> None:
 def test_binary_figures_are_scikit_learns(decimals: int) -> None:
     answers = drawn(700, 3, decimals=decimals)
     scores, predicted, actual = answers.scores, answers.predicted, answers.actual
-    found = {name: figure.value for name, figure in performance(made_case(), answers).items()}
+    found = {name: metric_value.value for name, metric_value in realised_performance(made_case(), answers).items()}
     del found["calibration_error"]
     assert found == pytest.approx(
         {
@@ -59,8 +59,8 @@ def test_regression_figures_are_scikit_learns() -> None:
     rng = np.random.default_rng(4)
     actual = rng.gamma(2, 3, 500)
     predicted = actual + rng.normal(0, 1, 500)
-    found = performance(regression_case(), Answers(predicted, predicted, actual))
-    assert {name: figure.value for name, figure in found.items()} == pytest.approx(
+    found = realised_performance(regression_case(), Answers(predicted, predicted, actual))
+    assert {name: metric_value.value for name, metric_value in found.items()} == pytest.approx(
         {
             "mae": metrics.mean_absolute_error(actual, predicted),
             "rmse": metrics.root_mean_squared_error(actual, predicted),
@@ -103,7 +103,7 @@ def test_the_variance_of_an_auc_is_delongs() -> None:
     pairs = (positives[:, None] > negatives) + 0.5 * (positives[:, None] == negatives)
     area = pairs.mean()
     variance = pairs.mean(axis=1).var(ddof=1) / positives.size + pairs.mean(axis=0).var(ddof=1) / negatives.size
-    found = performance(made_case(), answers)["auc"]
+    found = realised_performance(made_case(), answers)["auc"]
     assert found.value == pytest.approx(area)
     assert found.low is not None
     assert found.high is not None
@@ -120,10 +120,10 @@ def test_a_perfect_order_has_an_auc_without_interval() -> None:
 
 def test_intervals_of_classes_hold_the_truth_as_often_as_they_say() -> None:
     """Over 400 windows of 300 rows; the truth is that of a million rows."""
-    truth = performance(made_case(), drawn(1_000_000, 6))
-    figures = [performance(made_case(), drawn(300, seed)) for seed in range(100, 500)]
+    truth = realised_performance(made_case(), drawn(1_000_000, 6))
+    metric_values = [realised_performance(made_case(), drawn(300, seed)) for seed in range(100, 500)]
     for name in ("accuracy", "precision", "recall", "f1", "auc", "log_loss"):
-        inside = np.mean([one[name].low < truth[name].value < one[name].high for one in figures])  # type: ignore[operator]
+        inside = np.mean([one[name].low < truth[name].value < one[name].high for one in metric_values])  # type: ignore[operator]
         assert 0.925 <= inside <= 0.985, name
 
 
@@ -132,13 +132,13 @@ def test_intervals_of_a_regression_hold_the_truth_as_often_as_they_say() -> None
         rng = np.random.default_rng(seed)
         actual = rng.normal(5, 2, rows)
         predicted = actual + rng.normal(0, 1, rows)
-        return performance(regression_case(), Answers(predicted, predicted, actual))
+        return realised_performance(regression_case(), Answers(predicted, predicted, actual))
 
     # Normal errors of deviation 1: mean absolute error sqrt(2 / pi), R² one minus a quarter.
     truth = {"mae": math.sqrt(2 / math.pi), "rmse": 1.0, "r2": 0.75}
-    figures = [window(300, seed) for seed in range(400)]
+    metric_values = [window(300, seed) for seed in range(400)]
     for name, value in truth.items():
-        inside = np.mean([one[name].low < value < one[name].high for one in figures])  # type: ignore[operator]
+        inside = np.mean([one[name].low < value < one[name].high for one in metric_values])  # type: ignore[operator]
         assert 0.915 <= inside <= 0.985, name
 
 
@@ -167,10 +167,10 @@ def test_too_few_rows_have_no_figures(rows: int) -> None:
 def test_regression_figures_by_hand() -> None:
     # Errors 1, -1, 2: MAE 4/3, RMSE sqrt(2); spread of the labels around 2 is 2, squared errors are 6.
     answers = answers_of(regression_case(), [2.0, 1.0, 5.0] * 10, [2.0, 1.0, 5.0] * 10, [1.0, 2.0, 3.0] * 10)
-    found = performance(regression_case(), answers)
+    found = realised_performance(regression_case(), answers)
     assert {name: one.value for name, one in found.items()} == pytest.approx({"mae": 4 / 3, "rmse": 2**0.5, "r2": -2.0})
 
 
 def test_equal_labels_have_no_r2() -> None:
     ones = np.ones(FEWEST_ROWS)
-    assert performance(regression_case(), Answers(ones * 2, ones * 2, ones)).keys() == {"mae", "rmse"}
+    assert realised_performance(regression_case(), Answers(ones * 2, ones * 2, ones)).keys() == {"mae", "rmse"}

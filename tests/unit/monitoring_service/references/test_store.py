@@ -23,12 +23,18 @@ from msgspec.structs import replace
 
 from event_backbone.errors import ConflictError
 from event_backbone.model.bundle import BrokenBundleError
-from event_backbone.model.reference_profile import CategoryProfile, Calibration, NumberProfile
+from event_backbone.model.reference_profile import Calibration, CategoryProfile, NumberProfile
 from monitoring_service.drift.verdict import CheckTime
-from monitoring_service.messages import ColumnMeasure, WindowMeasures, PredictionMix
-from monitoring_service.references.accepted import KEPT, AcceptedReferences, AcceptanceDecision, read_accepted, write_accepted
+from monitoring_service.messages import ColumnMeasure, PredictionMix, WindowMeasures
+from monitoring_service.references.accepted import (
+    KEPT,
+    AcceptanceDecision,
+    AcceptedReferences,
+    read_accepted,
+    write_accepted,
+)
 from monitoring_service.references.store import References, columns_of, instead_of
-from monitoring_service.state.monitor_state import StateChange, WindowInfo, MonitorState, after_evaluation
+from monitoring_service.state.monitor_state import MonitorState, StateChange, WindowInfo, after_evaluation
 
 CASE = made_case()
 BUNDLE = "b" * 64
@@ -256,7 +262,7 @@ def test_the_window_as_it_is_becomes_the_reference_of_its_bundle(bench: Bench, t
     cards = sum(record["payment"] == "card" for record in records)
     assert isinstance(profile.columns["payment"], CategoryProfile)
     assert profile.columns["payment"].counts["card"] == cards
-    assert profile.scores.rising == sorted(event.score for event in events[-100:])
+    assert profile.scores.sorted_values == sorted(event.score for event in events[-100:])
     assert (profile.labels, profile.performance) == (None, {})
 
 
@@ -332,41 +338,41 @@ def check(before: MonitorState, row: int, reference_id: str | None, *, drifting:
     answer = WindowMeasures(
         row, "ok" if reference_id else "missing", None, measures[:-1], measures[-1], PredictionMix({}, {}), reference_id
     )
-    examined = WindowInfo(200, "", "", MODEL, BUNDLE, 0.01)
-    return after_evaluation(CASE, before, examined, answer, CheckTime(row, f"at {row}"))
+    window_info = WindowInfo(200, "", "", MODEL, BUNDLE, 0.01)
+    return after_evaluation(CASE, before, window_info, answer, CheckTime(row, f"at {row}"))
 
 
 def drifted(checked: StateChange) -> set[str]:
-    assert checked.standing.evaluation is not None
-    judged = [*checked.standing.evaluation.columns, checked.standing.evaluation.prediction]
-    return {one.measure.name for one in judged if one.streak.drifted}
+    assert checked.state.check_result is not None
+    column_verdict = [*checked.state.check_result.columns, checked.state.check_result.prediction]
+    return {one.measure.name for one in column_verdict if one.verdict_state.drifted}
 
 
 def test_a_new_reference_ends_verdicts_and_takes_a_whole_run_of_checks_for_new_ones() -> None:
-    standing = MonitorState()
+    state = MonitorState()
     for row in (20, 40, 60):
-        checked = check(standing, row, "old")
-        standing = checked.standing
+        checked = check(state, row, "old")
+        state = checked.state
     assert drifted(checked) == {"price", "items", "payment", "score"}
-    checked = check(standing, 80, "new")
+    checked = check(state, 80, "new")
     assert drifted(checked) == set()
     assert {(one.name, one.ended_at_row) for one in checked.episodes} == {
         (name, 80) for name in ("price", "items", "payment", "score")
     }
-    assert drifted(check(checked.standing, 100, "new")) == set()
-    checked = check(check(checked.standing, 100, "new").standing, 120, "new")
+    assert drifted(check(checked.state, 100, "new")) == set()
+    checked = check(check(checked.state, 100, "new").state, 120, "new")
     assert {one.suspected_at_row for one in checked.episodes} == {80}
 
 
 def test_two_checks_against_the_old_reference_and_one_against_the_new_make_no_verdict() -> None:
-    standing = check(check(MonitorState(), 20, "old").standing, 40, "old").standing
-    assert drifted(check(standing, 60, "new")) == set()
+    state = check(check(MonitorState(), 20, "old").state, 40, "old").state
+    assert drifted(check(state, 60, "new")) == set()
 
 
 def test_a_reference_that_is_away_for_a_check_is_no_new_one() -> None:
-    standing = MonitorState()
+    state = MonitorState()
     for row in (20, 40, 60):
-        standing = check(standing, row, "old").standing
-    standing = check(standing, 80, None).standing
-    assert drifted(check(standing, 100, "old")) == {"price", "items", "payment", "score"}
-    assert drifted(check(standing, 100, "new")) == set()
+        state = check(state, row, "old").state
+    state = check(state, 80, None).state
+    assert drifted(check(state, 100, "old")) == {"price", "items", "payment", "score"}
+    assert drifted(check(state, 100, "new")) == set()

@@ -168,10 +168,10 @@ def test_a_demanded_report_is_made_at_the_next_step(bench: Bench) -> None:
     checked(bench)
     reply = bench.client.post("/api/reports")
     assert (reply.status_code, reply.get_json()) == (202, {"row": 50, "kind": "demand"})
-    assert bench.report_desk.waiting
+    assert bench.report_scheduler.waiting
     bench.checks.step(bench.stopping, 0)
     assert bench.evaluator.report_kinds == ["schedule", "demand"]
-    assert not bench.report_desk.waiting
+    assert not bench.report_scheduler.waiting
 
 
 def test_without_a_checked_window_none_can_be_demanded(bench: Bench) -> None:
@@ -210,8 +210,8 @@ def test_a_demand_for_a_window_with_an_erased_record_is_dropped_and_the_next_win
 
 
 def hold(bench: Bench, *conditions: Condition) -> None:
-    standing = replace(bench.board.standing, conditions=list(conditions))
-    bench.board.publish(standing, None, [])
+    state = replace(bench.results.state, conditions=list(conditions))
+    bench.results.publish(state, None, [])
 
 
 def test_a_condition_that_begins_to_hold_makes_a_report_and_one_that_goes_on_makes_none(bench: Bench) -> None:

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from event_backbone.case.files import case_from_dict
 from event_backbone.events.schema import ModelRef
-from monitoring_service.drift.verdict import ColumnVerdict, CheckTime, VerdictState
-from monitoring_service.messages import ColumnMeasure, MetricValue, PredictionMix, Quality
+from monitoring_service.drift.verdict import CheckTime, ColumnVerdict, VerdictState
+from monitoring_service.messages import ColumnMeasure, MetricValue, Performance, PredictionMix
 from monitoring_service.performance.degradation import degradation
 from monitoring_service.performance.realised import wilson
 from monitoring_service.state.condition_rules import conditions_after, conditions_unjudged
@@ -25,11 +25,11 @@ CASE = made_case()
 REFERENCE = {"accuracy": 0.9}
 
 
-def evaluation(row: int = 20, version: str = "1", **of_price: float | None) -> CheckResult:
+def check_result(row: int = 20, version: str = "1", **of_price: float | None) -> CheckResult:
     """Nothing wrong with any column but ``price``."""
     calm = {"missing_share": 0.0, "reference_missing_share": 0.0}
 
-    def judged(name: str) -> ColumnVerdict:
+    def column_verdict(name: str) -> ColumnVerdict:
         shares = {**calm, **(of_price if name == "price" else {})}
         return ColumnVerdict(ColumnMeasure(name, "ok", effect=0.01, **shares), 0.05, 0.5, False, VerdictState())
 
@@ -44,37 +44,39 @@ def evaluation(row: int = 20, version: str = "1", **of_price: float | None) -> C
         bundle_sha256="b" * 64,
         reference="ok",
         reference_fault=None,
-        columns=[judged(name) for name in CASE.column_names],
-        prediction=judged("score"),
+        columns=[column_verdict(name) for name in CASE.column_names],
+        prediction=column_verdict("score"),
         mix=PredictionMix({}, {}),
     )
 
 
-def after_checks(*checks: CheckResult, rejections: WindowRejections | None = None, before: MonitorState | None = None) -> MonitorState:
-    standing = before or MonitorState()
+def after_checks(
+    *checks: CheckResult, rejections: WindowRejections | None = None, before: MonitorState | None = None
+) -> MonitorState:
+    state = before or MonitorState()
     for number, check in enumerate(checks, start=1):
-        moment = CheckTime(20 * number, f"check {number}")
-        kept = conditions_after(CASE, standing, check, rejections, None, moment)
-        standing = MonitorState(moment.row, check, conditions=kept)
-    return standing
+        check_time = CheckTime(20 * number, f"check {number}")
+        kept = conditions_after(CASE, state, check, rejections, None, check_time)
+        state = MonitorState(check_time.row, check, conditions=kept)
+    return state
 
 
-def after_qualities(*qualities: Quality, before: MonitorState | None = None) -> MonitorState:
+def after_qualities(*performances: Performance, before: MonitorState | None = None) -> MonitorState:
     """Each was measured with more labels than the one before, and states the two before it as well."""
-    standing = before or MonitorState(20, evaluation())
-    for number in range(len(qualities)):
-        stated = replace(qualities[number], earlier=[*reversed(qualities[max(0, number - 2) : number])])
-        kept = conditions_after(CASE, standing, None, None, stated, CheckTime(20, f"look {number + 1}"))
-        standing = replace(standing, conditions=kept)
-    return standing
+    state = before or MonitorState(20, check_result())
+    for number in range(len(performances)):
+        stated = replace(performances[number], earlier=[*reversed(performances[max(0, number - 2) : number])])
+        kept = conditions_after(CASE, state, None, None, stated, CheckTime(20, f"look {number + 1}"))
+        state = replace(state, conditions=kept)
+    return state
 
 
-def found(standing: MonitorState, name: str, column: str | None = None) -> Condition:
-    return next(one for one in all_conditions(CASE, standing.conditions) if one.key == (name, column))
+def found(state: MonitorState, name: str, column: str | None = None) -> Condition:
+    return next(one for one in all_conditions(CASE, state.conditions) if one.key == (name, column))
 
 
-def active(standing: MonitorState) -> set[tuple[str, str | None]]:
-    return {one.key for one in standing.conditions if one.active}
+def active(state: MonitorState) -> set[tuple[str, str | None]]:
+    return {one.key for one in state.conditions if one.active}
 
 
 @pytest.mark.parametrize(
@@ -87,71 +89,71 @@ def active(standing: MonitorState) -> set[tuple[str, str | None]]:
 def test_broken_data_holds_from_the_third_check_in_a_row(
     name: str, shares: dict[str, float | None], threshold: float
 ) -> None:
-    bad = evaluation(**shares)
+    bad = check_result(**shares)
     assert active(after_checks(bad, bad)) == set()
-    standing = after_checks(bad, bad, bad)
-    assert active(standing) == {(name, "price")}
-    condition = found(standing, name, "price")
+    state = after_checks(bad, bad, bad)
+    assert active(state) == {(name, "price")}
+    condition = found(state, name, "price")
     assert condition.since == "check 3"
     assert condition.threshold == pytest.approx(threshold)
     assert condition.value == next(iter(shares.values()))
 
 
 def test_one_good_check_breaks_the_run_and_three_end_the_condition() -> None:
-    bad, good = evaluation(out_of_range_share=0.5), evaluation(out_of_range_share=0.0)
+    bad, good = check_result(out_of_range_share=0.5), check_result(out_of_range_share=0.0)
     assert active(after_checks(bad, bad, good, bad, bad)) == set()
     assert active(after_checks(bad, bad, bad, good, good, bad, good, good))
     assert active(after_checks(bad, bad, bad, good, good, good)) == set()
 
 
 def test_a_share_that_is_not_known_judges_nothing_and_ends_nothing() -> None:
-    bad, unknown = evaluation(missing_share=0.9), evaluation(missing_share=None)
-    standing = after_checks(bad, bad, bad, unknown, unknown, unknown)
-    assert active(standing) == {("missing", "price")}
-    assert found(standing, "missing", "price").value is None
+    bad, unknown = check_result(missing_share=0.9), check_result(missing_share=None)
+    state = after_checks(bad, bad, bad, unknown, unknown, unknown)
+    assert active(state) == {("missing", "price")}
+    assert found(state, "missing", "price").value is None
     assert active(after_checks(bad, bad, unknown, bad)) == set()
 
 
 @pytest.mark.parametrize("reason", ["not_in_window", "not_text", "not_a_number"])
 def test_a_column_without_usable_values_is_broken(reason: str) -> None:
-    check = evaluation()
+    check = check_result()
     measure = ColumnMeasure("price", "invalid", reason, reference_missing_share=0.0)
     bad = replace(check, columns=[replace(check.columns[0], measure=measure), *check.columns[1:]])
     assert active(after_checks(bad, bad, bad)) == {("missing", "price")}
 
 
 def test_a_column_that_the_reference_lacks_is_not_called_missing() -> None:
-    check = evaluation()
+    check = check_result()
     measure = ColumnMeasure("price", "invalid", "not_in_reference", missing_share=0.5)
     bad = replace(check, columns=[replace(check.columns[0], measure=measure), *check.columns[1:]])
     assert active(after_checks(bad, bad, bad)) == set()
 
 
 def test_missing_values_that_the_reference_has_as_well_are_no_fault() -> None:
-    usual = evaluation(missing_share=0.3, reference_missing_share=0.28)
+    usual = check_result(missing_share=0.3, reference_missing_share=0.28)
     assert active(after_checks(usual, usual, usual)) == set()
 
 
 def test_refused_records_are_told_by_their_column() -> None:
     refused = WindowRejections(accepted=180, records=20, by_column=Counter({"items": 20}))
-    standing = after_checks(*[evaluation()] * 3, rejections=refused)
-    assert active(standing) == {("rejected", "items")}
-    assert found(standing, "rejected", "items").value == pytest.approx(0.1)
+    state = after_checks(*[check_result()] * 3, rejections=refused)
+    assert active(state) == {("rejected", "items")}
+    assert found(state, "rejected", "items").value == pytest.approx(0.1)
 
 
 def test_drift_is_the_verdict_with_its_own_time_and_limit() -> None:
-    drifted = evaluation()
-    price = replace(drifted.columns[0], streak=VerdictState(True, 0, 20, 60, "then"))
-    standing = after_checks(replace(drifted, columns=[price, *drifted.columns[1:]]))
-    assert active(standing) == {("drift", "price")}
+    drifted = check_result()
+    price = replace(drifted.columns[0], verdict_state=VerdictState(True, 0, 20, 60, "then"))
+    state = after_checks(replace(drifted, columns=[price, *drifted.columns[1:]]))
+    assert active(state) == {("drift", "price")}
     assert (price.measure.effect, "then") == (
-        found(standing, "drift", "price").value,
-        found(standing, "drift", "price").since,
+        found(state, "drift", "price").value,
+        found(state, "drift", "price").since,
     )
 
 
 def test_a_check_without_an_answer_breaks_runs_and_changes_no_condition() -> None:
-    bad = evaluation(out_of_range_share=0.5)
+    bad = check_result(out_of_range_share=0.5)
     two = after_checks(bad, bad)
     broken = replace(two, conditions=conditions_unjudged(two.conditions))
     assert active(after_checks(bad, before=broken)) == set()
@@ -160,14 +162,14 @@ def test_a_check_without_an_answer_breaks_runs_and_changes_no_condition() -> Non
 
 
 def test_a_restart_between_any_two_checks_changes_nothing() -> None:
-    checks = [evaluation(out_of_range_share=0.5)] * 4 + [evaluation(out_of_range_share=0.0)] * 3
+    checks = [check_result(out_of_range_share=0.5)] * 4 + [check_result(out_of_range_share=0.0)] * 3
     for restarted_after in range(1, len(checks)):
-        standing = decode_state(encode_state(after_checks(*checks[:restarted_after])))
+        state = decode_state(encode_state(after_checks(*checks[:restarted_after])))
         for number, check in enumerate(checks[restarted_after:], start=restarted_after + 1):
-            moment = CheckTime(20 * number, f"check {number}")
-            kept = conditions_after(CASE, standing, check, None, None, moment)
-            standing = MonitorState(moment.row, check, conditions=kept)
-        assert standing.conditions == after_checks(*checks).conditions
+            check_time = CheckTime(20 * number, f"check {number}")
+            kept = conditions_after(CASE, state, check, None, None, check_time)
+            state = MonitorState(check_time.row, check, conditions=kept)
+        assert state.conditions == after_checks(*checks).conditions
 
 
 def test_every_condition_of_the_case_is_there_before_the_first_check() -> None:
@@ -179,28 +181,28 @@ def test_every_condition_of_the_case_is_there_before_the_first_check() -> None:
     assert len(blank) == sum(len(kinds_of(column)) for column in CASE.columns) + 11
 
 
-def quality(accuracy: float, low: float, high: float, rows: int = 500, **changes: object) -> Quality:
-    figures = {"accuracy": MetricValue(accuracy, low, high)}
-    return replace(Quality(rows, rows, figures=figures, reference=REFERENCE), **changes)
+def performance(accuracy: float, low: float, high: float, rows: int = 500, **changes: object) -> Performance:
+    metric_values = {"accuracy": MetricValue(accuracy, low, high)}
+    return replace(Performance(rows, rows, metric_values=metric_values, reference=REFERENCE), **changes)
 
 
 def test_a_realised_loss_needs_the_limit_the_interval_and_rows_enough() -> None:
-    assert active(after_qualities(*[quality(0.80, 0.76, 0.84)] * 3)) == {("realised_loss", None)}
-    assert active(after_qualities(*[quality(0.88, 0.87, 0.89)] * 3)) == set(), "less than the limit"
-    assert active(after_qualities(*[quality(0.80, 0.65, 0.95)] * 3)) == set(), "may be chance"
-    assert active(after_qualities(*[quality(0.80, 0.76, 0.84, rows=199)] * 3)) == set(), "too few labels"
+    assert active(after_qualities(*[performance(0.80, 0.76, 0.84)] * 3)) == {("realised_loss", None)}
+    assert active(after_qualities(*[performance(0.88, 0.87, 0.89)] * 3)) == set(), "less than the limit"
+    assert active(after_qualities(*[performance(0.80, 0.65, 0.95)] * 3)) == set(), "may be chance"
+    assert active(after_qualities(*[performance(0.80, 0.76, 0.84, rows=199)] * 3)) == set(), "too few labels"
 
 
 def test_an_estimated_loss_needs_no_label() -> None:
-    estimated = Quality(500, 0, estimated={"accuracy": MetricValue(0.8, 0.79, 0.81)}, reference=REFERENCE)
-    standing = after_qualities(*[estimated] * 3)
-    assert active(standing) == {("estimated_loss", None)}
-    assert found(standing, "estimated_loss").value == pytest.approx(0.1)
+    estimated = Performance(500, 0, estimated={"accuracy": MetricValue(0.8, 0.79, 0.81)}, reference=REFERENCE)
+    state = after_qualities(*[estimated] * 3)
+    assert active(state) == {("estimated_loss", None)}
+    assert found(state, "estimated_loss").value == pytest.approx(0.1)
 
 
 def test_concept_drift_is_a_gap_that_chance_does_not_explain() -> None:
-    def gap(value: float, low: float) -> Quality:
-        return Quality(500, 500, gap={"accuracy": MetricValue(value, low, 2 * value - low)})
+    def gap(value: float, low: float) -> Performance:
+        return Performance(500, 500, gap={"accuracy": MetricValue(value, low, 2 * value - low)})
 
     assert active(after_qualities(*[gap(0.06, 0.01)] * 3)) == {("concept_drift", None)}
     assert active(after_qualities(*[gap(0.06, -0.01)] * 3)) == set()
@@ -208,8 +210,8 @@ def test_concept_drift_is_a_gap_that_chance_does_not_explain() -> None:
 
 
 def test_target_drift_needs_both_significance_and_effect() -> None:
-    def target(p_value: float, effect: float) -> Quality:
-        return Quality(500, 500, target=ColumnMeasure("returned", "ok", effect=effect, p_value=p_value))
+    def target(p_value: float, effect: float) -> Performance:
+        return Performance(500, 500, target=ColumnMeasure("returned", "ok", effect=effect, p_value=p_value))
 
     assert active(after_qualities(*[target(1e-6, 0.1)] * 3)) == {("target_drift", None)}
     assert active(after_qualities(*[target(1e-6, 0.01)] * 3)) == set()
@@ -217,20 +219,20 @@ def test_target_drift_needs_both_significance_and_effect() -> None:
 
 
 def test_what_was_known_of_another_version_ends_with_it() -> None:
-    lossy = after_qualities(*[quality(0.80, 0.76, 0.84)] * 3)
-    assert active(after_checks(evaluation(version="1"), before=lossy)) == {("realised_loss", None)}
-    assert active(after_checks(evaluation(version="2"), before=lossy)) == set()
+    lossy = after_qualities(*[performance(0.80, 0.76, 0.84)] * 3)
+    assert active(after_checks(check_result(version="1"), before=lossy)) == {("realised_loss", None)}
+    assert active(after_checks(check_result(version="2"), before=lossy)) == set()
 
 
 def test_it_is_labels_that_count_and_not_how_often_they_are_looked_at() -> None:
-    lossy, good = quality(0.80, 0.76, 0.84), quality(0.9, 0.88, 0.92)
+    lossy, good = performance(0.80, 0.76, 0.84), performance(0.9, 0.88, 0.92)
 
-    def after_looks(*looks: Quality) -> set[tuple[str, str | None]]:
-        standing = MonitorState(20, evaluation())
+    def after_looks(*looks: Performance) -> set[tuple[str, str | None]]:
+        state = MonitorState(20, check_result())
         for look in looks:
-            kept = conditions_after(CASE, standing, None, None, look, CheckTime(20, "now"))
-            standing = replace(standing, conditions=kept)
-        return active(standing)
+            kept = conditions_after(CASE, state, None, None, look, CheckTime(20, "now"))
+            state = replace(state, conditions=kept)
+        return active(state)
 
     last = replace(lossy, earlier=[lossy, lossy])
     turning = replace(lossy, earlier=[lossy, good])
@@ -242,21 +244,21 @@ def test_it_is_labels_that_count_and_not_how_often_they_are_looked_at() -> None:
 
 
 def test_quality_alone_leaves_what_follows_from_checks_as_it_is() -> None:
-    bad = evaluation(out_of_range_share=0.5)
-    standing = after_qualities(*[quality(0.9, 0.88, 0.92)] * 5, before=after_checks(bad, bad))
-    assert found(standing, "out_of_range", "price").against == 2
+    bad = check_result(out_of_range_share=0.5)
+    state = after_qualities(*[performance(0.9, 0.88, 0.92)] * 5, before=after_checks(bad, bad))
+    assert found(state, "out_of_range", "price").against == 2
 
 
 def test_a_loss_of_regression_is_the_growth_of_the_mean_error() -> None:
     content = case_content()
     content["task"], content["target"] = "regression", {"name": "paid", "title": "Paid"}
     case = case_from_dict(content, subject="made case")
-    measured = Quality(500, 500, figures={"mae": MetricValue(12.0, 11.0, 13.0)}, reference={"mae": 10.0})
-    found = degradation(case, measured, measured.figures)
+    measured = Performance(500, 500, metric_values={"mae": MetricValue(12.0, 11.0, 13.0)}, reference={"mae": 10.0})
+    found = degradation(case, measured, measured.metric_values)
     assert found is not None
     assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.1, 0.3))
     reference = {"mae": 10.0, "rmse": math.sqrt(10.0**2 + 400)}  # errors spread by 20, their mean of 400 rows by 1
-    sampled = degradation(case, replace(measured, reference=reference, reference_rows=400), measured.figures)
+    sampled = degradation(case, replace(measured, reference=reference, reference_rows=400), measured.metric_values)
     assert sampled is not None
     assert sampled.value == pytest.approx(0.2)
     half = math.hypot(math.log(12 / 11), math.log((10 + 1.959964) / 10))
@@ -266,14 +268,14 @@ def test_a_loss_of_regression_is_the_growth_of_the_mean_error() -> None:
 def test_a_loss_knows_that_the_references_figure_is_a_samples() -> None:
     """Example (a) of Newcombe 1998, table II, method 10: 56/70 - 48/80 is 0.2 with 0.0524 to 0.3339."""
     realised = wilson(48, 80)
-    known = replace(Quality(80, 80, figures={"accuracy": realised}), reference_rows=70)
-    found = degradation(CASE, replace(known, reference={"accuracy": 56 / 70}), known.figures)
+    known = replace(Performance(80, 80, metric_values={"accuracy": realised}), reference_rows=70)
+    found = degradation(CASE, replace(known, reference={"accuracy": 56 / 70}), known.metric_values)
     assert found is not None
     assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
 
 
 def test_a_loss_that_the_references_own_error_explains_is_none() -> None:
-    sampled = quality(0.84, 0.82, 0.86, reference_rows=60)
+    sampled = performance(0.84, 0.82, 0.86, reference_rows=60)
     assert active(after_qualities(*[sampled] * 3)) == set()
     assert active(after_qualities(*[replace(sampled, reference_rows=5000)] * 3)) == {("realised_loss", None)}
 
@@ -287,11 +289,11 @@ def delays(**counts: int) -> LabelDelays:
 
 def test_labels_are_late_by_the_median_of_enough_of_them() -> None:
     def after(found: LabelDelays) -> set[tuple[str, str | None]]:
-        standing = MonitorState(20, evaluation())
+        state = MonitorState(20, check_result())
         for number in range(3):
-            kept = conditions_after(CASE, standing, None, None, None, CheckTime(20, f"look {number}"), found)
-            standing = replace(standing, conditions=kept)
-        return active(standing)
+            kept = conditions_after(CASE, state, None, None, None, CheckTime(20, f"look {number}"), found)
+            state = replace(state, conditions=kept)
+        return active(state)
 
     assert after(delays(early=100, late=200)) == {("label_delay", None)}
     assert after(delays(early=200, late=100)) == set()

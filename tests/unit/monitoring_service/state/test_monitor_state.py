@@ -8,24 +8,31 @@ from monitoring_world import made_case
 from msgspec.structs import replace
 
 from event_backbone.events.schema import ModelRef
-from monitoring_service.drift.verdict import Episode, CheckTime
-from monitoring_service.messages import ColumnMeasure, WindowMeasures, MetricValue, PredictionMix, Quality, ReferenceState
+from monitoring_service.drift.verdict import CheckTime, Episode
+from monitoring_service.messages import (
+    ColumnMeasure,
+    MetricValue,
+    Performance,
+    PredictionMix,
+    ReferenceState,
+    WindowMeasures,
+)
 from monitoring_service.state.history import point_of
 from monitoring_service.state.monitor_state import (
+    MonitorState,
     StateChange,
     WindowInfo,
-    MonitorState,
     after_evaluation,
     after_failure,
     decode_state,
     encode_state,
-    with_quality,
+    with_performance,
 )
 
 CASE = made_case()
 
 
-def evaluated(row: int, *, drifting: tuple[str, ...] = (), reference: ReferenceState = "ok") -> WindowMeasures:
+def window_measures(row: int, *, drifting: tuple[str, ...] = (), reference: ReferenceState = "ok") -> WindowMeasures:
     def measure(name: str) -> ColumnMeasure:
         moved = name in drifting
         return ColumnMeasure(
@@ -42,31 +49,37 @@ def evaluated(row: int, *, drifting: tuple[str, ...] = (), reference: ReferenceS
     )
 
 
-def examined(version: str = "1") -> WindowInfo:
+def window_info(version: str = "1") -> WindowInfo:
     return WindowInfo(200, "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", ModelRef("m", version), "b" * 64, 0.02)
 
 
-def check(before: MonitorState, row: int, *drifting: str, version: str = "1", reference: ReferenceState = "ok") -> StateChange:
-    answer = evaluated(row, drifting=drifting, reference=reference)
-    return after_evaluation(CASE, before, examined(version), answer, CheckTime(row, f"at {row}"))
+def check(
+    before: MonitorState, row: int, *drifting: str, version: str = "1", reference: ReferenceState = "ok"
+) -> StateChange:
+    answer = window_measures(row, drifting=drifting, reference=reference)
+    return after_evaluation(CASE, before, window_info(version), answer, CheckTime(row, f"at {row}"))
 
 
 def run(*checks: tuple[str, ...]) -> tuple[MonitorState, list[Episode]]:
-    standing = MonitorState()
+    state = MonitorState()
     episodes: list[Episode] = []
     for number, drifting in enumerate(checks, start=1):
-        checked = check(standing, 20 * number, *drifting)
-        standing = checked.standing
+        checked = check(state, 20 * number, *drifting)
+        state = checked.state
         episodes += checked.episodes
-    return standing, episodes
+    return state, episodes
 
 
 def test_a_column_that_drifts_in_three_checks_begins_one_episode_and_leaves_the_others_alone() -> None:
-    standing, episodes = run((), ("price",), ("price",), ("price",), ("price",))
+    state, episodes = run((), ("price",), ("price",), ("price",), ("price",))
     assert episodes == [Episode("column", "price", 40, 80, "at 80")]
-    assert standing.evaluation is not None
-    assert [judged.measure.name for judged in standing.evaluation.columns if judged.streak.drifted] == ["price"]
-    assert standing.checked_row == 100
+    assert state.check_result is not None
+    assert [
+        column_verdict.measure.name
+        for column_verdict in state.check_result.columns
+        if column_verdict.verdict_state.drifted
+    ] == ["price"]
+    assert state.checked_row == 100
 
 
 def test_an_episode_ends_with_the_third_clean_check() -> None:
@@ -80,75 +93,78 @@ def test_predictions_are_a_family_of_their_own() -> None:
 
 
 def test_a_verdict_on_the_predictions_ends_with_its_model_version_and_that_on_the_inputs_does_not() -> None:
-    standing, _ = run(*[("price", "score")] * 3)
-    changed = check(standing, 80, "price", "score", version="2")
+    state, _ = run(*[("price", "score")] * 3)
+    changed = check(state, 80, "price", "score", version="2")
     assert changed.episodes == [Episode("prediction", "score", 20, 60, "at 60", 80, "at 80")]
-    assert changed.standing.evaluation is not None
-    assert changed.standing.evaluation.columns[0].streak.drifted
+    assert changed.state.check_result is not None
+    assert changed.state.check_result.columns[0].verdict_state.drifted
 
 
 def test_a_restart_between_any_two_checks_changes_nothing() -> None:
     rng = random.Random(4)
     checks = [("price",) if rng.random() < 0.6 else () for _ in range(60)]
     through, _ = run(*checks)
-    standing = MonitorState()
+    state = MonitorState()
     episodes: list[Episode] = []
     for number, drifting in enumerate(checks, start=1):
-        checked = check(decode_state(encode_state(standing)), 20 * number, *drifting)
-        standing = checked.standing
+        checked = check(decode_state(encode_state(state)), 20 * number, *drifting)
+        state = checked.state
         episodes += checked.episodes
-    assert standing == through
+    assert state == through
     assert len(episodes) > 2
 
 
 def test_a_check_without_answer_keeps_verdicts_and_figures_and_breaks_runs() -> None:
-    standing, _ = run(*[("price",)] * 3, ("price", "items"), ("price", "items"))
-    failed = after_failure(CASE, standing, "gone", CheckTime(120, "at 120"))
-    assert failed.standing.failure is not None
-    assert failed.standing.failure.since == "at 120"
-    assert failed.standing.evaluation is not None
-    assert failed.standing.evaluation.columns[0].streak.drifted
-    again = check(failed.standing, 140, "price", "items")
+    state, _ = run(*[("price",)] * 3, ("price", "items"), ("price", "items"))
+    failed = after_failure(CASE, state, "gone", CheckTime(120, "at 120"))
+    assert failed.state.failure is not None
+    assert failed.state.failure.since == "at 120"
+    assert failed.state.check_result is not None
+    assert failed.state.check_result.columns[0].verdict_state.drifted
+    again = check(failed.state, 140, "price", "items")
     assert again.episodes == []
-    assert again.standing.failure is None
+    assert again.state.failure is None
 
 
 def test_failures_in_a_row_remember_the_first() -> None:
-    first = after_failure(CASE, MonitorState(), "gone", CheckTime(100, "at 100")).standing
-    second = after_failure(CASE, first, "gone", CheckTime(120, "at 120")).standing
+    first = after_failure(CASE, MonitorState(), "gone", CheckTime(100, "at 100")).state
+    second = after_failure(CASE, first, "gone", CheckTime(120, "at 120")).state
     assert second.failure is not None
     assert (second.failure.since, second.failure.row, second.checked_row) == ("at 100", 120, 120)
 
 
 def test_a_check_without_scores_shows_the_last_ones() -> None:
-    scored = evaluated(20)
+    scored = window_measures(20)
     scored = replace(scored, columns=[replace(scored.columns[0], score=0.3, method="some"), *scored.columns[1:]])
-    first = after_evaluation(CASE, MonitorState(), examined(), scored, CheckTime(20, "at 20")).standing
-    second = check(first, 40).standing
-    assert second.evaluation is not None
-    assert (second.evaluation.columns[0].measure.score, second.evaluation.columns[0].measure.method) == (0.3, "some")
-    assert second.evaluation.prediction.measure.score is None
+    first = after_evaluation(CASE, MonitorState(), window_info(), scored, CheckTime(20, "at 20")).state
+    second = check(first, 40).state
+    assert second.check_result is not None
+    assert (second.check_result.columns[0].measure.score, second.check_result.columns[0].measure.method) == (
+        0.3,
+        "some",
+    )
+    assert second.check_result.prediction.measure.score is None
 
 
 def test_a_missing_reference_is_remembered_since_it_went_missing() -> None:
-    missing = check(check(MonitorState(), 20, reference="missing").standing, 40, reference="missing").standing
+    missing = check(check(MonitorState(), 20, reference="missing").state, 40, reference="missing").state
     assert missing.reference_missing_since == "at 20"
-    assert check(missing, 60).standing.reference_missing_since is None
+    assert check(missing, 60).state.reference_missing_since is None
 
 
 def test_a_point_holds_the_columns_in_the_order_of_the_case() -> None:
-    standing, _ = run(*[("items",)] * 3)
-    assert standing.evaluation is not None
-    point = point_of(standing.evaluation, 5.0)
+    state, _ = run(*[("items",)] * 3)
+    assert state.check_result is not None
+    point = point_of(state.check_result, 5.0)
     assert point.effects == [0.01, 0.4, 0.01]
     assert point.suspicious == point.drifted == [False, True, False]
     assert (point.row, point.received_at, point.mix) == (60, 5.0, {"yes": 0.25, "no": 0.75})
 
 
 def test_the_quality_of_a_version_stays_through_its_checks_and_goes_with_it() -> None:
-    quality = Quality(labelled_rows=10, figures={"accuracy": MetricValue(0.9)})
-    measured = with_quality(check(MonitorState(), 20).standing, quality)
-    same, other = (check(measured, 40, version=version).standing.evaluation for version in ("1", "2"))
+    performance = Performance(labelled_rows=10, metric_values={"accuracy": MetricValue(0.9)})
+    measured = with_performance(check(MonitorState(), 20).state, performance)
+    same, other = (check(measured, 40, version=version).state.check_result for version in ("1", "2"))
     assert same is not None
     assert other is not None
-    assert (same.quality, other.quality) == (quality, Quality())
+    assert (same.performance, other.performance) == (performance, Performance())

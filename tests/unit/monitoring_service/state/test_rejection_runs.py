@@ -26,7 +26,7 @@ def refuse(bench: Bench, records: int, name: str) -> None:
 
 
 def refused_columns(bench: Bench) -> set[str | None]:
-    return {one.column for one in bench.lookout.conditions() if one.name == "rejected" and one.active}
+    return {one.column for one in bench.snapshots.conditions() if one.name == "rejected" and one.active}
 
 
 def test_a_stream_that_is_refused_as_a_whole_is_broken_after_as_many_records_as_three_checks(bench: Bench) -> None:
@@ -35,7 +35,7 @@ def test_a_stream_that_is_refused_as_a_whole_is_broken_after_as_many_records_as_
         refuse(bench, 10, f"x{step}")
         bench.checks.step(bench.stopping, 0)
     assert refused_columns(bench) == {"price"}
-    (condition,) = [one for one in bench.lookout.conditions() if one.active]
+    (condition,) = [one for one in bench.snapshots.conditions() if one.active]
     assert (condition.value, condition.threshold) == (1.0, 0.05)
 
 
@@ -74,10 +74,10 @@ def test_a_restart_in_between_changes_nothing(bench: Bench, tmp_path: Path) -> N
     for step in range(1, 4):
         refuse(bench, 10, f"x{step}")
         bench.checks.step(bench.stopping, 0)
-    before = bench.lookout.conditions()
+    before = bench.snapshots.conditions()
     bench.close()
     again = Bench(tmp_path)
-    assert again.lookout.conditions() == before
+    assert again.snapshots.conditions() == before
     again.checks.step(again.stopping, 0)
     assert refused_columns(again) == {"price"}
     again.close()

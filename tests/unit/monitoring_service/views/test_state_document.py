@@ -11,9 +11,9 @@ from monitoring_bench import Bench
 from monitoring_world import START, body_of, install_bundle, predictions
 
 from event_backbone.events.schema import Event, FaultCount, Rejections
-from monitoring_service.messages import ColumnMeasure, MetricValue, Quality
-from monitoring_service.state.monitor_state import with_quality
-from monitoring_service.views.performance_document import label_delay_state, quality_state
+from monitoring_service.messages import ColumnMeasure, MetricValue, Performance
+from monitoring_service.state.monitor_state import with_performance
+from monitoring_service.views.performance_document import label_delay_state, performance_document
 from monitoring_service.windows.label_delay import BUCKETS_S, LabelDelays
 
 CALM = ColumnMeasure("labels", "ok", effect=0.01, p_value=0.4)
@@ -68,9 +68,9 @@ def test_refused_records_are_told_by_column(bench: Bench) -> None:
 
 def test_quality_is_told_with_intervals_estimates_and_the_gap(bench: Bench) -> None:
     checked(bench)
-    figure = MetricValue(0.8, 0.75, 0.85)
-    quality = Quality(100, 40, 0.4, {"accuracy": figure}, {"accuracy": MetricValue(0.84)}, target=CALM)
-    told = quality_state(with_quality(bench.board.read().standing, quality).evaluation)
+    metric_value = MetricValue(0.8, 0.75, 0.85)
+    performance = Performance(100, 40, 0.4, {"accuracy": metric_value}, {"accuracy": MetricValue(0.84)}, target=CALM)
+    told = performance_document(with_performance(bench.results.read().state, performance).check_result)
     assert told is not None
     assert told["figures"] == {"accuracy": {"value": 0.8, "low": 0.75, "high": 0.85}}
     assert told["estimated"] == {"accuracy": {"value": 0.84, "low": None, "high": None}}

@@ -27,12 +27,12 @@ def drifted(bench: Bench) -> Alert:
     bench.run_all()
     look(bench, 0.0)
     look(bench, 61.0)
-    return bench.desk.book.present[0]
+    return bench.service.states.present[0]
 
 
 def look(bench: Bench, later_s: float) -> None:
     bench.clock.now += later_s
-    bench.desk.watch(bench.lookout.conditions())
+    bench.service.watch(bench.snapshots.conditions())
 
 
 def post(bench: Bench, alert_id: str, what: str, body: Any) -> TestResponse:
@@ -115,7 +115,7 @@ def test_an_alert_that_is_not_there_is_not_found_and_a_resolved_one_needs_no_ack
     assert post(bench, "0" * 16, "acknowledge", {"by": "ada"}).status_code == 404
     assert post(bench, "0" * 16, "silence", {"by": "ada", "seconds": 60}).status_code == 404
     alert = drifted(bench)
-    bench.desk.watch(())
+    bench.service.watch(())
     assert view(bench, alert.id)["state"] == "resolved"
     assert post(bench, alert.id, "acknowledge", {"by": "ada"}).status_code == 409
     assert post(bench, alert.id, "silence", {"by": "ada", "seconds": 60}).status_code == 200

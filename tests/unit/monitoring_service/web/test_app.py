@@ -196,10 +196,10 @@ def test_the_history_gives_checks_after_a_row_and_arrivals(bench: Bench) -> None
 def test_quality_windows_are_listed_oldest_first(bench: Bench) -> None:
     assert bench.client.get("/api/quality-windows").get_json() == []
     post(bench, *predictions(150), label("r3"), label("r120"), label("r121"))
-    bench.quality_windows.step()
+    bench.performance_windows.step()
     found = bench.client.get("/api/quality-windows").get_json()
-    figures = {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}
-    version = {"name": "streamgauge-shop", "version": "1", "figures": figures}
+    metric_values = {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    version = {"name": "streamgauge-shop", "version": "1", "figures": metric_values}
     assert found == [
         {"first_row": 1, "last_row": 100, "rows": 100, "labelled_rows": 1, **version},
         {"first_row": 101, "last_row": 200, "rows": 50, "labelled_rows": 2, **version},

@@ -14,7 +14,7 @@ from prediction_world import made_case, prediction
 from event_backbone.events.schema import Envelope, Prediction
 from event_backbone.in_memory.registry import MemoryRegistry
 from event_backbone.in_memory.sink import MemorySink
-from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet
+from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher
 from event_backbone.kafka.dead_letters import DeadLetter, dead_letter_in
 from event_backbone.model.bundle import BundleStore
 from event_backbone.ports import Delivered
@@ -64,8 +64,8 @@ class World:
         self.journals = folder / "journals"
         self.sinks = [WatchedSink()]
         bundles = folder / "bundles"
-        registry, shelf = MemoryRegistry(), BundleStore(bundles)
-        follower = AliasFollower(registry, shelf, made_case(), "streamgauge-garden", "champion")
+        registry, bundles = MemoryRegistry(), BundleStore(bundles)
+        follower = AliasFollower(registry, bundles, made_case(), "streamgauge-garden", "champion")
         self._watch = RegistryWatch(follower, SyncFiles(bundles))
         self._publishing: DeadLetterPublishing | None = None
         self.sidecar = self._made()
@@ -81,7 +81,9 @@ class World:
         )
 
     def publish_dead_letters_to(self, broker: MemoryBroker) -> None:
-        self._publishing = DeadLetterPublishing(lambda: MemoryOutlet(broker), "garden.dead-letters", look_every_s=0.05)
+        self._publishing = DeadLetterPublishing(
+            lambda: MemoryPublisher(broker), "garden.dead-letters", look_every_s=0.05
+        )
         self.sidecar = self._made()
 
     def keep(self, slot: str, *record_ids: str) -> None:

@@ -171,7 +171,7 @@ def test_what_the_sidecar_noted_is_said_by_the_server(
 ) -> None:
     refused = RegistryFault("check", "version 2 was refused: golden.json")
     for fault, fetch, check in ((None, 0, 0), (RegistryFault("fetch", "away"), 1, 0), (refused, 0, 1), (None, 0, 0)):
-        SyncFiles(bundles_dir).note_fault(fault)
+        SyncFiles(bundles_dir).write_fault(fault)
         champion.refresh()
         assert (reload_failed(metrics, "fetch"), reload_failed(metrics, "check")) == (fetch, check)
     assert failures(metrics) == 1

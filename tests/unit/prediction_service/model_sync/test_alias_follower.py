@@ -55,60 +55,60 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> BundleStore:
+def bundles(tmp_path: Path) -> BundleStore:
     return BundleStore(tmp_path / "bundles")
 
 
 @pytest.fixture
-def follower(registry: Registry, shelf: BundleStore) -> AliasFollower:
-    return AliasFollower(registry, shelf, made_case(), MODEL.name, "champion")
+def follower(registry: Registry, bundles: BundleStore) -> AliasFollower:
+    return AliasFollower(registry, bundles, made_case(), MODEL.name, "champion")
 
 
-def current_version(shelf: BundleStore) -> str | None:
-    registered = shelf.current()
+def current_version(bundles: BundleStore) -> str | None:
+    registered = bundles.current()
     return registered.model.version if registered else None
 
 
-def test_before_the_first_champion_nothing_happens(follower: AliasFollower, shelf: BundleStore) -> None:
+def test_before_the_first_champion_nothing_happens(follower: AliasFollower, bundles: BundleStore) -> None:
     follower.follow()
-    assert shelf.current() is None
+    assert bundles.current() is None
 
 
 def test_the_pointer_follows_the_alias(
-    follower: AliasFollower, registry: Registry, shelf: BundleStore, tmp_path: Path
+    follower: AliasFollower, registry: Registry, bundles: BundleStore, tmp_path: Path
 ) -> None:
     for version in ("1", "2"):
         registry.release(tmp_path / version, made_case())
         follower.follow()
-        assert current_version(shelf) == version
+        assert current_version(bundles) == version
 
 
 def test_a_bundle_that_was_damaged_is_fetched_anew_at_a_start(
-    follower: AliasFollower, registry: Registry, shelf: BundleStore, tmp_path: Path
+    follower: AliasFollower, registry: Registry, bundles: BundleStore, tmp_path: Path
 ) -> None:
     registry.release(tmp_path / "1", made_case())
     follower.follow()
-    current = shelf.current()
+    current = bundles.current()
     assert current is not None
-    (shelf.path_of(current.bundle_sha256) / "model.onnx").write_bytes(b"damaged")
+    (bundles.path_of(current.bundle_sha256) / "model.onnx").write_bytes(b"damaged")
     notes, metrics = SyncFiles(tmp_path / "bundles"), ServingMetrics(CollectorRegistry(), made_case())
-    serving = ServingChampion(shelf, notes, made_case(), metrics)
+    serving = ServingChampion(bundles, notes, made_case(), metrics)
     serving.refresh()
     assert serving.scorer is None
 
-    AliasFollower(registry, shelf, made_case(), MODEL.name, "champion").follow()
+    AliasFollower(registry, bundles, made_case(), MODEL.name, "champion").follow()
     serving.refresh()
     assert serving.scorer is not None
 
 
 def test_a_pointer_that_nobody_can_read_is_written_anew(
-    follower: AliasFollower, registry: Registry, shelf: BundleStore, tmp_path: Path
+    follower: AliasFollower, registry: Registry, bundles: BundleStore, tmp_path: Path
 ) -> None:
     registry.release(tmp_path / "1", made_case())
     follower.follow()
     (tmp_path / "bundles" / "current").write_bytes(b"{")
     follower.follow()
-    assert current_version(shelf) == "1"
+    assert current_version(bundles) == "1"
 
 
 def test_a_champion_that_is_here_already_is_not_fetched_again(
@@ -134,37 +134,37 @@ def test_an_outage_of_the_registry_is_one_line_at_its_beginning_and_one_at_its_e
 
 
 def test_a_registry_that_is_away_leaves_the_last_champion_in_place(
-    follower: AliasFollower, registry: Registry, shelf: BundleStore, tmp_path: Path
+    follower: AliasFollower, registry: Registry, bundles: BundleStore, tmp_path: Path
 ) -> None:
     registry.release(tmp_path / "1", made_case())
     follower.follow()
     registry.release(tmp_path / "2", made_case())
     registry.away = True
     follower.follow()
-    assert current_version(shelf) == "1"
+    assert current_version(bundles) == "1"
     assert follower.fault is not None
     assert follower.fault.step == "fetch"
     registry.away = False
     follower.follow()
-    assert current_version(shelf) == "2"
+    assert current_version(bundles) == "2"
     assert follower.fault is None
 
 
 def test_a_bundle_that_is_not_what_was_registered_is_refused_once(
-    follower: AliasFollower, registry: Registry, shelf: BundleStore, tmp_path: Path
+    follower: AliasFollower, registry: Registry, bundles: BundleStore, tmp_path: Path
 ) -> None:
     registry.release(tmp_path / "1", made_case())
     follower.follow()
     registry.release(tmp_path / "2", made_case(), sha256="e" * 64)
     for _ in range(3):
         follower.follow()
-    assert current_version(shelf) == "1"
+    assert current_version(bundles) == "1"
     assert registry.fetched == ["1", "2"]
     assert follower.fault is not None
     assert follower.fault.text.startswith("version 2 was refused")
     registry.release(tmp_path / "3", made_case())
     follower.follow()
-    assert current_version(shelf) == "3"
+    assert current_version(bundles) == "3"
     assert follower.fault is None
 
 
@@ -203,35 +203,35 @@ def with_champion(
 AfterChampion = Callable[[Callable[[], None]], AliasFollower]
 
 
-def refusal(follower: AliasFollower, shelf: BundleStore) -> str:
-    assert current_version(shelf) == "1"
+def refusal(follower: AliasFollower, bundles: BundleStore) -> str:
+    assert current_version(bundles) == "1"
     assert follower.fault is not None
     assert follower.fault.step == "check"
     return follower.fault.text
 
 
 def test_one_flipped_byte_is_refused_by_name(
-    with_champion: AfterChampion, registry: Registry, shelf: BundleStore, tmp_path: Path
+    with_champion: AfterChampion, registry: Registry, bundles: BundleStore, tmp_path: Path
 ) -> None:
     registry.damage = flip_a_byte
     follower = with_champion(lambda: registry.release(tmp_path / "2", made_case()))
-    assert "model.onnx: sha256 is" in refusal(follower, shelf)
+    assert "model.onnx: sha256 is" in refusal(follower, bundles)
 
 
 def test_a_pickle_is_refused_by_name_and_never_loaded(
-    with_champion: AfterChampion, registry: Registry, shelf: BundleStore, tmp_path: Path
+    with_champion: AfterChampion, registry: Registry, bundles: BundleStore, tmp_path: Path
 ) -> None:
     trace = tmp_path / "exploded"
     bomb = pickle.dumps(Bomb(trace))
     follower = with_champion(lambda: registry.release(tmp_path / "2", made_case(), encoder_json=bomb))
-    assert "encoder.json: is a pickle" in refusal(follower, shelf)
+    assert "encoder.json: is a pickle" in refusal(follower, bundles)
 
     def plant(folder: Path) -> None:
         (folder / "model.pkl").write_bytes(bomb)
 
     registry.damage = plant
     follower = with_champion(lambda: registry.release(tmp_path / "3", made_case()))
-    assert "model.pkl: is not in the manifest" in refusal(follower, shelf)
+    assert "model.pkl: is not in the manifest" in refusal(follower, bundles)
     assert not trace.exists()
 
 
@@ -241,30 +241,30 @@ def test_no_bundle_is_written_with_a_file_that_could_be_executed(tmp_path: Path)
 
 
 def test_a_bundle_for_another_case_file_never_becomes_current(
-    with_champion: AfterChampion, registry: Registry, shelf: BundleStore, tmp_path: Path
+    with_champion: AfterChampion, registry: Registry, bundles: BundleStore, tmp_path: Path
 ) -> None:
     other = made_case(columns=[{**COLUMNS[0], "help": "Counted twice."}, *COLUMNS[1:]])
     follower = with_champion(lambda: registry.release(tmp_path / "2", other))
-    assert "was made for another garden case file" in refusal(follower, shelf)
+    assert "was made for another garden case file" in refusal(follower, bundles)
 
 
 def test_golden_rows_are_scored_before_a_bundle_becomes_current(
-    with_champion: AfterChampion, registry: Registry, shelf: BundleStore, tmp_path: Path
+    with_champion: AfterChampion, registry: Registry, bundles: BundleStore, tmp_path: Path
 ) -> None:
     golden = json.loads(servable_parts(made_case())["golden.json"])
     wrong = encode_json({**golden, "scores": [value + 0.001 for value in golden["scores"]]})
     follower = with_champion(lambda: registry.release(tmp_path / "2", made_case(), golden_json=wrong))
-    assert "does not give the scores of its golden rows" in refusal(follower, shelf)
+    assert "does not give the scores of its golden rows" in refusal(follower, bundles)
 
 
 def test_a_version_that_is_no_bundle_is_refused(
-    with_champion: AfterChampion, registry: Registry, shelf: BundleStore, monkeypatch: pytest.MonkeyPatch
+    with_champion: AfterChampion, registry: Registry, bundles: BundleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def resolve(_name: str, _alias: str) -> RegisteredBundle:
         raise BrokenBundleError("version 2 has no tag")
 
     follower = with_champion(lambda: monkeypatch.setattr(registry, "resolve", resolve))
-    assert "version 2 has no tag" in refusal(follower, shelf)
+    assert "version 2 has no tag" in refusal(follower, bundles)
 
 
 # Asked to look --------------------------------------------------------------------------------------------------------
@@ -274,10 +274,10 @@ class Replica:
     """Both sides, with a sidecar that looks only when it is asked."""
 
     def __init__(self, folder: Path, registry: Registry) -> None:
-        shelf, self.notes = BundleStore(folder / "bundles"), SyncFiles(folder / "bundles")
-        follower = AliasFollower(registry, shelf, made_case(), MODEL.name, "champion")
+        bundles, self.notes = BundleStore(folder / "bundles"), SyncFiles(folder / "bundles")
+        follower = AliasFollower(registry, bundles, made_case(), MODEL.name, "champion")
         metrics = ServingMetrics(CollectorRegistry(), made_case())
-        self.champion = ServingChampion(shelf, self.notes, made_case(), metrics)
+        self.champion = ServingChampion(bundles, self.notes, made_case(), metrics)
         self.reloading = Reloading(self.champion, self.notes, within_s=20)
         self._stop = threading.Event()
         watch = RegistryWatch(follower, self.notes)

@@ -37,9 +37,9 @@ class World:
         self.model = self.started()
 
     def started(self) -> ShadowModel:
-        shelf = BundleStore(self.folder / "bundles", "shadow")
-        follower = AliasFollower(self.registry, shelf, made_case(), MODEL.name, ALIAS)
-        return ShadowModel(follower, shelf, made_case())
+        bundles = BundleStore(self.folder / "bundles", "shadow")
+        follower = AliasFollower(self.registry, bundles, made_case(), MODEL.name, ALIAS)
+        return ShadowModel(follower, bundles, made_case())
 
     @property
     def sink(self) -> ShadowSink:

@@ -23,10 +23,10 @@ from prediction_service.journal.slots import JOURNAL_FILE
 from prediction_service.journal.writer import Journal, entry_of
 from prediction_service.operations.erasure import (
     SOURCE,
-    IdleJournals,
-    LocalErasure,
     ErasureOutcome,
     ErasureTarget,
+    IdleJournals,
+    LocalErasure,
     ReplicaErasure,
     SinkErasure,
     check_record_ids,

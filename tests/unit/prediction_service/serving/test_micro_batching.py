@@ -52,12 +52,12 @@ class WatchedQueue(deque[Any]):
 
 def together(workshop: Workshop, numbers: Sequence[int]) -> list[Future[int]]:
     """The first number is being worked on while all the others come; then everybody finishes."""
-    combiner = MicroBatcher(workshop)
+    micro_batcher = MicroBatcher(workshop)
     with ThreadPoolExecutor(len(numbers)) as pool:
-        calls = [pool.submit(combiner, numbers[0])]
+        calls = [pool.submit(micro_batcher, numbers[0])]
         assert workshop.has_started.wait(10)
-        queue = combiner._queue = WatchedQueue(len(numbers) - 1)
-        calls += [pool.submit(combiner, number) for number in numbers[1:]]
+        queue = micro_batcher._queue = WatchedQueue(len(numbers) - 1)
+        calls += [pool.submit(micro_batcher, number) for number in numbers[1:]]
         assert queue.is_complete.wait(10)
         workshop.others_are_queued.set()
     return calls
@@ -91,12 +91,12 @@ def test_an_error_reaches_every_caller_of_its_group_and_nobody_else() -> None:
 def test_work_goes_on_after_an_error() -> None:
     workshop = Workshop()
     workshop.others_are_queued.set()
-    combiner = MicroBatcher(workshop)
+    micro_batcher = MicroBatcher(workshop)
     workshop.fail = lambda _: ValueError("no")
     with pytest.raises(ValueError, match="no"):
-        combiner(1)
+        micro_batcher(1)
     workshop.fail = lambda _: None
-    assert combiner(2) == 4
+    assert micro_batcher(2) == 4
 
 
 def test_a_result_may_be_nothing() -> None:
@@ -105,13 +105,13 @@ def test_a_result_may_be_nothing() -> None:
 
 def test_work_that_loses_results_is_an_error_for_every_caller() -> None:
     workshop = Workshop()
-    combiner: MicroBatcher[int, int] = MicroBatcher(lambda items: workshop(items)[:0])
+    micro_batcher: MicroBatcher[int, int] = MicroBatcher(lambda items: workshop(items)[:0])
     workshop.others_are_queued.set()
     with pytest.raises(ValueError, match="shorter"):
-        combiner(1)
+        micro_batcher(1)
 
 
 def test_many_threads_get_what_they_brought() -> None:
-    combiner: MicroBatcher[int, int] = MicroBatcher(lambda items: [item + 1 for item in items])
+    micro_batcher: MicroBatcher[int, int] = MicroBatcher(lambda items: [item + 1 for item in items])
     with ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(combiner, range(2000))) == list(range(1, 2001))
+        assert list(pool.map(micro_batcher, range(2000))) == list(range(1, 2001))

@@ -15,7 +15,7 @@ from prediction_world import Reply, call, made_record, serving
 from event_backbone.events.schema import format_utc
 from prediction_service.bootstrap import ServingApplication
 from prediction_service.delivery.cursors import RelayState
-from prediction_service.model_sync.notes import SyncFiles, ShadowNote
+from prediction_service.model_sync.notes import ShadowNote, SyncFiles
 from prediction_service.serving import status as status_module
 
 

@@ -20,7 +20,7 @@ from event_backbone.ports import Delivered, Message, Partition, Received
 from prediction_service.inference.predictor import NoModelError, Predictor
 from prediction_service.worker.batches import BatchMaker, TooManyInvalidError, WorkBatch
 from prediction_service.worker.metrics import WorkerMetrics
-from prediction_service.worker.steps import StoreStep, PublishStep
+from prediction_service.worker.steps import PublishStep, StoreStep
 
 CASE = made_case()
 TOPICS = Topics(None, "garden")
@@ -65,9 +65,9 @@ class World:
         self.scorer: FakeScorer | None = FakeScorer()
         predictor = Predictor(CASE, lambda: self.scorer)
         self.maker = BatchMaker(CASE, TOPICS, predictor, self.metrics, most_invalid_in_a_row=most_invalid_in_a_row)
-        self.log, self.outlet = Log("mongodb"), Outlet()
+        self.log, self.publisher = Log("mongodb"), Outlet()
         self._keep = StoreStep([self.log], self.maker)
-        self._publish = PublishStep(self.outlet, TOPICS, CASE.sha256, self.maker, self.metrics)
+        self._publish = PublishStep(self.publisher, TOPICS, CASE.sha256, self.maker, self.metrics)
 
     def make(self, *messages: Received) -> WorkBatch:
         return self.maker.make(messages, {RECORDS: 1, LABELS: 1})
@@ -79,10 +79,10 @@ class World:
         return batch
 
     def published(self, topic: str) -> list[Any]:
-        return [event_of(_received(message), CASE) for message in self.outlet.of(topic)]
+        return [event_of(_received(message), CASE) for message in self.publisher.of(topic)]
 
     def dead_letters(self) -> list[Any]:
-        return [dead_letter_in(_received(message)) for message in self.outlet.of(TOPICS.dead_letters)]
+        return [dead_letter_in(_received(message)) for message in self.publisher.of(TOPICS.dead_letters)]
 
     def value(self, metric: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(metric, labels) or 0.0
@@ -182,7 +182,7 @@ def test_labels_of_others_are_kept_and_not_published_again(world: World) -> None
     world.work(Received(LABELS, 7, 0, b"r1", said))
     (envelope,) = world.log.kept.values()
     assert envelope.event == Label("r1", "garden", "yes", "2026-01-01T00:00:00.000000Z")
-    assert world.outlet.published == []
+    assert world.publisher.published == []
 
 
 def test_our_own_labels_are_left_to_the_replica_that_took_them(world: World) -> None:
@@ -216,7 +216,7 @@ def test_a_record_whose_id_was_erased_is_neither_published_nor_a_dead_letter(wor
 
 
 def test_a_prediction_too_large_to_publish_is_dead_lettered_with_its_record(world: World) -> None:
-    world.outlet.is_too_large = lambda one: one.topic == TOPICS.predictions and one.key == b"r1"
+    world.publisher.is_too_large = lambda one: one.topic == TOPICS.predictions and one.key == b"r1"
     world.work(record(0), record(1))
     assert [one.record_id for one in world.published(TOPICS.predictions)] == ["r0"]
     (letter,) = world.dead_letters()
@@ -224,7 +224,7 @@ def test_a_prediction_too_large_to_publish_is_dead_lettered_with_its_record(worl
 
 
 def test_a_dead_letter_that_is_too_large_itself_leaves_its_value_where_it_was(world: World) -> None:
-    world.outlet.is_too_large = lambda one: one.topic == TOPICS.dead_letters and one.value is not None
+    world.publisher.is_too_large = lambda one: one.topic == TOPICS.dead_letters and one.value is not None
     world.work(broken(1))
     (letter,) = world.dead_letters()
     assert (letter.offset, letter.value, letter.omitted_bytes) == (1, None, len(broken(1).value or b""))

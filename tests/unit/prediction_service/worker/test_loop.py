@@ -13,20 +13,22 @@ from prediction_world import FakeScorer, made_case, made_record
 from prometheus_client import CollectorRegistry
 
 from event_backbone.in_memory.sink import MemorySink
-from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet, MemoryStream
+from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher, MemoryStream
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message, Partition
 from prediction_service.inference.predictor import Predictor
 from prediction_service.worker.batches import BatchMaker, TooManyInvalidError, WorkBatch
-from prediction_service.worker.loop import WorkerTiming, WorkerLoop
+from prediction_service.worker.loop import WorkerLoop, WorkerTiming
 from prediction_service.worker.metrics import WorkerMetrics
 from prediction_service.worker.pipeline import Pipeline
-from prediction_service.worker.steps import StoreStep, PublishStep
+from prediction_service.worker.steps import PublishStep, StoreStep
 from prediction_service.worker.wiring import StepMetrics
 
 CASE = made_case()
 TOPICS = Topics(None, "garden")
-PACE = WorkerTiming(batch_records=10, poll_timeout_s=0.002, commit_every_s=0.0, hand_over_within_s=0.5, stop_within_s=0.5)
+PACE = WorkerTiming(
+    batch_records=10, poll_timeout_s=0.002, commit_every_s=0.0, hand_over_within_s=0.5, stop_within_s=0.5
+)
 
 
 class World:
@@ -46,7 +48,7 @@ class World:
         metrics = WorkerMetrics(CollectorRegistry(), CASE)
         predictor = Predictor(CASE, lambda: self.scorer)
         maker = BatchMaker(CASE, TOPICS, predictor, metrics, most_invalid_in_a_row=most_invalid)
-        publish = PublishStep(MemoryOutlet(self.broker), TOPICS, CASE.sha256, maker, metrics)
+        publish = PublishStep(MemoryPublisher(self.broker), TOPICS, CASE.sha256, maker, metrics)
         pipeline: Pipeline[WorkBatch] = Pipeline(
             [("keep", StoreStep([self.sink], maker)), ("publish", publish)], StepMetrics(metrics), depth=3
         )

@@ -14,7 +14,7 @@ from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events.cloud_events import header, is_ours
 from event_backbone.events.schema import Envelope, Erasure, Event, Label, ModelRef, Prediction, format_utc
 from event_backbone.in_memory.log import MemoryLog
-from event_backbone.in_memory.stream import MemoryBroker, MemoryOutlet
+from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import event_of, messages_of
 from event_backbone.ports import Lag, Message, Partition, Received
@@ -223,7 +223,7 @@ def test_a_topic_that_is_missing_is_told() -> None:
         broker.recording().count()
 
 
-class _Outlet(MemoryOutlet):
+class _Outlet(MemoryPublisher):
     def look_up(self, topics: Sequence[str]) -> None:
         assert self._broker.partitions_of(topics)
 
@@ -257,5 +257,7 @@ def test_a_message_that_is_refused_for_good_is_final_and_its_neighbours_are_take
 def test_a_broker_that_stays_away_leaves_the_outcome_open() -> None:
     broker, clock = Broker(), FakeClock()
     broker.memory.away = "away"
-    assert _target(broker, clock).send_records([Outgoing("a", b"{}", None, None)]) == [SendResult("broker", is_final=False)]
+    assert _target(broker, clock).send_records([Outgoing("a", b"{}", None, None)]) == [
+        SendResult("broker", is_final=False)
+    ]
     assert clock.now() - 1000.0 <= 5.0

@@ -141,15 +141,15 @@ def test_what_is_said_is_kept_under_the_new_version_with_its_record(tmp_path: Pa
 
 
 def test_the_version_in_use_needs_no_registry(tmp_path: Path) -> None:
-    registry, shelf = _registry(tmp_path), BundleStore(tmp_path / "shelf")
+    registry, bundles = _registry(tmp_path), BundleStore(tmp_path / "shelf")
     registered = registry.resolve("streamgauge-garden", "champion")
     assert isinstance(registered, RegisteredBundle)
-    shelf.install(registered, registry)
-    shelf.repoint(registered)
+    bundles.install(registered, registry)
+    bundles.repoint(registered)
     registry.away = True
-    assert open_version("1", CASE, shelf, registry).scorer.bundle_sha256 == registered.bundle_sha256
+    assert open_version("1", CASE, bundles, registry).scorer.bundle_sha256 == registered.bundle_sha256
     with pytest.raises(TryAgainLaterError):
-        open_version("2", CASE, shelf, registry)
+        open_version("2", CASE, bundles, registry)
 
 
 def test_a_version_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from stream_generator.sending.planning import Outgoing, request_body
 from stream_generator.sending.resuming import NoMarks
 from stream_generator.sending.retrying import HttpAnswer, NoAnswerError, Patience, Sender
 from stream_generator.sending.schedule import Schedule
-from stream_generator.sending.tally import Tally, RunTotals
+from stream_generator.sending.tally import RunTotals, Tally
 from stream_generator.sending.targets import HttpTarget
 
 
@@ -76,7 +76,11 @@ def test_without_a_schedule_latency_counts_from_the_sending() -> None:
 
 
 def test_failures_are_counted_by_status_and_reason_and_get_no_label() -> None:
-    script: list[HttpAnswer | NoAnswerError] = [HttpAnswer(422, b""), HttpAnswer(409, b""), HttpAnswer(200, b'{"record_id": "other"}')]
+    script: list[HttpAnswer | NoAnswerError] = [
+        HttpAnswer(422, b""),
+        HttpAnswer(409, b""),
+        HttpAnswer(200, b'{"record_id": "other"}'),
+    ]
     setup = Setup([*script, *[NoAnswerError("timeout", retry_after_s=5)]])
     totals = setup.run(_items(6))
     assert totals.faults == {"422": 1, "409": 1, "other answer": 1, "timeout": 1}

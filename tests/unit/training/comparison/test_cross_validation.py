@@ -12,7 +12,7 @@ import pytest
 from training_world import MemoryTracker, RawFiles, made_case, made_rows, priced_rows, regression_case, silent
 
 from event_backbone.case.schema import Case
-from training.comparison.cross_validation import CandidateMeasures, CandidateComparison, compare
+from training.comparison.cross_validation import CandidateComparison, CandidateMeasures, compare
 from training.comparison.study import ComparisonPlan, Compiled, record_runs, rows_of, run_comparison, write_down
 from training.data.raw import DataOrigin
 from training.data.reading import Retrieved

@@ -97,7 +97,7 @@ def _written(folder: Path, files: Mapping[str, bytes]) -> Path:
 def _is_untouched(parts: FlowParts) -> bool:
     return (
         parts.registry.versions("streamgauge-fruit") == []
-        and parts.shelf.current() is None
+        and parts.bundles.current() is None
         and not (parts.splits_dir / "stream.jsonl").exists()
     )
 

@@ -11,7 +11,7 @@ import pytest
 from training_world import RawFiles, made_case, made_rows
 
 from event_backbone.errors import SettingsError
-from training.data.raw import TRAIN_ROWS_FILE, Raw, DataOrigin, load_raw, raw_of_rows, write_raw
+from training.data.raw import TRAIN_ROWS_FILE, DataOrigin, Raw, load_raw, raw_of_rows, write_raw
 from training.data.reading import look_at, read_raw
 from training.data.rows import LabelledRows
 

@@ -10,7 +10,7 @@ from training_world import TEST_ROWS, TRAIN_ROWS, RawFiles, digest, made_case, n
 from event_backbone.case.schema import Case
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from training.data.reading import Retrieved, read_raw
-from training.data.retrieval import Fetch, DataPlaces, retrieve, retrieve_real
+from training.data.retrieval import DataPlaces, Fetch, retrieve, retrieve_real
 
 RAW = RawFiles()
 

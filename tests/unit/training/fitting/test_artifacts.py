@@ -111,7 +111,7 @@ def test_what_scores_led_to_is_known_from_the_reference_and_from_the_folds(
     expectation = decode_profile(parts[PROFILE_FILE]).expectation
     assert expectation is not None
     assert expectation.rows == 100 + 250
-    scores = np.concatenate([decode_profile(parts[PROFILE_FILE]).scores.rising, model.chosen.scores])
+    scores = np.concatenate([decode_profile(parts[PROFILE_FILE]).scores.sorted_values, model.chosen.scores])
     positives = REFERENCE.targets(CASE).sum() + model.targets.sum()
     assert expected_at(expectation, scores).sum() == pytest.approx(positives), "it keeps their number"
 

@@ -72,8 +72,8 @@ def test_the_last_stage_registers_a_bundle_as_the_flow_does(tmp_path: Path, part
     _run(folders, parts)
     outcome = register_model(CASE, folders, parts, silent())
     assert outcome.state == "promoted"
-    assert parts.shelf.current() == outcome.champion
-    bundle = open_bundle(parts.shelf.path_of(outcome.champion.bundle_sha256), outcome.champion.bundle_sha256)
+    assert parts.bundles.current() == outcome.champion
+    bundle = open_bundle(parts.bundles.path_of(outcome.champion.bundle_sha256), outcome.champion.bundle_sha256)
     assert {"model.onnx", "model.ubj", "encoder.json", "reference.parquet", "golden.json"} <= set(bundle.files)
     assert (parts.splits_dir / "stream.jsonl").is_file()
 

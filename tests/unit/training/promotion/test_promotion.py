@@ -128,56 +128,56 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlowParts:
 
 
 def desk_of(parts: FlowParts) -> VersionOperations:
-    return VersionOperations(CASE, parts.registry, parts.shelf, "tester")
+    return VersionOperations(CASE, parts.registry, parts.bundles, "tester")
 
 
 def present(parts: FlowParts) -> tuple[str, str]:
     """The champion in the registry, and the one on this machine."""
-    found, current = parts.registry.resolve(NAME, "champion"), parts.shelf.current()
+    found, current = parts.registry.resolve(NAME, "champion"), parts.bundles.current()
     assert found is not None
     assert current is not None
     return found.model.version, current.model.version
 
 
 def test_a_refused_version_takes_force_and_can_be_taken_back(parts: FlowParts) -> None:
-    desk = desk_of(parts)
+    operations = desk_of(parts)
     with pytest.raises(SettingsError, match=r"version 2 was refused: auc changes by .* --force promotes it"):
-        desk.promote(None, reason="by hand")
+        operations.promote(None, reason="by hand")
     assert present(parts) == ("1", "1")
-    assert desk.promote(None, reason="by hand", force=True).version == "2"
+    assert operations.promote(None, reason="by hand", force=True).version == "2"
     assert present(parts) == ("2", "2")
-    assert desk.rollback(reason="it was worse").version == "1"
+    assert operations.rollback(reason="it was worse").version == "1"
     assert present(parts) == ("1", "1")
     with pytest.raises(SettingsError, match="there is no challenger"):
-        desk.promote(None, reason="by hand")
+        operations.promote(None, reason="by hand")
     with pytest.raises(SettingsError, match="there is no version 9"):
-        desk.promote("9", reason="by hand")
+        operations.promote("9", reason="by hand")
 
 
 def test_a_version_that_the_gate_let_pass_needs_no_force(parts: FlowParts) -> None:
-    desk = desk_of(parts)
-    desk.promote("2", reason="by hand", force=True)
-    assert desk.promote("1", reason="by hand").version == "1"
+    operations = desk_of(parts)
+    operations.promote("2", reason="by hand", force=True)
+    assert operations.promote("1", reason="by hand").version == "1"
     assert present(parts) == ("1", "1")
 
 
 def test_a_broken_bundle_is_not_promoted_and_not_rolled_back_to(parts: FlowParts) -> None:
-    desk = desk_of(parts)
-    desk.promote("2", reason="by hand", force=True)
+    operations = desk_of(parts)
+    operations.promote("2", reason="by hand", force=True)
     assert isinstance(parts.registry, MemoryRegistry)
     sha256, files = parts.registry._versions[NAME][0]
     files["model.onnx"] = files["model.onnx"][:-1] + b"?"
-    (parts.shelf.path_of(sha256) / "model.onnx").write_bytes(b"broken")
-    for undo in (lambda: desk.promote("1", reason="by hand"), lambda: desk.rollback(reason="bad")):
+    (parts.bundles.path_of(sha256) / "model.onnx").write_bytes(b"broken")
+    for undo in (lambda: operations.promote("1", reason="by hand"), lambda: operations.rollback(reason="bad")):
         with pytest.raises(BrokenBundleError, match=r"model\.onnx"):
             undo()
         assert present(parts) == ("2", "2")
 
 
 def test_a_version_for_another_case_file_is_not_promoted(parts: FlowParts) -> None:
-    desk = replace(desk_of(parts), case=RAW.case(title="Fruits"))
+    operations = replace(desk_of(parts), case=RAW.case(title="Fruits"))
     with pytest.raises(BrokenBundleError, match="another fruit case file"):
-        desk.promote("2", reason="by hand", force=True)
+        operations.promote("2", reason="by hand", force=True)
     assert present(parts) == ("1", "1")
 
 
@@ -188,8 +188,8 @@ def listed(versions: list[RegisteredVersion]) -> list[str]:
 
 
 def test_versions_are_listed_with_what_the_gate_measured(parts: FlowParts) -> None:
-    desk = desk_of(parts)
-    title, head, second, first = listed(list(desk.versions()))
+    operations = desk_of(parts)
+    title, head, second, first = listed(list(operations.versions()))
     assert title.strip() == "Fruit: 2 versions"
     assert head.split()[:5] == ["version", "is", "registered", "gate", "AUC"]
     assert second.split()[:2] == ["2", "challenger"]

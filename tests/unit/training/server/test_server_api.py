@@ -24,7 +24,7 @@ from training.server.api import ServerParts, build_api
 from training.server.messages import Ended
 from training.server.metrics import TrainingMetrics
 from training.server.retraining import RunScheduler
-from training.server.runs import RunHistory, RetrainingRun
+from training.server.runs import RetrainingRun, RunHistory
 from training.server.runs_file import RunsFile
 
 COOLDOWN_S = 100.0
@@ -55,14 +55,16 @@ class World:
         self.launched: list[FakeRun] = []
         self.draining = threading.Event()
         self.metrics = TrainingMetrics(CollectorRegistry())
-        self.desk = RunScheduler(
+        self.scheduler = RunScheduler(
             RunsFile(folder),
             self._launch,
             cooldown_s=COOLDOWN_S,
             count=lambda outcome: self.metrics.runs.labels(outcome).inc(),
             clock=lambda: self.now,
         )
-        parts = ServerParts("shop", self.desk, self.metrics, {"ConceptDrift", "RealisedLoss"}, self.draining.is_set)
+        parts = ServerParts(
+            "shop", self.scheduler, self.metrics, {"ConceptDrift", "RealisedLoss"}, self.draining.is_set
+        )
         self.client: FlaskClient = build_api(parts).test_client()
 
     def _launch(self, run: RetrainingRun) -> FakeRun:
@@ -84,7 +86,7 @@ class World:
     def end(self, state: Any = "promoted") -> None:
         poll_until(lambda: self.launched)
         self.launched[-1].stages.put(Ended(state, DECISION))
-        poll_until(lambda: self.desk.newest(1)[0].state == state)
+        poll_until(lambda: self.scheduler.newest(1)[0].state == state)
 
     def metric(self, line: str) -> bool:
         return line in self.client.get("/metrics").get_data(as_text=True).splitlines()
@@ -94,7 +96,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
-    world.desk.close()
+    world.scheduler.close()
 
 
 def test_a_run_is_begun_followed_and_remembered(world: World) -> None:
@@ -161,7 +163,7 @@ def test_what_is_no_question_begins_nothing(world: World, body: bytes, status: i
     for path in ("/train", "/alerts"):
         answer = world.client.post(path, data=body)
         assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
-    assert world.desk.newest(1) == []
+    assert world.scheduler.newest(1) == []
 
 
 @pytest.mark.parametrize("condition", ["concept_drift", "realised_loss"])
@@ -169,7 +171,7 @@ def test_an_alert_that_fires_begins_a_run(world: World, condition: str) -> None:
     answer = world.tell(world.alert(condition, began_s_ago=30))
     assert answer.status_code == 200
     [started] = answer.json["started"]
-    run = world.desk.run(started["id"])
+    run = world.scheduler.run(started["id"])
     assert run is not None
     assert (run.alert_since, run.episode) == (world.now - 30, started["episode"])
 
@@ -195,15 +197,15 @@ def test_an_end_that_cannot_be_written_down_blocks_nobody(tmp_path: Path, monkey
     world = World(tmp_path)
     world.ask()
 
-    def full(_book: RunHistory) -> None:
+    def full(_history: RunHistory) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(world.desk._keeper, "keep", full)
+    monkeypatch.setattr(world.scheduler._store, "keep", full)
     world.end("refused")
     monkeypatch.undo()
     world.now += COOLDOWN_S
     assert world.ask().status_code == 202
-    world.desk.close()
+    world.scheduler.close()
 
 
 def test_two_alerts_of_one_drift_begin_one_run_and_no_later_one(world: World) -> None:
@@ -254,7 +256,7 @@ def test_a_message_of_alertmanagers_own_making_is_understood(world: World) -> No
         ],
     }
     [started] = world.client.post("/alerts", json=body).json["started"]
-    run = world.desk.run(started["id"])
+    run = world.scheduler.run(started["id"])
     assert run is not None
     assert run.alert_since is not None
     assert time_text(run.alert_since) == "2026-03-01T11:00:00.123456Z"
@@ -269,13 +271,13 @@ def test_a_restart_remembers_episodes_and_ends_what_ran(tmp_path: Path) -> None:
     first.end()
     first.now += COOLDOWN_S
     first.ask(episode="two")
-    first.desk.close()
+    first.scheduler.close()
     again = World(tmp_path)
     again.now = first.now + COOLDOWN_S
-    assert [run.state for run in again.desk.newest(2)] == ["failed", "promoted"]
+    assert [run.state for run in again.scheduler.newest(2)] == ["failed", "promoted"]
     assert again.ask(episode="one").status_code == 409
     assert again.ask(episode="two").status_code == 202
-    again.desk.close()
+    again.scheduler.close()
 
 
 def test_a_run_that_cannot_be_launched_has_failed(tmp_path: Path) -> None:
@@ -284,11 +286,11 @@ def test_a_run_that_cannot_be_launched_has_failed(tmp_path: Path) -> None:
     def refuse(_run: RetrainingRun) -> FakeRun:
         raise OSError("no more processes")
 
-    world.desk._launch = refuse
+    world.scheduler._launch = refuse
     id_ = world.ask().json["id"]
     ended = poll_until(lambda: (run := world.client.get(f"/train/{id_}").json)["state"] == "failed" and run)
     assert "OSError" in ended["decision"]["reasons"][0]
-    world.desk.close()
+    world.scheduler.close()
 
 
 @pytest.fixture
@@ -319,7 +321,7 @@ def test_monitoring_understands_what_the_server_says(world: World, remote: HttpT
 def test_monitoring_tells_of_an_alert_and_the_server_begins(world: World, remote: HttpTrainingServer) -> None:
     notification = Notification("ConceptDrift", (world.alert("concept_drift"),))
     remote.tell(encode_json(webhook_body("shop", notification, AlertLinks())))
-    assert [run.reason for run in world.desk.newest(2)] == ["alert ConceptDrift"]
+    assert [run.reason for run in world.scheduler.newest(2)] == ["alert ConceptDrift"]
 
 
 def test_what_is_no_training_server_is_away() -> None:

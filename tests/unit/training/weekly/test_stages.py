@@ -66,12 +66,14 @@ def _run(parts: FlowParts, folder: Path, runner: Runner | None = None) -> WeekOu
     return run_week(_week(parts, folder), runner or Runner())
 
 
-def test_the_stages_run_in_order_and_leave_a_champion_a_report_and_predictions(parts: FlowParts, tmp_path: Path) -> None:
+def test_the_stages_run_in_order_and_leave_a_champion_a_report_and_predictions(
+    parts: FlowParts, tmp_path: Path
+) -> None:
     runner = Runner()
     outcome = _run(parts, tmp_path, runner)
     assert runner.names == STAGES
     assert outcome.training.state == "promoted"
-    assert parts.shelf.current() == outcome.training.champion
+    assert parts.bundles.current() == outcome.training.champion
     assert parquet.read_table(outcome.folder / "predictions.parquet").num_rows == outcome.training.sizes["stream"]
     assert (outcome.folder / REPORT_FILE).read_text().startswith("<!doctype html>")
     assert "**Promoted**" in (outcome.folder / CARD_FILE).read_text()
