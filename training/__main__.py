@@ -112,7 +112,7 @@ def sample(case_name: str | None, data_dir: Path | None, draw: int | None, out: 
 
 
 def _draw(settings: TrainingSettings, rows: int, seed: int, out: Path) -> None:
-    from training.data.sampling_command import write_drawn
+    from training.commands.synthetic_sample import write_drawn
     from training.data.synthetic import load_sample
 
     case = settings.load_case()
@@ -122,8 +122,8 @@ def _draw(settings: TrainingSettings, rows: int, seed: int, out: Path) -> None:
 
 def _refit(settings: TrainingSettings) -> None:
     from training.bootstrap import build_parts
+    from training.commands.synthetic_sample import refit
     from training.data.retrieval import retrieve_real
-    from training.data.sampling_command import refit
 
     case, parts = settings.load_case(), build_parts(settings)
     retrieved = retrieve_real(case, parts.places, parts.fetch)

@@ -1,8 +1,8 @@
-"""Realised quality of each window of rows, restated when late labels change it.
+"""Realised performance of each window of rows, restated when late labels change it.
 
 Rows 1 to n are the first window, the next n the second, and so on; rows of two model versions in one window are stated
-apart. What changed is noted with the events themselves (:class:`.BatchTotals`), so whatever order they come in, and however
-often the service is restarted, a window's last statement is the one that all of them lead to.
+apart. What changed is noted with the events themselves (:class:`.BatchTotals`), so whatever order they come in, and
+however often the service is restarted, a window's last statement is the one that all of them lead to.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-import structlog
 
 from event_backbone.case.schema import Case, Column
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, Profile
@@ -28,8 +27,6 @@ from event_backbone.statistics.two_sample import (
 from monitoring_service.drift.evidently_score import evidently_score
 from monitoring_service.messages import ColumnMeasure
 from monitoring_service.windows.columns import CategoryValues, ColumnValues
-
-log = structlog.get_logger()
 
 #: Below this many present values neither a score nor a distribution test is worth reading.
 FEWEST_VALUES = 30
@@ -142,32 +139,46 @@ def _prepared(column: Column, profile: NumberProfile | CategoryProfile | None) -
     return None if profile is None or column.is_category else NumberReference(profile)
 
 
+#: Measures the named column.
+Guard = Callable[[str, Callable[[], ColumnMeasure]], ColumnMeasure]
+
+
+def unguarded(_name: str, measure: Callable[[], ColumnMeasure]) -> ColumnMeasure:
+    return measure()
+
+
 def measure_columns(
     case: Case,
     reference: DriftReference | None,
     window: Mapping[str, ColumnValues],
     *,
     with_scores: bool = True,
+    guard: Guard = unguarded,
 ) -> list[ColumnMeasure]:
     """One measure for each column of the case, in its order; without a reference only the shares are known.
 
-    All columns of ``window`` have one length. Never raises for what is in it.
+    All columns of ``window`` have one length. ``guard`` measures each of them, and may keep what a library raises for
+    one from costing the others.
     """
     task = _Task(reference, case.monitoring.minimum_rows, with_scores)
     return [
-        _guarded(column.name, partial(_measure_column, task, column, window.get(column.name)))
-        for column in case.columns
+        guard(column.name, partial(_measure_column, task, column, window.get(column.name))) for column in case.columns
     ]
 
 
 def measure_scores(
-    case: Case, reference: DriftReference | None, scores: Floats, *, with_score: bool = True
+    case: Case,
+    reference: DriftReference | None,
+    scores: Floats,
+    *,
+    with_score: bool = True,
+    guard: Guard = unguarded,
 ) -> ColumnMeasure:
     """Drift of the predictions: the scores of one model version against those it gave the reference."""
     task = _Task(reference, case.monitoring.minimum_rows, with_score)
     prepared = reference.scores if reference else None
     rising = _rising(scores)
-    return _guarded("score", partial(_measure_numbers, task, "score", prepared, rising, scores.size, _NO_SHARES))
+    return guard("score", partial(_measure_numbers, task, "score", prepared, rising, scores.size, _NO_SHARES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +208,6 @@ class _Shares:
 
 
 _NO_SHARES = _Shares()
-
-
-def _guarded(name: str, measure: Callable[[], ColumnMeasure]) -> ColumnMeasure:
-    try:
-        return measure()
-    except Exception:
-        # The border of each column's measurement: whatever a library raises for it must not cost the other columns.
-        log.exception("column_not_measured", column=name)
-        return ColumnMeasure(name, "invalid", "failed")
 
 
 def _measure_column(task: _Task, column: Column, values: ColumnValues | None) -> ColumnMeasure:

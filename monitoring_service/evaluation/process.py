@@ -27,6 +27,7 @@ from monitoring_service.evaluation.frames import decode_request, decode_start, f
 from monitoring_service.messages import (
     Answer,
     AskReports,
+    ColumnMeasure,
     Evaluate,
     Failed,
     MakeReport,
@@ -49,6 +50,15 @@ from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.windows.columns import Floats, as_list, unpacked, unpacked_floats
 
 log = structlog.get_logger()
+
+
+def guarded(name: str, measure: Callable[[], ColumnMeasure]) -> ColumnMeasure:
+    try:
+        return measure()
+    except Exception:
+        # The border of each column's measurement: whatever a library raises for it must not cost the other columns.
+        log.exception("column_not_measured", column=name)
+        return ColumnMeasure(name, "invalid", "failed")
 
 
 class ReportMaker:
@@ -122,14 +132,14 @@ class Evaluator:
         lookup = self._references.find(window.bundle_sha256, window.accepted_sha256)
         drift, profile = (lookup.reference.drift, lookup.reference.profile) if lookup.reference else (None, None)
         columns = {name: unpacked(column) for name, column in window.columns.items()}
-        with_scores = request.with_scores
+        scores, with_scores = unpacked_floats(window.scores), request.with_scores
         mix = prediction_mix(self._case, unpacked_floats(window.predictions))
         return WindowMeasures(
             row=window.row,
             reference=lookup.state,
             reference_fault=lookup.fault,
-            columns=measure_columns(self._case, drift, columns, with_scores=with_scores),
-            prediction=measure_scores(self._case, drift, unpacked_floats(window.scores), with_score=with_scores),
+            columns=measure_columns(self._case, drift, columns, with_scores=with_scores, guard=guarded),
+            prediction=measure_scores(self._case, drift, scores, with_score=with_scores, guard=guarded),
             mix=PredictionMix(mix, profile_mix(self._case, profile.predictions) if profile else {}),
             reference_id=lookup.reference.id if lookup.reference else None,
         )

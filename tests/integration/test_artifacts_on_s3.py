@@ -17,7 +17,7 @@ from event_backbone.model.bundle import BundleStore
 from event_backbone.model.mlflow_registry import MlflowRegistry, mlflow_client
 from training.fitting.tracking import MlflowTracker, RunRecord
 from training.flow.training_flow import FlowParts, train
-from training.versions.by_hand import VersionOperations
+from training.versions.operations import VersionOperations
 
 RAW = RawFiles()
 CASE = RAW.case()

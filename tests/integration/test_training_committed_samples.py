@@ -13,10 +13,10 @@ from scipy.spatial.distance import jensenshannon
 from event_backbone.case.files import find_case
 from event_backbone.case.records import faults_in
 from event_backbone.case.schema import Case, Column
+from training.commands.synthetic_sample import refit
 from training.data.reading import Retrieved
 from training.data.retrieval import SAMPLE_SEED, DataPlaces, http_fetch, retrieve_real
 from training.data.rows import LabelledRows
-from training.data.sampling_command import refit
 from training.data.splitting import split_rows
 from training.data.synthetic import load_sample
 from training.fitting.cross_validation import CANDIDATES, fit

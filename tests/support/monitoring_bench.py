@@ -35,7 +35,7 @@ from monitoring_service.wiring import Clocks, api_parts, wire
 
 def fast_case() -> Case:
     performance = {"minimum_labelled_rows": 50}
-    return made_case(window_rows=100, minimum_rows=50, check_every_rows=10, performance=performance)
+    return made_case(window_rows=100, minimum_rows=50, check_every_rows=10, quality=performance)
 
 
 class ObedientEvaluator:

@@ -25,7 +25,7 @@ def promote(version: str | None, case_name: str | None, reason: str, force: bool
       train-model promote 7 --case housing --reason "prices of June"
       train-model promote 5 --force
     """
-    from training.versions.by_hand import VersionOperations
+    from training.versions.operations import VersionOperations
 
     operations = VersionOperations.of(settings_given(case_name, None))
     model = operations.promote(version, reason=reason, force=force)
@@ -43,7 +43,7 @@ def rollback(case_name: str | None, reason: str) -> None:
       train-model rollback
       train-model rollback --case housing --reason "prices too high in the north"
     """
-    from training.versions.by_hand import VersionOperations
+    from training.versions.operations import VersionOperations
 
     model = VersionOperations.of(settings_given(case_name, None)).rollback(reason=reason)
     click.echo(f"champion of {model.name} is version {model.version} again")
@@ -59,8 +59,8 @@ def versions(case_name: str | None) -> None:
       train-model versions --case census
     """
     from training.commands.console import open_console
-    from training.versions.by_hand import VersionOperations
     from training.versions.listing import print_versions
+    from training.versions.operations import VersionOperations
 
     operations = VersionOperations.of(settings_given(case_name, None))
     print_versions(operations.case, operations.versions(), open_console())

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import Profile, category_profile, number_profile
 from monitoring_service.drift.univariate import DriftReference, measure_columns, measure_scores
+from monitoring_service.evaluation.process import guarded
 from monitoring_service.messages import ColumnMeasure
 from monitoring_service.windows.columns import column_values
 
@@ -47,7 +48,7 @@ def made_window(rows: int = 200, seed: int = 5, **changes: Sequence[Any]) -> dic
 
 
 def measures_of(
-    reference: DriftReference | None, window: Mapping[str, Sequence[Any]], case: Case = CASE, **how: bool
+    reference: DriftReference | None, window: Mapping[str, Sequence[Any]], case: Case = CASE, **how: Any
 ) -> list[ColumnMeasure]:
     columns = {
         column.name: column_values(column, window[column.name]) for column in case.columns if column.name in window
@@ -219,7 +220,7 @@ def test_a_library_that_raises_costs_one_column(reference: DriftReference, monke
         raise ZeroDivisionError
 
     monkeypatch.setattr("monitoring_service.drift.univariate.compare_counts", broken)
-    found = measured(reference, made_window())
+    found = {one.name: one for one in measures_of(reference, made_window(), guard=guarded)}
     assert (found["payment"].state, found["payment"].reason) == ("invalid", "failed")
     assert found["price"].state == "ok"
 

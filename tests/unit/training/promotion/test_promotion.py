@@ -21,8 +21,8 @@ from training.__main__ import main
 from training.flow.training_flow import FlowParts, train
 from training.promotion.gate import GateDecision
 from training.promotion.registration import promote, record_decision, rollback
-from training.versions.by_hand import VersionOperations
 from training.versions.listing import print_versions
+from training.versions.operations import VersionOperations
 
 RAW = RawFiles()
 CASE = RAW.case()
