@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 class ServingApplication:
-    """What the WSGI server runs: the front door, and everything that must be closed behind it."""
+    """The WSGI application, and everything that must be closed behind it."""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ def _shadow(settings: SidecarSettings, case: Case, registry: ModelRegistry) -> S
 
 
 def shadow_sinks(settings: SidecarSettings, case: Case, shadow: ShadowModel) -> list[ShadowSink]:
-    """Where the shadow's words go.
+    """The sinks of shadow predictions.
 
     Raises:
         SettingsError: to a Kafka, whose readers take what they find for answers, or to nobody.

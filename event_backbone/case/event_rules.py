@@ -1,4 +1,4 @@
-"""Whether a decoded event can be one of this case: the one judgement behind every door that takes events."""
+"""Rules of events: whether a decoded event can be one of this case, however it came."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class FaultCount(Struct, frozen=True):
 
 
 class Rejections(Struct, frozen=True, tag_field="type", tag="rejections"):
-    """Records refused between two moments, as counts: drift that is refused at the door never reaches a window."""
+    """Records that were rejected between two moments, as counts: drift that is rejected never reaches a window."""
 
     rejections_id: str
     case: str

@@ -1,4 +1,4 @@
-"""The doors of the alerts: who sees them, and who says that they know or want to hear no more."""
+"""HTTP routes of alerts: listing, acknowledging and silencing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP doors: views parse, call one method and render."""
+"""HTTP routes: views parse, call one method and render."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the live page knows before its first look at the state: the case in words, and which lines its charts have."""
+"""The live page: the case in words and which lines its charts have, known before the first state is fetched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP door to the quality of past windows."""
+"""HTTP routes of performance: that of past windows, and the comparison with the shadow."""
 
 from __future__ import annotations
 

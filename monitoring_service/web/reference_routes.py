@@ -1,4 +1,4 @@
-"""The HTTP doors of references: what is in force, accepting the current window, taking that back."""
+"""HTTP routes of references: what is in force, accepting the current window, taking that back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP doors of Evidently's reports: having one made, listing them, reading one."""
+"""HTTP routes of Evidently's reports: having one made, listing them, reading one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from monitoring_service.reports.folder import Report, ReportFolder
 from monitoring_service.views.report_document import REPORTS_PATH, document_of
 
 LATEST = "latest"
-#: A report is one file with scripts and styles inside, made by a library from records that strangers sent: it gets an
+#: A report is one file with scripts and styles inside, made by a library from records that anybody may have sent: it gets an
 #: origin of its own and reaches no network.
 _REPORT_POLICY = (
     "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "

@@ -17,7 +17,7 @@ _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class SegmentReader:
-    """Reads the segments of records; whatever strangers send, only expected values are kept."""
+    """Reads the segments of records; whatever a record holds, only expected values are kept."""
 
     def __init__(self, case: Case) -> None:
         self._names = case.monitoring.segments

@@ -1,4 +1,4 @@
-"""Predictions by the champion of the moment, whatever door the records came through."""
+"""Predictions by the champion in use, over HTTP as through Kafka."""
 
 from __future__ import annotations
 

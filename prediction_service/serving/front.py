@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: Answered whatever the load is: somebody who asks how the service feels must get an answer.
+#: Answered whatever the load is: a probe or a status request must get an answer.
 PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
 
 _MOST_DRAINED_BYTES = 16 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""The handlers behind every door: bytes in, status and bytes out, and everything answered is in the journal first."""
+"""Request handlers: bytes in, status and bytes out; everything answered is in the journal first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How this replica feels: what ``/readyz``, ``/status`` and the lag metrics say."""
+"""Status of a replica: what ``/readyz``, ``/status`` and the lag metrics say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stored predictions as the HTTP doors give them: from the replica's own journal, or from a log of all replicas."""
+"""Stored predictions as the HTTP routes give them: from the replica's own journal, or from a log of all replicas."""
 
 from __future__ import annotations
 
