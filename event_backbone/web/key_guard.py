@@ -18,7 +18,7 @@ OPEN_FOLDERS = ("/static/", "/docs/")
 #: The field of a form that carries the key. No column can be called so.
 KEY_FIELD = "api-key"
 
-#: Requests without a key that may be read at the same time: however slowly they come, the rest of the threads stay free.
+#: Requests without a key that may be read at the same time: however slowly they come, other threads stay free.
 STRANGERS_AT_ONCE = 2
 _MOST_DRAINED_BYTES = 4 * 1024 * 1024
 

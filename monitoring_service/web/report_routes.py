@@ -19,8 +19,8 @@ from monitoring_service.reports.folder import Report, ReportFolder
 from monitoring_service.views.report_document import REPORTS_PATH, document_of
 
 LATEST = "latest"
-#: A report is one file with scripts and styles inside, made by a library from records that anybody may have sent: it gets an
-#: origin of its own and reaches no network.
+#: A report is one file with scripts and styles inside, made by a library from records that anybody may have sent: it
+#: gets an origin of its own and reaches no network.
 _REPORT_POLICY = (
     "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
