@@ -3,9 +3,17 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3.11
+# The newest of these that runs, or the one that PYTHON names.
+PYTHONS := python3.13 python3.12 python3.11
+# pyenv leaves the name of every Python it has on PATH, and runs only those that are switched on: the others are in its folder.
+running = $(shell for python in $(1) $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/*/bin/$(1)); do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+INTERPRETER = $(firstword $(foreach name,$(or $(PYTHON),$(PYTHONS)),$(call running,$(name))))
 VENV := .venv
 BIN := $(VENV)/bin
+# The same by version, python3.12, which is also the name of a file in an environment that it made.
+VERSION = $(if $(INTERPRETER),$(shell $(INTERPRETER) -c 'import sys; print("python%d.%d" % sys.version_info[:2])'))
+MADE_BY_IT = $(wildcard $(BIN)/$(or $(VERSION),none))
 # The compose plugin, or docker-compose where that is what a machine has.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 # Of the images, which build nothing.
@@ -23,16 +31,19 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test test-fast lint format train pipeline faults drift-bench bench dashboards stack lock clean
+.PHONY: help install remake run test test-fast test-pythons lint format train pipeline faults drift-bench bench dashboards stack lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-install: $(VENV)/installed  ## make .venv with everything, from the lock file
+install: $(VENV)/installed  ## make .venv with everything, from the lock file; PYTHON=python3.12 takes that one
+
+remake:  # an environment that another Python made
 
 # uv installs the lock in seconds; pip, which every Python has, installs uv.
-$(VENV)/installed: requirements.lock requirements-uv.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+$(VENV)/installed: requirements.lock requirements-uv.lock pyproject.toml $(if $(PYTHON),$(if $(MADE_BY_IT),,remake))
+	$(if $(INTERPRETER),,$(error no Python of 3.11 or newer runs by the name of $(or $(PYTHON),$(PYTHONS)); PYTHON=... names another))
+	$(INTERPRETER) -m venv $(if $(MADE_BY_IT),,--clear) $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -46,6 +57,16 @@ test: install  ## every test, with the real parts this machine has
 
 test-fast: install  ## the tests that need no network and take seconds
 	$(BIN)/python -m pytest tests/unit tests/contracts $(PYTEST_ARGS)
+
+# The Pythons of this machine but the one of .venv. They install one after the other: all build the same folder.
+OTHER_PYTHONS = $(foreach name,$(PYTHONS),$(if $(wildcard $(BIN)/$(name)),,$(if $(call running,$(name)),$(name))))
+
+test-pythons: install  ## `make test-fast` on every other Python of this machine, side by side
+	@for name in $(OTHER_PYTHONS); do $(MAKE) VENV=.venv-$$name PYTHON=$$name install || exit 1; done
+	@$(MAKE) --jobs --output-sync=target $(addprefix test-fast-,$(OTHER_PYTHONS))
+
+test-fast-python%:
+	$(MAKE) VENV=.venv-python$* PYTHON=python$* test-fast
 
 faults: install  ## the long form of the fault suite: many kills, outages of minutes; FAULTS=short for that of `make test`
 	FAULTS=$(or $(FAULTS),long) $(BIN)/python -m pytest tests/faults -rP $(PYTEST_ARGS)
@@ -90,7 +111,7 @@ stack:  ## the whole stack in containers: Kafka, MongoDB, MLflow, Prometheus, Gr
 
 lock: install  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11 \
-		--extra dev --upgrade pyproject.toml --output-file requirements.lock
+		--universal --extra dev --upgrade pyproject.toml --output-file requirements.lock
 	echo uv | $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes \
 		--python-version 3.11 --constraint requirements.lock - --output-file requirements-uv.lock
 	$(UV_COMPILE) --constraint requirements.lock --extra prediction --override containers/locks/mlflow-client.overrides \
@@ -101,4 +122,4 @@ lock: install  ## resolve the dependencies anew
 	echo setuptools | $(UV_COMPILE) --constraint requirements.lock - --output-file containers/locks/build.lock
 
 clean:  ## remove the environment and everything the services kept
-	rm -rf $(VENV) var .dvc/cache .dvc/tmp
+	rm -rf $(VENV) .venv-python* var .dvc/cache .dvc/tmp
