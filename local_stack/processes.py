@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shlex
 import sys
@@ -44,6 +45,8 @@ class ProcessGroup(honcho.manager.Manager):  # type: ignore[misc]  # honcho ship
     """honcho's manager: the first process that ends, and SIGINT or SIGTERM, end them all."""
 
     def __init__(self) -> None:
+        # Python 3.14 no longer forks by itself: another Python would be started for each process, to read its output.
+        multiprocessing.set_start_method("fork", force=True)
         super().__init__()
         honcho.manager.KILL_WAIT = _STOP_WITHIN_S
         self._process_ctor = _BoundProcess

@@ -135,8 +135,10 @@ def serve(
     from granian.server.mp import MPServer
 
     check_port_is_free(host, port)
-    draining = multiprocessing.get_context("fork").Event()
-    failed_to_build = multiprocessing.get_context("fork").Event()
+    # A worker gets functions that can't be pickled. Python 3.14 no longer forks by itself, and granian takes its word.
+    multiprocessing.set_start_method("fork", force=True)
+    draining = multiprocessing.Event()
+    failed_to_build = multiprocessing.Event()
     parent_pid = os.getpid()
     respawns = Respawns()
 

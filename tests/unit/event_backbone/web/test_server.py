@@ -1,6 +1,9 @@
-"""How often a dead worker is replaced."""
+"""How often a dead worker is replaced, and how a worker starts."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import pytest
 
@@ -36,3 +39,25 @@ def test_deaths_that_lie_apart_are_never_too_many() -> None:
     for _ in range(20):
         respawns.note()
         clock.now += 25
+
+
+_FORKSERVER_BY_DEFAULT = """
+import multiprocessing, sys
+multiprocessing.set_start_method("forkserver")
+from event_backbone.errors import StreamgaugeError
+from event_backbone.wsgi_server import Access, serve
+def build(draining):
+    raise StreamgaugeError("built " + started_here)
+if __name__ == "__main__":
+    started_here = "in a fork"
+    serve(lambda draining: build(draining), host="127.0.0.1", port=0, threads=1, access=Access())
+"""
+
+
+def test_a_worker_is_forked_also_where_python_does_not_fork_by_itself() -> None:
+    """As Python 3.14 does not. What we give to a worker is known to a fork alone."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FORKSERVER_BY_DEFAULT], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "built in a fork" in done.stdout + done.stderr
