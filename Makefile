@@ -31,7 +31,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help install remake run test test-fast test-pythons lint format train pipeline faults drift-bench bench dashboards stack lock clean
+.PHONY: help install remake run test test-long test-fast test-pythons lint format train pipeline faults drift-bench bench dashboards stack lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,8 +52,11 @@ $(VENV)/installed: requirements.lock requirements-uv.lock pyproject.toml $(if $(
 run: install  ## train a champion if there is none, start every service and a stream; RECORDS=N ends by itself
 	@exec $(BIN)/python -m local_stack
 
-test: install  ## every test, with the real parts this machine has
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: install  ## every test but the long forms, side by side, with the real parts this machine has
+	$(BIN)/python -m tests.selection test $(PYTEST_ARGS)
+
+test-long: install  ## the long forms: benches, pipelines, comparisons, full grids; with `make test` these are all tests
+	$(BIN)/python -m tests.selection test-long $(PYTEST_ARGS)
 
 test-fast: install  ## the tests that need no network and take seconds
 	$(BIN)/python -m pytest tests/unit tests/contracts $(PYTEST_ARGS)

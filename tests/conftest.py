@@ -1,8 +1,9 @@
-"""What tests of every kind share: the real data, and champions trained on them, once."""
+"""What tests of every kind share: the real data, champions trained on them, once, and the real parts."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -10,13 +11,43 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from real_parts import KafkaBroker, MongoServer, RealPart, Toxiproxy, remove_folder
+from shared_parts import AskedParts, KeptParts, SharedParts
+
+from tests.selection import COLLECTED, group_of
 
 ROOT = Path(__file__).parents[1]
 AnyPart = TypeVar("AnyPart", bound=RealPart)
+SHARED_PARTS = pytest.StashKey[SharedParts]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    told: dict[str, str] = getattr(config, "workerinput", {})
+    if "shared_parts" in told:
+        config.stash[SHARED_PARTS] = AskedParts(told["shared_parts"])
+    else:
+        config.stash[SHARED_PARTS] = kept = KeptParts()
+        config.add_cleanup(kept.close)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Of pytest-xdist: what a worker is told when it starts."""
+    kept = node.config.stash[SHARED_PARTS]
+    assert isinstance(kept, KeptParts)
+    node.workerinput["shared_parts"] = kept.address
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[COLLECTED] = list(items)
+    for item in items:
+        group = group_of(item)
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def real_data_dir(case: str) -> Path:
@@ -63,36 +94,30 @@ def _champion_state(case: str, data_dir: Path, config: pytest.Config) -> Path:
     for name in ("MLFLOW_TRACKING_URI", "TRAINING_SEED"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "training", "--case", case, "--data-dir", str(data_dir), "--if-needed"]
-    ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    with (state_dir / f"{case}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker trains, the others wait for it
+        ended = subprocess.run(
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+        )
     assert ended.returncode == 0, ended.stderr
     return state_dir
 
 
 def _digest_of_training() -> str:
-    code = sorted([*(ROOT / "training").rglob("*.py"), *(ROOT / "event_backbone").glob("*.py")])
+    code = sorted([*(ROOT / "training").rglob("*.py"), *(ROOT / "event_backbone").rglob("*.py")])
     return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:12]
 
 
 @pytest.fixture(scope="session")
-def kafka_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def kafka_url(pytestconfig: pytest.Config) -> str:
     """A broker that tests share and leave alone; a namespace of its own keeps a test apart."""
-    given = os.environ.get("TEST_KAFKA_URL")
-    if given:
-        yield given
-    else:
-        with started(KafkaBroker(tmp_path_factory.mktemp("kafka"))) as broker:
-            yield broker.url
+    return os.environ.get("TEST_KAFKA_URL") or pytestconfig.stash[SHARED_PARTS].url_of("kafka")
 
 
 @pytest.fixture(scope="session")
-def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mongo_url(pytestconfig: pytest.Config) -> str:
     """A MongoDB that tests share and leave alone; a database of its own keeps a test apart."""
-    given = os.environ.get("TEST_MONGO_URL")
-    if given:
-        yield given
-    else:
-        with started(MongoServer(tmp_path_factory.mktemp("mongo"))) as server:
-            yield server.url
+    return os.environ.get("TEST_MONGO_URL") or pytestconfig.stash[SHARED_PARTS].url_of("mongo")
 
 
 @pytest.fixture

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import requests
 from monitoring_world import install_bundle, made_case, write_case
 
+#: Below those that connections get, 32768 and up, which might take one before its server does, or while it is down.
+PORTS = range(12_000, 32_000)
+MOST_WORKERS = 16
+
+
+def _ports_of_this_worker() -> Iterator[int]:
+    """Each of pytest-xdist's workers has a part of them for itself; two test runs start at different places."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % MOST_WORKERS
+    own = PORTS[worker::MOST_WORKERS]
+    start = random.SystemRandom().randrange(len(own))
+    return itertools.cycle([*own[start:], *own[:start]])
+
+
+_ports = _ports_of_this_worker()
+
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def poll_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "an answer") -> Any:
