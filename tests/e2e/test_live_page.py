@@ -36,7 +36,10 @@ def stream(monitoring: MonitoringProcess, count: int, *, first: int = 0, price_s
     monitoring.post_until_taken(body_of(events, first_seq=2 * first + 1))
 
 
-@pytest.mark.parametrize(("width", "theme"), [("desktop", "light"), ("phone", "dark")])
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("width", "theme"), [("desktop", "light"), pytest.param("phone", "dark", marks=pytest.mark.long)]
+)
 def test_a_drift_verdict_appears_without_a_reload(
     browser: Browser, monitoring: MonitoringProcess, width: str, theme: str
 ) -> None:
@@ -94,6 +97,7 @@ def test_a_strip_can_be_read_and_opened_with_the_keyboard(browser: Browser, moni
     watched.close()
 
 
+@pytest.mark.alone
 def test_the_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
     browser: Browser, monitoring: MonitoringProcess
 ) -> None:

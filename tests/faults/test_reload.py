@@ -62,6 +62,7 @@ def metric(replica: Replica, sample: str) -> float:
     return values[0] if values else 0.0
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600 if LONG else 300)
 def test_under_load_every_change_of_the_alias_is_soon_visible_and_no_request_fails(
     replica: Replica, releases: Releases

@@ -82,7 +82,8 @@ def wait_until_every_sink_is_named(replica: Replica) -> dict[str, str]:
     return faults()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.alone
+@pytest.mark.parametrize("way", ["ports closed", pytest.param("never answering", marks=pytest.mark.long)])
 @pytest.mark.timeout(900 if LONG else 240)
 def test_requests_are_answered_as_ever_while_the_sinks_are_away(
     way: str, own_urls: Urls, kafka_broker: KafkaBroker, mongo_server: MongoServer, tmp_path: Path

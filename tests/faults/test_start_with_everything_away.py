@@ -49,6 +49,7 @@ def replica(broker: KafkaBroker, mongo: MongoServer, tmp_path: Path) -> Iterator
     print(made.logs())
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 def test_a_start_needs_nobody_and_everything_arrives_when_they_come(
     broker: KafkaBroker, mongo: MongoServer, replica: Replica

@@ -24,6 +24,9 @@ SCHEDULE: dict[str, Any] = {
 }
 ROWS_A_BODY = 20
 
+#: A minute is 1.2 seconds here: a process that has to wait for its turn would be told as one that is behind.
+pytestmark = pytest.mark.alone
+
 
 class Stream:
     """Records with their labels, in order; what it is told to change is in all records from then on."""

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "training" / "notebooks" / "eda.ipynb"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", ["census", "housing"])
 def test_it_runs_on_the_synthetic_sample(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nbclient import NotebookClient

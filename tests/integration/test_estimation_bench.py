@@ -9,6 +9,7 @@ import pytest
 from benchmarks.estimation import QUICK, run
 
 
+@pytest.mark.long
 def test_estimates_and_the_concept_drift_condition_keep_what_is_promised(
     census_data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,6 +116,8 @@ def case_states(tmp_path: Path, census_champion_state: Path, housing_champion_st
     return {case: tmp_path / case for case in CASES}
 
 
+@pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(420)
 def test_every_panel_has_data_while_census_and_housing_stream(tmp_path: Path, case_states: dict[str, Path]) -> None:
     with contextlib.ExitStack() as stack:

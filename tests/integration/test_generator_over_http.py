@@ -146,6 +146,7 @@ def test_refused_records_are_counted_and_the_command_fails(stub: PredictionStub,
     assert len(stub.labels) == 7
 
 
+@pytest.mark.alone
 def test_the_rate_is_kept(stub: PredictionStub, stream: Path) -> None:
     started_at = time.monotonic()
     _send(stub, stream, "--count", 100, "--rate", 50)

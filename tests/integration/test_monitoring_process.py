@@ -102,6 +102,7 @@ def test_no_process_outlives_the_one_that_was_started(monitoring: MonitoringProc
     poll_until(lambda: not any(map(is_running, pids)), 60)
 
 
+@pytest.mark.alone
 def test_sigterm_ends_every_process_with_exit_code_zero(monitoring: MonitoringProcess) -> None:
     pids = [monitoring.worker_pid(), monitoring.evaluator_pid()]
     started = time.monotonic()

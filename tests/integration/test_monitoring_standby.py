@@ -71,6 +71,7 @@ def die_as_worker(active: MonitoringProcess) -> None:
     os.kill(worker, signal.SIGKILL)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("die", [die_with_the_parent, die_as_worker])
 def test_it_takes_over_in_the_middle_of_a_stream_and_counts_nothing_twice(
     pair: tuple[MonitoringProcess, MonitoringProcess], die: Callable[[MonitoringProcess], None]

@@ -59,6 +59,7 @@ def stored_ids(journal: Path) -> set[str]:
         return {logged.prediction.record_id for logged in reader.predictions(limit=1_000_000)}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_under_load_that_is_told_to_stop_fails_nobody_who_heeds_its_readiness(
     tmp_path: Path, by: signal.Signals

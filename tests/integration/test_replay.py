@@ -47,7 +47,8 @@ def _check_gaps(recorded: Sequence[float], arrived: Sequence[float], speed: floa
     assert statistics.median(abs(a / b - 1) for a, b in zip(found, expected, strict=True)) < 0.05
 
 
-@pytest.mark.parametrize("speed", [4, 10, 20])
+@pytest.mark.alone
+@pytest.mark.parametrize("speed", [*(pytest.param(speed, marks=pytest.mark.long) for speed in (4, 10)), 20])
 def test_a_running_service_meets_the_recorded_gaps(speed: int, tmp_path: Path) -> None:
     times = bursts(BURSTS, BURST_SIZE)
     path = write_lines(tmp_path / "night.jsonl", times)
@@ -57,7 +58,8 @@ def test_a_running_service_meets_the_recorded_gaps(speed: int, tmp_path: Path) -
     _check_gaps(times, [arrived[f"r{index:04}"] for index in range(len(times))], speed)
 
 
-@pytest.mark.parametrize("speed", [4, 20])
+@pytest.mark.alone
+@pytest.mark.parametrize("speed", [pytest.param(4, marks=pytest.mark.long), 20])
 def test_a_running_broker_meets_the_recorded_gaps_and_the_recorded_order(
     speed: int, tmp_path: Path, kafka_url: str, kafka_namespace: str
 ) -> None:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 #: Two minutes on an idle machine with two cores.
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("scenario", "rows"), [("concept-drift", 8000), ("label-noise", 3000)])
 def test_retraining_ends_as_promised(

@@ -73,6 +73,7 @@ def test_drawn_rows_are_valid(name: str) -> None:
     assert [faults_in(case, record) for record in drawn.records if faults_in(case, record)] == []
 
 
+@pytest.mark.long
 def test_a_model_of_the_census_sample_ranks_the_official_test_rows(request: pytest.FixtureRequest) -> None:
     case, real = _real("census", request)
     drawn = _draw(case, case.data.split.fit_and_validation)
@@ -81,6 +82,7 @@ def test_a_model_of_the_census_sample_ranks_the_official_test_rows(request: pyte
     assert evaluate(case, real.test.targets(case), scores, model.threshold)["auc"] >= 0.90
 
 
+@pytest.mark.long
 def test_a_model_of_the_housing_sample_is_of_use_on_real_rows(request: pytest.FixtureRequest) -> None:
     case, real = _real("housing", request)
     drawn = _draw(case, case.data.split.fit_and_validation)
@@ -90,6 +92,7 @@ def test_a_model_of_the_housing_sample_is_of_use_on_real_rows(request: pytest.Fi
     assert evaluate(case, test.targets(case), scores, None)["r2"] >= 0.65
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_the_committed_sample_is_what_its_command_makes_of_the_real_files(
     name: str, request: pytest.FixtureRequest, tmp_path: Path

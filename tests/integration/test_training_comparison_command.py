@@ -49,6 +49,7 @@ def test_it_prints_the_table_and_keeps_nested_runs(tmp_path: Path) -> None:
     assert {"comparison.json", "comparison.md", "pictures"} <= files
 
 
+@pytest.mark.long
 @pytest.mark.timeout(290)
 def test_the_official_protocol_reaches_what_was_published(census_data_dir: Path, tmp_path: Path) -> None:
     """The best published on this split is AUC 0.9283 and accuracy 0.8742; far above that a leak is likelier."""
@@ -61,6 +62,7 @@ def test_the_official_protocol_reaches_what_was_published(census_data_dir: Path,
     assert document["test"]["log_loss"] <= 0.2765
 
 
+@pytest.mark.long
 def test_housing_is_explained_on_the_held_out_fifth(housing_data_dir: Path, tmp_path: Path) -> None:
     options = ("--family", "xgboost", "--data-dir", str(housing_data_dir))
     run_compare(tmp_path, "--case", "housing", *options)

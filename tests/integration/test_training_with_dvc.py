@@ -21,6 +21,8 @@ COMMANDS = Path(sys.executable).parent
 STAGES = ["retrieve", "validate", "transform", "train", "evaluate", "register"]
 TIMEOUT_S = 280
 
+pytestmark = pytest.mark.long
+
 
 class Checkout:
     """A git repository with the pipeline of this one and a case of its own."""

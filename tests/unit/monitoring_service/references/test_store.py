@@ -78,6 +78,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 # The bundle's own -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_a_profile_is_read_in_milliseconds_and_small(tmp_path: Path) -> None:
     sha256 = install_bundle(tmp_path, CASE, made_reference(5000))
     assert (tmp_path / sha256 / "reference_profile.json").stat().st_size < 2_000_000
