@@ -130,21 +130,21 @@ def mongo_database() -> str:
     return f"test-{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
-    """A broker that the tests of one module may kill; they leave it running."""
+    """A broker that tests may kill, one after the other; they leave it running."""
     with started(KafkaBroker(tmp_path_factory.mktemp("kafka"))) as broker:
         yield broker
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    """A MongoDB that the tests of one module may stop; they leave it running."""
+    """A MongoDB that tests may stop, one after the other; they leave it running."""
     with started(MongoServer(tmp_path_factory.mktemp("mongo"))) as server:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def toxiproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toxiproxy]:
     with started(Toxiproxy(tmp_path_factory.mktemp("toxiproxy"))) as proxies:
         yield proxies

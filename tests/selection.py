@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from _pytest.mark import MarkMatcher
@@ -20,6 +21,9 @@ SELECTIONS = {"test": "not long", "test-long": "long"}
 SIDE_BY_SIDE, BY_ITSELF = "not alone", "alone"
 #: Tests mostly wait for the processes they started, so more of them than cores keep the cores busy.
 WORKERS_PER_CORE = 2
+#: Fixtures of the parts that tests may kill.
+OWN_PARTS = {"kafka_broker", "mongo_server", "toxiproxy"}
+FOLDERS_WITH_PROCESSES = ("integration", "faults", "e2e")
 #: Everything that a run collected, before marks and options take tests out.
 COLLECTED = pytest.StashKey[list[pytest.Item]]()
 NOTHING_SELECTED = pytest.ExitCode.NO_TESTS_COLLECTED
@@ -57,15 +61,25 @@ def runs_of(item: pytest.Item) -> list[tuple[str, str]]:
 
 
 def group_of(item: pytest.Item) -> str | None:
-    """Tests of one group run one after the other in one worker: those of a file that share what it started."""
-    scopes = {definition.scope for found in _fixtures_of(item) for definition in found}
-    is_slow = item.path.parts[-2] in ("integration", "faults", "e2e")
-    return None if is_slow and not scopes & {"module", "package"} else str(item.path)
+    """Tests of one group run one after the other in one worker, because they share what one of them started.
+
+    A Kafka and a MongoDB that may be killed are started once for the contracts and once for everybody else; what a
+    module starts stays with it; each other test of processes goes where there is room.
+    """
+    folder = item.path.parent.name
+    if folder == "contracts":
+        return folder
+    fixtures = _fixtures_of(item)
+    if fixtures.keys() & OWN_PARTS:
+        return "own parts"
+    scopes = {definition.scope for found in fixtures.values() for definition in found}
+    is_by_itself = folder in FOLDERS_WITH_PROCESSES and not scopes & {"module", "package"}
+    return None if is_by_itself else str(item.path)
 
 
-def _fixtures_of(item: pytest.Item) -> list[Sequence[pytest.FixtureDef[object]]]:
+def _fixtures_of(item: pytest.Item) -> dict[str, Sequence[pytest.FixtureDef[Any]]]:
     info = getattr(item, "_fixtureinfo", None)
-    return list(info.name2fixturedefs.values()) if info else []
+    return info.name2fixturedefs if info else {}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -19,8 +19,13 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="module")
+#: A wait and no statement: where a page has to be quick, its test says so and is `alone`.
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    """One for all tests of a worker; each page has a context of its own."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         reason = "no Chromium here: apt-get install chromium"
