@@ -23,7 +23,7 @@ from prediction_service.serving.micro_batching import MicroBatcher
 Reply = tuple[int, bytes]
 
 
-class PredictionAnswer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True):
     """The body of a 200 from ``/predict``."""
 
     record_id: str
@@ -38,7 +38,7 @@ class RecordAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """One element of a batch's ``results``."""
 
     status: int
-    answer: PredictionAnswer | None = None
+    answer: Answer | None = None
     detail: str | None = None
     faults: list[dict[str, str]] = []
 
@@ -129,7 +129,7 @@ class PredictionHandlers:
     def _record_answer(self, made: Prediction, kept: StandingEntry) -> RecordAnswer:
         status, body = self._reply_for(made, kept)
         if status == 200:
-            return RecordAnswer(200, msgspec.json.decode(body, type=PredictionAnswer))
+            return RecordAnswer(200, msgspec.json.decode(body, type=Answer))
         return RecordAnswer(status, detail=msgspec.json.decode(body)["detail"])
 
     # Labels -------------------------------------------------------------------------------------------------------
@@ -155,8 +155,8 @@ class PredictionHandlers:
         return 202, _encode({"accepted": len(entries), "rejected": named})
 
 
-def _answer(made: Prediction) -> PredictionAnswer:
-    return PredictionAnswer(made.record_id, made.prediction, made.score, made.model, made.case, made.predicted_at)
+def _answer(made: Prediction) -> Answer:
+    return Answer(made.record_id, made.prediction, made.score, made.model, made.case, made.predicted_at)
 
 
 def _stored_prediction(kept: StandingEntry) -> Prediction:

@@ -11,7 +11,7 @@ from event_backbone.case.schema import Case, Column
 from event_backbone.events.schema import Prediction
 from event_backbone.web.key_guard import DETAIL, OPEN_PATHS
 from event_backbone.web.problems import CONTENT_TYPE, Problem
-from prediction_service.serving.handlers import PredictionAnswer, RecordAnswer
+from prediction_service.serving.handlers import Answer, RecordAnswer
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -23,9 +23,7 @@ _RECORD_ID = {"type": "string", "pattern": RECORD_ID_PATTERN.replace(r"\Z", "$")
 def openapi_document(case: Case, *, max_body_bytes: int, with_keys: bool = False) -> dict[str, Any]:
     """An OpenAPI 3.1 document for this case; ``with_keys``: requests need an API key."""
     record = record_type(case)
-    _, schemas = msgspec.json.schema_components(
-        [record, PredictionAnswer, RecordAnswer, Problem, Prediction], ref_template=_REF
-    )
+    _, schemas = msgspec.json.schema_components([record, Answer, RecordAnswer, Problem, Prediction], ref_template=_REF)
     schemas["Record"] = _with_columns_described(case, schemas.pop(record.__name__))
     schemas["Label"] = _label_schema(case)
     document = {

@@ -22,7 +22,7 @@ from event_backbone.case.files import case_from_dict
 from event_backbone.events.schema import Envelope, Prediction
 from event_backbone.web.problems import Problem
 from monitoring_service.intake.receiver import Receipt
-from prediction_service.serving.handlers import PredictionAnswer
+from prediction_service.serving.handlers import Answer
 
 ROOT = Path(__file__).parents[2]
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
@@ -160,7 +160,7 @@ def test_the_case_file_in_the_readme_is_a_valid_one() -> None:
 def test_every_kind_of_message_has_an_example_with_its_fields(tmp_path: Path) -> None:
     examples = [json.loads(block) for block in fenced(ROOT / "docs" / "architecture.md", "json")]
     shown = {frozenset(example) for example in examples}
-    fields = {kind.__name__: frozenset(kind.__struct_fields__) for kind in (PredictionAnswer, Envelope, Receipt)}
+    fields = {kind.__name__: frozenset(kind.__struct_fields__) for kind in (Answer, Envelope, Receipt)}
     fields["Prediction"] = frozenset({*Prediction.__struct_fields__, "type"})
     fields["Problem"] = frozenset({*Problem.__struct_fields__} - {"type"})
     bench = Bench(tmp_path)

@@ -161,7 +161,7 @@ def test_quality_that_takes_long_is_measured_less_often(bench: Bench, monkeypatc
         bench.clock.now += 0.5
         return measure(request)
 
-    monkeypatch.setattr(bench.evaluator, "measure_quality", slowly)
+    monkeypatch.setattr(bench.evaluator, "measure_performance", slowly)
     for number in range(30):
         bench.inbox.store(enveloped([label(f"r{number}")]))
         bench.clock.now += 1

@@ -131,6 +131,6 @@ def test_the_limits_of_the_case_are_shown(bench: Bench) -> None:
     limits = bench.case.monitoring
     assert value(bench, "monitoring_threshold_ratio", "significance") == limits.significance
     assert value(bench, "monitoring_threshold_ratio", "unseen") == limits.data.unseen
-    assert value(bench, "monitoring_threshold_ratio", "gap") == limits.performance.gap
-    assert value(bench, "monitoring_threshold_seconds", "label_delay") == limits.performance.label_delay_s
+    assert value(bench, "monitoring_threshold_ratio", "gap") == limits.quality.gap
+    assert value(bench, "monitoring_threshold_seconds", "label_delay") == limits.quality.label_delay_s
     assert value(bench, "monitoring_threshold_seconds", "stale") == 15

@@ -63,10 +63,10 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.journals = folder / "journals"
         self.sinks = [WatchedSink()]
-        bundles = folder / "bundles"
-        registry, bundles = MemoryRegistry(), BundleStore(bundles)
+        folder_of_bundles = folder / "bundles"
+        registry, bundles = MemoryRegistry(), BundleStore(folder_of_bundles)
         follower = AliasFollower(registry, bundles, made_case(), "streamgauge-garden", "champion")
-        self._watch = RegistryWatch(follower, SyncFiles(bundles))
+        self._watch = RegistryWatch(follower, SyncFiles(folder_of_bundles))
         self._publishing: DeadLetterPublishing | None = None
         self.sidecar = self._made()
 

@@ -343,7 +343,7 @@ def test_a_disk_that_is_full_for_a_moment_ends_no_watch(
 
     registry.release(tmp_path / "1", made_case())
     with monkeypatch.context() as patch:
-        patch.setattr(SyncFiles, "note_fault", full)
+        patch.setattr(SyncFiles, "write_fault", full)
         replica = Replica(tmp_path, registry)
         with replica:
             poll_until(lambda: BundleStore(tmp_path / "bundles").current() is not None, 20)
