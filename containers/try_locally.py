@@ -36,6 +36,9 @@ OUR_IMAGES = ("generator", "prediction", "training", "monitoring")
 PARTS = ("kafka", "mongo", "prometheus", "alertmanager")
 #: The client of a newer package speaks to the daemon of an older one.
 API_VERSION = "1.41"
+
+#: A proxy that is meant for the internet has no business here.
+_WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 #: Beside the ports of a stack that may be running for real.
 PORTS = {
     "PREDICTION_PORT": "29696",
@@ -212,7 +215,7 @@ class Asking:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310  # our own addresses
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            with _WITHOUT_PROXY.open(request, timeout=10) as response:
                 return response.status, json.loads(response.read() or b"null")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")
@@ -265,7 +268,8 @@ def check_worker(docker: Docker) -> None:
     head = "head -100 /var/lib/streamgauge/census/splits/stream.jsonl"
     run_id = f"kafka-{int(time.time())}"
     docker.compose("exec", "-T", "worker", "sh", "-c", f'{head} | python -c "$0" {run_id}', _PRODUCE)
-    ask = "import sys,urllib.request as u; print(u.urlopen('http://127.0.0.1:9697/metrics').read().decode())"
+    opener = "urllib.request.build_opener(urllib.request.ProxyHandler({}))"
+    ask = f"import urllib.request; print({opener}.open('http://127.0.0.1:9697/metrics').read().decode())"
 
     def missing() -> str | None:
         metrics = docker.compose("exec", "-T", "worker", "python", "-c", ask).splitlines()

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from event_backbone.errors import StopError, StreamgaugeError
+from event_backbone.errors import StopError, StreamgaugeError, TryAgainLaterError
+from event_backbone.web.http_client import own_client
 from local_stack.waiting import WaitClock
 
 #: Time enough for a loaded machine, short enough that nobody takes a hang for work.
@@ -39,28 +40,14 @@ class HttpProber:
     """The real one; ``api_key`` is shown where the services ask for one."""
 
     def __init__(self, timeout_s: float = 5.0, api_key: str | None = None) -> None:
-        import requests
-
-        self._session = requests.Session()
-        # Proxies are not for the loopback interface.
-        self._session.trust_env = False
-        if api_key:
-            self._session.headers["Authorization"] = f"Bearer {api_key}"
-        self._timeout_s = timeout_s
+        self._client = own_client(timeout_s=timeout_s, api_key=api_key)
 
     def get(self, url: str) -> Reply:
-        from requests import ConnectionError as RefusedError
-        from requests import RequestException, Timeout
-
         try:
-            response = self._session.get(url, timeout=self._timeout_s)
-        except Timeout:
-            raise UnreachableError(f"no answer within {self._timeout_s:g} s") from None
-        except RefusedError:
-            raise UnreachableError("can't connect") from None
-        except RequestException as error:
-            raise UnreachableError(type(error).__name__) from None
-        return Reply(response.status_code, response.content)
+            answer = self._client.send("GET", url)
+        except TryAgainLaterError as error:
+            raise UnreachableError(str(error)) from None
+        return Reply(answer.status, answer.body)
 
 
 def fault_in(service: Service, path: str, prober: Prober) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
@@ -13,11 +14,12 @@ from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher
 from event_backbone.kafka.topics import Topics, place_source
 from event_backbone.ports import MessageConsumer, Partition
 from event_backbone.web.api_keys import KeyCheck
+from event_backbone.web.http_client import outside_client, own_client
 from event_backbone.web.server import Draining
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.training_client import HttpTrainingServer
-from monitoring_service.alerting.webhook import Notifier, Webhook
+from monitoring_service.alerting.webhook import TIMEOUT_S, Notifier, Webhook
 from monitoring_service.checks.detector_alarms import first_row_needed
 from monitoring_service.checks.maintenance import InboxMaintenance
 from monitoring_service.evaluation.client import EvaluatorPort, EvaluatorProcess
@@ -144,9 +146,18 @@ def _notifier(
 ) -> Notifier | None:
     if settings.monitoring_webhook_url is None:
         return None
-    return Notifier(
-        service, Webhook(settings.monitoring_webhook_url.get_secret_value()), count=metrics.count_notification
-    )
+    webhook = webhook_to(settings.monitoring_webhook_url.get_secret_value(), settings.training_url)
+    return Notifier(service, webhook, count=metrics.count_notification)
+
+
+def webhook_to(url: str, training_url: str | None) -> Webhook:
+    """A receiver at the training server's address is one of ours and asked past every proxy; any other is outside."""
+    is_ours = training_url is not None and _address(url) == _address(training_url)
+    return Webhook(url, own_client(timeout_s=TIMEOUT_S) if is_ours else outside_client(timeout_s=TIMEOUT_S))
+
+
+def _address(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
 def _retraining_bridge(settings: MonitoringServiceSettings, alerts: AlertService) -> RetrainingBridge | None:

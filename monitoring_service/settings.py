@@ -63,7 +63,9 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
     )
 
     monitoring_webhook_url: SecretStr | None = Field(
-        default=None, description="where alerts are posted as Alertmanager does; nobody is told if not given"
+        default=None,
+        description="where alerts are posted as Alertmanager does, nobody is told if not given; through HTTPS_PROXY or "
+        "HTTP_PROXY, unless it is on this machine, at TRAINING_URL's host and port or named in NO_PROXY",
     )
     monitoring_alert_time_scale: float = Field(
         default=1, gt=0, le=1, description="shortens every time of the alerts, for tests and demonstrations"

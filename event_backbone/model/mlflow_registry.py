@@ -20,6 +20,7 @@ from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events.schema import ModelRef, format_utc
 from event_backbone.model.bundle import BrokenBundleError
 from event_backbone.ports import RegisteredBundle, RegisteredVersion
+from event_backbone.process.urls import without_logins
 
 #: The tag of a model version that holds its bundle's digest.
 DIGEST_TAG = "bundle_sha256"
@@ -27,7 +28,6 @@ DIGEST_TAG = "bundle_sha256"
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _ARTIFACT_FOLDER = "bundle"
 _PAGE = 200
-_USER_INFO = re.compile(r"//[^/@\s]+@")
 _NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 
 # MLflow reads these when it is imported or asked. Its own patience (120 s a request, seven retries) would stop a
@@ -67,8 +67,8 @@ def mlflow_errors_translated(tracking_uri: str) -> Iterator[None]:
     try:
         yield
     except _errors_of_mlflow() as error:
-        reason = _without_credentials(str(error).partition("\n")[0])[:200]
-        where = _without_credentials(tracking_uri)
+        reason = without_logins(str(error).partition("\n")[0])[:200]
+        where = without_logins(tracking_uri)
         raise TryAgainLaterError(f"MLflow at {where}: {reason}", retry_after_s=10.0) from error
     except ImportError as error:
         message = f"what it names needs a client that is not installed ({error})"
@@ -88,10 +88,6 @@ def _errors_of_mlflow() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     return (*errors, Boto3Error, BotoCoreError, ClientError)
-
-
-def _without_credentials(text: str) -> str:
-    return _USER_INFO.sub("//", text)
 
 
 class MlflowRegistry:

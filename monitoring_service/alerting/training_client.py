@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from event_backbone.errors import ConflictError, TryAgainLaterError
+from event_backbone.web.http_client import HttpAnswer, own_client
 from monitoring_service.alerting.webhook import NotTakenError, Webhook
 
 #: The server does nothing slow; what is late is away.
@@ -71,19 +72,18 @@ class HttpTrainingServer:
 
     def __init__(self, url: str, key: str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self._url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._timeout_s = timeout_s
-        self._webhook = Webhook(f"{self._url}/alerts", headers=self._headers, timeout_s=timeout_s)
+        self._client = own_client(timeout_s=timeout_s, api_key=key)
+        self._webhook = Webhook(f"{self._url}/alerts", self._client)
 
     def status(self) -> TrainingStatus:
-        code, body = self._request("GET")
-        return self._read(body, TrainingStatus) if code == 200 else self._give_up(f"status {code}")
+        answer = self._request("GET")
+        return self._read(answer, TrainingStatus) if answer.status == 200 else self._give_up(f"status {answer.status}")
 
     def train(self, reason: str) -> str:
-        code, body = self._request("POST", msgspec.json.encode({"reason": reason}))
-        if code == 409:
-            raise ConflictError(self._read(body, _Problem).detail)
-        return self._read(body, _Begun).id if code == 202 else self._give_up(f"status {code}")
+        answer = self._request("POST", msgspec.json.encode({"reason": reason}))
+        if answer.status == 409:
+            raise ConflictError(self._read(answer, _Problem).detail)
+        return self._read(answer, _Begun).id if answer.status == 202 else self._give_up(f"status {answer.status}")
 
     def tell(self, body: bytes) -> None:
         try:
@@ -91,25 +91,15 @@ class HttpTrainingServer:
         except NotTakenError as error:
             self._give_up(str(error))
 
-    def _request(self, method: str, body: bytes | None = None) -> tuple[int, bytes]:
-        import requests
-
+    def _request(self, method: str, body: bytes | None = None) -> HttpAnswer:
         try:
-            answer = requests.request(
-                method,
-                f"{self._url}/train",
-                data=body,
-                headers=self._headers,
-                timeout=self._timeout_s,
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            self._give_up(type(error).__name__)
-        return answer.status_code, answer.content
+            return self._client.send(method, f"{self._url}/train", body)
+        except TryAgainLaterError as error:
+            self._give_up(str(error))
 
-    def _read(self, body: bytes, kind: type[_Answer]) -> _Answer:
+    def _read(self, answer: HttpAnswer, kind: type[_Answer]) -> _Answer:
         try:
-            return msgspec.json.decode(body, type=kind)
+            return msgspec.json.decode(answer.body, type=kind)
         except msgspec.DecodeError:
             self._give_up("an answer that is none of its own")
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 import structlog
 
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError
+from event_backbone.web.http_client import HttpClient
 from monitoring_service.alerting.lifecycle import Notification
 from monitoring_service.alerting.service import AlertService
 
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 TIMEOUT_S = 5.0
 SHORTEST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 300.0
+
+_HEADERS = {"Content-Type": "application/json", "User-Agent": "streamgauge-monitoring"}
 
 
 class NotTakenError(TryAgainLaterError):
@@ -36,25 +39,19 @@ class Outbox(Protocol):
 
 
 class Webhook:
-    """Posts to one URL; follows no redirect and reads no answer."""
+    """Posts to one URL and reads no answer. ``client`` knows whether the receiver is one of ours or outside."""
 
-    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, client: HttpClient) -> None:
         self._url = url
-        self._headers = {"Content-Type": "application/json", "User-Agent": "streamgauge-monitoring", **(headers or {})}
-        self._timeout_s = timeout_s
+        self._client = client
 
     def send(self, body: bytes) -> None:
-        import requests
-
         try:
-            with requests.post(
-                self._url, data=body, headers=self._headers, timeout=self._timeout_s, allow_redirects=False, stream=True
-            ) as response:
-                status = response.status_code
-        except requests.RequestException as error:
-            raise NotTakenError(type(error).__name__) from None
-        if not 200 <= status < 300:
-            raise NotTakenError(f"status {status}")
+            answer = self._client.send("POST", self._url, body, headers=_HEADERS, reads_body=False)
+        except TryAgainLaterError as error:
+            raise NotTakenError(str(error)) from None
+        if not 200 <= answer.status < 300:
+            raise NotTakenError(f"status {answer.status}")
 
 
 class Notifier:

@@ -12,8 +12,9 @@ from event_backbone.errors import Fault, SettingsError
 from event_backbone.kafka.access import KafkaAccess, kafka_access
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Sink
+from event_backbone.process.urls import without_login
 from event_backbone.settings import ConnectionSettings
-from prediction_service.delivery.http_sink import HttpSink, without_login
+from prediction_service.delivery.http_sink import HttpSink
 from prediction_service.delivery.kafka_sink import KafkaSink
 from prediction_service.settings import ReplicaSettings
 

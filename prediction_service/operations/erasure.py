@@ -10,20 +10,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import quote
+
+import msgspec
 
 from event_backbone.case.records import fault_in_record_id
 from event_backbone.errors import Fault, SettingsError, StreamgaugeError, TryAgainLaterError
 from event_backbone.events.schema import Envelope, Erasure, utc_now
 from event_backbone.ports import Sink
 from event_backbone.process.file_lock import try_lock
+from event_backbone.process.urls import without_login
+from event_backbone.web.http_client import HttpAnswer, own_client
 from prediction_service.delivery.cursors import read_relay_state
 from prediction_service.journal.slots import JOURNAL_FILE, RELAY_FILE, slots_with_a_journal
 from prediction_service.journal.writer import Journal
-
-if TYPE_CHECKING:
-    import requests
 
 #: What sinks see as the origin of these events. Numbers are microseconds, so that they rise from run to run.
 SOURCE = "erase"
@@ -90,38 +91,39 @@ class SinkErasure:
         return f"told to erase {len(batch)}"
 
 
+class _Erased(msgspec.Struct):
+    """The part of a replica's answer that is told."""
+
+    rows_erased: int
+
+
 class ReplicaErasure:
     """A replica's journal, by ``DELETE /predictions/<record_id>``."""
 
     def __init__(self, url: str, *, api_key: str | None, timeout_s: float) -> None:
-        import requests
-
-        self.name = f"replica {url}"
+        self.name = f"replica {without_login(url)}"
         self._url = f"{url.rstrip('/')}/predictions/"
-        self._timeout_s = timeout_s
-        self._session = requests.Session()
-        self._session.trust_env = False
-        if api_key:
-            self._session.headers["Authorization"] = f"Bearer {api_key}"
+        self._client = own_client(timeout_s=timeout_s, api_key=api_key)
 
     def erase(self, erasures: Sequence[Erasure]) -> str:
         return _removed(sum(self._erase_one(erasure.record_id) for erasure in erasures))
 
     def _erase_one(self, record_id: str) -> int:
-        response = self._delete(record_id)
-        if response.status_code == 401:
+        answer = self._delete(record_id)
+        if answer.status == 401:
             raise StreamgaugeError("wants a good API key; give it as API_KEY")
-        if response.status_code != 200:
-            raise TryAgainLaterError(f"answered {response.status_code}")
-        return int(response.json()["rows_erased"])
-
-    def _delete(self, record_id: str) -> requests.Response:
-        import requests
-
+        if answer.status != 200:
+            raise answer.refusal()
         try:
-            return self._session.delete(self._url + quote(record_id), timeout=self._timeout_s, allow_redirects=False)
-        except requests.RequestException as error:
-            raise TryAgainLaterError(f"gives no answer: {type(error).__name__}") from None
+            return msgspec.json.decode(answer.body, type=_Erased).rows_erased
+        except msgspec.DecodeError:
+            raise TryAgainLaterError("answered 200 and not what it erased: is it a prediction service?") from None
+
+    def _delete(self, record_id: str) -> HttpAnswer:
+        try:
+            return self._client.send("DELETE", self._url + quote(record_id))
+        except TryAgainLaterError as error:
+            raise TryAgainLaterError(f"gives no answer: {error}") from None
 
 
 class LocalErasure:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.prediction_log.opening import open_prediction_log
+from event_backbone.process.urls import without_login
 from stream_generator.recording.jsonl import LinesRecording
 from stream_generator.recording.kafka import KafkaRecording
 from stream_generator.recording.kafka_places import KafkaPlaces
@@ -59,12 +60,6 @@ def source_name(source: str, topic: str) -> str:
     if parts.scheme == "sqlite":
         return str(_sqlite_path(source).resolve())
     return without_login(source) + (f"#{topic}" if parts.scheme == "kafka" else "")
-
-
-def without_login(url: str) -> str:
-    """A URL as it may be shown and kept: nothing before the hosts, no options."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _open_path(source: str, wanted: Wanted) -> Recording:

@@ -8,11 +8,12 @@ import click
 
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.events.schema import utc_now
+from event_backbone.process.urls import without_login
 from stream_generator.bootstrap import persistence
 from stream_generator.commands.options import Delivery, ReplayOptions
 from stream_generator.recording.port import Recording
 from stream_generator.recording.replay_plan import ReplayPlan
-from stream_generator.recording.sources import Wanted, open_recording, source_name, without_login
+from stream_generator.recording.sources import Wanted, open_recording, source_name
 from stream_generator.runs.run import ReplayKeeper, StreamRun
 from stream_generator.sending.pacing import StoppableClock
 from stream_generator.sending.resuming import ReplayOf, ReplayState, StateFile

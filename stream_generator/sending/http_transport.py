@@ -1,4 +1,4 @@
-"""HTTP with one connection kept alive, on the standard library's client.
+"""HTTP with one connection kept alive, on the standard library's client, which knows no proxy.
 
 With 16 threads it drives 2,900 requests a second where ``requests`` drives 800 and urllib3 1,600 (two cores shared with
 the server), and the load on the machine should be the services', not the generator's.
@@ -7,10 +7,10 @@ the server), and the load on the machine should be the services', not the genera
 from __future__ import annotations
 
 import http.client
-import math
 from urllib.parse import urlsplit
 
 from event_backbone.errors import Fault, SettingsError
+from event_backbone.web.http_client import retry_after_s
 from stream_generator.sending.retrying import HttpAnswer, NoAnswerError
 
 _HEADERS = {"Content-Type": "application/json"}
@@ -27,7 +27,8 @@ class KeepAliveHttp:
         try:
             self._connection.request("POST", self._prefix + path, body, self._headers)
             response = self._connection.getresponse()
-            return HttpAnswer(response.status, response.read(), _retry_after_s(response))
+            wait_s = retry_after_s(response.headers.get("Retry-After")) or 0.0
+            return HttpAnswer(response.status, response.read(), wait_s)
         except TimeoutError:
             self.close()
             raise NoAnswerError("timeout") from None
@@ -49,12 +50,3 @@ def _connect(url: str, timeout_s: float) -> tuple[http.client.HTTPConnection, st
     if kind is None or not host:
         raise SettingsError("url", [Fault("--to", "url", f"{url!r} is no http:// or https:// address")])
     return kind(host, port, timeout=timeout_s), parts.path.rstrip("/")
-
-
-def _retry_after_s(response: http.client.HTTPResponse) -> float:
-    """Zero when the header is absent or a date, which our services never send."""
-    try:
-        seconds = float(response.headers.get("Retry-After", "0"))
-    except ValueError:
-        return 0.0
-    return max(0.0, seconds) if math.isfinite(seconds) else 0.0

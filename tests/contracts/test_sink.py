@@ -644,12 +644,15 @@ def deliver(url: str, count: int = 1, timeout_s: float = 5) -> Sequence[Refusal]
 
 
 def test_a_port_nobody_listens_on_is_try_again_later() -> None:
-    with pytest.raises(TryAgainLaterError, match="ConnectionError"):
+    with pytest.raises(TryAgainLaterError, match="the connection failed"):
         deliver(f"http://127.0.0.1:{free_port()}")
 
 
 def test_a_side_that_never_answers_is_given_up_after_the_timeout() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TryAgainLaterError, match="Timeout"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(TryAgainLaterError, match="no answer within"),
+    ):
         deliver(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.2)
 
 

@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.dumps(answer).encode()
         self.send_response(status)
         if status == 503:
-            self.send_header("Retry-After", "0.2")
+            self.send_header("Retry-After", "0")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

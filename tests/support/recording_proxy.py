@@ -6,6 +6,8 @@ import contextlib
 import socket
 import threading
 
+import pytest
+
 
 class RecordingProxy:
     """Where a process is sent to reach anything but this machine; takes connections, and answers none."""
@@ -26,6 +28,13 @@ class RecordingProxy:
         url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         both = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), url)
         return {**both, **{name.lower(): url for name in both}, "NO_PROXY": "127.0.0.1,localhost"}
+
+    def stands_before_everything(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In this process, loopback not excepted."""
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
 
     def close(self) -> None:
         self._listener.close()

@@ -39,6 +39,8 @@ CLIENTS = {
     "prefect": {"training/weekly/prefect_flow.py"},
     "pymongo": {"event_backbone/mongodb/access.py", "event_backbone/mongodb/connection.py"},
     "bson": {"event_backbone/mongodb/connection.py"},
+    # What the outside is asked for data; everything else goes through the one HTTP client.
+    "requests": {"event_backbone/web/http_client.py", "training/data/retrieval.py"},
     "river": {"monitoring_service/drift/adwin.py"},
     # Dashboards are made beside the services, by grafana/generate.py.
     "grafana_foundation_sdk": set(),

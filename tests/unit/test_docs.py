@@ -36,6 +36,8 @@ OTHER_NAMES = {
     "SASL_SSL",
     "SASL_PLAINTEXT",
     "SECRETS_DIR",
+    # Of every client of HTTP.
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     # Of the clients of artifact stores.
     "PREFECT_API_URL",
     "PREFECT_HOME",

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from webhook_receiver import WebhookReceiver
 
 from event_backbone.errors import TryAgainLaterError
+from event_backbone.web.http_client import outside_client
 from monitoring_service.alerting.lifecycle import Notification, Rules
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.views import AlertLinks, webhook_body
@@ -83,6 +84,10 @@ def receiver() -> Iterator[WebhookReceiver]:
     receiver = WebhookReceiver()
     yield receiver
     receiver.close()
+
+
+def webhook(url: str) -> Webhook:
+    return Webhook(url, outside_client(timeout_s=5))
 
 
 def firing_message(world: World) -> dict[str, Any]:
@@ -160,19 +165,19 @@ def test_a_message_whose_note_could_not_be_kept_is_sent_again(world: World) -> N
 def test_only_a_good_answer_means_that_it_was_taken(receiver: WebhookReceiver, status: int) -> None:
     receiver.status = status
     with pytest.raises(NotTakenError, match=f"status {status}"):
-        Webhook(receiver.url).send(b"{}")
+        webhook(receiver.url).send(b"{}")
     assert len(receiver.tried) == 1, "no redirect is followed"
     receiver.status = 200
-    Webhook(receiver.url).send(b"{}")
+    webhook(receiver.url).send(b"{}")
     assert len(receiver.bodies) == 1
 
 
 def test_a_receiver_that_is_not_there_is_told_without_its_address(world: World) -> None:
     url = "http://user:password@127.0.0.1:1/hook?token=secret"
     with pytest.raises(NotTakenError) as failed:
-        Webhook(url).send(b"{}")
-    assert str(failed.value) == "ConnectionError"
-    notifier = Notifier(world.service, Webhook(url), count=world.counted.append, clock=lambda: world.now)
+        webhook(url).send(b"{}")
+    assert str(failed.value) == "the connection failed"
+    notifier = Notifier(world.service, webhook(url), count=world.counted.append, clock=lambda: world.now)
     with capture_logs() as logs:
         for _ in range(3):
             world.now += 1
