@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from event_backbone.web.problems import CONTENT_TYPE, problem
+from event_backbone.web.problems import problem
+from event_backbone.web.responses import send_problem
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Whoever asks whether a process is there, such as an orchestrator, calls it by an address that nobody knows before.
 _PROBES = frozenset({"/livez", "/readyz"})
+_FOREIGN_HOST = problem(403, "The Host header names another host than this service listens on.")
+_FOREIGN_ORIGIN = problem(403, "Pages of another origin may not use this service.")
 
 
 class BrowserGuard:
@@ -32,10 +35,10 @@ class BrowserGuard:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         host = environ.get("HTTP_HOST")
         if host is not None and _without_port(host) not in self._hosts and environ.get("PATH_INFO") not in _PROBES:
-            return _refuse(start_response, "The Host header names another host than this service listens on.")
+            return send_problem(start_response, 403, _FOREIGN_HOST)
         origin = environ.get("HTTP_ORIGIN")
         if origin is not None and origin.partition("://")[2] != host:
-            return _refuse(start_response, "Pages of another origin may not use this service.")
+            return send_problem(start_response, 403, _FOREIGN_ORIGIN)
         return self._application(environ, start_response)
 
 
@@ -43,9 +46,3 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
-
-
-def _refuse(start_response: StartResponse, detail: str) -> list[bytes]:
-    body = problem(403, detail)
-    start_response("403 Forbidden", [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))])
-    return [body]

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from event_backbone.web.api_keys import KeyCheck
-from event_backbone.web.problems import CONTENT_TYPE, problem
+from event_backbone.web.problems import problem
+from event_backbone.web.responses import retry_after_header, send_problem, try_again
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,7 +26,8 @@ _MOST_DRAINED_BYTES = 4 * 1024 * 1024
 DETAIL = "This needs a good API key, as Authorization: Bearer KEY or X-API-Key: KEY."
 CHALLENGE = ("WWW-Authenticate", "Bearer")
 _REFUSAL = problem(401, DETAIL)
-_LATER = problem(503, "Others are sending a form now; try again in 1 s.")
+_LATER_S = 1.0
+_LATER = problem(503, try_again("Others are sending a form now", _LATER_S))
 
 
 class KeyGuard:
@@ -68,7 +70,7 @@ class KeyGuard:
     def _turn_away(self, method: str, path: str, start_response: StartResponse) -> list[bytes]:
         """Answer without reading a byte; whoever is still sending may miss it."""
         if self._is_form(method, path):
-            return _answer(start_response, "503 Service Unavailable", _LATER, ("Retry-After", "1"))
+            return send_problem(start_response, 503, _LATER, ("Retry-After", retry_after_header(_LATER_S)))
         return self._refuse(start_response)
 
     def _is_form(self, method: str, path: str) -> bool:
@@ -76,16 +78,11 @@ class KeyGuard:
 
     def _refuse(self, start_response: StartResponse) -> list[bytes]:
         self._count_refusal()
-        return _answer(start_response, "401 Unauthorized", _REFUSAL, CHALLENGE)
+        return send_problem(start_response, 401, _REFUSAL, CHALLENGE)
 
 
 def _is_open(method: str, path: str) -> bool:
     return method in ("GET", "HEAD") and (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS))
-
-
-def _answer(start_response: StartResponse, status: str, body: bytes, header: tuple[str, str]) -> list[bytes]:
-    start_response(status, [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body))), header])
-    return [body]
 
 
 def _drain(environ: WSGIEnvironment) -> None:

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 from flask import Flask, Response
 from flask.typing import ResponseReturnValue
-from msgspec import json
 from prometheus_client import CollectorRegistry
 
 from event_backbone.web.exposition import TEXT_FORMAT, exposition
+from event_backbone.web.responses import json_response
 
 
 class ProcessStatus(Protocol):
@@ -26,10 +26,6 @@ class ProcessStatus(Protocol):
     def document(self) -> dict[str, Any]:
         """The body of ``/status``."""
         ...
-
-
-def json_response(document: Any, code: int = 200) -> Response:
-    return Response(json.encode(document), code, content_type="application/json")
 
 
 def add_probes(app: Flask, status: ProcessStatus, registry: CollectorRegistry, case_name: str) -> None:

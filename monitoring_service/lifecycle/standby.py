@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Flask, Response, jsonify, render_template
+from flask import Flask, Response, render_template
 from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry
 
 from event_backbone.case.schema import Case
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError
 from event_backbone.web.exposition import TEXT_FORMAT, exposition
-from event_backbone.web.problems import CONTENT_TYPE, problem
+from event_backbone.web.responses import json_response, later_response, retry_after_header
 from event_backbone.web.server import Application
 from monitoring_service.lifecycle.instance_lock import InstanceLock
 from monitoring_service.lifecycle.stop_notice import FatalStop
@@ -113,11 +113,11 @@ def build_standby(case: Case) -> Flask:
 
     @app.get("/livez")
     def live() -> ResponseReturnValue:
-        return jsonify(live=True)
+        return json_response({"live": True})
 
     @app.get("/readyz")
     def ready() -> ResponseReturnValue:
-        return jsonify(ready=False, faults=["standby"]), 503
+        return json_response({"ready": False, "faults": ["standby"]}, 503)
 
     @app.get("/metrics")
     def metrics() -> ResponseReturnValue:
@@ -125,13 +125,14 @@ def build_standby(case: Case) -> Flask:
 
     @app.get("/")
     def page() -> ResponseReturnValue:
-        return Response(render_template("standby.html", case=case), 503, {"Retry-After": str(RETRY_AFTER_S)})
+        return Response(
+            render_template("standby.html", case=case), 503, {"Retry-After": retry_after_header(RETRY_AFTER_S)}
+        )
 
     @app.errorhandler(404)
     @app.errorhandler(405)
     def anything_else(_error: Exception) -> ResponseReturnValue:
         """Whatever only the active process can answer."""
-        detail = f"This process stands by: another one works for this case. Try again in {RETRY_AFTER_S} s."
-        return Response(problem(503, detail), 503, {"Retry-After": str(RETRY_AFTER_S)}, content_type=CONTENT_TYPE)
+        return later_response("This process stands by while another one works for this case", RETRY_AFTER_S)
 
     return app

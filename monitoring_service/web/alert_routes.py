@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from flask import Flask, Response, request
@@ -12,7 +12,7 @@ from werkzeug.exceptions import Conflict, NotFound
 
 from event_backbone.case.files import faults_in_file
 from event_backbone.errors import Fault, RejectedError
-from event_backbone.web.problems import CONTENT_TYPE, rejection
+from event_backbone.web.responses import json_response, rejection_response
 from monitoring_service.alerting.service import AlertService
 
 LONGEST_SILENCE_S = 30 * 86400
@@ -47,7 +47,7 @@ def add_alert_routes(app: Flask, service: AlertService) -> None:
     """Add the routes; bodies with faults are answered with all of them."""
 
     def shown() -> Response:
-        return _json({"alerts": service.views()})
+        return json_response({"alerts": service.views()})
 
     @app.get("/api/alerts")
     def alerts() -> ResponseReturnValue:
@@ -75,17 +75,12 @@ def add_alert_routes(app: Flask, service: AlertService) -> None:
 
     @app.errorhandler(RejectedError)
     def faulty(error: RejectedError) -> ResponseReturnValue:
-        code, document = rejection(error.faults, "request")
-        return Response(document, code, content_type=CONTENT_TYPE)
+        return rejection_response(error.faults)
 
 
 def _not_there(service: AlertService, alert_id: str, detail: str) -> NotFound | Conflict:
     is_past = any(alert.id == alert_id for alert in service.states.past)
     return Conflict(detail) if is_past else NotFound("There is no such alert.")
-
-
-def _json(document: Any) -> Response:
-    return Response(msgspec.json.encode(document), content_type="application/json")
 
 
 def _asked(what: type[Asked]) -> Asked:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
@@ -15,7 +13,7 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import ConflictError, TryAgainLaterError
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.exposition import TEXT_FORMAT
-from event_backbone.web.problems import CONTENT_TYPE, problem
+from event_backbone.web.responses import json_response, later_response, problem_response
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.checks.performance_windows import PerformanceWindows
@@ -78,18 +76,10 @@ def build_api(parts: RouteParts) -> Flask:
     return app
 
 
-def _json(document: Any, code: int = 200) -> Response:
-    return Response(msgspec.json.encode(document), code, content_type="application/json")
-
-
-def _problem(code: int, detail: str) -> Response:
-    return Response(problem(code, detail), code, content_type=CONTENT_TYPE)
-
-
 def _add_events(app: Flask, parts: RouteParts) -> None:
     @app.post("/events")
     def events() -> ResponseReturnValue:
-        return _json(parts.intake.take(request.get_data(cache=False)))
+        return json_response(parts.intake.take(request.get_data(cache=False)))
 
 
 def _add_state(app: Flask, parts: RouteParts) -> None:
@@ -97,30 +87,30 @@ def _add_state(app: Flask, parts: RouteParts) -> None:
     def state() -> ResponseReturnValue:
         reports, reference = parts.reports.all(), parts.reference_service.current()
         document = state_document(parts.case, parts.snapshots.look(), reports, reference)
-        return _json({**document, "retraining": parts.retraining.document() if parts.retraining else None})
+        return json_response({**document, "retraining": parts.retraining.document() if parts.retraining else None})
 
     @app.get("/api/columns/<name>/distribution")
     def column_distribution(name: str) -> ResponseReturnValue:
         if name not in parts.case.column_names:
             raise NotFound("The case has no such column.")
-        return _json(parts.reference_service.distribution(name))
+        return json_response(parts.reference_service.distribution(name))
 
     @app.get("/api/history")
     def history() -> ResponseReturnValue:
         after_row = request.args.get("after_row", default=0, type=int)
         arrivals = parts.snapshots.arrivals(ARRIVALS_SHOWN_S)
-        return _json(history_document(parts.case, parts.snapshots.look(), arrivals, after_row=after_row))
+        return json_response(history_document(parts.case, parts.snapshots.look(), arrivals, after_row=after_row))
 
 
 def _add_probes(app: Flask, parts: RouteParts) -> None:
     @app.get("/livez")
     def live() -> ResponseReturnValue:
-        return _json({"live": True})
+        return json_response({"live": True})
 
     @app.get("/readyz")
     def ready() -> ResponseReturnValue:
         faults = parts.faults()
-        return _json({"ready": not faults, "faults": faults}, 503 if faults else 200)
+        return json_response({"ready": not faults, "faults": faults}, 503 if faults else 200)
 
     @app.get("/metrics")
     def metrics() -> ResponseReturnValue:
@@ -141,20 +131,18 @@ def _add_pages(app: Flask, parts: RouteParts) -> None:
 def _add_errors(app: Flask, parts: RouteParts) -> None:
     @app.errorhandler(TryAgainLaterError)
     def later(error: TryAgainLaterError) -> ResponseReturnValue:
-        response = _problem(503, f"{error}; try again in {error.retry_after_s:g} s.")
-        response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-        return response
+        return later_response(str(error), error.retry_after_s)
 
     @app.errorhandler(ConflictError)
     def conflict(error: ConflictError) -> ResponseReturnValue:
-        return _problem(409, str(error))
+        return problem_response(409, str(error))
 
     @app.errorhandler(RequestEntityTooLarge)
     def larger(_error: RequestEntityTooLarge) -> ResponseReturnValue:
-        return _problem(413, f"The body is larger than {parts.max_body_bytes} bytes; nothing was stored.")
+        return problem_response(413, f"The body is larger than {parts.max_body_bytes} bytes; nothing was stored.")
 
     @app.errorhandler(HTTPException)
     def other(error: HTTPException) -> ResponseReturnValue:
-        response = _problem(error.code or 500, error.description or error.name)
+        response = problem_response(error.code or 500, error.description or error.name)
         response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
         return response

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-from flask import Flask, Response, request
+from flask import Flask, request
 from flask.typing import ResponseReturnValue
 
+from event_backbone.web.responses import json_response
 from monitoring_service.checks.performance_windows import WINDOWS_KEPT, PerformanceWindows
 from monitoring_service.checks.shadow_comparison import MOST_PAIRS, ShadowComparisons
 
@@ -17,13 +17,11 @@ def add_performance_routes(app: Flask, windows: PerformanceWindows) -> None:
     def performance_windows() -> ResponseReturnValue:
         """The newest ``limit`` windows, oldest of them first; versions in one window follow each other."""
         limit = request.args.get("limit", default=WINDOWS_SHOWN, type=int)
-        found = windows.newest(max(1, min(limit, WINDOWS_KEPT)))
-        return Response(msgspec.json.encode(found), content_type="application/json")
+        return json_response(windows.newest(max(1, min(limit, WINDOWS_KEPT))))
 
 
 def add_shadow_routes(app: Flask, comparisons: ShadowComparisons) -> None:
     @app.get("/api/shadow")
     def shadow() -> ResponseReturnValue:
         """Empty while there is no shadow; ``most_pairs``: older ones are left out."""
-        document = {"most_pairs": MOST_PAIRS, "comparisons": comparisons.newest()}
-        return Response(msgspec.json.encode(document), content_type="application/json")
+        return json_response({"most_pairs": MOST_PAIRS, "comparisons": comparisons.newest()})

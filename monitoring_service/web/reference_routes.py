@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from flask import Flask, Response, request
+from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 
-from event_backbone.web.problems import CONTENT_TYPE, problem
+from event_backbone.web.responses import json_response, problem_response
 from monitoring_service.references.acceptance import ReferenceService
 
 _MOST_BYTES = 4096
@@ -25,34 +25,30 @@ class Said(Struct, forbid_unknown_fields=True):
 def add_reference_routes(app: Flask, service: ReferenceService) -> None:
     @app.get("/api/reference")
     def reference() -> ResponseReturnValue:
-        return _json(service.document())
+        return json_response(service.document())
 
     @app.post("/api/reference/accept")
     def accept() -> ResponseReturnValue:
         asked = said()
         service.accept(asked.by, asked.note)
-        return _json(service.document())
+        return json_response(service.document())
 
     @app.post("/api/reference/revert")
     def revert() -> ResponseReturnValue:
         asked = said()
         service.revert(asked.by, asked.note)
-        return _json(service.document())
+        return json_response(service.document())
 
     @app.errorhandler(msgspec.ValidationError)
     def not_said(error: msgspec.ValidationError) -> ResponseReturnValue:
-        return Response(problem(422, f"{error}; nothing was changed."), 422, content_type=CONTENT_TYPE)
+        return problem_response(422, f"{error}; nothing was changed.")
 
     @app.errorhandler(msgspec.DecodeError)
     def no_json(_error: msgspec.DecodeError) -> ResponseReturnValue:
-        return Response(problem(400, "The body is no JSON; nothing was changed."), 400, content_type=CONTENT_TYPE)
+        return problem_response(400, "The body is no JSON; nothing was changed.")
 
 
 def said() -> Said:
     """The body of the present request; raises msgspec's errors, which :func:`add_reference_routes` answers."""
     request.max_content_length = _MOST_BYTES
     return msgspec.json.decode(request.get_data(cache=False), type=Said)
-
-
-def _json(document: Any) -> Response:
-    return Response(msgspec.json.encode(document), content_type="application/json")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
 
-import msgspec
 from flask import Flask, Response, request, send_file
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.key_guard import CHALLENGE, DETAIL, KEY_FIELD
-from event_backbone.web.problems import CONTENT_TYPE, problem
+from event_backbone.web.responses import json_response, later_response, problem_response
 from monitoring_service.checks.report_schedule import ReportScheduler, TooSoonError
 from monitoring_service.reports.folder import Report, ReportFolder
 from monitoring_service.views.report_document import REPORTS_PATH, document_of
@@ -36,18 +33,20 @@ def add_report_routes(
 ) -> None:
     @app.post("/api/reports")
     def order() -> ResponseReturnValue:
-        return _json({"row": service.demand(), "kind": "demand"}, 202)
+        return json_response({"row": service.demand(), "kind": "demand"}, 202)
 
     @app.get("/api/reports")
     def listed() -> ResponseReturnValue:
-        return _json([document_of(report) for report in reversed(folder.all())])
+        return json_response([document_of(report) for report in reversed(folder.all())])
 
     @app.post(f"{REPORTS_PATH}<name>")
     def report_by_form(name: str) -> ResponseReturnValue:
         """A link can't carry a key, so the page sends it in a form."""
         if keys is not None and not keys.accepts(request.form.get(KEY_FIELD, "")):
             count_refusal()
-            return Response(problem(401, DETAIL), 401, [CHALLENGE], content_type=CONTENT_TYPE)
+            refusal = problem_response(401, DETAIL)
+            refusal.headers.extend([CHALLENGE])
+            return refusal
         return report(name)
 
     @app.get(f"{REPORTS_PATH}<name>")
@@ -56,9 +55,7 @@ def add_report_routes(
 
     @app.errorhandler(TooSoonError)
     def too_soon(error: TooSoonError) -> ResponseReturnValue:
-        wait_s = max(1, math.ceil(error.retry_after_s))
-        body = problem(429, f"{error}; try again in {wait_s} s.")
-        return Response(body, 429, {"Retry-After": str(wait_s)}, content_type=CONTENT_TYPE)
+        return later_response(str(error), error.retry_after_s, 429)
 
 
 def _found(folder: ReportFolder, name: str) -> Report:
@@ -79,7 +76,3 @@ def _page(report: Report) -> Response:
         raise NotFound("This report was just replaced; ask again.") from None
     response.headers["Content-Security-Policy"] = _REPORT_POLICY
     return response
-
-
-def _json(document: Any, code: int = 200) -> Response:
-    return Response(msgspec.json.encode(document), code, content_type="application/json")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-from flask import Flask, Response
+from flask import Flask
 from flask.typing import ResponseReturnValue
 
+from event_backbone.web.responses import json_response
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.web.reference_routes import said
 
@@ -14,5 +14,4 @@ def add_retraining_routes(app: Flask, service: RetrainingBridge) -> None:
     @app.post("/api/retraining")
     def retrain() -> ResponseReturnValue:
         asked = said()
-        id_ = service.ask(asked.by, asked.note)
-        return Response(msgspec.json.encode({"id": id_}), 202, content_type="application/json")
+        return json_response({"id": service.ask(asked.by, asked.note)}, 202)

@@ -15,9 +15,15 @@ from event_backbone.case.records import fault_in_record_id
 from event_backbone.case.schema import Case
 from event_backbone.errors import ConflictError, RejectedError, TryAgainLaterError
 from event_backbone.web.key_guard import CHALLENGE
-from event_backbone.web.probes import add_probes, json_response
-from event_backbone.web.problems import CONTENT_TYPE, problem, rejection
-from event_backbone.web.responses import retry_after_header
+from event_backbone.web.probes import add_probes
+from event_backbone.web.responses import (
+    json_bytes_response,
+    json_response,
+    later_response,
+    problem_response,
+    rejection_response,
+    retry_after_header,
+)
 from prediction_service.journal.writer import Journal
 from prediction_service.serving.form import CaseForm, Field, FormKey
 from prediction_service.serving.front import failed, unavailable
@@ -58,7 +64,7 @@ def build_api(
 
 def _render(reply: Reply) -> Response:
     code, body = reply
-    return Response(body, code, content_type="application/json" if code < 300 else CONTENT_TYPE)
+    return json_bytes_response(body, code)
 
 
 def _add_predictions(app: Flask, handlers: PredictionHandlers) -> None:
@@ -81,7 +87,7 @@ def _add_stored_predictions(app: Flask, case: Case, journal: Journal, stored: St
         _check_record_id(record_id)
         found = stored.one(record_id)
         if found is None:
-            return _render((404, problem(404, f"{stored.where} holds no prediction {record_id!r}.")))
+            return problem_response(404, f"{stored.where} holds no prediction {record_id!r}.")
         return json_response(found)
 
     @app.get("/predictions")
@@ -116,7 +122,7 @@ def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_by
 
     @app.get("/openapi.json")
     def openapi() -> ResponseReturnValue:
-        return Response(document, content_type="application/json")
+        return json_bytes_response(document)
 
     def page(fields: list[Field], shown: dict[str, Any] | None, key_fault: str | None = None) -> str:
         return render_template(
@@ -146,16 +152,15 @@ def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_by
 def _add_errors(app: Flask) -> None:
     @app.errorhandler(TryAgainLaterError)
     def later(error: TryAgainLaterError) -> ResponseReturnValue:
-        reply = unavailable(str(error), error.retry_after_s)
-        return _render(reply), {"Retry-After": retry_after_header(error.retry_after_s)}
+        return later_response(str(error), error.retry_after_s)
 
     @app.errorhandler(RejectedError)
     def rejected(error: RejectedError) -> ResponseReturnValue:
-        return _render(rejection(error.faults, "request"))
+        return rejection_response(error.faults)
 
     @app.errorhandler(ConflictError)
     def conflict(error: ConflictError) -> ResponseReturnValue:
-        return _render((409, problem(409, str(error))))
+        return problem_response(409, str(error))
 
     @app.errorhandler(InternalServerError)
     def broken(_error: InternalServerError) -> ResponseReturnValue:
@@ -163,7 +168,6 @@ def _add_errors(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def other(error: HTTPException) -> ResponseReturnValue:
-        code = error.code or 500
-        response = _render((code, problem(code, error.description or error.name)))
+        response = problem_response(error.code or 500, error.description or error.name)
         response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
         return response

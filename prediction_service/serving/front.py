@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.web.problems import CONTENT_TYPE, problem
-from event_backbone.web.responses import retry_after_header
+from event_backbone.web.responses import JSON, retry_after_header, try_again
 from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.handlers import Reply
 from prediction_service.serving.metrics import ENDPOINTS, OTHER, ServingMetrics
@@ -124,7 +124,7 @@ class RequestGateway:
 def _send(start_response: StartResponse, reply: Reply, retry_after_s: float = 1.0) -> list[bytes]:
     status, body = reply
     headers = [
-        ("Content-Type", "application/json" if status == 200 else CONTENT_TYPE),
+        ("Content-Type", JSON if status == 200 else CONTENT_TYPE),
         ("Content-Length", str(len(body))),
     ]
     if status == 503:
@@ -134,7 +134,7 @@ def _send(start_response: StartResponse, reply: Reply, retry_after_s: float = 1.
 
 
 def unavailable(detail: str, retry_after_s: float) -> Reply:
-    return 503, problem(503, f"{detail}; try again in {retry_after_header(retry_after_s)} s")
+    return 503, problem(503, try_again(detail, retry_after_s))
 
 
 def failed() -> Reply:

@@ -11,9 +11,9 @@ from event_backbone.case.schema import Case, Column
 from event_backbone.events.schema import Prediction
 from event_backbone.web.key_guard import DETAIL, OPEN_PATHS
 from event_backbone.web.problems import CONTENT_TYPE, Problem
+from event_backbone.web.responses import JSON
 from prediction_service.serving.handlers import Answer, RecordAnswer
 
-JSON = "application/json"
 NDJSON = "application/x-ndjson"
 _REF = "#/components/schemas/{name}"
 # The end of text is \Z in Python, where $ would allow a line end; in JSON Schema it is $.

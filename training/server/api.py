@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from event_backbone.errors import Fault, RejectedError
 from event_backbone.events.schema import time_text
 from event_backbone.web.exposition import TEXT_FORMAT, exposition
-from event_backbone.web.problems import CONTENT_TYPE, problem, rejection
+from event_backbone.web.responses import json_response, problem_response, rejection_response, retry_after_header
 from training.server.alertmanager import read_message, wish_of
 from training.server.metrics import TrainingMetrics
 from training.server.retraining import RunScheduler
@@ -62,12 +62,12 @@ def _add_runs(app: Flask, parts: ServerParts) -> None:
     def train() -> ResponseReturnValue:
         asked = _asked(request.get_data(cache=False))
         answer = _ask(parts, RetrainingRequest(asked.reason, asked.episode))
-        return _refused(answer) if isinstance(answer, RunRefusal) else _json({"id": answer.id}, 202)
+        return _refused(answer) if isinstance(answer, RunRefusal) else json_response({"id": answer.id}, 202)
 
     @app.get("/train")
     def runs() -> ResponseReturnValue:
         waiting = parts.scheduler.refusal_now()
-        return _json(
+        return json_response(
             {
                 "runs": [run_document(run) for run in parts.scheduler.newest(RUNS_SHOWN)],
                 "refusal": _refusal_document(waiting) if waiting else None,
@@ -79,7 +79,7 @@ def _add_runs(app: Flask, parts: ServerParts) -> None:
         found = parts.scheduler.run(id_)
         if found is None:
             raise NotFound("There is no such run.")
-        return _json(run_document(found))
+        return json_response(run_document(found))
 
 
 def _add_alerts(app: Flask, parts: ServerParts) -> None:
@@ -97,7 +97,7 @@ def _add_alerts(app: Flask, parts: ServerParts) -> None:
                 passed_over.append({"episode": wanted.episode, **_refusal_document(answer)})
             else:
                 started.append({"episode": wanted.episode, "id": answer.id})
-        return _json({"started": started, "passed_over": passed_over})
+        return json_response({"started": started, "passed_over": passed_over})
 
 
 def _ask(parts: ServerParts, wanted: RetrainingRequest) -> RetrainingRun | RunRefusal:
@@ -110,12 +110,12 @@ def _ask(parts: ServerParts, wanted: RetrainingRequest) -> RetrainingRun | RunRe
 def _add_probes(app: Flask, parts: ServerParts) -> None:
     @app.get("/livez")
     def live() -> ResponseReturnValue:
-        return _json({"live": True})
+        return json_response({"live": True})
 
     @app.get("/readyz")
     def ready() -> ResponseReturnValue:
         faults = ["draining"] if parts.draining() else []
-        return _json({"ready": not faults, "faults": faults}, 503 if faults else 200)
+        return json_response({"ready": not faults, "faults": faults}, 503 if faults else 200)
 
     @app.get("/metrics")
     def metrics() -> ResponseReturnValue:
@@ -126,13 +126,11 @@ def _add_probes(app: Flask, parts: ServerParts) -> None:
 def _add_errors(app: Flask) -> None:
     @app.errorhandler(RejectedError)
     def rejected(error: RejectedError) -> ResponseReturnValue:
-        code, document = rejection(error.faults, "request")
-        return Response(document, code, content_type=CONTENT_TYPE)
+        return rejection_response(error.faults)
 
     @app.errorhandler(HTTPException)
     def other(error: HTTPException) -> ResponseReturnValue:
-        code = error.code or 500
-        response = Response(problem(code, error.description or error.name), code, content_type=CONTENT_TYPE)
+        response = problem_response(error.code or 500, error.description or error.name)
         response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
         return response
 
@@ -147,9 +145,9 @@ def _asked(body: bytes) -> Asked:
 
 
 def _refused(refusal: RunRefusal) -> Response:
-    response = Response(problem(409, refusal.detail), 409, content_type=CONTENT_TYPE)
+    response = problem_response(409, refusal.detail)
     if refusal.retry_after_s is not None:
-        response.headers["Retry-After"] = str(max(1, round(refusal.retry_after_s)))
+        response.headers["Retry-After"] = retry_after_header(refusal.retry_after_s)
     return response
 
 
@@ -169,7 +167,3 @@ def run_document(run: RetrainingRun) -> dict[str, Any]:
         "ended_at": None if run.ended_at is None else time_text(run.ended_at),
         "decision": run.decision,
     }
-
-
-def _json(document: Any, code: int = 200) -> Response:
-    return Response(msgspec.json.encode(document), code, content_type="application/json")

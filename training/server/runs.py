@@ -9,6 +9,7 @@ anything: its episode stays open, its cooldown holds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -76,7 +77,9 @@ def refusal(history: RunHistory, wanted: RetrainingRequest, now: float, cooldown
         detail = f"Run {before.id} was for this episode, which ends when its alerts have been gone for a cooldown."
         return RunRefusal("episode", detail, None)
     left_s = _rest_of_cooldown(history, now, cooldown_s)
-    return RunRefusal("cooldown", f"The cooldown lasts for another {left_s:.0f} s.", left_s) if left_s > 0 else None
+    return (
+        RunRefusal("cooldown", f"The cooldown lasts for another {math.ceil(left_s)} s.", left_s) if left_s > 0 else None
+    )
 
 
 def refresh(history: RunHistory, wanted: RetrainingRequest, now: float, cooldown_s: float) -> RunHistory:

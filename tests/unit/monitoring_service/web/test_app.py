@@ -13,6 +13,7 @@ from monitoring_bench import Bench
 from monitoring_world import START, body_of, label, prediction, predictions
 from werkzeug.test import TestResponse
 
+from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Erasure, Event, FaultCount, Label, Rejections
 
 
@@ -130,6 +131,18 @@ def test_an_inbox_that_can_not_write_is_try_again_later(bench: Bench, tmp_path: 
     reply = post(bench, *predictions(1))
     assert reply.status_code == 503
     assert reply.headers["Retry-After"]
+
+
+def test_what_is_to_be_tried_again_names_no_time_that_is_too_early(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_body: bytes) -> None:
+        raise TryAgainLaterError("the disk is full", retry_after_s=2.4)
+
+    monkeypatch.setattr(bench.intake, "take", refuse)
+    reply = post(bench, *predictions(1))
+    assert (reply.status_code, reply.headers["Retry-After"]) == (503, "3")
+    assert reply.get_json(force=True)["detail"] == "the disk is full; try again in 3 s."
 
 
 def test_before_the_first_record_the_state_is_complete_and_empty(bench: Bench) -> None:

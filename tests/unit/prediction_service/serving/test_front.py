@@ -77,7 +77,7 @@ def test_what_can_be_tried_again_is_503_with_retry_after() -> None:
 
     reply = call(Door(later).front, "POST", "/predict")
     assert (reply.status, reply.headers["Retry-After"]) == (503, "3")
-    assert problem_of(reply)["detail"] == "the journal is full; try again in 3 s"
+    assert problem_of(reply)["detail"] == "the journal is full; try again in 3 s."
 
 
 def test_a_failure_nobody_expected_is_500_without_its_text() -> None:
