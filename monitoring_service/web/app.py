@@ -10,10 +10,10 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 
 from event_backbone.case.schema import Case
-from event_backbone.errors import ConflictError, TryAgainLaterError
+from event_backbone.errors import ConflictError, RejectedError, TryAgainLaterError
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.exposition import TEXT_FORMAT
-from event_backbone.web.responses import json_response, later_response, problem_response
+from event_backbone.web.responses import json_response, later_response, problem_response, rejection_response
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.checks.performance_windows import PerformanceWindows
@@ -132,6 +132,10 @@ def _add_errors(app: Flask, parts: RouteParts) -> None:
     @app.errorhandler(TryAgainLaterError)
     def later(error: TryAgainLaterError) -> ResponseReturnValue:
         return later_response(str(error), error.retry_after_s)
+
+    @app.errorhandler(RejectedError)
+    def rejected(error: RejectedError) -> ResponseReturnValue:
+        return rejection_response(error.faults)
 
     @app.errorhandler(ConflictError)
     def conflict(error: ConflictError) -> ResponseReturnValue:

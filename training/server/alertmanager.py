@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from event_backbone.errors import Fault, RejectedError
 from event_backbone.events.schema import parse_utc
+from event_backbone.web.request_bodies import read_json
 from training.server.runs import RetrainingRequest
 
 MOST_ALERTS = 1000
@@ -41,19 +42,14 @@ class ReceivedAlerts(Struct, frozen=True):
     alerts: Annotated[list[ReceivedAlert], Meta(max_length=MOST_ALERTS)]
 
 
-_decode = msgspec.json.Decoder(ReceivedAlerts).decode
-
-
 def read_message(body: bytes) -> ReceivedAlerts:
     """Raises :class:`RejectedError` for what is no message of Alertmanager's."""
     try:
-        message = _decode(body)
+        message = msgspec.convert(read_json(body), ReceivedAlerts)
         for alert in message.alerts:
             parse_utc(alert.starts_at)
     except msgspec.ValidationError as error:
         raise RejectedError([Fault("(body)", "invalid", str(error))]) from None
-    except msgspec.DecodeError:
-        raise RejectedError([Fault("(body)", "json", "the body is no JSON")]) from None
     except ValueError:
         raise RejectedError([Fault("alerts.startsAt", "format", "must be an RFC 3339 time")]) from None
     return message

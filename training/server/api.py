@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import msgspec
 from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 from werkzeug.exceptions import HTTPException, NotFound
 
-from event_backbone.errors import Fault, RejectedError
+from event_backbone.errors import RejectedError
 from event_backbone.events.schema import time_text
 from event_backbone.web.exposition import TEXT_FORMAT, exposition
+from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE, read_object
 from event_backbone.web.responses import json_response, problem_response, rejection_response, retry_after_header
 from training.server.alertmanager import read_message, wish_of
 from training.server.metrics import TrainingMetrics
@@ -25,14 +25,15 @@ MOST_BYTES = 1024 * 1024
 RUNS_SHOWN = 20
 
 
-class Asked(Struct, frozen=True, forbid_unknown_fields=True):
+#: A person's name and note, as monitoring puts them together.
+_LONGEST_REASON = LONGEST_NAME + len(": ") + LONGEST_NOTE
+
+
+class Asked(Struct, frozen=True):
     """The body of ``POST /train``: why, and for which episode if for one."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    reason: Annotated[str, Meta(min_length=1, max_length=_LONGEST_REASON)]
     episode: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-
-
-_decode_asked = msgspec.json.Decoder(Asked).decode
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def build_api(parts: ServerParts) -> Flask:
 def _add_runs(app: Flask, parts: ServerParts) -> None:
     @app.post("/train")
     def train() -> ResponseReturnValue:
-        asked = _asked(request.get_data(cache=False))
+        asked = read_object(request.get_data(cache=False), Asked)
         answer = _ask(parts, RetrainingRequest(asked.reason, asked.episode))
         return _refused(answer) if isinstance(answer, RunRefusal) else json_response({"id": answer.id}, 202)
 
@@ -133,15 +134,6 @@ def _add_errors(app: Flask) -> None:
         response = problem_response(error.code or 500, error.description or error.name)
         response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
         return response
-
-
-def _asked(body: bytes) -> Asked:
-    try:
-        return _decode_asked(body)
-    except msgspec.ValidationError as error:
-        raise RejectedError([Fault("(body)", "invalid", str(error))]) from None
-    except msgspec.DecodeError:
-        raise RejectedError([Fault("(body)", "json", "the body is no JSON")]) from None
 
 
 def _refused(refusal: RunRefusal) -> Response:

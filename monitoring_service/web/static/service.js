@@ -41,6 +41,7 @@ export class Service {
 
   async reason(answer) {
     const problem = await answer.json().catch(() => null);
-    return problem?.detail ?? `The service answered ${answer.status}.`;
+    const faults = (problem?.faults ?? []).map((fault) => `${fault.field}: ${fault.message}.`);
+    return [problem?.detail ?? `The service answered ${answer.status}.`, ...faults].join(" ");
   }
 }

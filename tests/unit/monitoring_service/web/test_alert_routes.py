@@ -11,6 +11,8 @@ from monitoring_bench import Bench
 from werkzeug.test import TestResponse
 
 from monitoring_service.alerting.lifecycle import Alert
+from monitoring_service.alerting.retraining import RetrainingBridge
+from monitoring_service.alerting.training_client import TrainingStatus
 
 
 @pytest.fixture
@@ -86,6 +88,47 @@ def test_all_faults_of_a_body_are_named_at_once(bench: Bench) -> None:
     faults = {fault["field"] for fault in problem_of(answer)["faults"]}
     assert faults == {"by", "seconds", "note", "until"}
     assert view(bench, alert.id)["silenced_until"] is None
+
+
+DECISIONS = ("alerts/{id}/acknowledge", "alerts/{id}/silence", "reference/accept", "reference/revert", "retraining")
+
+
+@pytest.mark.parametrize("route", DECISIONS)
+def test_every_decision_has_the_same_limits_and_names_all_faults(bench_with_training: Bench, route: str) -> None:
+    path = "/api/" + route.format(id="0" * 16)
+    long = {"by": "a" * 101, "note": "n" * 1001, "x": 1}
+    for body, faults in (
+        (long, {"by": "length", "note": "length", "x": "unknown"}),
+        ({"by": 7, "note": None}, {"by": "type", "note": "null"}),
+        ({"note": "why"}, {"by": "missing"}),
+        ({"by": "  "}, {"by": "length"}),
+    ):
+        answer = bench_with_training.client.post(path, json=body)
+        found = {fault["field"]: fault["reason"] for fault in problem_of(answer)["faults"]}
+        found.pop("seconds", None)
+        assert (answer.status_code, found) == (422, faults)
+    longest = {"by": " " + "a" * 100, "note": "n" * 1000} | ({"seconds": 1} if "silence" in route else {})
+    assert bench_with_training.client.post(path, json=longest).status_code in (202, 404, 409)
+
+
+@pytest.fixture
+def bench_with_training(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, retraining=RetrainingBridge(WillingServer()))
+    yield bench
+    bench.close()
+
+
+class WillingServer:
+    """A training server that takes whatever it is asked for."""
+
+    def status(self) -> TrainingStatus:
+        return TrainingStatus([])
+
+    def train(self, reason: str) -> str:
+        return "run"
+
+    def tell(self, body: bytes) -> None:
+        """Taken."""
 
 
 def problem_of(answer: TestResponse) -> Any:

@@ -16,14 +16,16 @@ from werkzeug.serving import make_server
 
 from event_backbone.errors import ConflictError, TryAgainLaterError
 from event_backbone.events.schema import encode_json, time_text
+from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE
 from monitoring_service.alerting.lifecycle import Alert, Notification, fingerprint, labels_of
+from monitoring_service.alerting.retraining import RetrainingBridge as RetrainingBridge
 from monitoring_service.alerting.training_client import HttpTrainingServer
 from monitoring_service.alerting.views import AlertLinks, webhook_body
 from monitoring_service.state.conditions import Condition
 from training.server.api import ServerParts, build_api
 from training.server.messages import Ended
 from training.server.metrics import TrainingMetrics
-from training.server.retraining import RunScheduler
+from training.server.retraining import RetrainingBridge
 from training.server.runs import RetrainingRun, RunHistory
 from training.server.runs_file import RunsFile
 
@@ -55,7 +57,7 @@ class World:
         self.launched: list[FakeRun] = []
         self.draining = threading.Event()
         self.metrics = TrainingMetrics(CollectorRegistry())
-        self.scheduler = RunScheduler(
+        self.scheduler = RetrainingBridge(
             RunsFile(folder),
             self._launch,
             cooldown_s=COOLDOWN_S,
@@ -156,7 +158,9 @@ def test_an_unknown_run_is_not_found(world: World) -> None:
         (b"{}", 422),
         (b'{"reason": ""}', 422),
         (b'{"reason": "x", "other": 1}', 422),
-        (b'{"reason": "' + b"x" * 501 + b'"}', 422),
+        (b'{"reason": "' + b"x" * 1103 + b'"}', 422),
+        (b'{"reason": "\xff"}', 400),
+        (b"[" * 100_000, 400),
         (b" " * (1024 * 1024 + 1), 413),
     ],
 )
@@ -323,6 +327,13 @@ def test_monitoring_tells_of_an_alert_and_the_server_begins(world: World, remote
     notification = Notification("ConceptDrift", (world.alert("concept_drift"),))
     remote.tell(encode_json(webhook_body("shop", notification, AlertLinks())))
     assert [run.reason for run in world.scheduler.newest(2)] == ["alert ConceptDrift"]
+
+
+def test_the_longest_note_of_a_person_is_a_reason_that_the_server_takes(
+    world: World, remote: HttpTrainingServer
+) -> None:
+    id_ = RetrainingBridge(remote).ask("a" * LONGEST_NAME, "n" * LONGEST_NOTE)
+    assert world.scheduler.newest(1)[0].id == id_
 
 
 def test_what_is_no_training_server_is_away() -> None:

@@ -1,0 +1,35 @@
+"""What people send when they decide something: who does it, and why, with the same limits everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+from flask import request
+from msgspec import Meta, Struct
+
+from event_backbone.web.request_bodies import Name, Note, read_object
+
+LONGEST_SILENCE_S = 30 * 86400
+_MOST_BYTES = 8192
+
+
+class Decision(Struct, kw_only=True):
+    """Somebody decides, with or without a reason."""
+
+    by: Name
+    note: Note = ""
+
+
+class Silencing(Decision):
+    """Nobody is told for so many seconds."""
+
+    seconds: Annotated[float, Meta(gt=0, le=LONGEST_SILENCE_S)]
+
+
+Sent = TypeVar("Sent", bound=Decision)
+
+
+def sent(kind: type[Sent]) -> Sent:
+    """The body of the present request; raises :class:`RejectedError` with all of its faults."""
+    request.max_content_length = _MOST_BYTES
+    return read_object(request.get_data(cache=False), kind)
