@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import NotFound
 
 from event_backbone.case.schema import Case
-from event_backbone.errors import ConflictError, RejectedError, TryAgainLaterError
 from event_backbone.web.api_keys import KeyCheck
+from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.exposition import TEXT_FORMAT
-from event_backbone.web.responses import json_response, later_response, problem_response, rejection_response
+from event_backbone.web.responses import json_response, later_response
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.checks.performance_windows import PerformanceWindows
-from monitoring_service.checks.report_schedule import ReportScheduler
+from monitoring_service.checks.report_schedule import ReportScheduler, TooSoonError
 from monitoring_service.checks.shadow_comparison import ShadowComparisons
 from monitoring_service.intake.arrivals import ARRIVALS_SHOWN_S
 from monitoring_service.intake.receiver import Intake
@@ -72,7 +72,7 @@ def build_api(parts: RouteParts) -> Flask:
     add_alert_routes(app, parts.alert_service)
     if parts.retraining is not None:
         add_retraining_routes(app, parts.retraining)
-    _add_errors(app, parts)
+    _add_errors(app)
     return app
 
 
@@ -128,25 +128,9 @@ def _add_pages(app: Flask, parts: RouteParts) -> None:
         return response
 
 
-def _add_errors(app: Flask, parts: RouteParts) -> None:
-    @app.errorhandler(TryAgainLaterError)
-    def later(error: TryAgainLaterError) -> ResponseReturnValue:
-        return later_response(str(error), error.retry_after_s)
+def _add_errors(app: Flask) -> None:
+    add_error_handlers(app)
 
-    @app.errorhandler(RejectedError)
-    def rejected(error: RejectedError) -> ResponseReturnValue:
-        return rejection_response(error.faults)
-
-    @app.errorhandler(ConflictError)
-    def conflict(error: ConflictError) -> ResponseReturnValue:
-        return problem_response(409, str(error))
-
-    @app.errorhandler(RequestEntityTooLarge)
-    def larger(_error: RequestEntityTooLarge) -> ResponseReturnValue:
-        return problem_response(413, f"The body is larger than {parts.max_body_bytes} bytes; nothing was stored.")
-
-    @app.errorhandler(HTTPException)
-    def other(error: HTTPException) -> ResponseReturnValue:
-        response = problem_response(error.code or 500, error.description or error.name)
-        response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
-        return response
+    @app.errorhandler(TooSoonError)
+    def too_soon(error: TooSoonError) -> ResponseReturnValue:
+        return later_response(str(error), error.retry_after_s, 429)

@@ -10,8 +10,8 @@ from werkzeug.exceptions import NotFound
 
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.key_guard import CHALLENGE, DETAIL, KEY_FIELD
-from event_backbone.web.responses import json_response, later_response, problem_response
-from monitoring_service.checks.report_schedule import ReportScheduler, TooSoonError
+from event_backbone.web.responses import json_response, problem_response
+from monitoring_service.checks.report_schedule import ReportScheduler
 from monitoring_service.reports.folder import Report, ReportFolder
 from monitoring_service.views.report_document import REPORTS_PATH, document_of
 
@@ -52,10 +52,6 @@ def add_report_routes(
     @app.get(f"{REPORTS_PATH}<name>")
     def report(name: str) -> ResponseReturnValue:
         return _page(_found(folder, name))
-
-    @app.errorhandler(TooSoonError)
-    def too_soon(error: TooSoonError) -> ResponseReturnValue:
-        return later_response(str(error), error.retry_after_s, 429)
 
 
 def _found(folder: ReportFolder, name: str) -> Report:

@@ -9,19 +9,18 @@ from flask.typing import ResponseReturnValue
 from flask_swagger_ui import get_swaggerui_blueprint
 from msgspec import json
 from prometheus_client import CollectorRegistry
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import InternalServerError
 
 from event_backbone.case.records import fault_in_record_id
 from event_backbone.case.schema import Case
-from event_backbone.errors import ConflictError, RejectedError, TryAgainLaterError
+from event_backbone.errors import RejectedError, TryAgainLaterError
+from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.key_guard import CHALLENGE
 from event_backbone.web.probes import add_probes
 from event_backbone.web.responses import (
     json_bytes_response,
     json_response,
-    later_response,
     problem_response,
-    rejection_response,
     retry_after_header,
 )
 from prediction_service.journal.writer import Journal
@@ -150,24 +149,8 @@ def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_by
 
 
 def _add_errors(app: Flask) -> None:
-    @app.errorhandler(TryAgainLaterError)
-    def later(error: TryAgainLaterError) -> ResponseReturnValue:
-        return later_response(str(error), error.retry_after_s)
-
-    @app.errorhandler(RejectedError)
-    def rejected(error: RejectedError) -> ResponseReturnValue:
-        return rejection_response(error.faults)
-
-    @app.errorhandler(ConflictError)
-    def conflict(error: ConflictError) -> ResponseReturnValue:
-        return problem_response(409, str(error))
+    add_error_handlers(app)
 
     @app.errorhandler(InternalServerError)
     def broken(_error: InternalServerError) -> ResponseReturnValue:
         return _render(failed())
-
-    @app.errorhandler(HTTPException)
-    def other(error: HTTPException) -> ResponseReturnValue:
-        response = problem_response(error.code or 500, error.description or error.name)
-        response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
-        return response

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from event_backbone.case.schema import Case
+from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.probes import add_probes
 from event_backbone.web.server import Access, check_port_is_free
 from prediction_service.inference.champion import ServingChampion
@@ -49,6 +50,7 @@ class WorkerStatus:
 
 def build_worker_api(case: Case, status: WorkerStatus, registry: CollectorRegistry) -> Flask:
     app = Flask("prediction_service.worker")
+    add_error_handlers(app)
     add_probes(app, status, registry, case.name)
     return app
 

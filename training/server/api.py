@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import NotFound
 
-from event_backbone.errors import RejectedError
 from event_backbone.events.schema import time_text
+from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.exposition import TEXT_FORMAT, exposition
 from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE, read_object
-from event_backbone.web.responses import json_response, problem_response, rejection_response, retry_after_header
+from event_backbone.web.responses import json_response, problem_response, retry_after_header
 from training.server.alertmanager import read_message, wish_of
 from training.server.metrics import TrainingMetrics
 from training.server.retraining import RunScheduler
@@ -54,7 +54,7 @@ def build_api(parts: ServerParts) -> Flask:
     _add_runs(app, parts)
     _add_alerts(app, parts)
     _add_probes(app, parts)
-    _add_errors(app)
+    add_error_handlers(app)
     return app
 
 
@@ -122,18 +122,6 @@ def _add_probes(app: Flask, parts: ServerParts) -> None:
     def metrics() -> ResponseReturnValue:
         parts.metrics.show(parts.scheduler.newest(1))
         return Response(exposition(parts.metrics.registry, parts.case), content_type=TEXT_FORMAT)
-
-
-def _add_errors(app: Flask) -> None:
-    @app.errorhandler(RejectedError)
-    def rejected(error: RejectedError) -> ResponseReturnValue:
-        return rejection_response(error.faults)
-
-    @app.errorhandler(HTTPException)
-    def other(error: HTTPException) -> ResponseReturnValue:
-        response = problem_response(error.code or 500, error.description or error.name)
-        response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
-        return response
 
 
 def _refused(refusal: RunRefusal) -> Response:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from monitoring_bench import Bench
 from monitoring_world import START, body_of, label, prediction, predictions
@@ -279,6 +280,25 @@ def test_every_error_is_a_problem_document(bench: Bench, path: str, method: str,
     assert reply.status_code == status
     assert reply.content_type == "application/problem+json"
     assert reply.get_json()["status"] == status
+
+
+def test_what_goes_wrong_inside_is_not_taken_for_a_fault_of_the_body(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: str) -> None:
+        msgspec.json.decode(b"a file of ours that is no JSON")
+
+    monkeypatch.setattr(bench.reference_service, "accept", broken)
+    reply = bench.client.post("/api/reference/accept", json={"by": "Ada"})
+    assert (reply.status_code, reply.content_type) == (500, "application/problem+json")
+
+
+def test_a_body_over_the_limit_of_its_route_is_told_that_limit(bench: Bench) -> None:
+    reply = bench.client.post("/api/reference/accept", json={"by": "Ada", "note": "x" * 10_000})
+    assert (reply.status_code, reply.get_json()["detail"]) == (
+        413,
+        "The body is larger than 8192 bytes; nothing was stored.",
+    )
 
 
 def test_the_page_runs_only_what_the_service_serves(bench: Bench) -> None:
