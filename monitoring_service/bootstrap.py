@@ -94,7 +94,7 @@ def build_application(
         wired.alert_service, wired.snapshots, _notifier(settings, wired.alert_service, metrics), retraining
     )
 
-    def faults() -> list[str]:
+    def faults() -> dict[str, str]:
         return _readiness_faults(draining, checks, stream, alerts)
 
     parts = api_parts(case, settings, restored, metrics, wired, faults, keys, retraining)
@@ -168,11 +168,13 @@ def _retraining_bridge(settings: MonitoringServiceSettings, alerts: AlertService
     return RetrainingBridge(server, alerts if settings.retrain_on_alerts else None)
 
 
-def _readiness_faults(draining: Draining, checks: CheckThread, stream: StreamThread, alerts: AlertThreads) -> list[str]:
+def _readiness_faults(
+    draining: Draining, checks: CheckThread, stream: StreamThread, alerts: AlertThreads
+) -> dict[str, str]:
     faults = {
-        "draining": draining.is_set(),
-        "checks_stopped": not checks.is_alive(),
-        "reading_stopped": not stream.is_alive(),
-        "alerts_stopped": not alerts.is_alive(),
+        "draining": (draining.is_set(), "the service is stopping"),
+        "checks_stopped": (not checks.is_alive(), "the thread that makes the checks has ended"),
+        "reading_stopped": (not stream.is_alive(), "the thread that reads from Kafka has ended"),
+        "alerts_stopped": (not alerts.is_alive(), "a thread of the alerts has ended"),
     }
-    return [name for name, holds in faults.items() if holds]
+    return {name: message for name, (holds, message) in faults.items() if holds}

@@ -96,7 +96,7 @@ def api_parts(
     restored: Restored,
     metrics: MonitoringMetrics,
     wired: Wired,
-    faults: Callable[[], list[str]],
+    faults: Callable[[], dict[str, str]],
     keys: KeyCheck | None = None,
     retraining: RetrainingBridge | None = None,
 ) -> RouteParts:

@@ -103,7 +103,7 @@ def build_serving(
     notes = SyncFiles(settings.bundles_dir)
     champion = ServingChampion(BundleStore(settings.bundles_dir), notes, case, metrics)
     rejections = RejectionLog(case, metrics)
-    status = ReplicaStatus(case, journal, slot / RELAY_FILE, champion, draining)
+    status = ReplicaStatus(journal, slot / RELAY_FILE, champion, draining)
     metrics.registry.register(ReplicaCollector(status))
     handlers = PredictionHandlers(
         case, journal, Predictor(case, lambda: champion.scorer), metrics, rejections, settings.max_batch_records

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flask import Flask, Response
 from flask.typing import ResponseReturnValue
-from prometheus_client import CollectorRegistry
 
-from event_backbone.web.exposition import TEXT_FORMAT, exposition
+from event_backbone.web.exposition import TEXT_FORMAT
 from event_backbone.web.responses import json_response
 
 
@@ -20,15 +21,28 @@ class ProcessStatus(Protocol):
         ...
 
     def faults(self) -> dict[str, str]:
-        """Why it is not ready, by what is wrong."""
+        """Why it is not ready: a sentence by what is wrong, which is one of a closed set of names."""
         ...
 
     def document(self) -> dict[str, Any]:
-        """The body of ``/status``."""
+        """What ``/status`` says beside the case, whether the process is ready and what is wrong."""
         ...
 
 
-def add_probes(app: Flask, status: ProcessStatus, registry: CollectorRegistry, case_name: str) -> None:
+@dataclass(frozen=True, slots=True)
+class AnsweringStatus:
+    """Of a process that proves by its answers that it does not hang."""
+
+    faults: Callable[[], dict[str, str]]
+    document: Callable[[], dict[str, Any]]
+
+    def hangs(self) -> bool:
+        return False
+
+
+def add_probes(app: Flask, case_name: str, status: ProcessStatus, metrics: Callable[[], bytes]) -> None:
+    """Add ``/livez``, ``/readyz``, ``/status`` and ``/metrics``; ``metrics`` gives the last in Prometheus' format."""
+
     @app.get("/livez")
     def live() -> ResponseReturnValue:
         hangs = status.hangs()
@@ -41,8 +55,9 @@ def add_probes(app: Flask, status: ProcessStatus, registry: CollectorRegistry, c
 
     @app.get("/status")
     def process_status() -> ResponseReturnValue:
-        return json_response(status.document())
+        faults = status.faults()
+        return json_response({"case": case_name, "ready": not faults, "faults": faults, **status.document()})
 
     @app.get("/metrics")
-    def metrics() -> ResponseReturnValue:
-        return Response(exposition(registry, case_name), content_type=TEXT_FORMAT)
+    def metrics_text() -> ResponseReturnValue:
+        return Response(metrics(), content_type=TEXT_FORMAT)

@@ -18,8 +18,9 @@ from prometheus_client import CollectorRegistry
 
 from event_backbone.case.schema import Case
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError
-from event_backbone.web.exposition import TEXT_FORMAT, exposition
-from event_backbone.web.responses import json_response, later_response, retry_after_header
+from event_backbone.web.exposition import exposition
+from event_backbone.web.probes import AnsweringStatus, add_probes
+from event_backbone.web.responses import later_response, retry_after_header
 from event_backbone.web.server import Application
 from monitoring_service.lifecycle.instance_lock import InstanceLock
 from monitoring_service.lifecycle.stop_notice import FatalStop
@@ -111,17 +112,8 @@ def build_standby(case: Case) -> Flask:
     registry = CollectorRegistry()
     active_gauge(registry).set(0)
 
-    @app.get("/livez")
-    def live() -> ResponseReturnValue:
-        return json_response({"live": True})
-
-    @app.get("/readyz")
-    def ready() -> ResponseReturnValue:
-        return json_response({"ready": False, "faults": ["standby"]}, 503)
-
-    @app.get("/metrics")
-    def metrics() -> ResponseReturnValue:
-        return Response(exposition(registry, case.name), content_type=TEXT_FORMAT)
+    status = AnsweringStatus(lambda: {"standby": "another process works for this case"}, lambda: {"active": False})
+    add_probes(app, case.name, status, lambda: exposition(registry, case.name))
 
     @app.get("/")
     def page() -> ResponseReturnValue:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 from event_backbone.case.schema import Case
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.error_handlers import add_error_handlers
-from event_backbone.web.exposition import TEXT_FORMAT
+from event_backbone.web.probes import AnsweringStatus, add_probes
 from event_backbone.web.responses import json_response, later_response
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
@@ -46,7 +46,7 @@ class RouteParts:
     snapshots: SnapshotReader
     metrics: MonitoringMetrics
     reports: ReportFolder
-    faults: Callable[[], list[str]]
+    faults: Callable[[], dict[str, str]]
     max_body_bytes: int
     report_scheduler: ReportScheduler
     reference_service: ReferenceService
@@ -103,19 +103,10 @@ def _add_state(app: Flask, parts: RouteParts) -> None:
 
 
 def _add_probes(app: Flask, parts: RouteParts) -> None:
-    @app.get("/livez")
-    def live() -> ResponseReturnValue:
-        return json_response({"live": True})
+    def metrics() -> bytes:
+        return parts.metrics.exposition(parts.snapshots.look(), parts.reference_service.current())
 
-    @app.get("/readyz")
-    def ready() -> ResponseReturnValue:
-        faults = parts.faults()
-        return json_response({"ready": not faults, "faults": faults}, 503 if faults else 200)
-
-    @app.get("/metrics")
-    def metrics() -> ResponseReturnValue:
-        text = parts.metrics.exposition(parts.snapshots.look(), parts.reference_service.current())
-        return Response(text, content_type=TEXT_FORMAT)
+    add_probes(app, parts.case.name, AnsweringStatus(parts.faults, lambda: {"active": True}), metrics)
 
 
 def _add_pages(app: Flask, parts: RouteParts) -> None:

@@ -15,6 +15,7 @@ from event_backbone.case.records import fault_in_record_id
 from event_backbone.case.schema import Case
 from event_backbone.errors import RejectedError, TryAgainLaterError
 from event_backbone.web.error_handlers import add_error_handlers
+from event_backbone.web.exposition import exposition
 from event_backbone.web.key_guard import CHALLENGE
 from event_backbone.web.probes import add_probes
 from event_backbone.web.responses import (
@@ -55,7 +56,7 @@ def build_api(
     app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes  # what is larger never comes here
     _add_predictions(app, handlers)
     _add_stored_predictions(app, case, journal, stored)
-    add_probes(app, status, registry, case.name)
+    add_probes(app, case.name, status, lambda: exposition(registry, case.name))
     _add_pages(app, case, handlers, max_body_bytes, form_key or FormKey())
     _add_errors(app)
     return app

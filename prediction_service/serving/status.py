@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from msgspec.structs import asdict
 
-from event_backbone.case.schema import Case
 from event_backbone.events.schema import parse_utc
 from event_backbone.web.server import Draining
 from prediction_service.delivery.cursors import read_relay_state
@@ -24,10 +23,7 @@ Result = TypeVar("Result")
 class ReplicaStatus:
     """Reads; changes nothing. Thread-safe."""
 
-    def __init__(
-        self, case: Case, journal: Journal, relay_path: Path, champion: ServingChampion, draining: Draining
-    ) -> None:
-        self._case = case
+    def __init__(self, journal: Journal, relay_path: Path, champion: ServingChampion, draining: Draining) -> None:
         self._journal = journal
         self._reader = JournalReader(journal.path)
         self._reading = threading.Lock()
@@ -83,14 +79,11 @@ class ReplicaStatus:
         return max(0.0, round((datetime.now(UTC) - parse_utc(oldest)).total_seconds(), 3))
 
     def document(self) -> dict[str, Any]:
-        """The body of ``/status``."""
+        """The body of ``/status``, beside what every process says there."""
         scorer = self._champion.scorer
         model = {"name": scorer.model.name, "version": scorer.model.version} if scorer else None
-        faults, registry_fault, shadow = self.faults(), self._champion.registry_fault, self._champion.shadow
+        registry_fault, shadow = self._champion.registry_fault, self._champion.shadow
         return {
-            "case": self._case.name,
-            "ready": not faults,
-            "faults": faults,
             "model": model,
             "model_fault": self._champion.fault,
             "registry": {"fault": registry_fault.text if registry_fault else None},

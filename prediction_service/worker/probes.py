@@ -11,6 +11,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from event_backbone.case.schema import Case
 from event_backbone.web.error_handlers import add_error_handlers
+from event_backbone.web.exposition import exposition
 from event_backbone.web.probes import add_probes
 from event_backbone.web.server import Access, check_port_is_free
 from prediction_service.inference.champion import ServingChampion
@@ -24,8 +25,7 @@ SILENT_TOO_LONG_S = 60.0
 class WorkerStatus:
     """Reads; changes nothing. Thread-safe."""
 
-    def __init__(self, case: Case, worker: WorkerLoop, champion: ServingChampion) -> None:
-        self._case = case
+    def __init__(self, worker: WorkerLoop, champion: ServingChampion) -> None:
         self._worker = worker
         self._champion = champion
 
@@ -41,17 +41,16 @@ class WorkerStatus:
         return {name: fault for name, fault in checks.items() if fault}
 
     def document(self) -> dict[str, Any]:
-        """The body of ``/status``."""
-        scorer, faults = self._champion.scorer, self.faults()
+        """The body of ``/status``, beside what every process says there."""
+        scorer = self._champion.scorer
         model = {"name": scorer.model.name, "version": scorer.model.version} if scorer else None
-        state = {"case": self._case.name, "ready": not faults, "faults": faults, "model": model}
-        return {**state, "model_fault": self._champion.fault, **self._worker.status()}
+        return {"model": model, "model_fault": self._champion.fault, **self._worker.status()}
 
 
 def build_worker_api(case: Case, status: WorkerStatus, registry: CollectorRegistry) -> Flask:
     app = Flask("prediction_service.worker")
     add_error_handlers(app)
-    add_probes(app, status, registry, case.name)
+    add_probes(app, case.name, status, lambda: exposition(registry, case.name))
     return app
 
 

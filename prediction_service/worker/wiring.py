@@ -105,7 +105,7 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
     )
     periodic_tasks = PeriodicTasks(metrics)
     periodic_tasks.every(0.5, "champion", champion.refresh)
-    app = build_worker_api(case, WorkerStatus(case, worker, champion), metrics.registry)
+    app = build_worker_api(case, WorkerStatus(worker, champion), metrics.registry)
     probes = serve_beside(app, metrics, Access.of(settings), host=settings.worker_host, port=settings.worker_port)
     return RunningWorker(worker, periodic_tasks, probes)
 

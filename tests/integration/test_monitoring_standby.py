@@ -48,7 +48,9 @@ def pair(tmp_path: Path) -> Iterator[tuple[MonitoringProcess, MonitoringProcess]
 def test_the_second_process_stands_by(pair: tuple[MonitoringProcess, MonitoringProcess]) -> None:
     first, second = pair
     assert requests.get(f"{second.url}/livez", timeout=5).status_code == 200
-    assert faults_of(second) == ["standby"]
+    assert faults_of(second) == {"standby": "another process works for this case"}
+    active = [requests.get(f"{one.url}/status", timeout=5).json()["active"] for one in pair]
+    assert active == [True, False]
     refused = second.post(body_of(predictions(1)))
     assert (refused.status_code, int(refused.headers["Retry-After"]) >= 1) == (503, True)
     assert 'monitoring_active{case="shop"} 0.0' in requests.get(f"{second.url}/metrics", timeout=5).text

@@ -129,7 +129,7 @@ class Bench:
         self.registry = CollectorRegistry()
         self.stopping = threading.Event()
         self.evaluator = ObedientEvaluator()
-        self.faults: list[str] = []
+        self.faults: dict[str, str] = {}
         settings = _Settings(
             _env_file=None,
             folder=folder,

@@ -13,7 +13,8 @@ from werkzeug.exceptions import NotFound
 
 from event_backbone.events.schema import time_text
 from event_backbone.web.error_handlers import add_error_handlers
-from event_backbone.web.exposition import TEXT_FORMAT, exposition
+from event_backbone.web.exposition import exposition
+from event_backbone.web.probes import AnsweringStatus, add_probes
 from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE, read_object
 from event_backbone.web.responses import json_response, problem_response, retry_after_header
 from training.server.alertmanager import read_message, wish_of
@@ -109,19 +110,17 @@ def _ask(parts: ServerParts, wanted: RetrainingRequest) -> RetrainingRun | RunRe
 
 
 def _add_probes(app: Flask, parts: ServerParts) -> None:
-    @app.get("/livez")
-    def live() -> ResponseReturnValue:
-        return json_response({"live": True})
+    def faults() -> dict[str, str]:
+        return {"draining": "the server is stopping"} if parts.draining() else {}
 
-    @app.get("/readyz")
-    def ready() -> ResponseReturnValue:
-        faults = ["draining"] if parts.draining() else []
-        return json_response({"ready": not faults, "faults": faults}, 503 if faults else 200)
+    def document() -> dict[str, Any]:
+        return {"running": next((run.id for run in parts.scheduler.newest(1) if run.state == "running"), None)}
 
-    @app.get("/metrics")
-    def metrics() -> ResponseReturnValue:
+    def metrics() -> bytes:
         parts.metrics.show(parts.scheduler.newest(1))
-        return Response(exposition(parts.metrics.registry, parts.case), content_type=TEXT_FORMAT)
+        return exposition(parts.metrics.registry, parts.case)
+
+    add_probes(app, parts.case, AnsweringStatus(faults, document), metrics)
 
 
 def _refused(refusal: RunRefusal) -> Response:

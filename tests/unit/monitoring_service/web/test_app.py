@@ -269,9 +269,11 @@ def test_an_erasure_of_what_is_not_known_leaves_the_reports(bench: Bench) -> Non
 def test_readiness_names_its_faults(bench: Bench) -> None:
     assert bench.client.get("/livez").status_code == 200
     assert bench.client.get("/readyz").status_code == 200
-    bench.faults.append("draining")
+    bench.faults["draining"] = "the service is stopping"
     reply = bench.client.get("/readyz")
-    assert (reply.status_code, reply.get_json()["faults"]) == (503, ["draining"])
+    assert (reply.status_code, reply.get_json()) == (503, {"ready": False, "faults": bench.faults})
+    status = {"case": "shop", "ready": False, "faults": bench.faults, "active": True}
+    assert bench.client.get("/status").get_json() == status
 
 
 @pytest.mark.parametrize(("path", "method", "status"), [("/nowhere", "GET", 404), ("/events", "GET", 405)])

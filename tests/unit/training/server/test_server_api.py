@@ -346,5 +346,6 @@ def test_what_is_no_training_server_is_away() -> None:
 def test_readiness_falls_when_the_server_drains(world: World) -> None:
     assert world.client.get("/readyz").status_code == 200
     world.draining.set()
-    assert world.client.get("/readyz").status_code == 503
+    reply = world.client.get("/readyz")
+    assert (reply.status_code, reply.json["faults"]) == (503, {"draining": "the server is stopping"})
     assert world.client.get("/livez").status_code == 200
