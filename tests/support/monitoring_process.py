@@ -133,7 +133,7 @@ class MonitoringProcess:
         return self._process.pid
 
     def worker_pid(self) -> int:
-        (worker,) = [pid for pid in children_of(self.pid) if "evaluator" not in command_of(pid)]
+        (worker,) = [pid for pid in children_of(self.pid) if "evaluation.process" not in command_of(pid)]
         return worker
 
     def evaluator_pid(self) -> int:
