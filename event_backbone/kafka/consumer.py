@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.client import API_VERSION, quiet, translated
+from event_backbone.kafka.internals import Network, known_position, take_failed_batch
 from event_backbone.ports import Lag, Partition, RebalanceListener, Received
 
 #: Without a connection for this long, a poll that brings nothing says that the broker is away.
@@ -27,6 +28,7 @@ class _KafkaStream:
         quiet()
         self._access = access
         self._timeout_ms = max(int(timeout_s * 1000), 1000)
+        self._network = Network()
         self._consumer: Any = KafkaConsumer(
             **access.client_options,
             api_version=API_VERSION,
@@ -37,6 +39,7 @@ class _KafkaStream:
             fetch_max_bytes=_FETCH_MAX_BYTES,
             request_timeout_ms=self._timeout_ms,
             metrics_enabled=False,
+            kafka_client=self._network,
             **options,
         )
         self._partitions: dict[Any, Partition] = {}
@@ -72,12 +75,14 @@ class _KafkaStream:
         Its readers find nothing in it and make it a dead letter with its place. Left alone, the client would never
         come past it. What its producer sent with it, in one batch, shares its fate.
         """
-        fetcher = self._consumer._fetcher
-        records, fetcher._next_partition_records = fetcher._next_partition_records, None
-        place = records.topic_partition
-        position = self._consumer._subscription.assignment[place].position.offset
-        offset = max(records.next_fetch_offset, position)  # a batch is always taken apart from its beginning
-        records.drain()
+        failed = take_failed_batch(self._consumer)
+        if failed is None:
+            raise TryAgainLaterError(f"{self._access.shown}: a broker can't read its log")
+        place, next_offset = failed
+        position = known_position(self._consumer, place)
+        if position is None:
+            return []  # it was taken away meanwhile
+        offset = max(next_offset, position)  # a batch is always taken apart from its beginning
         if self._suspect != (place, offset):
             self._suspect = (place, offset)
             self._consumer.seek(place, offset)
@@ -94,7 +99,7 @@ class _KafkaStream:
     def _raise_if_away(self) -> None:
         """The library keeps trying in silence; a caller should know that nothing can come."""
         now = time.monotonic()
-        if self._consumer._client._manager.least_used_connections():
+        if self._network.is_connected(self._consumer.config["group_id"]):
             self._connected_at = now
         elif now - self._connected_at > _AWAY_AFTER_S:
             raise TryAgainLaterError(f"{self._access.shown}: no broker answers")
@@ -130,10 +135,8 @@ class _KafkaStream:
         return {self._named(place): self._lag(place, end) for place, end in ends.items()}
 
     def _lag(self, place: Any, end: int) -> Lag:
-        state = self._consumer._subscription.assignment.get(place)
-        if state is None or state.position is None:
-            return Lag(0, 0.0)  # its place is not known yet
-        return self._clock(place).lag(max(0, end - state.position.offset))
+        position = known_position(self._consumer, place)
+        return Lag(0, 0.0) if position is None else self._clock(place).lag(max(0, end - position))
 
     def _clock(self, place: Any) -> _LagClock:
         clock = self._lag_clocks.get(place)
@@ -211,7 +214,7 @@ class KafkaGroupStream(_KafkaStream):
         self._listener = listener
         self._listener_error: BaseException | None = None
         self._closing = False
-        self._consumer.subscribe(topics, listener=_listening(self))
+        self._consumer.subscribe(topics, listener=_listening(self._tell))
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
         messages = super().poll(timeout_s=timeout_s, max_messages=max_messages)
@@ -228,13 +231,12 @@ class KafkaGroupStream(_KafkaStream):
         from kafka.future import Future
 
         done = Future()
-        net = self._consumer._net
 
         def work() -> None:
             try:
                 self._told(what, places)
             finally:
-                net.call_soon_threadsafe(lambda: done.success(None))
+                self._network.call_soon(lambda: done.success(None))
 
         threading.Thread(target=work, name=f"partitions-{what}").start()
         await done
@@ -258,19 +260,19 @@ class KafkaGroupStream(_KafkaStream):
         super().close()
 
 
-def _listening(stream: KafkaGroupStream) -> Any:
-    from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+def _listening(tell: Callable[[str, Collection[Any]], Awaitable[None]]) -> Any:
+    from kafka import AsyncConsumerRebalanceListener
 
     class Listening(AsyncConsumerRebalanceListener):  # type: ignore[misc,unused-ignore]
         async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
-            await stream._tell("assigned", assigned)
+            await tell("assigned", assigned)
 
         async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
             if revoked:
-                await stream._tell("revoked", revoked)
+                await tell("revoked", revoked)
 
         async def on_partitions_lost(self, lost: Collection[Any]) -> None:
-            await stream._tell("lost", lost)
+            await tell("lost", lost)
 
     return Listening()
 
@@ -329,16 +331,14 @@ class KafkaAssignedStream(_KafkaStream):
         """Ask for the partitions, but no longer than ``timeout_s``."""
         from kafka.errors import UnknownTopicOrPartitionError
 
-        consumer = self._consumer
-        consumer._cluster.set_topics(self._topics)
         with contextlib.suppress(UnknownTopicOrPartitionError):  # those that are there are known all the same
-            consumer._net.run(consumer._manager.wait_for, consumer._cluster.request_update(), self._timeout_ms)
+            self._network.refresh(self._topics, self._timeout_ms)
 
     def _found(self) -> Iterator[Any]:
         from kafka import TopicPartition
 
         for topic in self._topics:
-            for number in self._consumer._cluster.partitions_for_topic(topic) or ():
+            for number in self._network.partitions_of(topic):
                 if self._only in (None, Partition(topic, number)):
                     yield TopicPartition(topic, number)
 

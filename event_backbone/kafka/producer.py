@@ -18,6 +18,7 @@ from event_backbone.kafka.access import KafkaAccess, kafka_access
 from event_backbone.kafka.admin import TopicSpec, create_topics, end_offsets, list_topics, offsets_at
 from event_backbone.kafka.client import API_VERSION, quiet, translated
 from event_backbone.kafka.consumer import KafkaAssignedStream, KafkaGroupStream
+from event_backbone.kafka.internals import Network, batch_filler, drop_unsent
 from event_backbone.ports import Message
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class KafkaPublisher:
         self._timeout_s = timeout_s
         self._process_id = os.getpid()
         self._producer: KafkaProducer | None = None
+        self._network = Network()
         self._known_topics: set[str] = set()
 
     def publish(self, messages: Sequence[Message]) -> Sequence[tuple[int, str]]:
@@ -122,7 +124,8 @@ class KafkaPublisher:
 
     def _open(self) -> KafkaProducer:
         if self._producer is None:
-            self._producer = _open_producer(self._access, self._timeout_s)
+            self._network = Network()
+            self._producer = _open_producer(self._access, self._timeout_s, self._network)
             self._known_topics = set()
         return self._producer
 
@@ -134,8 +137,7 @@ class KafkaPublisher:
             try:
                 producer.partitions_for(topic)
             except KafkaTimeoutError:
-                connected = bool(_manager(producer).least_used_connections())
-                why = f"there is no topic {topic}" if connected else "no broker answers"
+                why = f"there is no topic {topic}" if self._network.is_connected() else "no broker answers"
                 raise TryAgainLaterError(f"{self._access.shown}: {why}") from None
             self._known_topics.add(topic)
 
@@ -143,7 +145,7 @@ class KafkaPublisher:
         """Whatever still waits to be sent fails now, so that nothing is sent behind the caller's back."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer._accumulator.abort_incomplete_batches()  # close() would go on sending them
+            drop_unsent(producer)
             _close(producer)
 
     def close(self) -> None:
@@ -160,7 +162,7 @@ def is_too_large(message: Message) -> bool:
     return size + sum(len(name) + len(value) + 10 for name, value in message.headers) > MAX_MESSAGE_BYTES
 
 
-def _open_producer(access: KafkaAccess, timeout_s: float) -> KafkaProducer:
+def _open_producer(access: KafkaAccess, timeout_s: float, network: Network) -> KafkaProducer:
     from kafka import KafkaProducer
 
     quiet()
@@ -180,6 +182,7 @@ def _open_producer(access: KafkaAccess, timeout_s: float) -> KafkaProducer:
         delivery_timeout_ms=timeout_ms * 3 // 5,
         request_timeout_ms=timeout_ms * 3 // 10,
         metrics_enabled=False,
+        kafka_client=network,
     )
 
 
@@ -190,7 +193,7 @@ class _Adding:
     def __init__(self, producer: Any, topics: Collection[str]) -> None:
         from kafka import TopicPartition
 
-        self._append = producer._accumulator.append
+        self._append = batch_filler(producer)
         self._places = {
             topic: [TopicPartition(topic, number) for number in sorted(producer.partitions_for(topic))]
             for topic in topics
@@ -232,10 +235,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, (errors.InvalidRecordError, errors.InvalidTimestampError)):
         return INVALID
     raise error
-
-
-def _manager(client: Any) -> Any:
-    return client._sender._client._manager
 
 
 def _close(producer: KafkaProducer) -> None:

@@ -33,6 +33,7 @@ CLIENTS = {
         "event_backbone/kafka/admin.py",
         "event_backbone/kafka/client.py",
         "event_backbone/kafka/consumer.py",
+        "event_backbone/kafka/internals.py",
         "event_backbone/kafka/producer.py",
     },
     "onnxruntime": {"event_backbone/model/onnx_session.py"},
