@@ -19,6 +19,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import CorruptRecordError, KafkaTimeoutError
 from kafka.record.memory_records import MemoryRecordsBuilder
+from loopback_broker import PARTITIONS, TOPIC, LoopbackBroker
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
@@ -26,7 +27,6 @@ from event_backbone.kafka.consumer import KafkaAssignedStream
 from event_backbone.kafka.internals import Network, batch_filler, drop_unsent, known_position, take_failed_batch
 from event_backbone.kafka.producer import KafkaPublisher
 from event_backbone.ports import Partition, Received
-from tests.support.loopback_broker import PARTITIONS, TOPIC, LoopbackBroker
 
 KAFKA_ROOM = Path(__file__).parents[4] / "event_backbone" / "kafka"
 PLACE = TopicPartition(TOPIC, 0)
