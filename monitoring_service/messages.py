@@ -119,7 +119,7 @@ class AskReports(Struct, frozen=True, tag=True):
 class ColumnMeasure(Struct, frozen=True):
     """What was measured in one column of one window.
 
-    ``score`` is Evidently's, by ``method``. ``p_value`` and ``effect`` are those of ``statistics.two_sample``, not yet
+    ``score`` is Evidently's, by ``method``. ``p_value`` and ``effect`` are those of ``column_drift``, not yet
     adjusted for the number of columns; ``moved`` says what they are about: the values themselves, or whether there are
     any. Shares are of all rows. ``None`` is "not measured"; ``reason`` says why ``state`` is not ``ok``.
     """

@@ -16,105 +16,63 @@ import numpy as np
 
 from event_backbone.case.schema import Case, Column
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, Profile
-from event_backbone.statistics.two_sample import (
-    Floats,
-    TestResult,
-    compare_counts,
-    compare_numbers,
-    compare_shares,
-    strongest_of,
+from event_backbone.statistics.column_drift import (
+    CategoryCounts,
+    ColumnDifference,
+    NumberSample,
+    compare_number_columns,
 )
+from event_backbone.statistics.two_sample import Floats
 from monitoring_service.drift.evidently_score import evidently_score
 from monitoring_service.messages import ColumnMeasure
 from monitoring_service.windows.columns import CategoryValues, ColumnValues
 
-#: Below this many present values neither a score nor a distribution test is worth reading.
-FEWEST_VALUES = 30
-
-Moved = Literal["values", "missing"]
 #: The state and the reason of a column that can't be compared.
 Obstacle = tuple[Literal["insufficient", "invalid"], str]
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnDifference:
-    """How a window differs from the reference.
-
-    ``comparison`` is ``None`` when there is too little to say anything, and else about what ``moved``. ``enough`` says
-    that there are values enough to compare distributions; ``score`` is Evidently's with its method, if that was wanted.
-    """
-
-    comparison: TestResult | None
-    moved: Moved | None
-    enough: bool
-    score: tuple[float, str] | None = None
+#: Evidently's score and its method.
+Score = tuple[float, str]
 
 
 class NumberReference:
-    """Numbers: their distribution is tested and, where any row has none, the share of missing values as well."""
+    """Numbers of the reference, as the tests and Evidently want them."""
 
     def __init__(self, profile: NumberProfile) -> None:
-        self._rising = np.array(profile.sorted_values, dtype=np.float64)
-        self._missing = profile.missing
-        self._rows = profile.rows
+        self._sample = NumberSample(np.array(profile.sorted_values, dtype=np.float64), profile.missing)
 
     @property
     def missing_share(self) -> float | None:
-        return self._missing / self._rows if self._rows else None
+        return self._sample.missing / self._sample.rows if self._sample.rows else None
 
-    def compare(self, rising: Floats, rows: int, *, with_score: bool) -> ColumnDifference:
+    def compare(self, rising: Floats, rows: int, *, with_score: bool) -> tuple[ColumnDifference, Score | None]:
         """``rising`` are the present values among ``rows`` rows, in rising order."""
-        enough = min(self._rising.size, rising.size) >= FEWEST_VALUES
-        missing = rows - rising.size
-        tests: dict[Moved, TestResult] = {}
-        if self._missing + missing and self._rows and rows:
-            tests["missing"] = compare_shares(self._missing, self._rows, missing, rows)
-        if enough:
-            tests["values"] = compare_numbers(self._rising, rising)
-        moved, comparison = strongest_of(tests) if tests else (None, None)
-        score = evidently_score(self._rising, rising, "num") if enough and with_score else None
-        return ColumnDifference(comparison, moved, enough, score)
+        difference = compare_number_columns(self._sample, NumberSample(rising, rows - rising.size))
+        wanted = difference.enough and with_score
+        return difference, evidently_score(self._sample.sorted_values, rising, "num") if wanted else None
 
 
 class CategoryReference:
-    """Categories: missing counts as one of them, and all that the reference never had as another."""
+    """Categories of the reference, as the tests and Evidently want them."""
 
     def __init__(self, profile: CategoryProfile) -> None:
-        self._split_points = {name: place for place, name in enumerate(profile.counts)}
-        self._counts = np.array([*profile.counts.values(), 0, profile.missing], dtype=np.float64)
-        self._codes = np.repeat(np.arange(len(self._split_points)), list(profile.counts.values()))
+        self._counts = CategoryCounts(profile.counts, profile.missing)
+        self._codes = np.repeat(np.arange(len(profile.counts)), list(profile.counts.values()))
 
     @property
     def missing_share(self) -> float | None:
-        rows = self._counts.sum()
-        return float(self._counts[-1] / rows) if rows else None
+        return self._counts.missing / self._counts.rows if self._counts.rows else None
 
-    def compare(self, values: CategoryValues, by_code: Floats, *, with_score: bool) -> ColumnDifference:
+    def compare(
+        self, values: CategoryValues, by_code: Floats, *, with_score: bool
+    ) -> tuple[ColumnDifference, Score | None]:
         """``by_code`` are the window's rows by code, the missing ones first."""
-        unseen = len(self._split_points)
-        split_points = [unseen + 1, *(self._split_points.get(name, unseen) for name in values.names)]
-        window: Floats = np.bincount(split_points, weights=by_code, minlength=unseen + 2).astype(np.float64)
-        present = window.sum() - window[-1]
-        enough = bool(min(self._codes.size, present) >= FEWEST_VALUES)
-        comparison, moved = None, None
-        if min(self._counts.sum(), window.sum()) >= FEWEST_VALUES:
-            comparison = compare_counts(self._counts, window)
-            moved = self._moved(window, comparison)
-        score = self._evidently_score(values) if enough and with_score else None
-        return ColumnDifference(comparison, moved, enough, score)
+        difference = self._counts.compare(values.names, by_code[1:], by_code[0])
+        return difference, self._evidently_score(values) if difference.enough and with_score else None
 
-    def _moved(self, window: Floats, comparison: TestResult) -> Moved:
-        """Half of all differences of shares, or more, that are those of the missing is about them."""
-        went_missing = abs(window[-1] / window.sum() - self._counts[-1] / self._counts.sum())
-        return (
-            "missing"
-            if 0 < comparison.effect <= 2 * went_missing and went_missing > comparison.effect / 2
-            else "values"
-        )
-
-    def _evidently_score(self, values: CategoryValues) -> tuple[float, str]:
+    def _evidently_score(self, values: CategoryValues) -> Score:
         """Each category that the reference never had counts for itself here."""
-        split_points = dict(self._split_points)
+        split_points = dict(self._counts.split_points)
         by_code = np.array([split_points.setdefault(name, len(split_points)) for name in values.names])
         return evidently_score(self._codes, by_code[values.codes[values.codes >= 0]], "cat")
 
@@ -245,7 +203,7 @@ def _measure_numbers(
     obstacle = task.obstacle(prepared, rows)
     if obstacle is not None or not isinstance(prepared, NumberReference):
         return _unmeasured(name, obstacle, prepared, shares)
-    return _as_measure(name, prepared, prepared.compare(rising, rows, with_score=task.with_scores), shares)
+    return _as_measure(name, prepared, *prepared.compare(rising, rows, with_score=task.with_scores), shares)
 
 
 def _measure_categories(
@@ -258,8 +216,7 @@ def _measure_categories(
     obstacle = task.obstacle(prepared, rows)
     if obstacle is not None or not isinstance(prepared, CategoryReference):
         return _unmeasured(column.name, obstacle, prepared, shares)
-    difference = prepared.compare(values, by_code, with_score=task.with_scores)
-    return _as_measure(column.name, prepared, difference, shares)
+    return _as_measure(column.name, prepared, *prepared.compare(values, by_code, with_score=task.with_scores), shares)
 
 
 def _shares_of_categories(column: Column, values: CategoryValues, by_code: Floats) -> _Shares:
@@ -287,8 +244,10 @@ def _unmeasured(
     )
 
 
-def _as_measure(name: str, prepared: ColumnReference, difference: ColumnDifference, shares: _Shares) -> ColumnMeasure:
-    score, method = difference.score or (None, None)
+def _as_measure(
+    name: str, prepared: ColumnReference, difference: ColumnDifference, scored: Score | None, shares: _Shares
+) -> ColumnMeasure:
+    score, method = scored or (None, None)
     return ColumnMeasure(
         name,
         "ok" if difference.enough else "insufficient",

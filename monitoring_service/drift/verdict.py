@@ -15,7 +15,8 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from event_backbone.statistics.multiple_testing import holm
+from event_backbone.statistics.column_drift import decide_family
+from event_backbone.statistics.two_sample import TestResult
 from monitoring_service.messages import ColumnMeasure
 
 Cause = Literal["window", "stream"]
@@ -28,9 +29,6 @@ class Rule:
     significance: float
     consecutive_checks: int
     window_rows: int
-
-    def is_suspicious(self, adjusted_p: float, effect: float, minimum_effect: float) -> bool:
-        return adjusted_p < self.significance and effect >= minimum_effect
 
 
 class VerdictState(msgspec.Struct, frozen=True):
@@ -150,15 +148,23 @@ def judge(
 
     ``alarms`` names the columns whose stream detector speaks; ``beside`` are those that belong to the family as well.
     """
-    p_values = {each.name: each.p_value for each in (*measures, *beside) if each.p_value is not None}
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    compared = {measure.name: _comparison(measure) for measure in measures}
+    others = [each.p_value for each in beside if each.p_value is not None]
+    decisions = decide_family(compared, minimum_effects, rule.significance, others)
     column_verdict = []
     for measure in measures:
-        minimum_effect, adjusted_p = minimum_effects[measure.name], adjusted.get(measure.name)
-        suspicious = None
-        if adjusted_p is not None and measure.effect is not None:
-            suspicious = rule.is_suspicious(adjusted_p, measure.effect, minimum_effect)
-        alarm = measure.name in alarms
-        verdict_state = advance(verdict_states.get(measure.name, VerdictState()), suspicious, alarm, check_time, rule)
-        column_verdict.append(ColumnVerdict(measure, minimum_effect, adjusted_p, suspicious, verdict_state, alarm))
+        decision, alarm = decisions[measure.name], measure.name in alarms
+        verdict_state = advance(
+            verdict_states.get(measure.name, VerdictState()), decision.drifted, alarm, check_time, rule
+        )
+        effect = minimum_effects[measure.name]
+        column_verdict.append(
+            ColumnVerdict(measure, effect, decision.adjusted_p, decision.drifted, verdict_state, alarm)
+        )
     return column_verdict
+
+
+def _comparison(measure: ColumnMeasure) -> TestResult | None:
+    if measure.p_value is None or measure.effect is None:
+        return None
+    return TestResult(measure.p_value, measure.effect)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -11,6 +12,14 @@ from msgspec import Struct
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import utc_now
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, answer_profile, column_profiles
+from event_backbone.statistics.column_drift import (
+    CategoryCounts,
+    ColumnDecision,
+    ColumnDifference,
+    NumberSample,
+    compare_number_columns,
+    decide_family,
+)
 from training.data.raw import DataOrigin
 from training.data.rows import LabelledRows
 
@@ -31,27 +40,33 @@ class DataProfile(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """One column in two runs: ``moved`` is the share of rows that would have to change to make them alike.
+    """One column in two runs, judged as the live page judges a window against its reference.
 
-    For numbers that is the largest distance of the two distribution functions (Kolmogorov and Smirnov's statistic), for
-    categories half the sum of the distances of their shares (total variation). The shares of missing values are of all
-    rows. ``notable``: the larger of both moves is the case's smallest effect or more, and beyond chance.
+    ``effect`` is the share of rows that would have to change to make them alike, in the ``values`` or in whether there
+    are any (``missing``), as ``moved`` says. Of numbers that is the largest distance of the two distribution functions
+    or the difference of the shares of missing values, of categories half the sum of the distances of their shares.
+    ``None`` where there is too little to compare. ``notable``: the effect is the case's smallest or more, and beyond
+    chance. Shares of missing values are of all rows.
     """
 
-    moved: float
+    effect: float | None
+    p_value: float | None
+    adjusted_p: float | None
+    moved: Literal["values", "missing"] | None
+    notable: bool
     missing_before: float
     missing: float
-    notable: bool
     new_categories: list[str]
     gone_categories: list[str]
 
 
 class Changes(Struct, frozen=True):
-    """From one run to another; ``target`` is the target's change."""
+    """From one run to another; ``target`` is the target's change. Too few rows (``judged``) say nothing."""
 
     since: str
     rows_before: int
     same_data: bool
+    judged: bool
     columns: dict[str, Change]
     target: Change
 
@@ -61,6 +76,8 @@ class Changes(Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
+        if not self.judged:
+            return f"changed since {self.since[:10]}: too few rows to tell"
         target = ["the target"] if self.target.notable else []
         return f"changed since {self.since[:10]}: {', '.join([*target, *self.notable]) or 'nothing notable'}"
 
@@ -79,38 +96,54 @@ def profile_of(case: Case, source: DataOrigin, rows: LabelledRows) -> DataProfil
 
 
 def changes_between(case: Case, before: DataProfile, now: DataProfile) -> Changes:
-    """Of the columns that both runs had, of the same kind."""
-    effects = {column.name: case.minimum_effect(column) for column in case.columns}
-    # Every column is a chance of a false alarm, and so is the target.
-    significance = case.monitoring.significance / (len(effects) + 1)
-    known = {
-        name: change_of(before.columns[name], found, effects[name], significance)
-        for name, found in now.columns.items()
-        if name in before.columns and type(before.columns[name]) is type(found)
-    }
-    target = change_of(before.labels, now.labels, case.monitoring.minimum_effect, significance)
-    return Changes(before.made_at, before.rows, before.digests == now.digests, known, target)
+    """Of the columns that both runs had, of the same kind; the target is one of the family."""
+    pairs = {name: (before.columns[name], found) for name, found in now.columns.items() if name in before.columns}
+    pairs = {name: pair for name, pair in pairs.items() if type(pair[0]) is type(pair[1])}
+    pairs[case.target.name] = before.labels, now.labels
+    judged = now.rows >= case.monitoring.minimum_rows
+    differences = {name: compare_columns(*pair) if judged else _NOT_COMPARED for name, pair in pairs.items()}
+    decisions = decide_family(
+        {name: difference.comparison for name, difference in differences.items()},
+        {case.target.name: case.monitoring.minimum_effect}
+        | {column.name: case.minimum_effect(column) for column in case.columns},
+        case.monitoring.significance,
+    )
+    changes = {name: _change(*pair, differences[name], decisions[name]) for name, pair in pairs.items()}
+    target = changes.pop(case.target.name)
+    return Changes(before.made_at, before.rows, before.digests == now.digests, judged, changes, target)
 
 
-def change_of(before: ColumnData, now: ColumnData, effect: float, significance: float) -> Change:
-    """Both of the same kind. A move of at least ``effect`` is notable when its p is below ``significance``."""
-    moved, p = _move(before, now)
-    missing_before, missing = missing_share(before), missing_share(now)
-    present = [[column.missing, column.rows - column.missing] for column in (before, now)]
-    tests = [(moved, p), (abs(missing - missing_before), _p_of_counts(present))]
-    notable = any(size >= effect and chance < significance for size, chance in tests)
-    new, gone = _categories(now) - _categories(before), _categories(before) - _categories(now)
-    return Change(moved, missing_before, missing, notable, sorted(new), sorted(gone))
+_NOT_COMPARED = ColumnDifference(None, None, enough=False)
 
 
-def _move(before: ColumnData, now: ColumnData) -> tuple[float, float]:
-    """How far the values that are there moved, and the p of the two-sample test."""
+def compare_columns(before: ColumnData, now: ColumnData) -> ColumnDifference:
+    """Both of the same kind; ``before`` is the reference."""
     if isinstance(before, NumberProfile) and isinstance(now, NumberProfile):
-        return _move_of_numbers(before.sorted_values, now.sorted_values)
+        return compare_number_columns(_sample(before), _sample(now))
     assert isinstance(before, CategoryProfile)
     assert isinstance(now, CategoryProfile)
-    names = sorted(before.counts.keys() | now.counts.keys())
-    return _move_of_counts([[column.counts.get(name, 0) for name in names] for column in (before, now)])
+    counts = np.array([*now.counts.values()], dtype=np.float64)
+    return CategoryCounts(before.counts, before.missing).compare(list(now.counts), counts, now.missing)
+
+
+def _sample(column: NumberProfile) -> NumberSample:
+    return NumberSample(np.array(column.sorted_values, dtype=np.float64), column.missing)
+
+
+def _change(before: ColumnData, now: ColumnData, difference: ColumnDifference, decision: ColumnDecision) -> Change:
+    found = difference.comparison
+    new, gone = _categories(now) - _categories(before), _categories(before) - _categories(now)
+    return Change(
+        effect=found.effect if found else None,
+        p_value=found.p_value if found else None,
+        adjusted_p=decision.adjusted_p,
+        moved=difference.moved,
+        notable=bool(decision.drifted),
+        missing_before=missing_share(before),
+        missing=missing_share(now),
+        new_categories=sorted(new),
+        gone_categories=sorted(gone),
+    )
 
 
 def _categories(column: ColumnData) -> set[str]:
@@ -119,32 +152,6 @@ def _categories(column: ColumnData) -> set[str]:
 
 def missing_share(column: ColumnData) -> float:
     return column.missing / max(1, column.rows)
-
-
-def _move_of_numbers(before: list[float], now: list[float]) -> tuple[float, float]:
-    from scipy.stats import ks_2samp
-
-    if not before or not now:
-        return 0.0, 1.0  # one that lost every value shows it in the missing ones
-    test = ks_2samp(before, now, method="asymp")
-    return float(test.statistic), float(test.pvalue)
-
-
-def _move_of_counts(counts: list[list[int]]) -> tuple[float, float]:
-    totals = [sum(one) for one in counts]
-    if not all(totals):
-        return 0.0, 1.0
-    shares = [np.array(one) / total for one, total in zip(counts, totals, strict=True)]
-    return float(np.abs(shares[0] - shares[1]).sum() / 2), _p_of_counts(counts)
-
-
-def _p_of_counts(counts: list[list[int]]) -> float:
-    """Pearson's test of two rows of counts; categories that neither has say nothing."""
-    from scipy.stats import chi2_contingency
-
-    table = np.array(counts)
-    table = table[:, table.sum(axis=0) > 0]
-    return float(chi2_contingency(table).pvalue) if table.shape[1] > 1 else 1.0
 
 
 def load_profile(path: Path) -> DataProfile | None:

@@ -219,7 +219,7 @@ def test_a_library_that_raises_costs_one_column(reference: DriftReference, monke
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("monitoring_service.drift.univariate.compare_counts", broken)
+    monkeypatch.setattr("event_backbone.statistics.column_drift.compare_counts", broken)
     found = {one.name: one for one in measures_of(reference, made_window(), guard=guarded)}
     assert (found["payment"].state, found["payment"].reason) == ("invalid", "failed")
     assert found["price"].state == "ok"

@@ -14,12 +14,11 @@ from training_world import made_case, made_rows, priced_rows, regression_case
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
 from training.data.raw import DataOrigin
 from training.data.rows import LabelledRows
-from training.weekly.analysis import DataProfile, change_of, changes_between, load_profile, profile_of
+from training.weekly.analysis import Change, ColumnData, DataProfile, changes_between, load_profile, profile_of
 from training.weekly.analysis_page import render_page
 
 CASE = made_case()
 SOURCE = DataOrigin("folder", "the files in raw", {"fruit.data": "a" * 64})
-EFFECT, SIGNIFICANCE = 0.05, 0.001
 
 
 def _profile(rows: LabelledRows, source: DataOrigin = SOURCE) -> DataProfile:
@@ -28,6 +27,14 @@ def _profile(rows: LabelledRows, source: DataOrigin = SOURCE) -> DataProfile:
 
 def _changed(rows: LabelledRows, **values: Any) -> LabelledRows:
     return LabelledRows([{**record, **values} for record in rows.records], rows.labels)
+
+
+def _change(before: ColumnData, now: ColumnData) -> Change:
+    """Of one column of two runs in which nothing else changed."""
+    same = _profile(made_rows(1000))
+    name = "sugar" if isinstance(now, NumberProfile) else "colour"
+    runs = [msgspec.structs.replace(same, columns={**same.columns, name: column}) for column in (before, now)]
+    return changes_between(CASE, *runs).columns[name]
 
 
 def test_the_profile_counts_values_missing_ones_and_labels() -> None:
@@ -39,33 +46,39 @@ def test_the_profile_counts_values_missing_ones_and_labels() -> None:
 
 
 def test_numbers_moved_by_the_largest_distance_of_their_distribution_functions() -> None:
-    # Ten equally likely values, three of them moved above all others.
-    before = NumberProfile([float(value) for value in range(10)], 0)
-    now = NumberProfile([float(value) for value in range(3, 13)], 0)
-    assert change_of(before, now, EFFECT, SIGNIFICANCE).moved == pytest.approx(0.3)
+    # A hundred equally likely values, thirty of them moved above all others.
+    before = NumberProfile([float(value) for value in range(100)], 0)
+    now = NumberProfile([float(value) for value in range(30, 130)], 0)
+    change = _change(before, now)
+    assert (change.effect, change.moved) == (pytest.approx(0.3), "values")
 
 
 def test_categories_moved_by_half_the_sum_of_their_distances() -> None:
     before, now = CategoryProfile({"a": 600, "b": 400}, 0), CategoryProfile({"a": 300, "b": 400, "c": 300}, 0)
-    change = change_of(before, now, EFFECT, SIGNIFICANCE)
-    assert change.moved == pytest.approx(0.3)
+    change = _change(before, now)
+    assert (change.effect, change.moved) == (pytest.approx(0.3), "values")
     assert (change.new_categories, change.gone_categories, change.notable) == (["c"], [], True)
 
 
 def test_a_rare_category_that_is_gone_is_named_and_may_be_chance() -> None:
-    change = change_of(CategoryProfile({"a": 999, "b": 1}, 0), CategoryProfile({"a": 1000}, 0), EFFECT, SIGNIFICANCE)
+    change = _change(CategoryProfile({"a": 999, "b": 1}, 0), CategoryProfile({"a": 1000}, 0))
     assert (change.gone_categories, change.notable) == (["b"], False)
 
 
 def test_values_that_went_missing_are_notable_alone() -> None:
-    change = change_of(NumberProfile([1.0, 2.0] * 50, 0), NumberProfile([1.0, 2.0] * 40, 20), EFFECT, SIGNIFICANCE)
-    assert change.moved == 0
+    change = _change(NumberProfile([1.0, 2.0] * 50, 0), NumberProfile([1.0, 2.0] * 40, 20))
+    assert (change.effect, change.moved) == (pytest.approx(1 / 5), "missing")
     assert (change.missing_before, change.missing, change.notable) == (0, pytest.approx(1 / 5), True)
 
 
 def test_a_column_without_any_value_lost_them_all() -> None:
-    change = change_of(NumberProfile([1.0] * 50, 0), NumberProfile([], 50), EFFECT, SIGNIFICANCE)
-    assert (change.moved, change.missing, change.notable) == (0, 1, True)
+    change = _change(NumberProfile([1.0] * 50, 0), NumberProfile([], 50))
+    assert (change.effect, change.moved, change.missing, change.notable) == (1, "missing", 1, True)
+
+
+def test_what_is_too_little_to_compare_is_not_notable_and_has_no_effect() -> None:
+    change = _change(NumberProfile([1.0] * 500, 0), NumberProfile([9.0] * 20, 0))
+    assert (change.effect, change.moved, change.notable) == (None, None, False)
 
 
 @pytest.mark.parametrize("rows", [100, 5000])
@@ -132,6 +145,15 @@ def test_the_page_says_what_changed() -> None:
     before, now = _profile(rows), _profile(_changed(rows, weight=400))
     page = render_page(CASE, now, before, changes_between(CASE, before, now))
     assert "Notable: weight." in page
+
+
+def test_the_page_says_that_there_are_too_few_rows_to_tell() -> None:
+    before, now = _profile(made_rows(500)), _profile(_changed(made_rows(50), weight=400))
+    changes = changes_between(CASE, before, now)
+    page = render_page(CASE, now, before, changes)
+    assert "There are too few rows now to tell what changed." in page
+    assert "notable" not in page.partition("<body>")[2]
+    assert changes.sentence.endswith("too few rows to tell")
 
 
 def test_the_page_warns_of_synthetic_rows_and_shows_no_markup_of_the_data() -> None:
