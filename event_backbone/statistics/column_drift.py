@@ -45,7 +45,7 @@ class ColumnDifference:
 class NumberSample:
     """The present values of a number column in rising order, and how many rows had none."""
 
-    rising: Floats
+    sorted_values: Floats
     missing: int
 
     @property

@@ -72,8 +72,8 @@ class CategoryReference:
 
     def _evidently_score(self, values: CategoryValues) -> Score:
         """Each category that the reference never had counts for itself here."""
-        split_points = dict(self._counts.split_points)
-        by_code = np.array([split_points.setdefault(name, len(split_points)) for name in values.names])
+        places = dict(self._counts.places)
+        by_code = np.array([places.setdefault(name, len(places)) for name in values.names])
         return evidently_score(self._codes, by_code[values.codes[values.codes >= 0]], "cat")
 
 

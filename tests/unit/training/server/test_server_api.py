@@ -18,14 +18,14 @@ from event_backbone.errors import ConflictError, TryAgainLaterError
 from event_backbone.events.schema import encode_json, time_text
 from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE
 from monitoring_service.alerting.lifecycle import Alert, Notification, fingerprint, labels_of
-from monitoring_service.alerting.retraining import RetrainingBridge as RetrainingBridge
+from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.training_client import HttpTrainingServer
 from monitoring_service.alerting.views import AlertLinks, webhook_body
 from monitoring_service.state.conditions import Condition
 from training.server.api import ServerParts, build_api
 from training.server.messages import Ended
 from training.server.metrics import TrainingMetrics
-from training.server.retraining import RetrainingBridge
+from training.server.retraining import RunScheduler
 from training.server.runs import RetrainingRun, RunHistory
 from training.server.runs_file import RunsFile
 
@@ -57,7 +57,7 @@ class World:
         self.launched: list[FakeRun] = []
         self.draining = threading.Event()
         self.metrics = TrainingMetrics(CollectorRegistry())
-        self.scheduler = RetrainingBridge(
+        self.scheduler = RunScheduler(
             RunsFile(folder),
             self._launch,
             cooldown_s=COOLDOWN_S,
