@@ -101,7 +101,7 @@ def test_it_takes_over_in_the_middle_of_a_stream_and_counts_nothing_twice(
     assert (totals["predictions"], totals["labels"], totals["duplicates"]) == (600, 600, 40)
     if die is die_as_worker:
         # Its new worker found the lock taken.
-        poll_until(lambda: faults_of(other) == ["standby"], 30)
+        poll_until(lambda: list(faults_of(other)) == ["standby"], 30)
 
 
 def test_a_worker_that_is_replaced_works_on_alone(tmp_path: Path) -> None:
