@@ -24,13 +24,22 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 def problem(status: int, detail: str, faults: Iterable[Fault] = ()) -> bytes:
     """The JSON of a problem document."""
-    named = [{"field": fault.place, "reason": fault.reason, "message": fault.message} for fault in faults]
-    return msgspec.json.encode(Problem(HTTPStatus(status).phrase, status, detail, named))
+    return msgspec.json.encode(Problem(HTTPStatus(status).phrase, status, detail, fault_documents(faults)))
+
+
+def fault_documents(faults: Iterable[Fault]) -> list[dict[str, str]]:
+    """Faults as every answer names them."""
+    return [{"field": fault.place, "reason": fault.reason, "message": fault.message} for fault in faults]
+
+
+def rejection_status(faults: Iterable[Fault]) -> int:
+    """400 for what is no JSON at all, else 422."""
+    return 400 if any(fault.reason == "json" for fault in faults) else 422
 
 
 def rejection(faults: Iterable[Fault], what: str = "record") -> tuple[int, bytes]:
-    """Status and document for input with faults: 400 when it is no JSON at all, else 422."""
+    """Status and document for input with faults."""
     found = list(faults)
-    status = 400 if any(fault.reason == "json" for fault in found) else 422
+    status = rejection_status(found)
     number = f"{len(found)} fault{'s' if len(found) != 1 else ''}"
     return status, problem(status, f"The {what} has {number}; nothing was stored.", found)

@@ -9,9 +9,9 @@ import msgspec
 from event_backbone.case.labels import decode_label
 from event_backbone.case.records import Record, RecordDecoder
 from event_backbone.case.schema import Case
-from event_backbone.errors import Fault, RejectedError
+from event_backbone.errors import ConflictError, Fault, RejectedError
 from event_backbone.events.schema import ModelRef, Prediction, decode_event
-from event_backbone.web.problems import problem, rejection
+from event_backbone.web.problems import fault_documents, problem, rejection, rejection_status
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
 from prediction_service.journal.writer import Entry, Journal, StandingEntry, entry_of
@@ -94,15 +94,22 @@ class PredictionHandlers:
         return list(zip(made, kept, strict=True))
 
     def _reply_for(self, made: Prediction, kept: StandingEntry) -> Reply:
+        try:
+            return 200, _encode(self._answer_for(made, kept))
+        except ConflictError as error:
+            return 409, problem(409, str(error))
+
+    def _answer_for(self, made: Prediction, kept: StandingEntry) -> Answer:
+        """Counted; raises :class:`ConflictError` when the id was used for something else."""
         if kept.new:
             self._metrics.answered.inc()
-            return 200, _encode(_answer(made))
+            return _answer(made)
         if kept.content_hash != made.content_hash:
             self._metrics.conflicts.inc()
             used = "used for another record" if kept.content_hash else "erased"
-            return 409, problem(409, f"record_id {made.record_id!r} was already {used}; nothing changed")
+            raise ConflictError(f"record_id {made.record_id!r} was already {used}; nothing changed")
         self._metrics.repeated.inc()
-        return 200, _encode(_answer(_stored_prediction(kept)))
+        return _answer(_stored_prediction(kept))
 
     # Batches ------------------------------------------------------------------------------------------------------
 
@@ -127,10 +134,10 @@ class PredictionHandlers:
         return 200, _encode({"results": results})
 
     def _record_answer(self, made: Prediction, kept: StandingEntry) -> RecordAnswer:
-        status, body = self._reply_for(made, kept)
-        if status == 200:
-            return RecordAnswer(200, msgspec.json.decode(body, type=Answer))
-        return RecordAnswer(status, detail=msgspec.json.decode(body)["detail"])
+        try:
+            return RecordAnswer(200, self._answer_for(made, kept))
+        except ConflictError as error:
+            return RecordAnswer(409, detail=str(error))
 
     # Labels -------------------------------------------------------------------------------------------------------
 
@@ -151,7 +158,7 @@ class PredictionHandlers:
             return rejection([fault for _, faults in refused for fault in faults], "label")
         self._journal.append(entries)
         self._metrics.labels.inc(len(entries))
-        named = [{"index": index, "faults": _named(faults)} for index, faults in refused]
+        named = [{"index": index, "faults": fault_documents(faults)} for index, faults in refused]
         return 202, _encode({"accepted": len(entries), "rejected": named})
 
 
@@ -165,10 +172,5 @@ def _stored_prediction(kept: StandingEntry) -> Prediction:
     return event
 
 
-def _named(faults: Sequence[Fault]) -> list[dict[str, str]]:
-    return [{"field": fault.place, "reason": fault.reason, "message": fault.message} for fault in faults]
-
-
 def _refused(faults: Sequence[Fault]) -> RecordAnswer:
-    status, _ = rejection(faults)
-    return RecordAnswer(status, faults=_named(faults))
+    return RecordAnswer(rejection_status(faults), faults=fault_documents(faults))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prediction_world import BUNDLE_SHA256, MODEL, FakeScorer, Service, made_record, numeric_case
 
-from event_backbone.events.schema import Label, ModelRef, Prediction, content_hash, parse_utc
+from event_backbone.events.schema import Label, ModelRef, Prediction, content_hash, encode_json, parse_utc
 from prediction_service.inference.predictor import NoModelError
 from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.writer import JournalUnavailableError
@@ -166,6 +166,22 @@ def test_a_batch_is_answered_in_order_and_bad_records_fail_alone(service: Servic
     assert reasons(answered[3]) == {"(body)": "type"}
     assert [event.record_id for event in kept(service)] == ["a", "b"]
     assert service.value("prediction_rejected_records_total") == 3
+
+
+def test_a_batch_holds_what_each_record_alone_is_answered_byte_by_byte(service: Service) -> None:
+    one, other = (as_json(made_record(seed, record_id=f"r{seed}")) for seed in (1, 2))
+    (_, first), (_, second) = service.handlers.predict(one), service.handlers.predict(other)
+    changed = as_json(made_record(3, record_id="r1"))
+    status, conflict = service.handlers.predict(changed)
+    detail = encode_json(json.loads(conflict)["detail"])
+    code, wrong = service.handlers.predict(as_json(BAD))
+    faults = encode_json(json.loads(wrong)["faults"])
+    answered = service.handlers.predict_batch(b"\n".join([one, as_json(BAD), changed, other]))
+    assert answered == (
+        200,
+        b'{"results":[{"status":200,"answer":%b},{"status":%d,"faults":%b},{"status":%d,"detail":%b},'
+        b'{"status":200,"answer":%b}]}' % (first, code, faults, status, detail, second),
+    )
 
 
 def test_a_batch_is_scored_in_one_run(service: Service) -> None:
