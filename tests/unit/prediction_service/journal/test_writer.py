@@ -416,7 +416,7 @@ def test_an_erasure_waits_for_a_reader_and_is_finished_by_the_next_upkeep(journa
 def test_another_process_reads_while_the_writer_holds_the_file_open(journal: Journal) -> None:
     keep_predictions(journal, range(3))
     code = (
-        "import sys, pathlib; from prediction_service.journal.writer import JournalReader;"
+        "import sys, pathlib; from prediction_service.journal.reader import JournalReader;"
         "print([row.event.record_id for row in JournalReader(pathlib.Path(sys.argv[1])).after(0, limit=9)])"
     )
     printed = subprocess.run(
