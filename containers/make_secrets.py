@@ -89,7 +89,7 @@ def files_for(known: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def write_secret(path: Path, content: str) -> None:
-    """Replace the file in one step, unless it says so already."""
+    """Replace the file durably and in one step, unless it says so already: databases are made with what it says."""
     if path.is_file() and path.read_text(encoding="utf-8") == content:
         return
     beside = path.with_name(f".{path.name}.new")
@@ -101,6 +101,11 @@ def write_secret(path: Path, content: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def make(root: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 import yaml
 
 from event_backbone.process.commands import run_command
+from event_backbone.process.files import replace_file
 from event_backbone.settings import read_settings
 from prometheus.routing import AlertingSettings, Config, alertmanager_config
 
@@ -73,14 +73,8 @@ def with_places(config: Config, targets: Targets, alertmanager: str | None) -> C
 
 def write(path: Path, config: Config, *, secret: bool = False) -> None:
     """Replace the file in one step; a secret one is read by its owner and group alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = HEADER + yaml.safe_dump(config, sort_keys=False, width=120, allow_unicode=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        os.fchmod(file.fileno(), 0o440 if secret else 0o644)
-    beside.replace(path)
+    replace_file(path, text.encode(), durable=False, mode=0o440 if secret else 0o644)
 
 
 def _load(path: Path) -> Config:

@@ -6,6 +6,7 @@ all of them, and only JSON, YAML, ONNX, UBJ and Parquet are inside: nothing in a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import tempfile
@@ -23,7 +24,7 @@ from event_backbone.errors import SettingsError, StreamgaugeError
 from event_backbone.events.schema import ModelRef, utc_now
 from event_backbone.model.bundle_files import fault_in_content, fault_in_name, unlisted_files
 from event_backbone.ports import ModelRegistry, RegisteredBundle
-from event_backbone.process.files import replace_file
+from event_backbone.process.files import make_folder, put_in_place, replace_file
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -150,7 +151,7 @@ class BundleStore:
         return self._dir / sha256
 
     def install(self, registered: RegisteredBundle, registry: ModelRegistry) -> Bundle:
-        """Fetch a bundle unless it is here already, check it, and give it its place in one step.
+        """Fetch a bundle unless it is here already, check it, and give it its place in one step; durable on return.
 
         Raises:
             TryAgainLaterError: the registry is away.
@@ -161,7 +162,7 @@ class BundleStore:
             return open_bundle(place, registered.bundle_sha256)
         except BrokenBundleError:
             # Not here yet, or damaged since: a fresh copy takes the place.
-            self._dir.mkdir(parents=True, exist_ok=True)
+            make_folder(self._dir)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self._dir) as workspace:
             fetched = Path(workspace) / "bundle"
             registry.fetch(registered, fetched)
@@ -170,9 +171,9 @@ class BundleStore:
         return open_bundle(place, registered.bundle_sha256)
 
     def repoint(self, registered: RegisteredBundle) -> None:
-        """Make ``registered`` the current one; a reader sees the old pointer or the new one, never a part."""
+        """Make ``registered`` the current one; a reader sees the old pointer or the new one; durable on return."""
         pointer = _Pointer(registered.bundle_sha256, registered.model.name, registered.model.version)
-        replace_file(self._pointer, msgspec.json.encode(pointer))
+        replace_file(self._pointer, msgspec.json.encode(pointer), durable=True)
 
     def clear(self) -> None:
         """Point at nothing."""
@@ -187,11 +188,13 @@ class _Pointer(Struct, frozen=True):
 
 def _take_place(fetched: Path, place: Path) -> None:
     try:
-        fetched.rename(place)
-    except OSError:
+        put_in_place(fetched, place)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise
         # A damaged copy stands there, or another process was faster; either way ours is checked.
         place.rename(fetched.with_name("replaced"))
-        fetched.rename(place)
+        put_in_place(fetched, place)
 
 
 def _case_as_yaml(case: Case) -> bytes:

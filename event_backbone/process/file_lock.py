@@ -6,6 +6,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from event_backbone.process.files import make_folder
+
 
 class HeldLock:
     """An exclusive lock on a file until :meth:`release` or the end of the process."""
@@ -19,7 +21,7 @@ class HeldLock:
 
 def try_lock(path: Path) -> HeldLock | None:
     """Lock a file, made if needed; ``None`` when somebody else holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)  # often the first to make it, for what must outlast a power cut
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -22,6 +22,7 @@ from msgspec import Struct
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events.schema import Envelope, FaultCount, ModelRef
+from event_backbone.process.files import make_folder
 from monitoring_service.drift.verdict import Episode
 from monitoring_service.inbox.schema import prepare, transaction
 from monitoring_service.inbox.transaction import (
@@ -124,7 +125,7 @@ class Inbox:
         self._points_kept = points_kept
         self._patience_s = patience_s
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
             prepare(self._db, durability, case)

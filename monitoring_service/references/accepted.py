@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import threading
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from msgspec.structs import replace
 from event_backbone.errors import ConflictError
 from event_backbone.model.bundle import BrokenBundleError
 from event_backbone.model.reference_profile import Profile, decode_profile, encode_profile
+from event_backbone.process.files import replace_file
 
 log = structlog.get_logger()
 
@@ -148,13 +148,7 @@ def write_accepted(directory: Path, profile: Profile) -> str:
     """Write the profile durably and whole; return its sha256, which is its name."""
     body = encode_profile(profile)
     sha256 = hashlib.sha256(body).hexdigest()
-    directory.mkdir(parents=True, exist_ok=True)
-    beside = directory / f".{sha256}-{os.getpid()}"
-    with beside.open("wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(_path(directory, sha256))
+    replace_file(_path(directory, sha256), body, durable=True)
     return sha256
 
 

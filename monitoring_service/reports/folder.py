@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from event_backbone.process.files import replace_file
 from monitoring_service.messages import ReportKind
 
 _NAME = re.compile(r"report-(\d{12})-(demand|alert|schedule)\.html")
@@ -48,14 +48,10 @@ class ReportFolder:
         self._clock = clock
 
     def add(self, row: int, kind: ReportKind, html: str) -> None:
-        self._dir.mkdir(parents=True, exist_ok=True)
         path = self._dir / f"report-{row:012d}-{kind}.html"
-        beside = self._dir / f".{path.name}-{os.getpid()}"
-        beside.write_text(html, encoding="utf-8")
         with contextlib.suppress(FileNotFoundError):  # declared void just now
-            beside.replace(path)
+            replace_file(path, html.encode(), durable=False)
         if row <= self._void_until():
-            beside.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
         self.remove_old()
 
@@ -64,10 +60,7 @@ class ReportFolder:
 
         An erased record may be in them. Doing it again is safe, and finishes what a dead process began.
         """
-        self._dir.mkdir(parents=True, exist_ok=True)
-        beside = self._dir / f".{_VOID_UNTIL}"
-        beside.write_text(f"{until_row}")
-        beside.replace(self._dir / _VOID_UNTIL)
+        replace_file(self._dir / _VOID_UNTIL, f"{until_row}".encode(), durable=True)
         for path in [*self._dir.glob("report-*.html"), *self._dir.glob(".report-*")]:
             match = _NAME.match(path.name.removeprefix("."))
             if match and int(match[1]) <= until_row:

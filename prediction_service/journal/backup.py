@@ -8,7 +8,6 @@ its own, and without cursors. Its rows are delivered once more, which changes no
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import uuid_utils
 
 from event_backbone.errors import Fault, SettingsError, StopError, TryAgainLaterError
 from event_backbone.process.file_lock import HeldLock, try_lock
+from event_backbone.process.files import make_folder, put_in_place
 from prediction_service.journal.slots import JOURNAL_FILE, MAX_SLOTS, RELAY_FILE, slots_with_a_journal
 
 
@@ -45,7 +45,7 @@ def back_up_journals(journals_dir: Path, destination: Path) -> list[Copied]:
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise SettingsError("backup", [Fault(str(destination), "taken", "must be an empty folder, or not there yet")])
     try:
-        destination.mkdir(parents=True, exist_ok=True)
+        make_folder(destination)
         return [_back_up(slot / JOURNAL_FILE, destination / f"{slot.name}.sqlite") for slot in slots]
     except (sqlite3.Error, OSError) as error:
         raise TryAgainLaterError(f"the backup is not complete: {error}") from error
@@ -56,7 +56,7 @@ def _back_up(journal: Path, copy: Path) -> Copied:
     with contextlib.closing(sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True)) as db:
         db.execute("VACUUM INTO ?", (str(unfinished),))
     rows = _checked(unfinished)
-    _put_on_disk(unfinished, copy)
+    put_in_place(unfinished, copy)
     return Copied(copy, rows)
 
 
@@ -88,7 +88,7 @@ def _restore(copy: Path, journals_dir: Path) -> Copied:
         with contextlib.closing(sqlite3.connect(unfinished)) as db, db:
             db.execute("UPDATE identity SET journal_id = ?", (str(uuid_utils.uuid7()),))
         rows = _checked(unfinished)
-        _put_on_disk(unfinished, slot / JOURNAL_FILE)
+        put_in_place(unfinished, slot / JOURNAL_FILE)
         return Copied(slot / JOURNAL_FILE, rows)
     finally:
         lock.release()
@@ -114,17 +114,3 @@ def _checked(copy: Path) -> int:
             raise sqlite3.DatabaseError(verdict)
         db.execute("SELECT journal_id, given_seq FROM identity").fetchone()
         return int(db.execute("SELECT count(*) FROM entries").fetchone()[0])
-
-
-def _put_on_disk(unfinished: Path, place: Path) -> None:
-    _flush(unfinished)
-    unfinished.rename(place)
-    _flush(place.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -31,6 +31,7 @@ from event_backbone.events.schema import (
     event_id,
     utc_now,
 )
+from event_backbone.process.files import make_folder
 from prediction_service.journal.reader import last_seq
 
 log = structlog.get_logger()
@@ -137,7 +138,7 @@ class Journal:
         # An erased record stands in the log until that is emptied; a killed predecessor may have left one there.
         self._log_must_be_emptied = True
         self._commits = self._commits_moved = self._commits_seen = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)  # SQLite syncs this folder for its own files, but none above it
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._set_up(durability)

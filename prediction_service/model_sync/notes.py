@@ -1,4 +1,4 @@
-"""What the two sides of a replica leave for each other beside the bundles: small files, replaced in one step.
+"""What the two sides of a replica leave for each other beside the bundles: small files, durable in one step.
 
 The sidecar notes why the registry's champion can't be had, and which version shadows; the server asks it to look at the
 registry at once, and reads when it has.
@@ -59,7 +59,7 @@ class SyncFiles:
     def ask(self) -> str:
         """Ask for a look at the registry; the token that :meth:`answered` gives once that was done."""
         token = str(uuid_utils.uuid7())
-        replace_file(self._asked, token.encode())
+        replace_file(self._asked, token.encode(), durable=True)
         return token
 
     def open_request(self) -> str | None:
@@ -68,7 +68,7 @@ class SyncFiles:
         return asked.decode(errors="replace") if asked and asked != _read(self._answered) else None
 
     def answer(self, token: str) -> None:
-        replace_file(self._answered, token.encode())
+        replace_file(self._answered, token.encode(), durable=True)
 
     def answered(self) -> str | None:
         body = _read(self._answered)
@@ -81,7 +81,7 @@ def _note(path: Path, note: Struct | None) -> None:
     if body is None:
         path.unlink(missing_ok=True)
     elif body != _read(path):
-        replace_file(path, body)
+        replace_file(path, body, durable=True)
 
 
 def _noted(path: Path, kind: type[SomeNote]) -> SomeNote | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from pathlib import Path
@@ -13,6 +12,7 @@ from msgspec import Struct
 
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.events.schema import content_hash
+from event_backbone.process.files import replace_file
 from stream_generator.sending.planning import Outgoing
 
 FORMAT = 1
@@ -163,14 +163,8 @@ class StateFile:
         Raises:
             SettingsError: the file can't be written.
         """
-        beside = self.path.with_name(f".{self.path.name}-{os.getpid()}")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
-                file.write(msgspec.json.encode(state) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
+            replace_file(self.path, msgspec.json.encode(state) + b"\n", durable=True)
         except OSError as error:
             raise self._error("unwritable", (error.strerror or "can not be written").lower()) from None
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from event_backbone.process.files import replace_file
 from training.data.rows import LabelledRows
 from training.data.rows_on_disk import rows_as_lines
 
@@ -15,11 +16,10 @@ SOURCE_FILE = "source.json"
 
 
 def write_splits(folder: Path, stream: LabelledRows, source: Mapping[str, Any]) -> None:
-    """Replace both files; the note comes last, so that a note that is there speaks of the stream beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Replace both files durably; the note comes last, so that a note that is there speaks of the stream beside it."""
     (folder / SOURCE_FILE).unlink(missing_ok=True)
-    _replace(folder / STREAM_FILE, rows_as_lines(stream))
-    _replace(folder / SOURCE_FILE, json.dumps(source, indent=1).encode())
+    replace_file(folder / STREAM_FILE, rows_as_lines(stream), durable=True)
+    replace_file(folder / SOURCE_FILE, json.dumps(source, indent=1).encode(), durable=True)
 
 
 def fingerprint_of_splits(folder: Path) -> str | None:
@@ -30,9 +30,3 @@ def fingerprint_of_splits(folder: Path) -> str | None:
         return str(json.loads((folder / SOURCE_FILE).read_bytes())["fingerprint"])
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(content)
-    beside.replace(path)

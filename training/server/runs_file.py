@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from pathlib import Path
 
 import msgspec
 
 from event_backbone.errors import Fault, SettingsError, StopError
+from event_backbone.process.files import make_folder, replace_file
 from training.server.runs import RunHistory
 
 _FILE, _LOCK = "runs.json", "lock"
@@ -19,7 +19,7 @@ class RunsFile:
 
     def __init__(self, folder: Path) -> None:
         """Raises :class:`SettingsError` when another server holds the folder."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._path = folder / _FILE
         self._lock = (folder / _LOCK).open("wb")
         try:
@@ -39,12 +39,7 @@ class RunsFile:
             raise StopError(f"{self._path} can't be read: {error}; remove it to begin anew") from None
 
     def keep(self, history: RunHistory) -> None:
-        beside = self._path.with_name(f".{self._path.name}.new")
-        with beside.open("wb") as file:
-            file.write(msgspec.json.encode(history))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        replace_file(self._path, msgspec.json.encode(history), durable=True)
 
     def close(self) -> None:
         self._lock.close()

@@ -10,6 +10,7 @@ from event_backbone.case.schema import Case
 from event_backbone.mongodb.access import MongoAccess
 from event_backbone.mongodb.documents import Collections
 from event_backbone.mongodb.log import RescoredPredictions
+from event_backbone.process.files import make_folder, put_in_place
 from training.weekly.offline_prediction import Scored
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class ParquetPlace:
     """One row for each row of the source: its place, the prediction, or the faults for which there is none.
 
-    The file appears when it is whole, in place of one that was there.
+    The file appears when it is whole, in place of one that was there, and is durable from then on.
     """
 
     def __init__(self, case: Case, path: Path) -> None:
@@ -35,7 +36,7 @@ class ParquetPlace:
 
         schema = self._schema()
         if self._writer is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             self._writer = ParquetWriter(self._beside, schema, compression="zstd")
         self._writer.write_table(pa.Table.from_pylist([_row(one) for one in batch], schema))
 
@@ -56,7 +57,7 @@ class ParquetPlace:
 
     def close(self) -> None:
         self._end()
-        self._beside.replace(self._path)
+        put_in_place(self._beside, self._path)
 
     def discard(self) -> None:
         self._end()

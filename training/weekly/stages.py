@@ -12,6 +12,7 @@ import msgspec
 
 from event_backbone.case.schema import Case
 from event_backbone.ports import RegisteredBundle
+from event_backbone.process.files import replace_file
 from training.data.parts import divide
 from training.data.raw import Raw
 from training.data.reading import Retrieved
@@ -85,7 +86,7 @@ class Week:
         now = profile_of(self.case, retrieved.source, retrieved.train)
         changes = None if before is None else changes_between(self.case, before, now)
         (self.folder / REPORT_FILE).write_text(render_page(self.case, now, before, changes), encoding="utf-8")
-        (self.folder / PROFILE_FILE).write_bytes(msgspec.json.encode(now))
+        replace_file(self.folder / PROFILE_FILE, msgspec.json.encode(now), durable=True)  # the next week reads it
         self.say(f"analysis: {'no earlier run' if changes is None else changes.sentence}")
         return changes
 

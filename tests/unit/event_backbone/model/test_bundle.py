@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,24 @@ def test_an_installed_bundle_stands_under_its_digest(bundle_dir: Path, tmp_path:
     assert bundle.path == bundles.path_of(registered.bundle_sha256) == tmp_path / "bundles" / registered.bundle_sha256
     assert bundle.read("model.onnx") == PARTS["model.onnx"]
     assert [path.name for path in (tmp_path / "bundles").iterdir()] == [registered.bundle_sha256]
+
+
+def test_an_installed_bundle_is_on_disk_whole_before_it_has_its_name(
+    bundle_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, bundles = MemoryRegistry(), BundleStore(tmp_path / "bundles")
+    registered = _register(registry, bundle_dir)
+    synced: list[tuple[Path, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path, bundles.path_of(registered.bundle_sha256).exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    bundles.install(registered, registry)
+    before = {path.name for path, has_its_name in synced if not has_its_name}
+    assert before >= {*FILES, "bundle"}
+    assert [path for path, has_its_name in synced if has_its_name] == [tmp_path / "bundles"]
 
 
 def test_an_installed_bundle_needs_no_registry_any_more(bundle_dir: Path, tmp_path: Path) -> None:
