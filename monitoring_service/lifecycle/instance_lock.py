@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import time
 from pathlib import Path
 
 from event_backbone.errors import Fault, SettingsError
+from event_backbone.process.file_lock import HeldLock, try_lock
 
 #: Lets a predecessor that was just killed go away.
 PATIENCE_S = 2.0
@@ -21,29 +19,18 @@ class InstanceLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor: int | None = None
+        self._held: HeldLock | None = None
 
-    def acquire(self, *, patience_s: float | None = None) -> bool:
+    def acquire(self, *, patience_s: float = PATIENCE_S) -> bool:
         """Whether the lock is ours now; waits at most ``patience_s`` for it."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._held = try_lock(self._path, patience_s=patience_s)
         except OSError as error:
             message = f"can't be made: {(error.strerror or str(error)).lower()}"
             raise SettingsError("monitoring-service", [Fault(str(self._path), "lock", message)]) from None
-        deadline = time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
-        while True:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    self.release()
-                    return False
-            else:
-                return True
-            time.sleep(0.1)
+        return self._held is not None
 
     def release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        if self._held is not None:
+            self._held.release()
+            self._held = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
 
 import msgspec
 
 from event_backbone.errors import Fault, SettingsError, StopError
-from event_backbone.process.files import make_folder, replace_file
+from event_backbone.process.file_lock import try_lock
+from event_backbone.process.files import replace_file
 from training.server.runs import RunHistory
 
 _FILE, _LOCK = "runs.json", "lock"
@@ -19,15 +19,12 @@ class RunsFile:
 
     def __init__(self, folder: Path) -> None:
         """Raises :class:`SettingsError` when another server holds the folder."""
-        make_folder(folder)
         self._path = folder / _FILE
-        self._lock = (folder / _LOCK).open("wb")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
+        lock = try_lock(folder / _LOCK)
+        if lock is None:
             message = f"another training server works with {folder}"
-            raise SettingsError("settings", [Fault("STATE_DIR", "held", message)]) from None
+            raise SettingsError("settings", [Fault("STATE_DIR", "held", message)])
+        self._lock = lock
 
     def read(self) -> RunHistory:
         """Raises :class:`StopError` for a file that is no book: with an empty one, episodes would be trained again."""
@@ -42,4 +39,4 @@ class RunsFile:
         replace_file(self._path, msgspec.json.encode(history), durable=True)
 
     def close(self) -> None:
-        self._lock.close()
+        self._lock.release()
