@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from event_backbone.case.schema import Case
+from event_backbone.process.sqlite import transaction
 
 FORMAT = 3
 
@@ -88,18 +87,6 @@ _NEW_WINDOWS = """
 INSERT INTO unstated_windows SELECT (number - 1) / :rows * :rows + 1 AS first_row, 1, 0 FROM predictions
 GROUP BY first_row
 """
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def prepare(db: sqlite3.Connection, durability: str, case: Case) -> None:

@@ -23,8 +23,9 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events.schema import Envelope, FaultCount, ModelRef
 from event_backbone.process.files import make_folder
+from event_backbone.process.sqlite import transaction
 from monitoring_service.drift.verdict import Episode
-from monitoring_service.inbox.schema import prepare, transaction
+from monitoring_service.inbox.schema import prepare
 from monitoring_service.inbox.transaction import (
     NO_PROGRESS,
     REPORTS_VOID_UNTIL,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from event_backbone.events.schema import encode_json, utc_now
 from event_backbone.ports import Refusal
+from event_backbone.process.sqlite import transaction
 
 #: Ends the names of cursors that the shadow has: nobody waits for it for good.
 SHADOW_SUFFIX = "-shadow"
@@ -51,13 +52,12 @@ class RelayState:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.executescript(_SCHEMA)
-        self._db.execute("BEGIN IMMEDIATE")
-        if not _counts_conflicts(self._db):
-            self._db.execute("ALTER TABLE cursors ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0")
-        there = {name for (name,) in self._db.execute("SELECT sink FROM cursors")}
-        self._db.executemany("DELETE FROM cursors WHERE sink = ?", [(name,) for name in there - set(sinks)])
-        self._db.executemany("INSERT INTO cursors VALUES (?, 0, NULL, 0)", [(name,) for name in set(sinks) - there])
-        self._db.execute("COMMIT")
+        with transaction(self._db):
+            if not _counts_conflicts(self._db):
+                self._db.execute("ALTER TABLE cursors ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0")
+            there = {name for (name,) in self._db.execute("SELECT sink FROM cursors")}
+            self._db.executemany("DELETE FROM cursors WHERE sink = ?", [(name,) for name in there - set(sinks)])
+            self._db.executemany("INSERT INTO cursors VALUES (?, 0, NULL, 0)", [(name,) for name in set(sinks) - there])
 
     def delivered_seq(self, sink: str) -> int:
         row = self._db.execute("SELECT delivered_seq FROM cursors WHERE sink = ?", (sink,)).fetchone()
@@ -72,14 +72,13 @@ class RelayState:
         conflicts: int = 0,
     ) -> None:
         """Move the cursor, park what was refused, forget what is parked about erased ``record_id``s and count what
-        conflicted, together."""
-        self._db.execute("BEGIN IMMEDIATE")
-        forgotten = sum(self._forget(record_id) for record_id in erased)
+        conflicted: all of it or, when it raises, nothing."""
         rows = [(sink, refusal.seq, refusal.reason, body, utc_now()) for refusal, body in refused]
-        self._db.executemany("INSERT OR IGNORE INTO parked VALUES (?, ?, ?, ?, ?)", rows)
         moved = "UPDATE cursors SET delivered_seq = ?, conflicts = conflicts + ?, fault = NULL WHERE sink = ?"
-        self._db.execute(moved, (seq, conflicts, sink))
-        self._db.execute("COMMIT")
+        with transaction(self._db):
+            forgotten = sum(self._forget(record_id) for record_id in erased)
+            self._db.executemany("INSERT OR IGNORE INTO parked VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.execute(moved, (seq, conflicts, sink))
         if forgotten:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # they stand in the log as well
 

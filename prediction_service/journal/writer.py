@@ -32,6 +32,7 @@ from event_backbone.events.schema import (
     utc_now,
 )
 from event_backbone.process.files import make_folder
+from event_backbone.process.sqlite import transaction
 from prediction_service.journal.reader import last_seq
 
 log = structlog.get_logger()
@@ -210,14 +211,8 @@ class Journal:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         self._commits += 1
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._db):
             yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
 
     def erase(self, record_id: str, case: str) -> int:
         """Remove what is kept about a record, and keep one entry that tells the sinks to do the same.
