@@ -16,6 +16,7 @@ import structlog
 
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError
 from event_backbone.web.http_client import HttpClient
+from event_backbone.process.backoff import Backoff
 from monitoring_service.alerting.lifecycle import Notification
 from monitoring_service.alerting.service import AlertService
 
@@ -69,7 +70,7 @@ class Notifier:
         self._outbox = outbox
         self._count = count
         self._clock = clock
-        self._failures: dict[str, int] = {}
+        self._backoffs: dict[str, Backoff] = {}
         self._again_at: dict[str, float] = {}
 
     def step(self, stopping: threading.Event) -> None:
@@ -89,7 +90,7 @@ class Notifier:
         except NotTakenError as error:
             self._put_off(name, str(error))
             return
-        self._failures.pop(name, None)
+        self._backoffs.pop(name, None)
         self._again_at.pop(name, None)
         self._count("sent")
         log.info("notification_sent", alert=name, alerts=len(notification.alerts))
@@ -101,8 +102,8 @@ class Notifier:
             raise
 
     def _put_off(self, name: str, reason: str) -> None:
-        self._failures[name] = failures = self._failures.get(name, 0) + 1
-        pause_s = min(LONGEST_PAUSE_S, SHORTEST_PAUSE_S * 2.0 ** min(failures - 1, 30))
+        backoff = self._backoffs.setdefault(name, Backoff(SHORTEST_PAUSE_S, LONGEST_PAUSE_S))
+        pause_s = backoff.failed()
         self._again_at[name] = self._clock() + pause_s
         self._count("failed")
         log.warning("notification_not_taken", alert=name, reason=reason, again_in_s=pause_s)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from event_backbone.case.schema import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import utc_now
+from event_backbone.process.backoff import Backoff
 from monitoring_service.checks.detector_alarms import DetectorRunner, DetectorWatch, ReferenceKey
 from monitoring_service.checks.performance_watch import PerformanceWatch
 from monitoring_service.checks.report_schedule import ReportScheduler
@@ -47,7 +48,8 @@ log = structlog.get_logger()
 
 #: A lost evaluator is replaced and asked again; a window that ends three of them is given up.
 ATTEMPTS = 3
-LONGEST_PAUSE_S = 15.0
+#: Seconds of pause after a check that the evaluator failed, doubled up to the second number.
+BACKOFF_S = (2.0, 15.0)
 _IDLE_WAIT_S = 0.5
 
 
@@ -81,7 +83,7 @@ class Checks:
         self._accepted = parts.accepted
         self._detectors = DetectorWatch(parts.alarms, case.monitoring.check_every_rows)
         self._clock = clock
-        self._failures_in_a_row = 0
+        self._backoff = Backoff(*BACKOFF_S)
         self._scores_every_s = scores_every_s
         self._scores_due_at = clock()
         self._rejection_watch = RejectionWatch(case, parts.windows, parts.results.state.rejection_run)
@@ -176,7 +178,7 @@ class Checks:
 
     def _ask(self, request: Evaluate, stopping: threading.Event) -> WindowMeasures:
         """Ask again while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""
-        attempts = ATTEMPTS if self._failures_in_a_row == 0 else 1
+        attempts = ATTEMPTS if self._backoff.failures == 0 else 1
         while True:
             try:
                 window_measures = self._evaluator.evaluate(request)
@@ -187,7 +189,7 @@ class Checks:
                 if attempts == 0 or stopping.is_set():
                     raise
             else:
-                self._failures_in_a_row = 0
+                self._backoff.reset()
                 return window_measures
 
     def _judge(
@@ -233,8 +235,7 @@ class Checks:
         if stopping.is_set():
             return
         self._fail(reason, self._windows.last_due_row)
-        self._failures_in_a_row += 1
-        stopping.wait(min(LONGEST_PAUSE_S, 2.0**self._failures_in_a_row))
+        stopping.wait(self._backoff.failed())
 
     def _fail(self, reason: str, row: int) -> None:
         check_time = CheckTime(row, utc_now())

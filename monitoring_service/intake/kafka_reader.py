@@ -18,6 +18,7 @@ import structlog
 from event_backbone.errors import StopError, TryAgainLaterError
 from event_backbone.kafka.dead_letters import without_value
 from event_backbone.ports import Message, MessageConsumer, MessageProducer, Partition
+from event_backbone.process.backoff import Backoff
 from monitoring_service.inbox.store import InboxUnavailableError
 from monitoring_service.intake.kafka_messages import StreamBatch, StreamDecoder
 from monitoring_service.intake.kafka_status import StreamStatus
@@ -29,7 +30,10 @@ MOST_MESSAGES = 1000
 POLL_S = 0.2
 #: Lags are asked for and offsets committed this often.
 EVERY_S = 1.0
+#: While too many rows wait for their check.
 _PAUSE_S = 0.5
+#: Seconds after a failure, doubled with each in a row up to the second number.
+_BACKOFF_S = (0.5, 5.0)
 
 
 class StreamReader:
@@ -60,28 +64,40 @@ class StreamReader:
         self._in_hand: StreamBatch | None = None
         self._uncommitted: dict[Partition, int] = {}
         self._next_at = 0.0
+        self._backoff = Backoff(*_BACKOFF_S)
 
     def run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
             try:
-                self.step(stopping)
+                stopping.wait(self._guarded_step(stopping))
             except StopError as error:
                 self._stop(str(error))
                 break
-            except (InboxUnavailableError, OverloadedError) as error:
-                log.warning("stream_not_kept", reason=str(error))
-                stopping.wait(_PAUSE_S)
-            except TryAgainLaterError as error:
-                if self._status.note_error(str(error)):
-                    log.warning("stream_away", reason=str(error))
-                stopping.wait(_PAUSE_S)
-            except Exception as error:
-                # The thread's border. What was read and not kept is read again, from the inbox's places.
-                log.exception("stream_disturbed")
-                self._status.note_error(type(error).__name__)
-                self._begin_anew()
-                stopping.wait(_PAUSE_S)
         self._close()
+
+    def _guarded_step(self, stopping: threading.Event) -> float:
+        """One step; returns how long to wait before the next. Raises :class:`StopError` alone."""
+        try:
+            self.step(stopping)
+        except StopError:
+            raise
+        except OverloadedError as error:
+            log.warning("stream_not_kept", reason=str(error))
+            return _PAUSE_S
+        except InboxUnavailableError as error:
+            log.warning("stream_not_kept", reason=str(error))
+        except TryAgainLaterError as error:
+            if self._status.note_error(str(error)):
+                log.warning("stream_away", reason=str(error))
+        except Exception as error:
+            # The thread's border. What was read and not kept is read again, from the inbox's places.
+            log.exception("stream_disturbed")
+            self._status.note_error(type(error).__name__)
+            self._begin_anew()
+        else:
+            self._backoff.reset()
+            return 0.0
+        return self._backoff.failed()
 
     def step(self, stopping: threading.Event) -> None:
         """Read and keep what is there; while too many rows wait for their check, nothing is read."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Envelope, Erasure, encode_json
 from event_backbone.ports import Refusal, Sink
+from event_backbone.process.backoff import Backoff
 from prediction_service.delivery.cursors import RelayState
 from prediction_service.journal.reader import JournalReader, JournalRow
 
 log = structlog.get_logger()
 
-#: Seconds between two tries while a sink is away, doubled up to the second number.
+#: Seconds between two tries while a sink is away, doubled up to the second number; every replica's relays lose it at
+#: the same time.
 BACKOFF_S = (0.2, 5.0)
+_JITTER = 0.2
 
 
 class Relay:
@@ -54,19 +58,24 @@ def _with_bodies(refused: Sequence[Refusal], rows: list[JournalRow]) -> list[tup
     return [(refusal, encode_json(bodies[refusal.seq])) for refusal in refused]
 
 
-def run_relay(relay: Relay, stop: threading.Event, *, idle_s: float = 0.1) -> None:
+def run_relay(
+    relay: Relay, stop: threading.Event, *, idle_s: float = 0.1, chance: Callable[[], float] = random.random
+) -> None:
     """Deliver until told to stop; what is left then stays in the journal for the next start."""
+    backoff = Backoff(*BACKOFF_S, jitter=_JITTER, chance=chance)
     wait_s = 0.0
     while not stop.wait(wait_s):
-        wait_s = _step(relay, wait_s, idle_s)
+        wait_s = _step(relay, backoff, idle_s)
 
 
-def _step(relay: Relay, last_wait_s: float, idle_s: float) -> float:
+def _step(relay: Relay, backoff: Backoff, idle_s: float) -> float:
     """One delivery; returns how long to wait before the next."""
     try:
-        return 0.0 if relay.deliver_once() else idle_s
+        rows = relay.deliver_once()
     except TryAgainLaterError as error:
-        wait_s = min(max(BACKOFF_S[0], last_wait_s * 2), BACKOFF_S[1])
-        log.warning("sink_away", error=str(error), retry_in_s=wait_s)
+        wait_s = backoff.failed(error.retry_after_s)
+        log.warning("sink_away", error=str(error), retry_in_s=round(wait_s, 3))
         relay.report_fault(str(error))
-        return max(wait_s, min(error.retry_after_s, BACKOFF_S[1]))
+        return wait_s
+    backoff.reset()
+    return 0.0 if rows else idle_s

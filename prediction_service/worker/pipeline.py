@@ -11,13 +11,16 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from event_backbone.errors import TryAgainLaterError
+from event_backbone.process.backoff import Backoff
 
 log = structlog.get_logger()
 
 Item = TypeVar("Item")
 
-#: Seconds between two tries of a step while the other side is away, doubled up to the second number.
+#: Seconds between two tries of a step while the other side is away, doubled up to the second number; every worker loses
+#: it at the same time.
 BACKOFF_S = (0.1, 5.0)
+_JITTER = 0.2
 
 
 class StepMeter(Protocol):
@@ -121,16 +124,15 @@ class Pipeline(Generic[Item]):
             self._changed.notify_all()
 
     def _until_done(self, name: str, step: Callable[[Item], None], item: Item) -> bool:
-        wait_s = BACKOFF_S[0]
+        backoff = Backoff(*BACKOFF_S, jitter=_JITTER)
         while True:
             started = time.perf_counter()
             try:
                 step(item)
             except TryAgainLaterError as error:
                 self._report_away(name, error)
-                if self._wait_in_vain(max(wait_s, min(error.retry_after_s, BACKOFF_S[1]))):
+                if self._wait_in_vain(backoff.failed(error.retry_after_s)):
                     return False
-                wait_s = min(wait_s * 2, BACKOFF_S[1])
             else:
                 self.away.pop(name, None)
                 self._meter.took(name, time.perf_counter() - started)

@@ -99,6 +99,7 @@ def broker() -> MemoryBroker:
 @pytest.fixture
 def reading(tmp_path: Path, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reading]:
     monkeypatch.setattr("monitoring_service.intake.kafka_reader._PAUSE_S", 0)
+    monkeypatch.setattr("monitoring_service.intake.kafka_reader._BACKOFF_S", (0, 0))
     reading = Reading(tmp_path, broker)
     yield reading
     reading.bench.close()
@@ -307,6 +308,37 @@ def test_a_broker_that_is_away_is_told_and_asked_again(reading: Reading, broker:
     assert 'monitoring_lag_records{case="shop",topic="predictions"} 0.0' in text
     assert 'monitoring_lag_seconds{case="shop",topic="labels"} 0.0' in text
     again.bench.close()
+
+
+class ScriptedStop(threading.Event):
+    """Waits for nothing, notes for how long it was asked to, and is set after a number of waits."""
+
+    def __init__(self, waits: int) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+        self._most = waits
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0.0)
+        if len(self.waits) == self._most:
+            self.set()
+        return self.is_set()
+
+
+def test_a_broker_that_stays_away_is_asked_at_growing_distances(tmp_path: Path, broker: MemoryBroker) -> None:
+    reading, stopping = Reading(tmp_path, broker), ScriptedStop(6)
+    broker.away = "no broker answers"
+    reading.reader.run(stopping)
+    assert stopping.waits == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+    reading.bench.close()
+
+
+def test_a_backlog_is_no_failure_and_its_pause_does_not_grow(tmp_path: Path, broker: MemoryBroker) -> None:
+    reading, stopping = Reading(tmp_path, broker, max_backlog_rows=100), ScriptedStop(9)
+    reading.publish(*published(predictions(160)))
+    reading.reader.run(stopping)
+    assert set(stopping.waits) == {0.0, 0.5}
+    reading.bench.close()
 
 
 def test_lags_are_summed_over_partitions_and_the_longest_time_counts(reading: Reading) -> None:

@@ -312,7 +312,7 @@ def test_it_backs_off_while_a_sink_is_away_and_says_why(world: World) -> None:
     world.keep(1)
     world.sink.away = "cable cut"
     stop = ScriptedStop(7)
-    run_relay(world.relay(), stop)
+    run_relay(world.relay(), stop, chance=lambda: 0.0)
     assert stop.waits == [0.0, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0, 5.0]
     assert world.states() == {"memory": SinkState(0, 0, "cable cut")}
 
