@@ -29,11 +29,12 @@ from event_backbone.events.schema import ModelRef, Prediction, content_hash, utc
 from event_backbone.mongodb.access import mongo_access
 from event_backbone.mongodb.documents import document_of
 from event_backbone.mongodb.sink import MongoSink
+from event_backbone.prediction_log.journal_layout import entry_of
 from event_backbone.settings import ConnectionSettings
 from prediction_service.delivery.cursors import RelayState
 from prediction_service.delivery.relay import Relay
 from prediction_service.journal.reader import JournalReader
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 from training.data.synthetic import load_sample
 
 LEAST_RATIO = 0.5

@@ -1,4 +1,4 @@
-"""A journal's file as a log to be read; ``prediction_service.journal.writer`` says what its tables hold."""
+"""A journal's file as a log to be read."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from pathlib import Path
 from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
 from event_backbone.events.schema import Event, Label, Prediction, decode_event, latest_labels
 from event_backbone.ports import LoggedPrediction
+from event_backbone.prediction_log import journal_layout as layout
 
-#: The last two limits are of the time: it is fixed in its form, and "~" sorts behind every digit.
-_PREDICTIONS = "FROM entries WHERE seq > ? AND kind = 'prediction' AND appended_at >= ? AND appended_at < ?"
+#: Limits of the time: it is fixed in its form, and "~" sorts behind every digit.
 _ALWAYS = ("", "~")
-#: ';' is the character after ':', so the range holds every label of the record; an id may hold ':' itself, so it may
-#: hold those of a longer id too.
-_LABELS = "SELECT body FROM entries WHERE event_id > ? AND event_id < ? AND record_id = ?"
 
 
 class SqliteLog:
@@ -37,21 +34,20 @@ class SqliteLog:
         self._path = path
 
     def prediction(self, record_id: str) -> Prediction | None:
-        query = "SELECT body FROM entries WHERE event_id = ? AND kind = 'prediction'"
-        found = self._bodies(query, (f"prediction:{record_id}",))
+        found = self._bodies(layout.SELECT_PREDICTION, (layout.prediction_key(record_id),))
         return _prediction_of(found[0]) if found else None
 
     def predictions(
         self, *, since: str | None = None, until: str | None = None, after: str | None = None, limit: int
     ) -> Sequence[LoggedPrediction]:
-        query = f"SELECT seq, body {_PREDICTIONS} ORDER BY seq LIMIT ?"
+        values = (_seq_of(after), *_limits(since, until), limit)
         with self._reported():
-            rows = self._db.execute(query, (_seq_of(after), *_limits(since, until), limit)).fetchall()
+            rows = self._db.execute(layout.SELECT_PREDICTIONS, values).fetchall()
         return [LoggedPrediction(str(seq), _prediction_of(body)) for seq, body in rows]
 
     def count(self, *, since: str | None = None, until: str | None = None) -> int:
         with self._reported():
-            (count,) = self._db.execute(f"SELECT count(*) {_PREDICTIONS}", (0, *_limits(since, until))).fetchone()
+            (count,) = self._db.execute(layout.COUNT_PREDICTIONS, (0, *_limits(since, until))).fetchone()
         return int(count)
 
     def labels(self, record_ids: Collection[str]) -> Mapping[str, Label]:
@@ -59,7 +55,7 @@ class SqliteLog:
         return latest_labels(label for label in found if isinstance(label, Label))
 
     def _labels_of(self, record_id: str) -> list[Event]:
-        bodies = self._bodies(_LABELS, (f"label:{record_id}:", f"label:{record_id};", record_id))
+        bodies = self._bodies(layout.SELECT_LABELS, layout.label_keys(record_id))
         return [decode_event(body) for body in bodies]
 
     def _bodies(self, query: str, values: Sequence[str]) -> list[bytes]:

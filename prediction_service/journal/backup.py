@@ -17,6 +17,7 @@ from pathlib import Path
 import uuid_utils
 
 from event_backbone.errors import Fault, SettingsError, StopError, TryAgainLaterError
+from event_backbone.prediction_log import journal_layout as layout
 from event_backbone.process.file_lock import HeldLock, try_lock
 from event_backbone.process.files import make_folder, put_in_place
 from prediction_service.journal.slots import JOURNAL_FILE, MAX_SLOTS, RELAY_FILE, slots_with_a_journal
@@ -86,7 +87,7 @@ def _restore(copy: Path, journals_dir: Path) -> Copied:
         unfinished = slot / "restoring.sqlite"
         shutil.copyfile(copy, unfinished)
         with contextlib.closing(sqlite3.connect(unfinished)) as db, db:
-            db.execute("UPDATE identity SET journal_id = ?", (str(uuid_utils.uuid7()),))
+            db.execute(layout.RENAME_JOURNAL, (str(uuid_utils.uuid7()),))
         rows = _checked(unfinished)
         put_in_place(unfinished, slot / JOURNAL_FILE)
         return Copied(slot / JOURNAL_FILE, rows)
@@ -112,5 +113,6 @@ def _checked(copy: Path) -> int:
         [(verdict,), *_] = db.execute("PRAGMA quick_check(1)").fetchall()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
-        db.execute("SELECT journal_id, given_seq FROM identity").fetchone()
-        return int(db.execute("SELECT count(*) FROM entries").fetchone()[0])
+        db.execute(layout.SELECT_LAST_SEQ).fetchone()
+        db.execute(layout.SELECT_JOURNAL_ID).fetchone()
+        return int(db.execute(layout.COUNT_ROWS).fetchone()[0])

@@ -5,10 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from event_backbone.events.schema import (
-    Event,
-    decode_event,
-)
+from event_backbone.events.schema import Event, decode_event
+from event_backbone.prediction_log import journal_layout as layout
 from event_backbone.prediction_log.sqlite import SqliteLog
 
 
@@ -21,8 +19,7 @@ class JournalRow:
 
 
 def last_seq(db: sqlite3.Connection) -> int:
-    query = "SELECT max(coalesce((SELECT max(seq) FROM entries), 0), given_seq) FROM identity"
-    return int(db.execute(query).fetchone()[0])
+    return int(db.execute(layout.SELECT_LAST_SEQ).fetchone()[0])
 
 
 class JournalReader(SqliteLog):
@@ -30,7 +27,7 @@ class JournalReader(SqliteLog):
 
     @property
     def journal_id(self) -> str:
-        return str(self._db.execute("SELECT journal_id FROM identity").fetchone()[0])
+        return str(self._db.execute(layout.SELECT_JOURNAL_ID).fetchone()[0])
 
     def last_seq(self) -> int:
         """The highest ``seq`` ever given, also when its row is trimmed."""
@@ -38,11 +35,10 @@ class JournalReader(SqliteLog):
 
     def after(self, seq: int, *, limit: int) -> list[JournalRow]:
         """Rows in order, from the first above ``seq``."""
-        rows = self._db.execute("SELECT seq, body FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+        rows = self._db.execute(layout.SELECT_AFTER, (seq, limit))
         return [JournalRow(row_seq, decode_event(body)) for row_seq, body in rows]
 
     def oldest_after(self, seq: int) -> str | None:
         """When the first row above ``seq`` was appended (RFC 3339 in UTC)."""
-        query = "SELECT appended_at FROM entries WHERE seq > ? ORDER BY seq LIMIT 1"
-        row = self._db.execute(query, (seq,)).fetchone()
+        row = self._db.execute(layout.SELECT_NEXT_TIME, (seq,)).fetchone()
         return row[0] if row else None

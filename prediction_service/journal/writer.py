@@ -8,7 +8,6 @@ given twice, so a cursor never skips a new row: whatever deletes rows writes dow
 from __future__ import annotations
 
 import contextlib
-import functools
 import sqlite3
 import threading
 from collections import Counter
@@ -19,43 +18,19 @@ from typing import Literal
 import structlog
 import uuid_utils
 from msgspec import Struct
-from msgspec.structs import astuple
 
 from event_backbone.errors import StopError, TryAgainLaterError
-from event_backbone.events.schema import (
-    Erasure,
-    Label,
-    Prediction,
-    Rejections,
-    encode_json,
-    event_id,
-    utc_now,
-)
+from event_backbone.events.schema import Erasure, utc_now
+from event_backbone.prediction_log import journal_layout as layout
+from event_backbone.prediction_log.journal_layout import Entry, entry_of
 from event_backbone.process.files import make_folder
 from event_backbone.process.sqlite import transaction
 from prediction_service.journal.reader import last_seq
 
 log = structlog.get_logger()
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    seq INTEGER PRIMARY KEY,
-    event_id TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL,
-    record_id TEXT NOT NULL,
-    content_hash TEXT NOT NULL,
-    body BLOB NOT NULL,
-    appended_at TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS identity (journal_id TEXT NOT NULL, given_seq INTEGER NOT NULL);
-"""
 #: More than ever meet in one group, and far below SQLite's limit on variables.
 _ROWS_IN_ONE_INSERT = 64
-# Given prediction:<id>, label:<id>:, label:<id>; and <id>. ';' is the character after ':', so the range holds this
-# record's labels; an id may hold ':' itself, so the range may hold those of a longer id too.
-_OF_RECORD = "FROM entries WHERE event_id = ? OR (event_id > ? AND event_id < ? AND record_id = ?)"
-_SELECT_RECORD = f"SELECT kind, length(body) {_OF_RECORD}"
-_DELETE_RECORD = f"DELETE {_OF_RECORD}"
 #: Under constant load; three or four pages each, so that the log stays near its limit below.
 _COMMITS_BETWEEN_CHECKPOINTS = 4096
 #: Length of the write-ahead log from which it is made to start anew: 64 MiB in pages of 4 KiB.
@@ -72,17 +47,6 @@ class JournalUnavailableError(TryAgainLaterError):
     """The journal is at its bound, or the disk refuses: nothing was kept, so nothing may be answered."""
 
 
-class Entry(Struct, frozen=True):
-    """A row to be."""
-
-    event_id: str
-    kind: str
-    record_id: str
-    content_hash: str
-    body: bytes
-    appended_at: str
-
-
 class StandingEntry(Struct, frozen=True):
     """What the journal holds under an entry's ``event_id`` now: the entry itself, or an earlier one.
 
@@ -92,29 +56,6 @@ class StandingEntry(Struct, frozen=True):
     new: bool
     content_hash: str
     body: bytes
-
-
-@functools.cache
-def _insert_statement(rows: int) -> str:
-    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows)
-    columns = "seq, event_id, kind, record_id, content_hash, body, appended_at"
-    return f"INSERT INTO entries ({columns}) VALUES {places} ON CONFLICT (event_id) DO NOTHING"  # noqa: S608  # no input
-
-
-def entry_of(event: Prediction | Label | Rejections | Erasure) -> Entry:
-    """The row that keeps ``event``."""
-    match event:
-        case Prediction():
-            kind, record_id, digest, at = "prediction", event.record_id, event.content_hash, event.predicted_at
-        case Label():
-            kind, record_id, digest, at = "label", event.record_id, "", utc_now()  # labelled_at is the sender's word
-        case Rejections():
-            kind, record_id, digest, at = "rejections", "", "", event.until
-        case Erasure():
-            # In the place of the prediction: whoever uses the id again meets another content.
-            kind, record_id, digest, at = "erasure", event.record_id, "", event.erased_at
-            return Entry(f"prediction:{record_id}", kind, record_id, digest, encode_json(event), at)
-    return Entry(event_id(event), kind, record_id, digest, encode_json(event), at)
 
 
 class Journal:
@@ -153,16 +94,16 @@ class Journal:
         # Checkpoints move to `maintain`, off the request path; erased rows are overwritten, not only unlinked.
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
         self._db.execute("PRAGMA secure_delete = ON")
-        self._db.executescript(_SCHEMA)
+        self._db.executescript(layout.SCHEMA)
         self.journal_id = self._identity()
-        self._rows = Counter(dict(self._db.execute("SELECT kind, count(*) FROM entries GROUP BY kind")))
+        self._rows = Counter(dict(self._db.execute(layout.COUNT_ROWS_BY_KIND)))
         self._bytes = self._measure()
 
     def _identity(self) -> str:
-        row = self._db.execute("SELECT journal_id FROM identity").fetchone()
+        row = self._db.execute(layout.SELECT_JOURNAL_ID).fetchone()
         if row is None:
             row = (str(uuid_utils.uuid7()),)
-            self._db.execute("INSERT INTO identity VALUES (?, 0)", row)
+            self._db.execute(layout.INSERT_IDENTITY, row)
         return str(row[0])
 
     # Writing ------------------------------------------------------------------------------------------------------
@@ -194,13 +135,11 @@ class Journal:
         # One statement for all rows: each call into SQLite lets go of the interpreter lock, and under load many threads
         # stand in line for it.
         self._commits += 1
-        values = [value for seq, entry in numbered for value in (seq, *astuple(entry))]
-        return self._db.execute(_insert_statement(len(numbered)), values).rowcount
+        return self._db.execute(layout.insert_statement(len(numbered)), layout.insert_values(numbered)).rowcount
 
     def _held(self, seq: int, entry: Entry) -> StandingEntry:
         """What is kept under the entry's identity: itself, if it has the number that was meant for it."""
-        query = "SELECT seq, content_hash, body FROM entries WHERE event_id = ?"
-        held_seq, digest, body = self._db.execute(query, (entry.event_id,)).fetchone()
+        held_seq, digest, body = self._db.execute(layout.SELECT_HELD, (entry.event_id,)).fetchone()
         return self._new(entry) if held_seq == seq else StandingEntry(False, digest, body)
 
     def _new(self, entry: Entry) -> StandingEntry:
@@ -223,12 +162,12 @@ class Journal:
         Returns:
             How many predictions and labels were removed.
         """
-        keys = (f"prediction:{record_id}", f"label:{record_id}:", f"label:{record_id};", record_id)
+        keys = layout.record_keys(record_id)
         erasure = entry_of(Erasure(record_id=record_id, case=case, erased_at=utc_now()))
         with self._lock, self._reported():
             with self._transaction():
-                doomed = self._db.execute(_SELECT_RECORD, keys).fetchall()
-                self._db.execute(_DELETE_RECORD, keys)
+                doomed = self._db.execute(layout.SELECT_RECORD, keys).fetchall()
+                self._db.execute(layout.DELETE_RECORD, keys)
                 self.last_seq += 1
                 self._insert_at_once([(self.last_seq, erasure)])
                 self._note_given_seq()
@@ -262,18 +201,16 @@ class Journal:
         with self._lock, self._reported():
             with self._transaction():
                 too_large = self._bytes > above_bytes
-                query = "SELECT seq, kind, appended_at, length(body) FROM entries WHERE seq <= ? ORDER BY seq LIMIT ?"
-                doomed = [
-                    row for row in self._db.execute(query, (delivered_seq, at_most)) if too_large or row[2] < older_than
-                ]
+                oldest = self._db.execute(layout.SELECT_OLDEST, (delivered_seq, at_most))
+                doomed = [row for row in oldest if too_large or row[2] < older_than]
                 if doomed:
-                    self._db.executemany("DELETE FROM entries WHERE seq = ?", [(row[0],) for row in doomed])
+                    self._db.executemany(layout.DELETE_ROW, [(row[0],) for row in doomed])
                     self._note_given_seq()
             self._forget([(row[1], row[3]) for row in doomed])
         return len(doomed)
 
     def _note_given_seq(self) -> None:
-        self._db.execute("UPDATE identity SET given_seq = ?", (self.last_seq,))
+        self._db.execute(layout.NOTE_GIVEN_SEQ, (self.last_seq,))
 
     def maintain(self) -> None:
         """Checkpoint the write-ahead log if it is time, and measure the file; called by a thread each second."""

@@ -11,10 +11,11 @@ from event_backbone.case.records import Record, RecordDecoder
 from event_backbone.case.schema import Case
 from event_backbone.errors import ConflictError, Fault, RejectedError
 from event_backbone.events.schema import ModelRef, Prediction, decode_event
+from event_backbone.prediction_log.journal_layout import Entry, entry_of
 from event_backbone.web.problems import fault_documents, problem, rejection, rejection_status
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
-from prediction_service.journal.writer import Entry, Journal, StandingEntry, entry_of
+from prediction_service.journal.writer import Journal, StandingEntry
 from prediction_service.serving.batch_body import split_batch
 from prediction_service.serving.metrics import ServingMetrics
 from prediction_service.serving.micro_batching import MicroBatcher

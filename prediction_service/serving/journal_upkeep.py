@@ -9,9 +9,10 @@ import structlog
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import format_utc
+from event_backbone.prediction_log.journal_layout import entry_of
 from prediction_service.delivery.cursors import SHADOW_SUFFIX, read_relay_state
 from prediction_service.inference.rejections import RejectionLog
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 
 log = structlog.get_logger()
 

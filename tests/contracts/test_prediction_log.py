@@ -18,9 +18,10 @@ from event_backbone.mongodb.access import mongo_access
 from event_backbone.mongodb.log import MongoLog
 from event_backbone.mongodb.sink import MongoSink
 from event_backbone.ports import LoggedPrediction, PredictionLog
+from event_backbone.prediction_log.journal_layout import entry_of
 from event_backbone.prediction_log.sqlite import SqliteLog
 from event_backbone.settings import ConnectionSettings
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 
 RECORD = {"price": 50.0, "items": 2**40, "payment": None}
 

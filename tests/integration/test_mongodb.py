@@ -25,11 +25,12 @@ from event_backbone.mongodb.documents import prediction_of
 from event_backbone.mongodb.log import MongoLog, RescoredPredictions
 from event_backbone.mongodb.sink import MongoSink
 from event_backbone.ports import Delivered, Refusal
+from event_backbone.prediction_log.journal_layout import entry_of
 from event_backbone.settings import ConnectionSettings
 from prediction_service.delivery.cursors import RelayState, read_relay_state
 from prediction_service.delivery.relay import Relay
 from prediction_service.journal.reader import JournalReader
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 
 RECORD = {"price": 50.0, "items": 3, "payment": "card"}
 START = "2026-01-01T00:00:00.000000Z"

@@ -20,12 +20,13 @@ from event_backbone.kafka.dead_letters import dead_letter_of
 from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher, end_offsets
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message, Partition, Received, Refusal
+from event_backbone.prediction_log.journal_layout import entry_of
 from event_backbone.settings import ConnectionSettings
 from prediction_service import __main__ as command
 from prediction_service.delivery.cursors import RelayState
 from prediction_service.delivery.parked_rows import ParkedRows
 from prediction_service.journal.reader import JournalReader
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 
 AT = "2026-01-01T00:00:00.000000Z"
 SECRET = "nobody-may-read-this-in-a-list"

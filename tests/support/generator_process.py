@@ -18,8 +18,9 @@ from event_backbone.events.schema import Envelope, Label, Prediction, content_ha
 from event_backbone.kafka.access import KafkaAccess, kafka_access
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import messages_of
+from event_backbone.prediction_log.journal_layout import entry_of
 from event_backbone.settings import ConnectionSettings
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 
 CASE = made_case()
 START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)

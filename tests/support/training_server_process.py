@@ -15,7 +15,8 @@ import requests
 from monitoring_process import children_of, command_of, free_port, poll_until, stop
 from monitoring_world import label, made_record, prediction, write_case
 
-from prediction_service.journal.writer import Journal, entry_of
+from event_backbone.prediction_log.journal_layout import entry_of
+from prediction_service.journal.writer import Journal
 
 
 class TrainingServerProcess:

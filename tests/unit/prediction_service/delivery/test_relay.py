@@ -16,11 +16,12 @@ from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Envelope, Label, Prediction
 from event_backbone.in_memory.sink import MemorySink
 from event_backbone.ports import Delivered
+from event_backbone.prediction_log.journal_layout import entry_of
 from prediction_service.delivery import relay as relay_module
 from prediction_service.delivery.cursors import RelayState, SinkState, read_relay_state
 from prediction_service.delivery.relay import Relay, run_relay
 from prediction_service.journal.reader import JournalReader
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 from prediction_service.serving.journal_upkeep import JournalMaintenance
 
 

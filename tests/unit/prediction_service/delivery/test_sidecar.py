@@ -18,10 +18,11 @@ from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher
 from event_backbone.kafka.dead_letters import DeadLetter, dead_letter_in
 from event_backbone.model.bundle import BundleStore
 from event_backbone.ports import Delivered
+from event_backbone.prediction_log.journal_layout import entry_of
 from event_backbone.process.file_lock import try_lock
 from prediction_service.delivery.dead_letter_publishing import DeadLetterPublishing
 from prediction_service.delivery.sidecar import Sidecar
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 from prediction_service.model_sync.alias_follower import AliasFollower
 from prediction_service.model_sync.notes import SyncFiles
 from prediction_service.model_sync.registry_watch import RegistryWatch

@@ -13,13 +13,14 @@ from event_backbone.errors import SettingsError
 from event_backbone.events.schema import Envelope, event_id
 from event_backbone.in_memory.sink import MemorySink
 from event_backbone.ports import Sink
+from event_backbone.prediction_log.journal_layout import entry_of
 from event_backbone.process.file_lock import try_lock
 from prediction_service.delivery.cursors import RelayState, read_relay_state
 from prediction_service.delivery.relay import Relay
 from prediction_service.journal.backup import back_up_journals, restore_journals
 from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.slots import JOURNAL_FILE, RELAY_FILE, claim_slot
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 
 
 @contextlib.contextmanager

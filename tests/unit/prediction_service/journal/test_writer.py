@@ -16,8 +16,9 @@ from prediction_world import made_record, prediction
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Erasure, Event, Label, Prediction, Rejections, content_hash, decode_event
+from event_backbone.prediction_log.journal_layout import entry_of
 from prediction_service.journal.reader import JournalReader
-from prediction_service.journal.writer import Journal, JournalUnavailableError, StandingEntry, entry_of
+from prediction_service.journal.writer import Journal, JournalUnavailableError, StandingEntry
 
 FAR = "9999-01-01T00:00:00.000000Z"
 PLENTY = 2**30

@@ -15,12 +15,13 @@ from event_backbone.in_memory.registry import MemoryRegistry
 from event_backbone.in_memory.sink import MemorySink
 from event_backbone.model.bundle import BundleStore, write_bundle
 from event_backbone.ports import Refusal
+from event_backbone.prediction_log.journal_layout import entry_of
 from prediction_service.bootstrap import shadow_sinks
 from prediction_service.delivery.cursors import RelayState
 from prediction_service.delivery.relay import Relay
 from prediction_service.delivery.shadow_sink import ShadowSink
 from prediction_service.journal.reader import JournalReader
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 from prediction_service.model_sync.alias_follower import AliasFollower
 from prediction_service.model_sync.shadow_model import ShadowModel
 from prediction_service.serving.journal_upkeep import JournalMaintenance

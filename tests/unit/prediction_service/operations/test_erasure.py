@@ -15,12 +15,13 @@ from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events.schema import Envelope, Erasure, encode_json, event_id
 from event_backbone.in_memory.sink import MemorySink
 from event_backbone.ports import Delivered
+from event_backbone.prediction_log.journal_layout import entry_of
 from event_backbone.process.file_lock import try_lock
 from prediction_service import __main__ as command
 from prediction_service import bootstrap
 from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.slots import JOURNAL_FILE
-from prediction_service.journal.writer import Journal, entry_of
+from prediction_service.journal.writer import Journal
 from prediction_service.operations.erasure import (
     SOURCE,
     ErasureOutcome,

@@ -15,7 +15,8 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events.schema import Event, Label, ModelRef, Prediction, content_hash
 from event_backbone.in_memory.log import MemoryLog
-from prediction_service.journal.writer import Journal, entry_of
+from event_backbone.prediction_log.journal_layout import entry_of
+from prediction_service.journal.writer import Journal
 from training.__main__ import main
 from training.data.parts import divide, divide_newest
 from training.data.raw import DataOrigin
