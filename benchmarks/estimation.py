@@ -19,7 +19,6 @@ from typing import Any
 
 import click
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from event_backbone.case.files import find_case
@@ -29,8 +28,8 @@ from monitoring_service.drift.verdict import CheckTime
 from monitoring_service.messages import Labelled, MeasurePerformance, Performance
 from monitoring_service.performance.measuring import measure_performance
 from monitoring_service.performance.realised import as_numbers
-from monitoring_service.state.condition_rules import conditions_after
-from monitoring_service.state.monitor_state import MonitorState
+from monitoring_service.state.condition_rules import conditions_after_quality
+from monitoring_service.state.conditions import Condition
 from stream_generator.scenario.injection import Injector
 from stream_generator.scenario.records import StreamRow
 from stream_generator.scenario.scenarios import Timing, find_scenario
@@ -127,11 +126,11 @@ def mean_errors(world: World, windows: int, seed: int) -> dict[str, float]:
 
 def concept_drift_holds(world: World, windows: Iterator[Indices], labels: Sequence[str | float]) -> bool:
     """Whether the condition holds after any of these windows."""
-    state, held = MonitorState(), False
+    conditions: list[Condition] = []
+    held = False
     for number, places in enumerate(windows, start=1):
         check_time = CheckTime(number * WINDOW_ROWS, "")
-        conditions = conditions_after(world.case, state, None, None, world.performance(places, labels), check_time)
-        state = replace(state, conditions=conditions)
+        conditions = conditions_after_quality(world.case, conditions, world.performance(places, labels), check_time)
         held |= any(condition.name == "concept_drift" and condition.active for condition in conditions)
     return held
 

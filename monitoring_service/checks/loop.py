@@ -27,7 +27,13 @@ from monitoring_service.evaluation.client import EvaluatorFailedError, Evaluator
 from monitoring_service.inbox.store import Inbox, KeptCheck
 from monitoring_service.messages import Evaluate, WindowMeasures
 from monitoring_service.references.accepted import AcceptedReferences
-from monitoring_service.state.condition_rules import conditions_after, conditions_unjudged
+from monitoring_service.state.condition_rules import (
+    conditions_after_check,
+    conditions_after_delays,
+    conditions_after_quality,
+    conditions_after_rejections,
+    conditions_unjudged,
+)
 from monitoring_service.state.conditions import Condition
 from monitoring_service.state.history import Point, encode_point, point_of
 from monitoring_service.state.monitor_state import (
@@ -160,9 +166,8 @@ class Checks:
         if rejections is not None:
             before = self._results.state
             check_time = CheckTime(before.checked_row, utc_now())
-            self._keep(
-                StateChange(before, ()), None, conditions_after(self._case, before, None, rejections, None, check_time)
-            )
+            conditions = conditions_after_rejections(self._case, before.conditions, rejections, check_time)
+            self._keep(StateChange(before, ()), None, conditions)
 
     def _follow_performance(self) -> None:
         """Labels come without rows too: a slow stream, or one that ended, is still judged by all of them."""
@@ -173,7 +178,8 @@ class Checks:
         before = self._results.state
         check_time = CheckTime(check_result.row, utc_now())
         delays = before.delays.since(self._inbox.label_delays)
-        conditions = conditions_after(self._case, before, None, None, performance, check_time, delays)
+        conditions = conditions_after_quality(self._case, before.conditions, performance, check_time)
+        conditions = conditions_after_delays(self._case, conditions, delays, check_time)
         self._keep(StateChange(with_performance(before, performance), ()), None, conditions)
 
     def _ask(self, request: Evaluate, stopping: threading.Event) -> WindowMeasures:
@@ -217,8 +223,9 @@ class Checks:
         check_result = checked.state.check_result
         if check_result is not None:
             self._metrics.checks.count_check(check_result, checked.episodes)
+            conditions = conditions_after_check(self._case, self._results.state, check_result, check_time)
             rejections = self._windows.rejections(view)
-            conditions = conditions_after(self._case, self._results.state, check_result, rejections, None, check_time)
+            conditions = conditions_after_rejections(self._case, conditions, rejections, check_time)
             self._keep(checked, point_of(check_result, newest.received_at), conditions)
 
     def _keep(self, checked: StateChange, point: Point | None, conditions: list[Condition]) -> None:

@@ -31,34 +31,41 @@ class ConditionReading:
     holds: bool | None
 
 
-def conditions_after(
-    case: Case,
-    before: MonitorState,
-    check_result: CheckResult | None,
-    rejections: WindowRejections | None,
-    performance: Performance | None,
-    check_time: CheckTime,
-    delays: LabelDelays | None = None,
+def conditions_after_check(
+    case: Case, before: MonitorState, check_result: CheckResult, check_time: CheckTime
 ) -> list[Condition]:
-    """The kept conditions after a check, a measurement of quality, or both; what is not given changes nothing.
+    """What is known after a check that was answered, from the rows of its window; ``before`` is the standing before it.
 
-    ``before`` is the standing before it, ``rejections`` are those of the check's window, ``delays`` those of the newest
-    labels. Quality belongs to one model version: what was known of another does not count. Both say by themselves what
-    lasts, so it makes no difference how often, or how soon after each other, they are looked at.
+    Quality belongs to one model version: what was known of another does not count.
     """
-    kept = {condition.key: condition for condition in before.conditions}
-    if check_result is not None:
-        if before.check_result is not None and before.check_result.model != check_result.model:
-            kept = {key: condition for key, condition in kept.items() if condition.name not in PERFORMANCE_CONDITIONS}
-        columns = {column.name for column in case.columns}
-        kept = {key: condition for key, condition in kept.items() if key[1] is None or key[1] in columns}
-        kept |= {condition.key: condition for condition in _verdicts(check_result)}
-    of_checks = [(reading, case.monitoring.consecutive_checks) for reading in _readings(case, check_result, rejections)]
-    lasting = [*(_lasting(case, performance) if performance else ()), *([_label_delay(case, delays)] if delays else ())]
-    for reading, checks in [*of_checks, *((reading, 1) for reading in lasting)]:
-        key = reading.name, reading.column
-        kept[key] = _advanced(kept.get(key) or Condition(*key), reading, check_time, checks)
-    return list(kept.values())
+    known = before.conditions
+    if before.check_result is not None and before.check_result.model != check_result.model:
+        known = [condition for condition in known if condition.name not in PERFORMANCE_CONDITIONS]
+    columns = {None, *(column.name for column in case.columns)}
+    known = [*(condition for condition in known if condition.column in columns), *_verdicts(check_result)]
+    return _advanced_all(known, _of_window(case, check_result), check_time, checks=case.monitoring.consecutive_checks)
+
+
+def conditions_after_rejections(
+    case: Case, known: Iterable[Condition], rejections: WindowRejections, check_time: CheckTime
+) -> list[Condition]:
+    """What is known after one check's worth of rows, from the records that were refused beside them."""
+    return _advanced_all(known, _of_rejections(case, rejections), check_time, checks=case.monitoring.consecutive_checks)
+
+
+def conditions_after_quality(
+    case: Case, known: Iterable[Condition], performance: Performance, check_time: CheckTime
+) -> list[Condition]:
+    """What is known after a measurement of quality. It says by itself what lasts, so it makes no difference how often,
+    or how soon after each other, one measures."""
+    return _advanced_all(known, _lasting(case, performance), check_time, checks=1)
+
+
+def conditions_after_delays(
+    case: Case, known: Iterable[Condition], delays: LabelDelays, check_time: CheckTime
+) -> list[Condition]:
+    """What is known after a look at the delays of the newest labels; many of them last by themselves."""
+    return _advanced_all(known, [_label_delay(case, delays)], check_time, checks=1)
 
 
 def conditions_unjudged(before: Iterable[Condition]) -> list[Condition]:
@@ -83,6 +90,17 @@ def _verdict(name: str, column: str | None, column_verdict: ColumnVerdict) -> Co
     )
 
 
+def _advanced_all(
+    known: Iterable[Condition], readings: Iterable[ConditionReading], check_time: CheckTime, *, checks: int
+) -> list[Condition]:
+    """Conditions without a reading stay as they are; of two with one key, the later stands in the earlier's place."""
+    by_key = {condition.key: condition for condition in known}
+    for reading in readings:
+        key = reading.name, reading.column
+        by_key[key] = _advanced(by_key.get(key) or Condition(*key), reading, check_time, checks)
+    return list(by_key.values())
+
+
 def _advanced(condition: Condition, reading: ConditionReading, check_time: CheckTime, checks: int) -> Condition:
     """Add one check to what is known of a condition."""
     shown = replace(condition, value=reading.value, threshold=reading.threshold, against=0)
@@ -93,16 +111,15 @@ def _advanced(condition: Condition, reading: ConditionReading, check_time: Check
     return replace(shown, since=check_time.at if reading.holds else None)
 
 
-def _readings(
-    case: Case, check_result: CheckResult | None, rejections: WindowRejections | None
-) -> Iterator[ConditionReading]:
+def _of_window(case: Case, check_result: CheckResult) -> Iterator[ConditionReading]:
     by_name = {column.name: column for column in case.columns}
-    for column_verdict in check_result.columns if check_result else []:
+    for column_verdict in check_result.columns:
         yield from _of_values(case, by_name[column_verdict.measure.name], column_verdict)
-    if rejections is not None:
-        limit = case.monitoring.data.rejected
-        for column in case.columns:
-            yield _reaching("rejected", column.name, rejections.share_of(column.name), limit)
+
+
+def _of_rejections(case: Case, rejections: WindowRejections) -> Iterator[ConditionReading]:
+    for column in case.columns:
+        yield _reaching("rejected", column.name, rejections.share_of(column.name), case.monitoring.data.rejected)
 
 
 def _of_values(case: Case, column: Column, column_verdict: ColumnVerdict) -> Iterator[ConditionReading]:

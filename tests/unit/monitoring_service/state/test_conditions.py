@@ -15,7 +15,13 @@ from monitoring_service.drift.verdict import CheckTime, ColumnVerdict, VerdictSt
 from monitoring_service.messages import ColumnMeasure, MetricValue, Performance, PredictionMix
 from monitoring_service.performance.degradation import degradation
 from monitoring_service.performance.realised import wilson
-from monitoring_service.state.condition_rules import conditions_after, conditions_unjudged
+from monitoring_service.state.condition_rules import (
+    conditions_after_check,
+    conditions_after_delays,
+    conditions_after_quality,
+    conditions_after_rejections,
+    conditions_unjudged,
+)
 from monitoring_service.state.conditions import Condition, all_conditions, kinds_of
 from monitoring_service.state.monitor_state import CheckResult, MonitorState, decode_state, encode_state
 from monitoring_service.windows.label_delay import BUCKETS_S, LabelDelays, RecentDelays
@@ -56,7 +62,9 @@ def after_checks(
     state = before or MonitorState()
     for number, check in enumerate(checks, start=1):
         check_time = CheckTime(20 * number, f"check {number}")
-        kept = conditions_after(CASE, state, check, rejections, None, check_time)
+        kept = conditions_after_check(CASE, state, check, check_time)
+        if rejections is not None:
+            kept = conditions_after_rejections(CASE, kept, rejections, check_time)
         state = MonitorState(check_time.row, check, conditions=kept)
     return state
 
@@ -66,7 +74,7 @@ def after_qualities(*performances: Performance, before: MonitorState | None = No
     state = before or MonitorState(20, check_result())
     for number in range(len(performances)):
         stated = replace(performances[number], earlier=[*reversed(performances[max(0, number - 2) : number])])
-        kept = conditions_after(CASE, state, None, None, stated, CheckTime(20, f"look {number + 1}"))
+        kept = conditions_after_quality(CASE, state.conditions, stated, CheckTime(20, f"look {number + 1}"))
         state = replace(state, conditions=kept)
     return state
 
@@ -167,7 +175,7 @@ def test_a_restart_between_any_two_checks_changes_nothing() -> None:
         state = decode_state(encode_state(after_checks(*checks[:restarted_after])))
         for number, check in enumerate(checks[restarted_after:], start=restarted_after + 1):
             check_time = CheckTime(20 * number, f"check {number}")
-            kept = conditions_after(CASE, state, check, None, None, check_time)
+            kept = conditions_after_check(CASE, state, check, check_time)
             state = MonitorState(check_time.row, check, conditions=kept)
         assert state.conditions == after_checks(*checks).conditions
 
@@ -230,7 +238,7 @@ def test_it_is_labels_that_count_and_not_how_often_they_are_looked_at() -> None:
     def after_looks(*looks: Performance) -> set[tuple[str, str | None]]:
         state = MonitorState(20, check_result())
         for look in looks:
-            kept = conditions_after(CASE, state, None, None, look, CheckTime(20, "now"))
+            kept = conditions_after_quality(CASE, state.conditions, look, CheckTime(20, "now"))
             state = replace(state, conditions=kept)
         return active(state)
 
@@ -291,7 +299,7 @@ def test_labels_are_late_by_the_median_of_enough_of_them() -> None:
     def after(found: LabelDelays) -> set[tuple[str, str | None]]:
         state = MonitorState(20, check_result())
         for number in range(3):
-            kept = conditions_after(CASE, state, None, None, None, CheckTime(20, f"look {number}"), found)
+            kept = conditions_after_delays(CASE, state.conditions, found, CheckTime(20, f"look {number}"))
             state = replace(state, conditions=kept)
         return active(state)
 
