@@ -13,11 +13,17 @@ from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.views import AlertLinks
 from monitoring_service.checks.detector_alarms import DetectorRunner
-from monitoring_service.checks.loop import CheckParts, Checks
+from monitoring_service.checks.loop import Checks
+from monitoring_service.checks.performance_check import PerformanceCheck
+from monitoring_service.checks.performance_watch import PerformanceWatch
 from monitoring_service.checks.performance_windows import PerformanceWindows
-from monitoring_service.checks.report_schedule import ReportScheduler, ReportTimer
+from monitoring_service.checks.rejection_check import RejectionCheck
+from monitoring_service.checks.report_schedule import ReportScheduler, ReportTask, ReportTimer
 from monitoring_service.checks.shadow_comparison import ShadowComparisons
+from monitoring_service.checks.standing_keeper import StandingKeeper
+from monitoring_service.checks.window_check import CheckParts, WindowCheck
 from monitoring_service.evaluation.client import EvaluatorPort
+from monitoring_service.inbox.store import Inbox
 from monitoring_service.intake.kafka_status import StreamStatus
 from monitoring_service.intake.receiver import Intake
 from monitoring_service.lifecycle.restore import Restored
@@ -25,6 +31,7 @@ from monitoring_service.references.acceptance import ReferenceService
 from monitoring_service.references.accepted import AcceptedReferences
 from monitoring_service.references.store import References
 from monitoring_service.settings import MonitoringServiceSettings
+from monitoring_service.state.rejection_runs import RejectionWatch
 from monitoring_service.views.metrics import MonitoringMetrics
 from monitoring_service.views.snapshot import SnapshotReader, SnapshotSources
 from monitoring_service.web.app import RouteParts
@@ -67,15 +74,16 @@ def wire(
     accepted = AcceptedReferences(restored.inbox, settings.accepted_references_dir)
     report_scheduler = _report_scheduler(case, settings, restored, evaluator, clocks)
     alert_service = _alert_service(case, settings, restored, clocks)
+    refusals = RejectionWatch(case, restored.windows, restored.results.state.refusals)
     parts = CheckParts(
         windows=restored.windows,
-        inbox=restored.inbox,
         evaluator=evaluator,
-        results=restored.results,
-        metrics=metrics,
-        reports=report_scheduler,
+        keeper=StandingKeeper(case, restored.windows, restored.inbox, restored.results, refusals),
+        metrics=metrics.checks,
         accepted=accepted,
         alarms=DetectorRunner(case, restored.windows, restored.inbox, references),
+        count_failed=restored.results.count_failed,
+        answered=report_scheduler.answered,
     )
     return Wired(
         intake=_intake(case, settings, restored, metrics),
@@ -84,7 +92,7 @@ def wire(
         reference_service=ReferenceService(case, restored.windows, restored.inbox, references, accepted),
         performance_windows=PerformanceWindows(restored.inbox, evaluator, case.monitoring.window_rows, clocks.steady),
         shadow=ShadowComparisons(case, restored.inbox, evaluator, clock=clocks.steady),
-        checks=Checks(case, parts, scores_every_s=settings.monitoring_scores_every_s, clock=clocks.steady),
+        checks=_checks(case, settings, restored.inbox, parts, refusals, report_scheduler, clocks),
         alert_service=alert_service,
         snapshots=_snapshots(case, settings, restored, alert_service, status, clocks),
     )
@@ -127,6 +135,26 @@ def _report_scheduler(
     return ReportScheduler(
         restored.inbox, evaluator, restored.results, timer, labelled_rows=case.monitoring.window_rows
     )
+
+
+def _checks(
+    case: Case,
+    settings: MonitoringServiceSettings,
+    inbox: Inbox,
+    parts: CheckParts,
+    refusals: RejectionWatch,
+    report_scheduler: ReportScheduler,
+    clocks: Clocks,
+) -> Checks:
+    """The tasks of the check thread, in their order."""
+    performance = PerformanceWatch(case, parts.windows, inbox, parts.evaluator, parts.accepted, clocks.steady)
+    tasks = (
+        WindowCheck(case, parts, scores_every_s=settings.monitoring_scores_every_s, clock=clocks.steady),
+        RejectionCheck(case, refusals, parts.keeper),
+        PerformanceCheck(case, inbox, performance, parts.keeper),
+        ReportTask(report_scheduler, parts.windows),
+    )
+    return Checks(tasks, parts.evaluator, parts.windows.wait_until_due)
 
 
 def _intake(case: Case, settings: MonitoringServiceSettings, restored: Restored, metrics: MonitoringMetrics) -> Intake:

@@ -14,6 +14,7 @@ from monitoring_service.inbox.store import Inbox
 from monitoring_service.messages import MakeReport, ReportKind, Window
 from monitoring_service.state.conditions import BROKEN_DATA, PERFORMANCE_CONDITIONS
 from monitoring_service.state.published import LatestResults
+from monitoring_service.windows.sliding_window import Windows
 
 log = structlog.get_logger()
 
@@ -147,6 +148,18 @@ class ReportScheduler:
             self._results.publish_reports(self._evaluator.make_report(MakeReport(window, labelled, kind)))
         except EvaluatorFailedError as error:
             log.warning("report_not_made", row=window.row, kind=kind, reason=str(error))
+
+
+class ReportTask:
+    """A task of the check thread: the report that is due, and the one being made."""
+
+    def __init__(self, scheduler: ReportScheduler, windows: Windows) -> None:
+        self._scheduler = scheduler
+        self._windows = windows
+
+    def step(self, stopping: threading.Event) -> float:  # one try
+        self._scheduler.step(busy=self._windows.backlog_rows > 0)
+        return 0.0
 
 
 def _alerting(results: LatestResults) -> frozenset[tuple[str, str | None]]:

@@ -119,11 +119,15 @@ class Windows:
         with self._changed:
             self._rows.remove(numbers)
 
+    def wait_until_due(self, timeout_s: float) -> bool:
+        """Whether a window is due before ``timeout_s`` are over."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._next() <= self._counted, timeout_s)
+
     def wait_for_due(self, timeout_s: float) -> WindowView | None:
         """The oldest window that is due, or ``None`` after ``timeout_s``."""
         with self._changed:
-            due = self._changed.wait_for(lambda: self._next() <= self._counted, timeout_s)
-            return self._view(self._next()) if due else None
+            return self._view(self._next()) if self.wait_until_due(timeout_s) else None
 
     def mark_checked(self, row: int) -> None:
         with self._changed:

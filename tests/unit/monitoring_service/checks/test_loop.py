@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from monitoring_bench import Bench
+from monitoring_bench import Bench, ObedientEvaluator
 from monitoring_world import START, enveloped, label
 
 from event_backbone.events.schema import Erasure
-from monitoring_service.checks.loop import ATTEMPTS
+from monitoring_service.checks.loop import Checks
+from monitoring_service.checks.window_check import ATTEMPTS
+from monitoring_service.inbox.store import InboxUnavailableError
 from monitoring_service.messages import MeasurePerformance, Performance, ReportState
 from monitoring_service.state.history import decode_point
 
@@ -232,3 +234,52 @@ def test_what_goes_wrong_in_a_check_does_not_end_the_thread(bench: Bench, monkey
     monkeypatch.setattr("monitoring_service.checks.loop._IDLE_WAIT_S", 0)
     bench.checks.run(bench.stopping, [between])
     assert calls == [0, 1]
+
+
+class Noted:
+    """A task that notes its turn, and pauses or fails as told."""
+
+    def __init__(self, name: str, turns: list[str], pause_s: float = 0.0, error: Exception | None = None) -> None:
+        self._name, self._turns, self._pause_s, self._error = name, turns, pause_s, error
+
+    def step(self, stopping: threading.Event) -> float:
+        self._turns.append(self._name)
+        if self._error is not None:
+            raise self._error
+        return self._pause_s
+
+
+class NotedStop(threading.Event):
+    """Notes pauses beside the turns, and makes none."""
+
+    def __init__(self, turns: list[str]) -> None:
+        super().__init__()
+        self._turns = turns
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._turns.append(f"pause {timeout}")
+        return self.is_set()
+
+
+def test_tasks_take_turns_and_one_that_failed_makes_all_pause() -> None:
+    turns: list[str] = []
+    tasks = [Noted("window", turns, pause_s=2.0), Noted("rejections", turns), Noted("reports", turns)]
+    checks = Checks(tasks, ObedientEvaluator(), lambda wait_s: turns.append(f"due within {wait_s}"))
+    checks.step(NotedStop(turns), 0.5)
+    assert turns == ["due within 0.5", "window", "pause 2.0", "rejections", "reports"]
+
+
+@pytest.mark.parametrize("error", [InboxUnavailableError("full"), ZeroDivisionError()])
+def test_a_task_that_fails_is_met_again_and_what_comes_between_still_has_its_turn(error: Exception) -> None:
+    turns: list[str] = []
+    stopping = NotedStop(turns)
+    tasks = [Noted("window", turns, error=error), Noted("rejections", turns)]
+    checks = Checks(tasks, ObedientEvaluator(), lambda _: None)
+
+    def maintenance() -> None:
+        turns.append("maintenance")
+        if turns.count("maintenance") == 2:
+            stopping.set()
+
+    checks.run(stopping, [maintenance])
+    assert turns == ["window", "pause 1.0", "maintenance"] * 2
