@@ -20,7 +20,7 @@ from monitoring_service.checks.performance_windows import PerformanceWindows
 from monitoring_service.checks.rejection_check import RejectionCheck
 from monitoring_service.checks.report_schedule import ReportScheduler, ReportTask, ReportTimer
 from monitoring_service.checks.shadow_comparison import ShadowComparisons
-from monitoring_service.checks.standing_keeper import StandingKeeper
+from monitoring_service.checks.state_keeper import StateKeeper
 from monitoring_service.checks.window_check import CheckParts, WindowCheck
 from monitoring_service.evaluation.client import EvaluatorPort
 from monitoring_service.inbox.store import Inbox
@@ -74,11 +74,11 @@ def wire(
     accepted = AcceptedReferences(restored.inbox, settings.accepted_references_dir)
     report_scheduler = _report_scheduler(case, settings, restored, evaluator, clocks)
     alert_service = _alert_service(case, settings, restored, clocks)
-    refusals = RejectionWatch(case, restored.windows, restored.results.state.refusals)
+    rejections = RejectionWatch(case, restored.windows, restored.results.state.rejection_run)
     parts = CheckParts(
         windows=restored.windows,
         evaluator=evaluator,
-        keeper=StandingKeeper(case, restored.windows, restored.inbox, restored.results, refusals),
+        keeper=StateKeeper(case, restored.windows, restored.inbox, restored.results, rejections),
         metrics=metrics.checks,
         accepted=accepted,
         alarms=DetectorRunner(case, restored.windows, restored.inbox, references),
@@ -92,7 +92,7 @@ def wire(
         reference_service=ReferenceService(case, restored.windows, restored.inbox, references, accepted),
         performance_windows=PerformanceWindows(restored.inbox, evaluator, case.monitoring.window_rows, clocks.steady),
         shadow=ShadowComparisons(case, restored.inbox, evaluator, clock=clocks.steady),
-        checks=_checks(case, settings, restored.inbox, parts, refusals, report_scheduler, clocks),
+        checks=_checks(case, settings, restored.inbox, parts, rejections, report_scheduler, clocks),
         alert_service=alert_service,
         snapshots=_snapshots(case, settings, restored, alert_service, status, clocks),
     )
@@ -142,7 +142,7 @@ def _checks(
     settings: MonitoringServiceSettings,
     inbox: Inbox,
     parts: CheckParts,
-    refusals: RejectionWatch,
+    rejections: RejectionWatch,
     report_scheduler: ReportScheduler,
     clocks: Clocks,
 ) -> Checks:
@@ -150,7 +150,7 @@ def _checks(
     performance = PerformanceWatch(case, parts.windows, inbox, parts.evaluator, parts.accepted, clocks.steady)
     tasks = (
         WindowCheck(case, parts, scores_every_s=settings.monitoring_scores_every_s, clock=clocks.steady),
-        RejectionCheck(case, refusals, parts.keeper),
+        RejectionCheck(case, rejections, parts.keeper),
         PerformanceCheck(case, inbox, performance, parts.keeper),
         ReportTask(report_scheduler, parts.windows),
     )

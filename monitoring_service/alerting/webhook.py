@@ -15,8 +15,8 @@ import msgspec
 import structlog
 
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError
-from event_backbone.web.http_client import HttpClient
 from event_backbone.process.backoff import Backoff
+from event_backbone.web.http_client import HttpClient
 from monitoring_service.alerting.lifecycle import Notification
 from monitoring_service.alerting.service import AlertService
 

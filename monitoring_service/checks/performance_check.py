@@ -7,7 +7,7 @@ import threading
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import utc_now
 from monitoring_service.checks.performance_watch import PerformanceWatch
-from monitoring_service.checks.standing_keeper import StandingKeeper
+from monitoring_service.checks.state_keeper import StateKeeper
 from monitoring_service.drift.verdict import CheckTime
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.state.condition_rules import conditions_after_delays, conditions_after_quality
@@ -17,7 +17,7 @@ from monitoring_service.state.monitor_state import StateChange, with_performance
 class PerformanceCheck:
     """A task of the check thread: a slow stream, or one that ended, is still judged by all of its labels."""
 
-    def __init__(self, case: Case, inbox: Inbox, watch: PerformanceWatch, keeper: StandingKeeper) -> None:
+    def __init__(self, case: Case, inbox: Inbox, watch: PerformanceWatch, keeper: StateKeeper) -> None:
         self._case = case
         self._inbox = inbox
         self._watch = watch

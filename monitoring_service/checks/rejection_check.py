@@ -6,7 +6,7 @@ import threading
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import utc_now
-from monitoring_service.checks.standing_keeper import StandingKeeper
+from monitoring_service.checks.state_keeper import StateKeeper
 from monitoring_service.drift.verdict import CheckTime
 from monitoring_service.state.condition_rules import conditions_after_rejections
 from monitoring_service.state.monitor_state import StateChange
@@ -16,7 +16,7 @@ from monitoring_service.state.rejection_runs import RejectionWatch
 class RejectionCheck:
     """A task of the check thread."""
 
-    def __init__(self, case: Case, watch: RejectionWatch, keeper: StandingKeeper) -> None:
+    def __init__(self, case: Case, watch: RejectionWatch, keeper: StateKeeper) -> None:
         self._case = case
         self._watch = watch
         self._keeper = keeper

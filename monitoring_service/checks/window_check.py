@@ -17,7 +17,7 @@ from event_backbone.case.schema import Case
 from event_backbone.events.schema import utc_now
 from event_backbone.process.backoff import Backoff
 from monitoring_service.checks.detector_alarms import DetectorRunner, DetectorWatch, ReferenceKey
-from monitoring_service.checks.standing_keeper import StandingKeeper
+from monitoring_service.checks.state_keeper import StateKeeper
 from monitoring_service.checks.version_in_use import version_in_use
 from monitoring_service.drift.verdict import CheckTime
 from monitoring_service.evaluation.client import EvaluatorFailedError, EvaluatorPort, window_message
@@ -48,7 +48,7 @@ class CheckParts:
 
     windows: Windows
     evaluator: EvaluatorPort
-    keeper: StandingKeeper
+    keeper: StateKeeper
     metrics: CheckMetrics
     accepted: AcceptedReferences
     alarms: DetectorRunner

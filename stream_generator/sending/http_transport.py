@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.web.http_client import retry_after_s
-from stream_generator.sending.retrying import HttpAnswer, NoAnswerError
+from stream_generator.sending.retrying import NoAnswerError, ServiceAnswer
 
 _HEADERS = {"Content-Type": "application/json"}
 
@@ -23,12 +23,12 @@ class KeepAliveHttp:
         self._connection, self._prefix = _connect(url, timeout_s)
         self._headers = _HEADERS if api_key is None else {**_HEADERS, "Authorization": f"Bearer {api_key}"}
 
-    def post(self, path: str, body: bytes) -> HttpAnswer:
+    def post(self, path: str, body: bytes) -> ServiceAnswer:
         try:
             self._connection.request("POST", self._prefix + path, body, self._headers)
             response = self._connection.getresponse()
             wait_s = retry_after_s(response.headers.get("Retry-After")) or 0.0
-            return HttpAnswer(response.status, response.read(), wait_s)
+            return ServiceAnswer(response.status, response.read(), wait_s)
         except TimeoutError:
             self.close()
             raise NoAnswerError("timeout") from None

@@ -18,7 +18,7 @@ STATUSES_TO_RETRY = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class ServiceAnswer:
     """A whole HTTP response. ``retry_after_s`` is 0 when the other side named no time."""
 
     status: int
@@ -43,7 +43,7 @@ class Transport(Protocol):
     One caller at a time.
     """
 
-    def post(self, path: str, body: bytes) -> HttpAnswer: ...
+    def post(self, path: str, body: bytes) -> ServiceAnswer: ...
 
     def close(self) -> None: ...
 
@@ -104,7 +104,7 @@ class Sender:
         self._transport = transport
         self._persistence = Persistence(clock, patience)
 
-    def send(self, path: str, body: bytes) -> HttpAnswer:
+    def send(self, path: str, body: bytes) -> ServiceAnswer:
         """Return the final answer.
 
         Raises:
@@ -115,7 +115,7 @@ class Sender:
     def close(self) -> None:
         self._transport.close()
 
-    def _attempt(self, path: str, body: bytes) -> HttpAnswer:
+    def _attempt(self, path: str, body: bytes) -> ServiceAnswer:
         answer = self._transport.post(path, body)
         if answer.status in STATUSES_TO_RETRY:
             raise NoAnswerError(str(answer.status), answer.retry_after_s)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from stream_generator.sending.planning import Outgoing
-from stream_generator.sending.retrying import HttpAnswer, NoAnswerError, Sender
+from stream_generator.sending.retrying import NoAnswerError, Sender, ServiceAnswer
 
 #: Answers that are about what was sent: sent again, it would get the same one.
 _FINAL_STATUSES = frozenset({200, 202, 400, 409, 413, 422})
@@ -105,7 +105,7 @@ class HttpTarget:
         return SendResult() if _answers(answer, item.record_id) else SendResult("other answer", is_final=False)
 
 
-def _answers(answer: HttpAnswer, record_id: str) -> bool:
+def _answers(answer: ServiceAnswer, record_id: str) -> bool:
     """Whether this is the answer to that record; a 200 for another one is no prediction for ours."""
     try:
         return _decode_answered(answer.body).record_id == record_id

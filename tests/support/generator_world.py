@@ -13,7 +13,7 @@ import numpy as np
 from event_backbone.case.files import case_from_dict
 from event_backbone.case.schema import Case, Column
 from stream_generator.scenario.records import StreamRow
-from stream_generator.sending.retrying import HttpAnswer, NoAnswerError
+from stream_generator.sending.retrying import NoAnswerError, ServiceAnswer
 
 CASES = Path(__file__).parents[2] / "cases"
 
@@ -46,13 +46,13 @@ class FakeClock:
 class FakeServer:
     """Answers as the prediction service does; ``script`` holds what happens to the first requests instead."""
 
-    def __init__(self, script: list[HttpAnswer | NoAnswerError] | None = None) -> None:
+    def __init__(self, script: list[ServiceAnswer | NoAnswerError] | None = None) -> None:
         self.requests: list[tuple[str, Any]] = []
         self.script = script or []
         self.before_answer: Callable[[], None] = lambda: None
         self.closed = 0
 
-    def post(self, path: str, body: bytes) -> HttpAnswer:
+    def post(self, path: str, body: bytes) -> ServiceAnswer:
         content = msgspec.json.decode(body)
         self.requests.append((path, content))
         self.before_answer()
@@ -62,8 +62,8 @@ class FakeServer:
                 raise outcome
             return outcome
         if path == "/labels":
-            return HttpAnswer(202, msgspec.json.encode({"accepted": len(content)}))
-        return HttpAnswer(200, msgspec.json.encode({"record_id": content["record_id"], "score": 0.5}))
+            return ServiceAnswer(202, msgspec.json.encode({"accepted": len(content)}))
+        return ServiceAnswer(200, msgspec.json.encode({"record_id": content["record_id"], "score": 0.5}))
 
     def close(self) -> None:
         self.closed += 1

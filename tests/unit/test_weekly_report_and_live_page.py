@@ -189,5 +189,5 @@ def test_both_change_their_mind_at_the_same_effect() -> None:
 
 def test_a_report_of_too_few_rows_says_that_and_nothing_else() -> None:
     changes = by_the_weekly_report(made_case(), World().draw(1), WORLDS["too few rows"].draw(2))
-    assert not changes.column_verdict
+    assert not changes.judged
     assert changes.sentence.endswith("too few rows to tell")

@@ -45,7 +45,7 @@ _FORKSERVER_BY_DEFAULT = """
 import multiprocessing, sys
 multiprocessing.set_start_method("forkserver")
 from event_backbone.errors import StreamgaugeError
-from event_backbone.wsgi_server import Access, serve
+from event_backbone.web.server import Access, serve
 def build(draining):
     raise StreamgaugeError("built " + started_here)
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from stream_generator.scenario.changes import Label
 from stream_generator.sending.labels import LARGEST_BATCH, Labeller, LabelQueue
 from stream_generator.sending.planning import Outgoing
 from stream_generator.sending.resuming import NoMarks
-from stream_generator.sending.retrying import HttpAnswer, NoAnswerError, Patience, Sender
+from stream_generator.sending.retrying import NoAnswerError, Patience, Sender, ServiceAnswer
 from stream_generator.sending.tally import Tally
 from stream_generator.sending.targets import HttpTarget
 
 
 class Setup:
-    def __init__(self, delay_s: float = 3.0, script: list[HttpAnswer | NoAnswerError] | None = None) -> None:
+    def __init__(self, delay_s: float = 3.0, script: list[ServiceAnswer | NoAnswerError] | None = None) -> None:
         self.clock, self.server, self.tally = FakeClock(), FakeServer(script), Tally()
         target = HttpTarget(Sender(self.server, self.clock, Patience(total_s=1.0)))
         self.labeller = Labeller(LabelQueue(delay_s), target, self.clock, self.tally, NoMarks())
@@ -61,7 +61,7 @@ def test_a_record_without_a_label_gets_none() -> None:
 
 
 def test_trouble_is_met_with_the_same_batch_again() -> None:
-    setup = Setup(script=[NoAnswerError("connection"), HttpAnswer(503, b"")])
+    setup = Setup(script=[NoAnswerError("connection"), ServiceAnswer(503, b"")])
     setup.answered("r-0", 2.0)
     first, second, third = setup.run()
     assert first == second == third
@@ -71,13 +71,13 @@ def test_trouble_is_met_with_the_same_batch_again() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (HttpAnswer(422, b"{}"), "labels 422"),
-        (HttpAnswer(202, b'{"accepted": 0}'), "labels 202"),
-        (HttpAnswer(202, b"<html>"), "labels 202"),
-        (HttpAnswer(503, b"", retry_after_s=9.0), "labels 503"),
+        (ServiceAnswer(422, b"{}"), "labels 422"),
+        (ServiceAnswer(202, b'{"accepted": 0}'), "labels 202"),
+        (ServiceAnswer(202, b"<html>"), "labels 202"),
+        (ServiceAnswer(503, b"", retry_after_s=9.0), "labels 503"),
     ],
 )
-def test_labels_that_were_not_taken_are_counted_with_the_status(answer: HttpAnswer, reason: str) -> None:
+def test_labels_that_were_not_taken_are_counted_with_the_status(answer: ServiceAnswer, reason: str) -> None:
     setup = Setup(script=[answer])
     setup.answered("r-0", "yes")
     setup.run()

@@ -11,7 +11,7 @@ from stream_generator.sending.labels import Labeller, LabelQueue
 from stream_generator.sending.open_loop import OpenLoop, SendingThread
 from stream_generator.sending.planning import Outgoing, request_body
 from stream_generator.sending.resuming import NoMarks
-from stream_generator.sending.retrying import HttpAnswer, NoAnswerError, Patience, Sender
+from stream_generator.sending.retrying import NoAnswerError, Patience, Sender, ServiceAnswer
 from stream_generator.sending.schedule import Schedule
 from stream_generator.sending.tally import RunTotals, Tally
 from stream_generator.sending.targets import HttpTarget
@@ -21,7 +21,7 @@ class Setup:
     """One connection. Labels have a clock of their own unless told, so that their waits move no record."""
 
     def __init__(
-        self, script: list[HttpAnswer | NoAnswerError] | None = None, *, label_clock: FakeClock | None = None
+        self, script: list[ServiceAnswer | NoAnswerError] | None = None, *, label_clock: FakeClock | None = None
     ) -> None:
         self.clock, self.server, self.tally = label_clock or FakeClock(), FakeServer(script), Tally()
         label_clock = label_clock or FakeClock()
@@ -76,10 +76,10 @@ def test_without_a_schedule_latency_counts_from_the_sending() -> None:
 
 
 def test_failures_are_counted_by_status_and_reason_and_get_no_label() -> None:
-    script: list[HttpAnswer | NoAnswerError] = [
-        HttpAnswer(422, b""),
-        HttpAnswer(409, b""),
-        HttpAnswer(200, b'{"record_id": "other"}'),
+    script: list[ServiceAnswer | NoAnswerError] = [
+        ServiceAnswer(422, b""),
+        ServiceAnswer(409, b""),
+        ServiceAnswer(200, b'{"record_id": "other"}'),
     ]
     setup = Setup([*script, *[NoAnswerError("timeout", retry_after_s=5)]])
     totals = setup.run(_items(6))
@@ -88,7 +88,7 @@ def test_failures_are_counted_by_status_and_reason_and_get_no_label() -> None:
 
 
 def test_an_answer_that_is_no_json_is_no_answer() -> None:
-    assert Setup([HttpAnswer(200, b"<html>")]).run(_items(1)).faults == {"other answer": 1}
+    assert Setup([ServiceAnswer(200, b"<html>")]).run(_items(1)).faults == {"other answer": 1}
 
 
 def test_a_stopped_run_sends_nothing_more() -> None:

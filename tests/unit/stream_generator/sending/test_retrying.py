@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from generator_world import FakeClock, FakeServer
 
-from stream_generator.sending.retrying import HttpAnswer, NoAnswerError, Patience, Sender
+from stream_generator.sending.retrying import NoAnswerError, Patience, Sender, ServiceAnswer
 
 BODY = b'{"record_id": "r-0"}'
 
@@ -15,9 +15,9 @@ def _sender(server: FakeServer, clock: FakeClock, total_s: float = 30.0) -> Send
 
 
 @pytest.mark.parametrize(
-    "trouble", [NoAnswerError("connection"), NoAnswerError("timeout"), HttpAnswer(503, b""), HttpAnswer(502, b"")]
+    "trouble", [NoAnswerError("connection"), NoAnswerError("timeout"), ServiceAnswer(503, b""), ServiceAnswer(502, b"")]
 )
-def test_trouble_is_met_with_the_same_body_again(trouble: HttpAnswer | NoAnswerError) -> None:
+def test_trouble_is_met_with_the_same_body_again(trouble: ServiceAnswer | NoAnswerError) -> None:
     server, clock = FakeServer([trouble, trouble]), FakeClock()
     assert _sender(server, clock).send("/predict", BODY).status == 200
     assert server.sent_to("/predict") == [{"record_id": "r-0"}] * 3
@@ -25,7 +25,7 @@ def test_trouble_is_met_with_the_same_body_again(trouble: HttpAnswer | NoAnswerE
 
 @pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 500])
 def test_any_other_answer_is_final(status: int) -> None:
-    server, clock = FakeServer([HttpAnswer(status, b"")]), FakeClock()
+    server, clock = FakeServer([ServiceAnswer(status, b"")]), FakeClock()
     assert _sender(server, clock).send("/predict", BODY).status == status
     assert len(server.requests) == 1
     assert clock.waits == []
@@ -33,7 +33,7 @@ def test_any_other_answer_is_final(status: int) -> None:
 
 def test_retry_after_is_honoured() -> None:
     clock = FakeClock()
-    _sender(FakeServer([HttpAnswer(503, b"", retry_after_s=4.0)]), clock).send("/predict", BODY)
+    _sender(FakeServer([ServiceAnswer(503, b"", retry_after_s=4.0)]), clock).send("/predict", BODY)
     assert 4.0 <= clock.waits[0] <= 4.1
 
 
@@ -45,7 +45,7 @@ def test_pauses_grow_up_to_a_bound() -> None:
 
 
 def test_patience_ends_with_the_last_reason() -> None:
-    server, clock = FakeServer([NoAnswerError("connection"), *[HttpAnswer(503, b"")] * 1000]), FakeClock()
+    server, clock = FakeServer([NoAnswerError("connection"), *[ServiceAnswer(503, b"")] * 1000]), FakeClock()
     with pytest.raises(NoAnswerError) as raised:
         _sender(server, clock, total_s=5.0).send("/predict", BODY)
     assert raised.value.reason == "503"
@@ -55,7 +55,7 @@ def test_patience_ends_with_the_last_reason() -> None:
 def test_a_retry_after_beyond_the_patience_is_not_waited_for() -> None:
     clock = FakeClock()
     with pytest.raises(NoAnswerError):
-        _sender(FakeServer([HttpAnswer(503, b"", retry_after_s=60.0)]), clock).send("/predict", BODY)
+        _sender(FakeServer([ServiceAnswer(503, b"", retry_after_s=60.0)]), clock).send("/predict", BODY)
     assert clock.waits == []
 
 

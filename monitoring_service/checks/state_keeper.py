@@ -1,4 +1,4 @@
-"""How what a check thread's task found becomes where the case stands: kept first, then shown, then no longer due."""
+"""Keeping a new monitor state: in the inbox first, then published, then its check is no longer due."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from monitoring_service.state.rejection_runs import RejectionWatch
 from monitoring_service.windows.sliding_window import Windows
 
 
-class StandingKeeper:
-    """The check thread's alone. A standing holds what the tasks know together, so each keeps it through this."""
+class StateKeeper:
+    """For the check thread alone. A state holds what the tasks know together, so each keeps it through this."""
 
     def __init__(
-        self, case: Case, windows: Windows, inbox: Inbox, results: LatestResults, refusals: RejectionWatch
+        self, case: Case, windows: Windows, inbox: Inbox, results: LatestResults, rejections: RejectionWatch
     ) -> None:
         self._window_rows = case.monitoring.window_rows
         self._windows = windows
         self._inbox = inbox
         self._results = results
-        self._refusals = refusals
+        self._rejections = rejections
 
     @property
     def state(self) -> MonitorState:
@@ -33,7 +33,7 @@ class StandingKeeper:
     def keep(self, checked: StateChange, conditions: list[Condition], point: Point | None = None) -> None:
         """Raises :class:`.InboxUnavailableError`, and nothing was changed."""
         delays = self.state.delays.moved(self._inbox.label_delays, self._window_rows)
-        state = replace(checked.state, conditions=conditions, delays=delays, refusals=self._refusals.run)
+        state = replace(checked.state, conditions=conditions, delays=delays, rejection_run=self._rejections.run)
         encoded = encode_point(point) if point is not None else None
         kept = KeptCheck(state.checked_row, encoded, encode_state(state), checked.episodes)
         self._inbox.keep_check(kept)
