@@ -21,6 +21,8 @@ SELECTIONS = {"test": "not long", "test-long": "long"}
 SIDE_BY_SIDE, BY_ITSELF = "not alone", "alone"
 #: Tests mostly wait for the processes they started, so more of them than cores keep the cores busy.
 WORKERS_PER_CORE = 2
+#: Threads of OpenMP that wait for each other give their core away; otherwise they keep it from other tests' processes.
+THREADS_SLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
 #: Fixtures of the parts that tests may kill.
 OWN_PARTS = {"kafka_broker", "mongo_server", "toxiproxy"}
 FOLDERS_WITH_PROCESSES = ("integration", "faults", "e2e")
@@ -43,7 +45,7 @@ def run(selection: str, arguments: Sequence[str]) -> int:
     codes = []
     for expression, options in phases_of(selection):
         command = [sys.executable, "-m", "pytest", "-m", expression, *options, *arguments]
-        codes.append(subprocess.run(command, check=False).returncode)
+        codes.append(subprocess.run(command, env={**os.environ, **THREADS_SLEEP}, check=False).returncode)
         if codes[-1] == pytest.ExitCode.INTERRUPTED:
             break
     failures = [code for code in codes if code not in (pytest.ExitCode.OK, NOTHING_SELECTED)]

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from weekly_world import write_small_cases
 
 from event_backbone.model.mlflow_registry import mlflow_client
 
 ROOT = Path(__file__).parents[2]
 
 
-def run_compare(state_dir: Path, *options: str) -> str:
-    environment = {**os.environ, "STATE_DIR": str(state_dir), "CASES_DIR": str(ROOT / "cases")}
+def run_compare(state_dir: Path, *options: str, cases_dir: Path = ROOT / "cases") -> str:
+    environment = {**os.environ, "STATE_DIR": str(state_dir), "CASES_DIR": str(cases_dir)}
     for name in ("MLFLOW_TRACKING_URI", "TRAINING_SEED", "DATA_DIR"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "training", "compare", *options]
@@ -33,7 +34,9 @@ def document_of(state_dir: Path, case: str, protocol: str) -> dict[str, Any]:
 
 
 def test_it_prints_the_table_and_keeps_nested_runs(tmp_path: Path) -> None:
-    printed = run_compare(tmp_path, "--case", "housing", "--synthetic", "--family", "linear", "--family", "boosting")
+    cases_dir = write_small_cases(tmp_path / "cases")
+    options = ("--case", "housing", "--synthetic", "--family", "linear", "--family", "boosting")
+    printed = run_compare(tmp_path, *options, cases_dir=cases_dir)
     assert "SYNTHETIC" in printed
     assert "gradient boosting (chosen)" in printed
     assert "R²" in printed

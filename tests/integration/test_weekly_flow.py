@@ -90,7 +90,7 @@ def _check_predictions(case: str, folder: Path) -> None:
                 assert row["model_version"] == one["answer"]["model"]["version"]
 
 
-@pytest.mark.parametrize("case", ["census", "housing"])
+@pytest.mark.parametrize("case", ["census", pytest.param("housing", marks=pytest.mark.long)])
 def test_a_week_without_a_server_reaches_nothing_but_this_machine(
     case: str, folder: Path, proxy: RecordingProxy
 ) -> None:
@@ -105,6 +105,7 @@ def test_a_week_without_a_server_reaches_nothing_but_this_machine(
     _check_predictions(case, folder)
 
 
+@pytest.mark.long
 def test_a_week_that_is_asked_to_stop_takes_the_server_with_it(folder: Path) -> None:
     log = folder / "week.log"
     with log.open("wb") as file:
@@ -145,6 +146,7 @@ def test_a_week_is_on_the_pages_of_a_server(folder: Path, prefect_server: str) -
     _check_predictions("housing", folder)
 
 
+@pytest.mark.long
 def test_a_schedule_is_kept_by_the_server_and_what_falls_due_is_run(folder: Path, prefect_server: str) -> None:
     environment = environment_of(folder, PREFECT_API_URL=prefect_server, PREFECT_RUNNER_POLL_FREQUENCY="1")
     command = [sys.executable, "-m", "training", "weekly", "--case", "census", "--synthetic", "--serve"]
