@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from monitoring_process import PATIENCE
 from real_parts import KafkaBroker, MongoServer, RealPart, Toxiproxy, remove_folder
 from shared_parts import AskedParts, KeptParts, SharedParts
 
@@ -45,6 +46,9 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     config.stash[COLLECTED] = list(items)
     for item in items:
+        limit = item.get_closest_marker("timeout")
+        if limit:
+            item.add_marker(pytest.mark.timeout(limit.args[0] * PATIENCE), append=False)
         group = group_of(item)
         if group:
             item.add_marker(pytest.mark.xdist_group(group))

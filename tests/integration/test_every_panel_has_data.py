@@ -14,8 +14,8 @@ import pytest
 from dashboards import ROOT, PanelQuery, queries
 from full_stack import Urls, make_topics, running_stack
 from monitoring_process import poll_until
+from parent_death import die_with_the_parent
 from prometheus_server import PrometheusServer
-from real_parts import die_with_the_parent
 from record_producer import RecordProducer
 from replica import Replica
 

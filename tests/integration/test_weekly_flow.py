@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import requests
 from monitoring_process import free_port, poll_until
+from parent_death import die_with_the_parent
 from prediction_process import running
 from pyarrow import parquet
-from real_parts import die_with_the_parent
 from recording_proxy import RecordingProxy
 from weekly_world import ROOT, environment_of, train_model, write_small_cases
 

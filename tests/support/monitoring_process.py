@@ -16,10 +16,14 @@ from typing import Any
 
 import requests
 from monitoring_world import install_bundle, made_case, write_case
+from parent_death import die_with_the_parent
 
 #: Below those that connections get, 32768 and up, which might take one before its server does, or while it is down.
 PORTS = range(12_000, 32_000)
 MOST_WORKERS = 16
+#: Limits of waits are for a machine that does nothing else, and are longer where other tests run beside: what states a
+#: speed is `alone`.
+PATIENCE = 3 if "PYTEST_XDIST_WORKER" in os.environ else 1
 
 
 def _ports_of_this_worker() -> Iterator[int]:
@@ -43,7 +47,7 @@ def free_port() -> int:
 
 def poll_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "an answer") -> Any:
     """The first true answer of ``condition``; an assertion that tells its last answer or error when there is none."""
-    deadline, last = time.monotonic() + timeout_s, None
+    deadline, last = time.monotonic() + timeout_s * PATIENCE, None
     while time.monotonic() < deadline:
         try:
             last = condition()
@@ -52,7 +56,7 @@ def poll_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str 
         except (requests.RequestException, OSError, AssertionError, KeyError, TypeError) as error:
             last = error
         time.sleep(0.05)
-    raise AssertionError(f"not within {timeout_s:g} s: {what}; last: {last!r}")
+    raise AssertionError(f"not within {timeout_s * PATIENCE:g} s: {what}; last: {last!r}")
 
 
 def children_of(pid: int) -> list[int]:
@@ -113,7 +117,11 @@ class MonitoringProcess:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "monitoring_service"], env=self.environment(), stdout=log, stderr=log
+                [sys.executable, "-m", "monitoring_service"],
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_the_parent,  # noqa: PLW1509  # one system call, no lock
             )
         poll_until(lambda: requests.get(f"{self.url}/livez", timeout=1).ok)
 

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import requests
 from monitoring_process import free_port, poll_until
+from parent_death import die_with_the_parent
 from prediction_world import install_champion
 
 #: Nobody listens there: a server needs neither registry nor monitoring.
@@ -63,7 +64,11 @@ class PredictionProcess:
     def launch(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "prediction_service"], env=self.environment, stdout=log, stderr=log
+                [sys.executable, "-m", "prediction_service"],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_the_parent,  # noqa: PLW1509  # one system call, no lock
             )
 
     @property

@@ -5,7 +5,6 @@ Each one dies with the thread that started it: start them in the main one.
 
 from __future__ import annotations
 
-import ctypes
 import shutil
 import signal
 import socket
@@ -18,10 +17,9 @@ from typing import Any
 
 import requests
 from monitoring_process import free_port, poll_until
+from parent_death import die_with_the_parent
 from real_parts_cache import PARTS_DIR, java_classpath, toxiproxy_binary
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 #: A small, quiet JVM that starts fast.
 JAVA = (
     "java",
@@ -33,11 +31,6 @@ JAVA = (
 #: One that is slow at first and twice as fast later: for what is measured.
 OPTIMIZING_JAVA = ("java", "-XX:+UseParallelGC", "-Xmx2g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 STOP_TIMEOUT_S = 20
-
-
-def die_with_the_parent() -> None:
-    """For ``preexec_fn``: a test run that is killed leaves nothing behind."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def accepts_connections(port: int) -> bool:

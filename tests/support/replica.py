@@ -20,7 +20,7 @@ from typing import Any
 import requests
 from monitoring_process import free_port, poll_until
 from monitoring_world import made_class, made_record, made_score
-from real_parts import die_with_the_parent
+from parent_death import die_with_the_parent
 
 #: Kind of process → what is started. ``worker-2`` is another process of the kind ``worker``.
 COMMANDS = {

@@ -14,6 +14,7 @@ from typing import Any
 import requests
 from monitoring_process import children_of, command_of, free_port, poll_until, stop
 from monitoring_world import label, made_record, prediction, write_case
+from parent_death import die_with_the_parent
 
 from event_backbone.prediction_log.journal_layout import entry_of
 from prediction_service.journal.writer import Journal
@@ -43,7 +44,13 @@ class TrainingServerProcess:
     def start(self) -> None:
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "training", "serve"]
-            self._process = subprocess.Popen(command, env=self._env, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command,
+                env=self._env,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_the_parent,  # noqa: PLW1509  # one system call, no lock
+            )
         poll_until(lambda: requests.get(f"{self.url}/readyz", timeout=1).ok)
 
     def worker_pid(self) -> int:
