@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from callers_environment import environment_of_nobody
 from monitoring_process import PATIENCE
 from real_parts import KafkaBroker, MongoServer, RealPart, Toxiproxy, remove_folder
 from shared_parts import AskedParts, KeptParts, SharedParts
@@ -52,6 +53,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         group = group_of(item)
         if group:
             item.add_marker(pytest.mark.xdist_group(group))
+
+pytest_plugins = ["loopback_only"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with environment_of_nobody(tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("home")):
+        yield
 
 
 def real_data_dir(case: str) -> Path:

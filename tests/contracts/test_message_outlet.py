@@ -191,7 +191,7 @@ class KafkaSide:
             publisher.close()
 
 
-@pytest.fixture(params=["memory", "kafka"])
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.real_parts)])
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
     if request.param == "memory":
         yield MemorySide()
@@ -295,6 +295,7 @@ def test_a_forked_process_can_not_use_an_outlet(monkeypatch: pytest.MonkeyPatch)
         publisher.publish([Message("x", b"k", b"v")])
 
 
+@pytest.mark.real_parts
 def test_what_the_topic_itself_finds_too_large_is_named_and_its_neighbours_are_there(
     kafka_broker: KafkaBroker, kafka_namespace: str
 ) -> None:
@@ -308,6 +309,7 @@ def test_what_the_topic_itself_finds_too_large_is_named_and_its_neighbours_are_t
     side.close()
 
 
+@pytest.mark.real_parts
 def test_equal_keys_meet_where_other_clients_put_them(kafka_broker: KafkaBroker, kafka_namespace: str) -> None:
     """The partition is the library's murmur2 of the key, which is that of Java's producers."""
     side = KafkaSide(kafka_broker, kafka_namespace)

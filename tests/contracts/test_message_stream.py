@@ -339,7 +339,7 @@ def kafka_side(kafka_broker: KafkaBroker, kafka_namespace: str) -> Iterator[Kafk
     side.close()
 
 
-@pytest.fixture(params=["memory", "kafka"])
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.real_parts)])
 def side(request: pytest.FixtureRequest) -> Side:
     made: Side = MemorySide() if request.param == "memory" else request.getfixturevalue("kafka_side")
     return made
@@ -435,6 +435,7 @@ def test_in_memory_a_member_that_lost_its_partitions_is_told_and_can_not_commit_
     settle(first, second, until=lambda: bool(one.holds and two.holds))
 
 
+@pytest.mark.real_parts
 def test_a_member_of_kafka_that_was_taken_for_dead_is_told_and_can_not_commit(kafka_side: KafkaSide) -> None:
     one, two = Listener(), Listener()
     first, second = kafka_side.join(one), kafka_side.join(two)
@@ -454,6 +455,7 @@ def fall_silent(stream: MessageConsumer) -> None:
     stream._consumer._coordinator._disable_heartbeat()
 
 
+@pytest.mark.real_parts
 def test_what_a_listener_raises_comes_out_of_poll(kafka_side: KafkaSide) -> None:
     class Failing(Listener):
         def assigned(self, partitions: Collection[Partition]) -> None:
@@ -471,6 +473,7 @@ def assigned(side: KafkaSide, position: Callable[[Partition], int | None], **opt
     return KafkaAssignedStream(side.access, [side.topic], position, look_every_s=0.5, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.real_parts
 def test_a_reader_of_all_partitions_begins_where_it_wants_to(kafka_side: KafkaSide) -> None:
     kafka_side.publish(60)
     ends_now = end_offsets(kafka_side.access, [kafka_side.topic])
@@ -481,6 +484,7 @@ def test_a_reader_of_all_partitions_begins_where_it_wants_to(kafka_side: KafkaSi
     stream.close()
 
 
+@pytest.mark.real_parts
 def test_a_reader_whose_place_is_no_longer_there_begins_at_the_beginning(kafka_side: KafkaSide) -> None:
     kafka_side.publish(30)
     stream = assigned(kafka_side, lambda _: 1_000_000)
@@ -488,6 +492,7 @@ def test_a_reader_whose_place_is_no_longer_there_begins_at_the_beginning(kafka_s
     stream.close()
 
 
+@pytest.mark.real_parts
 def test_a_reader_of_all_partitions_notices_new_ones(kafka_side: KafkaSide) -> None:
     from kafka import KafkaAdminClient
 
@@ -503,6 +508,7 @@ def test_a_reader_of_all_partitions_notices_new_ones(kafka_side: KafkaSide) -> N
     stream.close()
 
 
+@pytest.mark.real_parts
 def test_two_readers_of_all_partitions_both_get_everything_and_show_their_lag_in_a_group(kafka_side: KafkaSide) -> None:
     group = f"{kafka_side.topic}.monitoring"
     kafka_side.publish(20)
@@ -517,6 +523,7 @@ def test_two_readers_of_all_partitions_both_get_everything_and_show_their_lag_in
         reader.close()
 
 
+@pytest.mark.real_parts
 def test_a_topic_that_is_missing_is_try_again_later_until_it_is_there(kafka_side: KafkaSide) -> None:
     topic = f"{kafka_side.topic}.later"
     stream = KafkaAssignedStream(kafka_side.access, [topic], lambda _: None, look_every_s=0.2)
@@ -536,6 +543,7 @@ class NoText(str):
         return b"\xff\xfe"
 
 
+@pytest.mark.real_parts
 def test_a_message_that_can_not_be_taken_apart_comes_empty_and_holds_up_nothing(kafka_side: KafkaSide) -> None:
     stream, poison = kafka_side.join(), Message(kafka_side.topic, b"poison", b"v", [(NoText("x"), b"y")])
     kafka_side.publish(20)
@@ -548,6 +556,7 @@ def test_a_message_that_can_not_be_taken_apart_comes_empty_and_holds_up_nothing(
     assert len({(one.partition, one.offset) for one in found}) == len(found) == 42
 
 
+@pytest.mark.real_parts
 def test_offsets_can_be_found_by_time(kafka_side: KafkaSide) -> None:
     kafka_side.publish(30)
     now_ms = int(time.time() * 1000)
@@ -556,6 +565,7 @@ def test_offsets_can_be_found_by_time(kafka_side: KafkaSide) -> None:
     assert offsets_at(kafka_side.access, topics, now_ms + 3_600_000) == end_offsets(kafka_side.access, topics)
 
 
+@pytest.mark.real_parts
 def test_the_listener_is_never_called_beside_its_callers_other_work(kafka_side: KafkaSide) -> None:
     polling = threading.Event()
     outside: list[str] = []

@@ -187,7 +187,7 @@ def _s3(url: str) -> Any:
     return boto3.client("s3", endpoint_url=url)
 
 
-@pytest.fixture(params=["memory", "mlflow", "mlflow-s3"])
+@pytest.fixture(params=["memory", "mlflow", pytest.param("mlflow-s3", marks=pytest.mark.real_parts)])
 def registry_and_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[ModelRegistry, str]]:
     if request.param == "memory":
         yield MemoryRegistry(), "any-run"
@@ -304,6 +304,7 @@ def test_an_mlflow_server_that_is_away_says_try_again_later(monkeypatch: pytest.
             registry.resolve("streamgauge-x", "champion")
 
 
+@pytest.mark.real_parts
 def test_a_bundle_in_a_bucket_that_is_away_or_gone_says_try_again_later(
     s3_url: str, empty_mlflow_database: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -272,7 +272,7 @@ class MongoSide:
         self._server.start()
 
 
-@pytest.fixture(params=["memory", "sqlite", "mongodb"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("mongodb", marks=pytest.mark.real_parts)])
 def side(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Side]:
     with contextlib.ExitStack() as stack:
         if request.param == "memory":

@@ -406,7 +406,14 @@ def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoringP
         process.stop()
 
 
-@pytest.fixture(params=["memory", "http", "mongodb", "kafka"])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("http", marks=pytest.mark.real_parts),
+        pytest.param("mongodb", marks=pytest.mark.real_parts),
+        pytest.param("kafka", marks=pytest.mark.real_parts),
+    ]
+)
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
     if request.param == "memory":
         yield MemorySide()
@@ -429,13 +436,15 @@ def kafka_side(kafka_broker: KafkaBroker, kafka_namespace: str) -> Iterator[Kafk
         yield made
 
 
-@pytest.fixture(params=["memory", "mongodb"])
+@pytest.fixture(params=["memory", pytest.param("mongodb", marks=pytest.mark.real_parts)])
 def looking_side(request: pytest.FixtureRequest) -> Side:
     """One whose sink says what is held."""
     return MemorySide() if request.param == "memory" else request.getfixturevalue("mongo_side")
 
 
-@pytest.fixture(params=["http", "mongodb"])
+@pytest.fixture(
+    params=[pytest.param("http", marks=pytest.mark.real_parts), pytest.param("mongodb", marks=pytest.mark.real_parts)]
+)
 def shadowed_side(request: pytest.FixtureRequest) -> Iterator[Side]:
     """One whose sink is told what a shadow says."""
     if request.param == "mongodb":
@@ -706,6 +715,7 @@ def test_a_proxy_meant_for_the_internet_is_not_asked(serve: Serve, monkeypatch: 
     assert list(deliver(server.url)) == []
 
 
+@pytest.mark.real_parts
 def test_a_sink_of_another_case_parks_its_rows_with_the_reason(monitoring: MonitoringProcess) -> None:
     sink = HttpSink(f"{monitoring.url}/", timeout_s=10)
     batches = Batches("foreign")
@@ -716,6 +726,7 @@ def test_a_sink_of_another_case_parks_its_rows_with_the_reason(monitoring: Monit
 # What only Kafka can do -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.real_parts
 def test_what_is_published_is_read_back_as_it_was_delivered(kafka_side: KafkaSide) -> None:
     batches = Batches("kafka")
     batch = batches.of([prediction("r1", RECORD), label("r1"), Erasure("r2", "shop", START)])

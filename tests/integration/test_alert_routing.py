@@ -19,14 +19,12 @@ from monitoring_service.alerting.lifecycle import GROUP_INTERVAL_S, GROUP_WAIT_S
 from prometheus.render import FOLDER, duration, scaled, seconds
 from prometheus.routing import FOLLOWS_CHECKS, FROM_THE_MONITOR
 
-ROOT = Path(__file__).parents[2]
 WEBHOOK = "https://alerts.example/hook?token=a&b=c"
 
 
 def rendered(*arguments: str | Path, **settings: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "prometheus.render", *map(str, arguments)],
-        cwd=ROOT,
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
@@ -220,7 +218,6 @@ def test_a_wrong_word_is_one_clear_line_and_writes_nothing(
 ) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "prometheus.render", *arguments, str(tmp_path / "written")],
-        cwd=ROOT,
         env={**os.environ, **settings},
         capture_output=True,
         text=True,

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 CASES = Path(__file__).parents[2] / "cases"
-ENVIRONMENT = {"CASE": "census"}
 
 
 @pytest.fixture(autouse=True)
 def _state_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENVIRONMENT, "STATE_DIR", str(tmp_path / "var"))
+    for name, value in {"CASE": "census", "CASES_DIR": CASES, "STATE_DIR": tmp_path / "var"}.items():
+        monkeypatch.setenv(name, str(value))
 
 
 class PredictionStub(ThreadingHTTPServer):
@@ -98,9 +98,7 @@ def stream(tmp_path: Path) -> Path:
 
 def _start(command: str, *options: object) -> subprocess.Popen[str]:
     arguments = [sys.executable, "-m", "stream_generator", command, *map(str, options)]
-    return subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=CASES.parent, env=ENVIRONMENT
-    )
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def _run(command: str, *options: object) -> tuple[int, str, str]:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from callers_environment import CALLERS_ENVIRONMENT
 from real_parts_cache import part_or_skip
 
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "containers" / "locks").glob("*.lock"))
 RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
 RULE_TESTS = sorted((ROOT / "prometheus" / "tests").glob("*.yml"))
+NO_ENV_FILE = ("--env-file", "/dev/null")
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
 
 
@@ -29,13 +31,13 @@ def _check(*command: str, **environment: str) -> str:
 
 
 def test_docker_compose_takes_the_stack() -> None:
-    resolved = yaml.safe_load(_check("docker-compose", "--file", "docker-compose.yml", "config"))
+    resolved = yaml.safe_load(_check("docker-compose", *NO_ENV_FILE, "--file", "docker-compose.yml", "config"))
     assert {"kafka", "mongo", "mlflow", "prediction", "sidecar", "worker", "monitoring"} <= set(resolved["services"])
 
 
 def test_docker_compose_takes_the_stack_with_stand_ins() -> None:
     files = ("--file", "docker-compose.yml", "--file", "containers/local/compose.yml")
-    resolved = yaml.safe_load(_check("docker-compose", *files, "config"))
+    resolved = yaml.safe_load(_check("docker-compose", *NO_ENV_FILE, *files, "config"))
     assert resolved["services"]["sidecar"]["environment"]["MONGO_USERNAME"] is None
 
 
@@ -44,7 +46,7 @@ def test_an_image_has_to_build_no_package(path: Path, tmp_path: Path) -> None:
     """There is no compiler in it. Asks the package registry."""
     options = ("--only-binary", ":all:", "--no-deps", "--require-hashes", "--target", str(tmp_path), "--requirement")
     command = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--quiet", *options, str(path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(command, env=CALLERS_ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr
 
 

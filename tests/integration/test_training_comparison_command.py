@@ -19,10 +19,8 @@ ROOT = Path(__file__).parents[2]
 
 def run_compare(state_dir: Path, *options: str, cases_dir: Path = ROOT / "cases") -> str:
     environment = {**os.environ, "STATE_DIR": str(state_dir), "CASES_DIR": str(cases_dir)}
-    for name in ("MLFLOW_TRACKING_URI", "TRAINING_SEED", "DATA_DIR"):
-        environment.pop(name, None)
     command = [sys.executable, "-m", "training", "compare", *options]
-    ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from alerting_stack import ROOT, Alertmanager
+from alerting_stack import Alertmanager
 from monitoring_process import is_running, poll_until
 from real_parts_cache import part_or_skip
 from training_server_process import TrainingServerProcess, training_server
@@ -89,7 +89,7 @@ class RoutedAlertmanager(Alertmanager):
     def configure(self, **settings: str) -> None:
         part_or_skip("prometheus-alertmanager")
         command = [sys.executable, "-m", "prometheus.render", "all", str(self.config), "--time-scale", "0.02"]
-        subprocess.run(command, check=True, timeout=60, cwd=ROOT, env={**os.environ, **settings})
+        subprocess.run(command, check=True, timeout=60, env={**os.environ, **settings})
 
     def post(self, alerts: Sequence[dict[str, Any]]) -> None:
         requests.post(f"{self.url}/api/v2/alerts", json=alerts, timeout=10).raise_for_status()

@@ -19,7 +19,7 @@ from parent_death import die_with_the_parent
 from prediction_process import running
 from pyarrow import parquet
 from recording_proxy import RecordingProxy
-from weekly_world import ROOT, environment_of, train_model, write_small_cases
+from weekly_world import environment_of, train_model, write_small_cases
 
 STAGES = ["retrieve", "validate", "analyse", "train", "evaluate", "promote", "predict new data"]
 BATCH = 1000
@@ -112,7 +112,6 @@ def test_a_week_that_is_asked_to_stop_takes_the_server_with_it(folder: Path) -> 
         week = subprocess.Popen(
             [sys.executable, "-m", "training", "weekly", "--case", "census", "--synthetic"],
             env=environment_of(folder),
-            cwd=ROOT,
             stdout=file,
             stderr=file,
             start_new_session=True,
@@ -154,7 +153,6 @@ def test_a_schedule_is_kept_by_the_server_and_what_falls_due_is_run(folder: Path
         serving = subprocess.Popen(
             command,
             env=environment,
-            cwd=ROOT,
             stdout=log,
             stderr=log,
             preexec_fn=die_with_the_parent,  # noqa: PLW1509  # one system call, no lock

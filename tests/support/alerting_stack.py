@@ -164,7 +164,7 @@ class AlertingStack:
         command = [sys.executable, "-m", "prometheus.render", "all", str(self._config), "--time-scale", str(TIME_SCALE)]
         command += [*targets, "--alertmanager", f"127.0.0.1:{self.alertmanager.port}"]
         environment = {**os.environ, "ALERT_WEBHOOK_URL": self.receiver.url}
-        subprocess.run(command, check=True, timeout=60, cwd=ROOT, env=environment)
+        subprocess.run(command, check=True, timeout=60, env=environment)
 
     def stop(self) -> None:
         """Whatever of it was started."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import requests
-from alerting_stack import ROOT, Prometheus
+from alerting_stack import Prometheus
 from monitoring_process import poll_until
 from real_parts_cache import part_or_skip
 
@@ -30,7 +30,7 @@ class PrometheusServer(Prometheus):
     def command(self) -> Sequence[str]:
         targets = [f"--target={job}={place}" for job, places in self._targets.items() for place in places]
         render = [sys.executable, "-m", "prometheus.render", "all", str(self.config), f"--time-scale={TIME_SCALE}"]
-        subprocess.run([*render, *targets], check=True, timeout=60, cwd=ROOT)
+        subprocess.run([*render, *targets], check=True, timeout=60)
         return super().command()
 
     def wait_for_targets(self, timeout_s: float = 30) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from callers_environment import CALLERS_ENVIRONMENT
 
 PARTS_DIR = Path(__file__).parents[1] / "parts"
 TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0"
@@ -78,7 +79,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _run(*command: str, **environment: str) -> None:
     ended = subprocess.run(
         command,
-        env={**os.environ, **environment},
+        env={**CALLERS_ENVIRONMENT, **environment},
         capture_output=True,
         text=True,
         timeout=DOWNLOAD_TIMEOUT_S,

@@ -37,8 +37,6 @@ def environment_of(folder: Path, **settings: str) -> dict[str, str]:
     """For commands that keep everything below ``folder`` and know no server, unless ``settings`` name one."""
     own = {"CASES_DIR": str(folder / "cases"), "STATE_DIR": str(folder / "state")}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    for name in ("MLFLOW_TRACKING_URI", "DATA_DIR", "CASE", "TRAINING_SEED"):
-        kept.pop(name, None)
     return {**kept, **own, **settings}
 
 
@@ -50,7 +48,6 @@ def train_model(
     process = subprocess.Popen(
         command,
         env=environment,
-        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def key_of(alert: dict[str, Any]) -> Key:
     return alert["alert"], alert["labels"]["severity"]
 
 
+@cache
 def rule_tests() -> list[dict[str, Any]]:
     files = sorted((ROOT / "prometheus" / "tests").glob("*.yml"))
     return [test for path in files for test in yaml.safe_load(path.read_text())["tests"]]
@@ -44,6 +46,7 @@ def seconds(duration: str) -> int:
     return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([smhd])", duration))
 
 
+@cache
 def headings() -> set[str]:
     page = (ROOT / RUNBOOK).read_text(encoding="utf-8")
     return {heading.lower().replace(" ", "-") for heading in re.findall(r"^## (.+)$", page, re.MULTILINE)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -37,17 +38,31 @@ def trials_in(folder: Path) -> int:
         return int(database.execute("select count(*) from trials where state in ('COMPLETE', 'PRUNED')").fetchone()[0])
 
 
+@pytest.fixture(scope="module")
+def three_trials(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BestParameters]:
+    """A search that has ended, and what it found. It is shared: copy the folder before searching on."""
+    folder = tmp_path_factory.mktemp("three-trials")
+    return folder, searched(folder)
+
+
+@pytest.fixture
+def ended(three_trials: tuple[Path, BestParameters], tmp_path: Path) -> BestParameters:
+    """Such a search in this test's own folder."""
+    folder, found = three_trials
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return found
+
+
+@pytest.mark.usefixtures("ended")
 def test_a_search_that_was_stopped_goes_on(tmp_path: Path) -> None:
-    searched(tmp_path)
     assert trials_in(tmp_path) == 3
     found = searched(tmp_path, replace(PLAN, trials=5))
     assert trials_in(tmp_path) == 5
     assert found.complete + found.pruned == 5
 
 
-def test_a_search_that_is_finished_does_nothing_more(tmp_path: Path) -> None:
-    first = searched(tmp_path)
-    assert searched(tmp_path) == first
+def test_a_search_that_is_finished_does_nothing_more(ended: BestParameters, tmp_path: Path) -> None:
+    assert searched(tmp_path) == ended
 
 
 def test_no_trial_begins_after_the_time(tmp_path: Path) -> None:
@@ -65,17 +80,16 @@ def test_hopeless_trials_are_given_up(tmp_path: Path) -> None:
     assert found.pruned > 0
 
 
-def test_what_was_found_becomes_a_candidate(tmp_path: Path) -> None:
-    found = searched(tmp_path)
+def test_what_was_found_becomes_a_candidate(ended: BestParameters, tmp_path: Path) -> None:
     candidate = searched_candidate(CASE, "linear", tmp_path / "search.db", NAME)
-    assert candidate.parameters == found.parameters
+    assert candidate.parameters == ended.parameters
     assert candidate.name not in {one.name for one in candidates_of(CASE)}
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_search_that_never_was_is_said_so(begun: bool, tmp_path: Path) -> None:
+def test_a_search_that_never_was_is_said_so(begun: bool, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if begun:
-        searched(tmp_path, replace(PLAN, trials=1))
+        request.getfixturevalue("ended")
     with pytest.raises(SettingsError, match="train-model search --family forest"):
         searched_candidate(CASE, "forest", tmp_path / "search.db", "another")
 
