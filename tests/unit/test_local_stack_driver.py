@@ -171,9 +171,8 @@ def test_empty_variables_count_as_not_given(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_training_server_is_one_of_the_services_only_when_it_is_asked_for(
-    prober: FakeProber, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    prober: FakeProber, clock: FakeClock
 ) -> None:
-    monkeypatch.delenv("TRAINING_URL", raising=False)
     without, asked_for = _settings(), _settings(retraining="on", training_port=8091)
     names = [
         [one.name for one in Driver(settings, prober, clock, _nothing_told).services]

@@ -13,9 +13,11 @@ from monitoring_service.__main__ import cli, main
 from monitoring_service.lifecycle.instance_lock import InstanceLock
 from monitoring_service.settings import MonitoringServiceSettings
 
+CASES = Path(__file__).parents[3] / "cases"
+
 
 def test_the_defaults_are_settings() -> None:
-    settings = MonitoringServiceSettings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings adds it
+    settings = MonitoringServiceSettings()
     assert (settings.monitoring_host, settings.monitoring_port) == ("127.0.0.1", 8085)
 
 
@@ -104,6 +106,7 @@ def test_a_source_that_is_none_is_told_without_its_secrets(
 def test_a_login_that_lacks_its_password_is_told_at_the_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("CASES_DIR", str(CASES))
     monkeypatch.setenv("MONITORING_EVENTS", "kafka://127.0.0.1:9/ns")
     monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
     monkeypatch.setenv("KAFKA_USERNAME", "monitoring")
@@ -115,5 +118,5 @@ def test_a_login_that_lacks_its_password_is_told_at_the_start(
 
 
 def test_events_come_over_http_unless_something_else_is_said() -> None:
-    settings = MonitoringServiceSettings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings adds it
+    settings = MonitoringServiceSettings()
     assert (settings.monitoring_events, settings.kafka) == ("http", None)

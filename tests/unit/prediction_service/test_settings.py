@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from click.testing import CliRunner
 from prediction_world import made_case
@@ -16,14 +14,6 @@ from prediction_service.delivery.http_sink import HttpSink
 from prediction_service.delivery.kafka_sink import KafkaSink
 from prediction_service.delivery.sinks import open_sinks
 from prediction_service.settings import ServingSettings, SidecarSettings
-
-
-@pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No .env file, and no setting of this machine."""
-    monkeypatch.chdir(tmp_path)
-    for name in (*ServingSettings.model_fields, *SidecarSettings.model_fields):
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 def faults_with(monkeypatch: pytest.MonkeyPatch, **environment: str) -> dict[str, str]:

@@ -21,8 +21,6 @@ def cases_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # JSON is YAML, too.
     (folder / "fruit.yaml").write_text(made_case().model_dump_json(), encoding="utf-8")
     write_sample(made_case(), folder / "samples" / "fruit.json")
-    for name in ("DATA_DIR", "MLFLOW_TRACKING_URI", "TRAINING_SEED"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CASE", "fruit")
     monkeypatch.setenv("CASES_DIR", str(folder))
     monkeypatch.setenv("STATE_DIR", str(tmp_path / "var"))

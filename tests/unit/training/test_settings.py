@@ -15,7 +15,6 @@ from training.settings import TrainingSettings
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     monkeypatch.setenv("STATE_DIR", str(tmp_path))
     monkeypatch.setenv("CASE", "fruit")
-    monkeypatch.delenv("MLFLOW_ARTIFACTS", raising=False)
     return monkeypatch
 
 

@@ -235,7 +235,6 @@ def test_a_running_server_erases_what_its_journal_holds(tmp_path: Path) -> None:
 def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
     """Runs the command on places that a test gives."""
     write_case(tmp_path / "cases")
-    monkeypatch.chdir(tmp_path)
     for name, value in {"CASE": "garden", "CASES_DIR": str(tmp_path / "cases"), "STATE_DIR": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
 
@@ -271,8 +270,7 @@ def test_the_command_asks_before_it_erases(command_line: Callable[..., tuple[int
     assert there.asked == [["r1"]]
 
 
-def test_the_places_are_replicas_idle_journals_and_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_places_are_replicas_idle_journals_and_sinks(tmp_path: Path) -> None:
     settings = bootstrap.ErasingSettings(state_dir=tmp_path, sinks=["http://127.0.0.1:8085"])
     named = [place.name for place in bootstrap.places_to_erase(settings, made_case(), ["http://a:1", "http://b:2"])]
     assert named[:2] == ["replica http://a:1", "replica http://b:2"]

@@ -136,8 +136,6 @@ def test_the_command_reads_a_journal(
         journal.append([entry_of(event) for event in logged(case, made_rows(20))])
     for name, value in {"CASE": "fruit", "CASES_DIR": tmp_path / "cases", "STATE_DIR": tmp_path / "var"}.items():
         monkeypatch.setenv(name, str(value))
-    for name in ("DATA_DIR", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "argv", ["train-model", "--from-log", str(tmp_path / "journal.sqlite")])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -208,8 +208,6 @@ def test_the_commands_say_in_a_line_what_can_not_be_done(
     (tmp_path / "cases" / "fruit.yaml").write_text(CASE.model_dump_json(), encoding="utf-8")
     for name, value in {"CASES_DIR": tmp_path / "cases", "STATE_DIR": tmp_path / "var"}.items():
         monkeypatch.setenv(name, str(value))
-    for name in ("DATA_DIR", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
     (tmp_path / "var" / "fruit").mkdir(parents=True)
     for words, said in ((["promote"], "there is no challenger"), (["rollback"], "there is no champion")):
         monkeypatch.setattr(sys, "argv", ["train-model", *words, "--case", "fruit"])

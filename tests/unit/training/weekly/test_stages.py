@@ -26,6 +26,7 @@ from training.weekly.stages import NewData, Week, WeekOutcome, run_week
 T = TypeVar("T")
 RAW = RawFiles()
 CASE = made_case()
+CASES = Path(__file__).parents[4] / "cases"
 STAGES = ["retrieve", "validate", "analyse", "train", "evaluate", "promote", "predict new data"]
 
 
@@ -179,8 +180,8 @@ def test_there_is_one_source_of_data() -> None:
 
 
 def test_an_order_comes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CASE", "census")
-    monkeypatch.setenv("STATE_DIR", str(tmp_path))
+    for name, value in {"CASE": "census", "CASES_DIR": CASES, "STATE_DIR": tmp_path}.items():
+        monkeypatch.setenv(name, str(value))
     week = open_week(WeeklyOrder(case="housing", seed=3, data_dir="raw"), print)
     assert (week.case.name, week.plan.seed, week.parts.places.data_dir) == ("housing", 3, Path("raw"))
     assert week.folder.parent == tmp_path / "housing" / "weekly"
