@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "containers" / "locks").glob("*.lock"))
 RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
 RULE_TESTS = sorted((ROOT / "prometheus" / "tests").glob("*.yml"))
-NO_ENV_FILE = ("--env-file", "/dev/null")
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
 
 
@@ -30,14 +30,23 @@ def _check(*command: str, **environment: str) -> str:
     return ended.stdout
 
 
-def test_docker_compose_takes_the_stack() -> None:
-    resolved = yaml.safe_load(_check("docker-compose", *NO_ENV_FILE, "--file", "docker-compose.yml", "config"))
+def _resolved(folder: Path, *files: str) -> dict[str, Any]:
+    """What compose makes of these files, without the ``.env`` that may lie in the checkout."""
+    (folder / "empty.env").touch()
+    named = [word for file in files for word in ("--file", file)]
+    made: dict[str, Any] = yaml.safe_load(
+        _check("docker-compose", "--env-file", str(folder / "empty.env"), *named, "config")
+    )
+    return made
+
+
+def test_docker_compose_takes_the_stack(tmp_path: Path) -> None:
+    resolved = _resolved(tmp_path, "docker-compose.yml")
     assert {"kafka", "mongo", "mlflow", "prediction", "sidecar", "worker", "monitoring"} <= set(resolved["services"])
 
 
-def test_docker_compose_takes_the_stack_with_stand_ins() -> None:
-    files = ("--file", "docker-compose.yml", "--file", "containers/local/compose.yml")
-    resolved = yaml.safe_load(_check("docker-compose", *NO_ENV_FILE, *files, "config"))
+def test_docker_compose_takes_the_stack_with_stand_ins(tmp_path: Path) -> None:
+    resolved = _resolved(tmp_path, "docker-compose.yml", "containers/local/compose.yml")
     assert resolved["services"]["sidecar"]["environment"]["MONGO_USERNAME"] is None
 
 
