@@ -70,7 +70,7 @@ class RunningMonitor:
 
     @property
     def ingest_pids(self) -> list[int]:
-        return [self._pid, *(pid for pid in children_of(self._pid) if "evaluator" not in command_of(pid))]
+        return [self._pid, *(pid for pid in children_of(self._pid) if "evaluation.process" not in command_of(pid))]
 
     @property
     def resident_mb(self) -> float:
