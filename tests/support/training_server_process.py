@@ -63,7 +63,7 @@ class TrainingServerProcess:
         assert self._process is not None
         pid = self._process.pid
         return int(
-            poll_until(lambda: next((one for one in children_of(pid) if "server.work" in command_of(one)), None))
+            poll_until(lambda: next((one for one in children_of(pid) if "server.run_main" in command_of(one)), None))
         )
 
     def stop(self) -> int:
