@@ -169,7 +169,7 @@ def restored(folder: Path) -> Iterator[RestoredServices]:
 # What they answer ------------------------------------------------------------------------------------------------
 
 
-def monitoring_answers(services: RestoredServices, service: str = "monitoring") -> dict[str, Any]:
+def monitoring_answers(services: RestoredServices, service: str = "monitoring") -> Any:
     state = services.document(service, "/api/state")
     state["at_now"] = state.pop("at")
     history = services.document(service, "/api/history")
@@ -190,7 +190,7 @@ def monitoring_answers(services: RestoredServices, service: str = "monitoring") 
     )
 
 
-def prediction_answers(services: RestoredServices) -> dict[str, Any]:
+def prediction_answers(services: RestoredServices) -> Any:
     stored = _stored(services)
     erased = services.get("prediction", "/predictions/kept-0150").status_code
     return _timeless(
@@ -291,8 +291,8 @@ def _without_new_times(document: Any, kept: set[str]) -> Any:
     return "(new)" if is_new else document
 
 
-def _chosen(document: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: document[name] for name in names}
+def _chosen(document: Mapping[str, Any] | None, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: (document or {}).get(name) for name in names}
 
 
 def _metrics(text: str, prefix: str, without: tuple[str, ...]) -> dict[str, float]:
@@ -320,7 +320,7 @@ def part_of(found: Any, wanted: Any) -> Any:
     return found
 
 
-def settled(ask: Callable[[], Any], wanted: Any = None, timeout_s: float = 60.0) -> Any:
+def settled(ask: Callable[[], Any], wanted: Any = None, timeout_s: float = 30.0) -> Any:
     """The answer as soon as it is the wanted one, or the last one; without a wanted one, when it moves no more."""
     deadline, since, last = time.monotonic() + timeout_s, time.monotonic(), None
     while time.monotonic() < deadline:
@@ -381,10 +381,11 @@ def _checked_row(services: RestoredServices) -> int:
 
 
 def acknowledge(services: RestoredServices, condition: str) -> None:
-    alerts = services.document("monitoring", "/api/alerts")["alerts"]
-    (id_,) = (one["id"] for one in alerts if one["labels"]["condition"] == condition and one["state"] == "firing")
-    body = {"by": "kept", "note": "a test"}
-    assert services.post("monitoring", f"/api/alerts/{id_}/acknowledge", body).ok
+    """The alert of this condition, if it fires still."""
+    for alert in services.document("monitoring", "/api/alerts")["alerts"]:
+        if alert["labels"]["condition"] == condition and alert["state"] == "firing":
+            path = f"/api/alerts/{alert['id']}/acknowledge"
+            assert services.post("monitoring", path, {"by": "kept", "note": "a test"}).ok
 
 
 def ask_everything(folder: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
