@@ -25,7 +25,7 @@ import requests
 from monitoring_process import free_port, poll_until, stop
 from webhook_receiver import WebhookReceiver
 
-FIXTURE = Path(__file__).parent / "fixtures" / "kept_state"
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "kept_state"
 NOBODY = "http://127.0.0.1:9"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 A_CENTURY_S = str(100 * 365 * 86400)
