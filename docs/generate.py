@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import runpy
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,8 +17,10 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+from pydantic import BaseModel
 
 from event_backbone.case.files import find_case
+from event_backbone.case.schema import MonitoringSettings, TrainingLimits
 from event_backbone.settings import ClientSettings, ConnectionSettings, ListeningSettings, Settings
 from local_stack.settings import StackSettings
 from monitoring_service.settings import MonitoringServiceSettings
@@ -59,7 +61,12 @@ READERS: Mapping[str, type[Settings]] = {
 SETTINGS_INTRO = """\
 Settings are environment variables. A file `.env` in the working directory is read as well; the environment comes first.
 A wrong value ends the command at its start with every fault, by name. What belongs to a case (columns, windows, what
-counts as drift) stands in the case file instead.
+counts as drift) stands in [the case file](#the-case-file) instead.
+""".splitlines()
+
+CASE_INTRO = """\
+A case file says under `monitoring:` and `training:` only what differs from these defaults. Those of the drift verdict
+were chosen by measurement ([ADR 0017](adr/0017-defaults-by-measurement.md)).
 """.splitlines()
 
 METRICS_INTRO = """\
@@ -86,7 +93,7 @@ class Variable:
 def _default(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(value)
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
+    return "" if value is None or value == {} else str(value).lower() if isinstance(value, bool) else f"{value}"
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
@@ -97,7 +104,13 @@ def _allowed(schema: Mapping[str, Any]) -> str:
         return " or ".join(f"`{choice}`" for choice in schema["enum"])
     if "pattern" in schema:
         return " or ".join(f"`{choice}`" for choice in schema["pattern"].strip("^$()").split("|"))
-    kinds = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "array": "list"}
+    kinds = {
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "`true` or `false`",
+        "array": "list",
+        "object": "mapping",
+    }
     limits = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
     said = [f"{word} {schema[key]:,}" for key, word in limits.items() if key in schema]
     return " ".join([kinds.get(schema.get("type", ""), schema.get("format") or "text"), *said])
@@ -108,6 +121,17 @@ def variables_of(settings: type[Settings]) -> list[Variable]:
     inherited = {name for parent in settings.__mro__[1:] for name in getattr(parent, "model_fields", {})}
     fields = settings.model_json_schema()["properties"]
     return [Variable.of(name, schema) for name, schema in fields.items() if name not in inherited]
+
+
+def limits_of(part: type[BaseModel], place: str) -> Iterator[Variable]:
+    """What a part of the case file may hold, with the names of the parts that it is in."""
+    schemas = part.model_json_schema()["properties"]
+    for name, field in part.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from limits_of(field.annotation, f"{place}.{name}")
+        else:
+            found = Variable.of(name, schemas[name])
+            yield replace(found, name=f"{place}.{name}")
 
 
 def compose_variables() -> list[Variable]:
@@ -134,11 +158,25 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
+def _row(variable: Variable) -> tuple[str, str, str, str]:
+    default = f"`{variable.default}`" if variable.default else ""
+    return f"`{variable.name}`", default, variable.allowed, variable.text
+
+
 def settings_page() -> str:
     lines = [f"<!-- {MADE_BY} -->", "# Settings", "", *SETTINGS_INTRO]
     for reader, variables in sections():
-        rows = [(f"`{v.name}`", f"`{v.default}`" if v.default else "", v.allowed, v.text) for v in variables]
+        rows = map(_row, variables)
         lines += ["", f"## {reader}", "", *table(("variable", "default", "allowed", "meaning"), rows)]
+    limits = (*limits_of(MonitoringSettings, "monitoring"), *limits_of(TrainingLimits, "training"))
+    lines += [
+        "",
+        "## The case file",
+        "",
+        *CASE_INTRO,
+        "",
+        *table(("key", "default", "allowed", "meaning"), map(_row, limits)),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -24,7 +24,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Frame:
-    """Rows by column; ``labels`` are 1 for the positive class and 0 for the other."""
+    """Rows by column; ``labels`` are 1 for the positive class and 0 for the other, or the numbers themselves."""
 
     columns: Mapping[str, ColumnValues]
     labels: Floats
@@ -65,12 +65,13 @@ def frame_of(case: Case, rows: LabelledRows) -> Frame:
     return Frame(columns, rows.targets(case))
 
 
-class LogisticScorer:
-    """A logistic regression on standardised numbers and one weight a category: enough to have a score to watch."""
+class LinearScorer:
+    """A linear model on standardised numbers and one weight a category, logistic in a binary case: a score to watch."""
 
     def __init__(self, case: Case, rows: Frame) -> None:
-        from sklearn.linear_model import LogisticRegression
+        from sklearn.linear_model import LogisticRegression, Ridge
 
+        self._is_binary = case.is_binary
         self._features = [column.name for column in case.features]
         self._scales = {
             name: (float(np.nanmean(values.values)), float(np.nanstd(values.values)) or 1.0)
@@ -80,12 +81,15 @@ class LogisticScorer:
         self._sizes = {
             name: len(values.names) for name, values in rows.columns.items() if isinstance(values, CategoryValues)
         }
-        model = LogisticRegression(max_iter=500, C=1.0).fit(self._matrix(rows), rows.labels)
-        self._weights, self._bias = model.coef_[0], float(model.intercept_[0])
+        model = LogisticRegression(max_iter=500, C=1.0) if case.is_binary else Ridge()
+        model.fit(self._matrix(rows), rows.labels)
+        self._weights, self._bias = np.ravel(model.coef_), float(np.ravel(model.intercept_)[0])
 
     def scores(self, rows: Frame) -> Floats:
-        """Probability of the positive class, shape ``(rows,)``."""
+        """Probability of the positive class, or the predicted number, shape ``(rows,)``."""
         linear: Floats = self._matrix(rows) @ self._weights + self._bias
+        if not self._is_binary:
+            return linear
         scores: Floats = 1 / (1 + np.exp(-np.clip(linear, -30, 30)))
         return scores
 
@@ -110,23 +114,36 @@ class Drawing:
     reference: Frame
     profile: Profile
     held_out: Frame
-    scorer: LogisticScorer
+    scorer: LinearScorer
 
 
 def draw(case: Case, rows: Frame, random: np.random.Generator) -> Drawing:
     order = random.permutation(len(rows))
     reference = rows.take(order[:REFERENCE_ROWS])
-    scorer = LogisticScorer(case, rows.take(order[REFERENCE_ROWS : REFERENCE_ROWS + FIT_ROWS]))
+    scorer = LinearScorer(case, rows.take(order[REFERENCE_ROWS : REFERENCE_ROWS + FIT_ROWS]))
     held_out = rows.take(order[REFERENCE_ROWS + FIT_ROWS :])
     return Drawing(case, reference, profile_of(reference, scorer.scores(reference)), held_out, scorer)
 
 
+def draw_again(case: Case, rows: Frame, random: np.random.Generator) -> Drawing:
+    """The same from a table of any size: reference and stream are drawn with replacement from the same rows.
+
+    So nothing but chance lies between them. The reference is as large as the case's, and a quarter of the rows is for
+    the fit.
+    """
+    order = random.permutation(len(rows))
+    scorer = LinearScorer(case, rows.take(order[: len(rows) // 4]))
+    population = rows.take(order[len(rows) // 4 :])
+    reference = population.take(random.integers(0, len(population), case.data.split.reference))
+    return Drawing(case, reference, profile_of(reference, scorer.scores(reference)), population, scorer)
+
+
 def profile_of(rows: Frame, scores: Floats) -> Profile:
-    columns = {name: _profiled(values) for name, values in rows.columns.items()}
+    columns = {name: profiled(values) for name, values in rows.columns.items()}
     return Profile(len(rows), columns, _profiled_numbers(scores), CategoryProfile({}, 0))
 
 
-def _profiled(values: ColumnValues) -> NumberProfile | CategoryProfile:
+def profiled(values: ColumnValues) -> NumberProfile | CategoryProfile:
     if isinstance(values, NumberValues):
         return _profiled_numbers(values.values)
     codes, counts = np.unique(values.codes, return_counts=True)

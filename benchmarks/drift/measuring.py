@@ -99,7 +99,7 @@ def delays(source: Source, shift: Shift, form: Form, run: int) -> Delays:
     before = 0 if form == "first row" else int(random.integers(*BEFORE_ROWS))
     shifted = shifted_rows(drawing, shift, HORIZON_ROWS, random)
     undrifted = drawing.held_out.take(random.integers(0, len(drawing.held_out), before + HORIZON_ROWS))
-    stream = _mixed(undrifted, shifted, before, form, random)
+    stream = mixed(undrifted, shifted, before, form, random)
     played = _Played(drawing, stream, with_rivals=True)
     found: dict[str, int] = {}
     for row in range(step, len(stream) + 1, step):
@@ -154,7 +154,7 @@ class _Played:
         }
 
 
-def _mixed(undrifted: Frame, shifted: Frame, before: int, form: Form, random: np.random.Generator) -> Frame:
+def mixed(undrifted: Frame, shifted: Frame, before: int, form: Form, random: np.random.Generator) -> Frame:
     """The stream: each row is the shifted one or the one without drift."""
     since = np.arange(HORIZON_ROWS)
     match form:

@@ -13,7 +13,8 @@ from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
 from monitoring_service.drift.detectors import SCORE, StreamDetectors
 from monitoring_service.drift.univariate import DriftReference, measure_columns, measure_scores
-from monitoring_service.drift.verdict import CheckTime, ColumnVerdict, Rule, judge
+from monitoring_service.drift.verdict import Cause, CheckTime, ColumnVerdict, Rule, judge
+from monitoring_service.messages import ColumnMeasure
 from monitoring_service.windows.columns import CategoryValues, ColumnValues, NumberValues
 
 #: Evidently's own threshold for the two scores that it chooses when the reference has more than 1,000 rows.
@@ -22,6 +23,8 @@ PSI_THRESHOLDS = (0.1, 0.2)
 UNCORRECTED = 0.05
 
 Flags = dict[str, set[str]]
+#: Of the columns, and of the score.
+Measured = tuple[list[ColumnMeasure], ColumnMeasure]
 
 
 class Verdicts:
@@ -34,39 +37,39 @@ class Verdicts:
         self._effects = {column.name: case.minimum_effect(column) for column in case.columns}
         self._reference = DriftReference(case, drawing.profile)
         self._detectors = StreamDetectors(case, drawing.profile)
-        self._column_verdict: list[ColumnVerdict] = []
+        self._verdicts: list[ColumnVerdict] = []
 
     def check(self, row: int, rows: Frame, scores: Floats) -> set[str]:
         """Names of columns, and ``score``, with a verdict at the check at ``row``, the last of ``rows`` so far."""
+        return set(self.decide(row, rows, scores, self.measure(row, rows, scores)))
+
+    def measure(self, row: int, rows: Frame, scores: Floats) -> Measured:
+        """What the window's tests say; no limit of the verdict is asked."""
+        window = slice(max(0, row - self._case.monitoring.window_rows), row)
+        columns = measure_columns(self._case, self._reference, rows.take(window).columns, with_scores=False)
+        return columns, measure_scores(self._case, self._reference, scores[window], with_score=False)
+
+    def decide(self, row: int, rows: Frame, scores: Floats, measured: Measured) -> dict[str, Cause]:
+        """The verdicts by name, each with what made it."""
         monitoring = self._case.monitoring
-        new, window = slice(row - monitoring.check_every_rows, row), slice(max(0, row - monitoring.window_rows), row)
+        new = slice(row - monitoring.check_every_rows, row)
         alarms = self._detectors.advance(row, rows.take(new).columns, scores[new])
         if row < monitoring.minimum_rows:
-            return set()
-        columns = measure_columns(self._case, self._reference, rows.take(window).columns, with_scores=False)
-        score = measure_scores(self._case, self._reference, scores[window], with_score=False)
-        verdict_states = {
-            column_verdict.measure.name: column_verdict.verdict_state for column_verdict in self._column_verdict
-        }
+            return {}
+        columns, score = measured
+        states = {verdict.measure.name: verdict.verdict_state for verdict in self._verdicts}
         check_time = CheckTime(row, "")
-        self._column_verdict = [
-            *judge(columns, self._effects, verdict_states, check_time, self._rule, alarms, [score]),
-            *judge(
-                [score], {SCORE: monitoring.minimum_effect}, verdict_states, check_time, self._rule, alarms, columns
-            ),
+        self._verdicts = [
+            *judge(columns, self._effects, states, check_time, self._rule, alarms, [score]),
+            *judge([score], {SCORE: monitoring.minimum_effect}, states, check_time, self._rule, alarms, columns),
         ]
-        return {
-            column_verdict.measure.name
-            for column_verdict in self._column_verdict
-            if column_verdict.verdict_state.drifted
-        }
+        drifted = {one.measure.name: one.verdict_state for one in self._verdicts if one.verdict_state.drifted}
+        return {name: state.cause for name, state in drifted.items() if state.cause is not None}
 
     @property
     def significant(self) -> set[str]:
         """Columns whose p-value of the newest check is below 0.05, each for itself."""
-        p_values = {
-            column_verdict.measure.name: column_verdict.measure.p_value for column_verdict in self._column_verdict
-        }
+        p_values = {column_verdict.measure.name: column_verdict.measure.p_value for column_verdict in self._verdicts}
         return {name for name, p_value in p_values.items() if p_value is not None and p_value < UNCORRECTED}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from benchmarks.drift.frames import Drawing, Floats, Frame
-from event_backbone.case.schema import Case
+from event_backbone.case.schema import Case, Column
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
 from monitoring_service.windows.columns import MISSING, CategoryValues, ColumnValues, NumberValues
 
@@ -52,24 +52,36 @@ def drawn_shifts(case: Case, rows: Frame, seed: int, count: int) -> list[Shift]:
 
 
 def _drawn(case: Case, rows: Frame, random: np.random.Generator) -> Shift:
-    kind: Kind = str(random.choice(["add", "scale", "weigh", "missing", "unseen"]))  # type: ignore[assignment]
+    of_kind = _columns_by_kind(case)
+    kind: Kind = str(random.choice(list(of_kind)))  # type: ignore[assignment]
+    columns = of_kind[kind]
     if kind in ("add", "scale"):
-        name = str(random.choice([column.name for column in case.columns if not column.is_category]))
+        name = str(random.choice([column.name for column in columns]))
+        whole = case.column(name).kind == "integer"
         values = rows.columns[name]
         assert isinstance(values, NumberValues)
         deviation = float(np.nanstd(values.values))
         size = float(random.uniform(0.2, 1.0))
         share = float(random.uniform(0.05, 1.0))
-        amount = 12.0 if kind == "scale" else float(np.ceil(size * deviation))
-        change = f"x {amount:g}" if kind == "scale" else f"+ {amount:,.0f}"
+        added = float(np.ceil(size * deviation)) if whole else size * deviation
+        amount = 12.0 if kind == "scale" else added
+        change = f"x {amount:g}" if kind == "scale" else f"+ {amount:,.{0 if whole else 2}f}"
         return Shift(f"drawn: {name} {change} in {share:.0%}", kind, name, amount, share)
-    columns = [column for column in case.columns if column.is_category and (kind != "missing" or column.nullable)]
     column = columns[int(random.integers(len(columns)))]
     if kind != "weigh":
         share = float(random.uniform(0.01, 0.15))
         return Shift(f"drawn: {column.name} {kind} {share:.1%}", kind, column.name, share=share)
     category, factor = str(random.choice(column.categories)), float(random.uniform(1.5, 3.0))
     return Shift(f"drawn: {column.name} {category} x {factor:.1f}", kind, column.name, weights={category: factor})
+
+
+def _columns_by_kind(case: Case) -> dict[str, list[Column]]:
+    """The kinds that can be drawn, each with the columns that it can happen to; none without such a column."""
+    numbers = [column for column in case.columns if not column.is_category]
+    categories = [column for column in case.columns if column.is_category]
+    nullable = [column for column in case.columns if column.nullable]
+    by_kind = {"add": numbers, "scale": numbers, "weigh": categories, "missing": nullable, "unseen": categories}
+    return {kind: columns for kind, columns in by_kind.items() if columns}
 
 
 def shifted_rows(drawing: Drawing, shift: Shift, count: int, random: np.random.Generator) -> Frame:
@@ -114,6 +126,8 @@ def _new_numbers(values: Floats, shift: Shift, random: np.random.Generator) -> F
             return np.round(mean + (values - mean) * shift.amount)
         case "set":
             return np.full_like(values, shift.amount)
+        case "missing":
+            return np.full_like(values, np.nan)
         case "shuffle":
             return random.permutation(values)
         case _:
@@ -139,8 +153,9 @@ def _counts(reference: NumberProfile | CategoryProfile, values: ColumnValues) ->
     assert isinstance(values, NumberValues)
     rising = np.array(reference.sorted_values)
     edges = np.unique(np.quantile(rising, np.arange(1, NUMBER_BINS) / NUMBER_BINS, method="lower"))
+    present = values.values[np.isfinite(values.values)]
     before, after = (
-        np.bincount(np.searchsorted(edges, part), minlength=edges.size + 1).astype(np.float64)
-        for part in (rising, values.values[np.isfinite(values.values)])
+        np.append(np.bincount(np.searchsorted(edges, part), minlength=edges.size + 1), missing).astype(np.float64)
+        for part, missing in ((rising, reference.missing), (present, values.values.size - present.size))
     )
     return before, after

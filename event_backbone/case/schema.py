@@ -182,7 +182,7 @@ class PerformanceLimits(_Part):
         default=0.05, gt=0, lt=1, description="drop of accuracy, or growth of the mean error as a share of it"
     )
     gap: float = Field(default=0.05, gt=0, lt=1, description="estimated above realised, in the same unit as loss")
-    minimum_labelled_rows: int = Field(default=200, ge=30)
+    minimum_labelled_rows: int = Field(default=200, ge=30, description="fewer labels say nothing")
     label_delay_s: float = Field(default=86_400, gt=0, description="the median label comes at most this late")
 
 
@@ -192,17 +192,21 @@ class MonitoringSettings(_Part):
     ``window_s`` also leaves out rows that came longer ago than this before the window's newest.
     """
 
-    window_rows: int = Field(default=1000, ge=100, le=100_000)
-    window_s: float | None = Field(default=None, gt=0)
-    minimum_rows: int = Field(default=200, ge=50)
-    check_every_rows: int = Field(default=50, ge=1)
-    consecutive_checks: int = Field(default=3, ge=1, le=100)
-    significance: float = Field(default=0.001, gt=0, lt=1, description="family-wise, over all columns and the score")
-    detector_significance: float = Field(
-        default=0.001, gt=0, lt=1, description="the same, of what stream detectors see"
+    window_rows: int = Field(default=1000, ge=100, le=100_000, description="the newest rows, which are judged")
+    window_s: float | None = Field(
+        default=None, gt=0, description="none of them is older than this; no limit if not given"
     )
-    minimum_effect: float = Field(default=0.05, gt=0, lt=1, description="share of rows that moved, 0 to 1")
-    detector_delta: float = Field(default=0.002, gt=0, lt=1, description="ADWIN's confidence, for each watched series")
+    minimum_rows: int = Field(default=200, ge=50, description="fewer are not judged")
+    check_every_rows: int = Field(default=50, ge=1, description="rows from one check to the next")
+    consecutive_checks: int = Field(default=3, ge=1, le=100, description="suspicious ones in a row make a verdict")
+    significance: float = Field(
+        default=0.0004, gt=0, lt=1, description="of the window test, family-wise over all columns and the score"
+    )
+    detector_significance: float = Field(
+        default=0.001, gt=0, lt=1, description="the same of the stream detectors, in 20,000 rows"
+    )
+    minimum_effect: float = Field(default=0.005, gt=0, lt=1, description="share of rows that moved, 0 to 1")
+    detector_delta: float = Field(default=0.05, gt=0, lt=1, description="ADWIN's confidence, for each watched series")
     data: DataLimits = DataLimits()
     quality: PerformanceLimits = PerformanceLimits()
     segments: list[Identifier] = Field(default=[], max_length=8, description="category columns to split quality by")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from prediction_world import COLUMNS, case_content, made_case, numeric_case, write_case
+from pydantic import BaseModel
 
-from event_backbone.case.files import case_from_dict, find_case, load_case
-from event_backbone.case.schema import Case
+from event_backbone.case.files import case_from_dict, find_case, load_case, read_yaml
+from event_backbone.case.schema import Case, MonitoringSettings, TrainingLimits
 from event_backbone.errors import SettingsError
 
 CASES_DIR = Path(__file__).parents[4] / "cases"
@@ -180,6 +182,41 @@ def test_an_unknown_case_is_answered_with_the_names_there_are(tmp_path: Path) ->
     (tmp_path / "garden.scenarios.yaml").write_text("{}")
     with pytest.raises(SettingsError, match=r"no such case in .*; there are: garden$"):
         find_case("meadow", tmp_path)
+
+
+# Defaults -------------------------------------------------------------------------------------------------------------
+
+
+def repeated(given: dict[str, Any], defaults: dict[str, Any], place: str) -> Iterator[str]:
+    """Where a file says what would hold without it."""
+    for key, value in given.items():
+        default = defaults.get(key)
+        if value == default:
+            yield f"{place}.{key}"
+        elif isinstance(value, dict) and isinstance(default, dict):
+            yield from repeated(value, default, f"{place}.{key}")
+
+
+@pytest.mark.parametrize("path", [path for path in CASES_DIR.glob("*.yaml") if "." not in path.stem], ids=str)
+@pytest.mark.parametrize(("part", "defaults"), [("monitoring", MonitoringSettings()), ("training", TrainingLimits())])
+def test_a_shipped_case_repeats_no_default(path: Path, part: str, defaults: BaseModel) -> None:
+    assert list(repeated(read_yaml(path).get(part, {}), defaults.model_dump(), part)) == []
+
+
+def test_a_repeated_default_is_found_at_any_depth() -> None:
+    given = {"significance": 0.0004, "quality": {"gap": 0.05, "loss": 0.2}, "segments": ["sex"]}
+    found = repeated(given, MonitoringSettings().model_dump(), "monitoring")
+    assert list(found) == ["monitoring.significance", "monitoring.quality.gap"]
+
+
+def test_a_case_that_says_nothing_of_monitoring_is_judged_by_the_measured_defaults() -> None:
+    """Those of docs/adr/0017."""
+    content = case_content()
+    content.pop("monitoring", None)
+    case = case_from_dict(content, subject="made case")
+    limits = case.monitoring
+    assert (limits.significance, limits.detector_significance, limits.detector_delta) == (0.0004, 0.001, 0.05)
+    assert {case.minimum_effect(column) for column in case.columns} == {limits.minimum_effect} == {0.005}
 
 
 # Identity and labels --------------------------------------------------------------------------------------------------

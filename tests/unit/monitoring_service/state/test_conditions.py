@@ -222,7 +222,7 @@ def test_target_drift_needs_both_significance_and_effect() -> None:
         return Performance(500, 500, target=ColumnMeasure("returned", "ok", effect=effect, p_value=p_value))
 
     assert active(after_qualities(*[target(1e-6, 0.1)] * 3)) == {("target_drift", None)}
-    assert active(after_qualities(*[target(1e-6, 0.01)] * 3)) == set()
+    assert active(after_qualities(*[target(1e-6, 0.004)] * 3)) == set()
     assert active(after_qualities(*[target(0.01, 0.1)] * 3)) == set()
 
 

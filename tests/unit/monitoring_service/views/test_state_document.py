@@ -51,7 +51,7 @@ def test_a_column_names_what_holds_for_it_and_what_made_its_verdict(bench: Bench
 def test_a_condition_comes_with_its_value_and_limit(bench: Bench) -> None:
     found = checked(bench, drifting=True)["conditions"]
     drift = next(one for one in found if (one["name"], one["column"]) == ("drift", "price"))
-    assert (drift["active"], drift["value"], drift["threshold"]) == (True, 0.5, 0.05)
+    assert (drift["active"], drift["value"], drift["threshold"]) == (True, 0.5, 0.005)
     calm = next(one for one in found if one["name"] == "concept_drift")
     assert (calm["active"], calm["since"], calm["column"]) == (False, None, None)
 

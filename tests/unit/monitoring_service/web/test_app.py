@@ -166,7 +166,7 @@ def test_the_state_tells_a_verdict_with_its_row_and_time(bench: Bench) -> None:
     assert found["evaluation"]["state"] == "ok"
     price = column(bench, "price")
     assert (price["drifted"], price["since_row"], price["suspected_at_row"]) == (True, 70, 50)
-    assert (price["title"], price["kind"], price["minimum_effect"]) == ("Price", "number", 0.05)
+    assert (price["title"], price["kind"], price["minimum_effect"]) == ("Price", "number", 0.005)
     (episode,) = [one for one in found["episodes"] if one["column"] == "price"]
     assert (episode["confirmed_at_row"], episode["ended_at_row"]) == (70, None)
     assert {one["name"] for one in found["conditions"] if one["active"]} == {"drift"}
