@@ -19,15 +19,17 @@ from typing import Literal, NamedTuple, get_args
 
 import click
 import numpy as np
-from monitoring_service.verdict import Cause
-from training.retrieval import Places, http_fetch, retrieve_real
-from training.rows import LabelledRows
 
 from benchmarks.drift.frames import Drawing, Frame, draw_again, frame_of, profiled
 from benchmarks.drift.measuring import BEFORE_ROWS, HORIZON_ROWS, mixed
 from benchmarks.drift.rules import Verdicts
 from benchmarks.drift.shifts import Shift, divergence, drawn_shifts, shifted_rows
-from event_backbone.case import Case, MonitoringSettings, load_case
+from benchmarks.drift.table import told
+from event_backbone.case.files import load_case
+from event_backbone.case.schema import Case, MonitoringSettings
+from monitoring_service.drift.verdict import Cause
+from training.data.retrieval import DataPlaces, http_fetch, retrieve_real
+from training.data.rows import LabelledRows
 
 #: What a set consists of; everything else is the case type's default.
 SET_BY = ("significance", "detector_significance", "minimum_effect", "detector_delta")
@@ -36,6 +38,7 @@ LEAST_DIVERGENCE = 0.01
 #: So many rows tell how far it is: of many categories chance alone would move few rows further.
 DIVERGENCE_ROWS = 50_000
 SPLIT_SEED = 0
+HEAD = ("case", "set", "false episodes: window + stream", "in 100,000 rows", "missed", "median / p90", "smaller: found")
 
 Part = Literal["all", "choose", "confirm"]
 
@@ -63,7 +66,7 @@ class Found(NamedTuple):
 @lru_cache(maxsize=1)
 def rows_of(table: Table) -> tuple[Case, Frame]:
     case = load_case(table.case_file)
-    found = retrieve_real(case, Places(table.folder, Path(), Path()), http_fetch(1.0))
+    found = retrieve_real(case, DataPlaces(table.folder, Path(), Path()), http_fetch(1.0))
     every = LabelledRows([*found.train.records, *found.test.records], [*found.train.labels, *found.test.labels])
     frame = frame_of(case, every)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(frame))
@@ -157,10 +160,7 @@ def main(
     started = time.monotonic()
     sets = [MonitoringSettings(), *map(parsed_set, tried)]
     print(f"{' / '.join(SET_BY)}; shifts of {LEAST_DIVERGENCE} nats or more, and smaller ones\n")
-    print(
-        "| case | set | false episodes by window + stream | in 100,000 rows | missed | median / p90 | smaller: found |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(f"| {' | '.join(HEAD)} |", f"|{' --- |' * len(HEAD)}", sep="\n")
     for case_file, folder in tables:
         table = Table(case_file, folder, part, seed)
         case, every_row = rows_of(table)
@@ -183,13 +183,13 @@ def _name(one: MonitoringSettings) -> str:
 def _line(counts: Counter[Cause], rows: int, found: Sequence[Found], place: int) -> str:
     far = [one.rows[place] for one in found if one.divergence >= LEAST_DIVERGENCE]
     near = [one.rows[place] for one in found if one.divergence < LEAST_DIVERGENCE]
-    late = [np.inf if delay is None else delay for delay in far]
+    late = [np.inf if delay is None else delay for delay in far] or [np.inf]
     median, nearly_all = np.quantile(late, [0.5, 0.9], method="higher")
     cells = (
         f"{counts['window']} + {counts['stream']}",
         f"{counts.total() * 100_000 / rows:.1f}",
         f"{far.count(None)} of {len(far)}",
-        f"{median:,.0f} / {nearly_all:,.0f}",
+        f"{told(median)} / {told(nearly_all)}",
         f"{len(near) - near.count(None)} of {len(near)}",
     )
     return " | ".join(cells)

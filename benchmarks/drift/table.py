@@ -53,8 +53,12 @@ def summary(group: Sequence[Delays], rule: str) -> str:
     late = sorted(one.rows.get(rule, np.inf) for one in group)
     median, nearly_all = np.median(late), late[max(0, -(-9 * len(late) // 10) - 1)]
     missed = misses(group, rule)
-    told = " / ".join("late" if value == np.inf else f"{value:,.0f}" for value in (float(median), float(nearly_all)))
-    return f"{told}, {missed} missed" if missed else told
+    both = f"{told(float(median))} / {told(float(nearly_all))}"
+    return f"{both}, {missed} missed" if missed else both
+
+
+def told(rows: float) -> str:
+    return "late" if rows == np.inf else f"{rows:,.0f}"
 
 
 def write_picture(path: Path, found: Sequence[Delays]) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from click import BadParameter
+from prediction_world import made_case
 
+from benchmarks.drift.defaults import parsed_set
+from benchmarks.drift.frames import Frame
 from benchmarks.drift.rules import evidently_score, population_stability
-from benchmarks.drift.shifts import divergence, listed_shifts
+from benchmarks.drift.shifts import divergence, drawn_shifts, listed_shifts
+from event_backbone.case.schema import MonitoringSettings
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
 from monitoring_service.drift.evidently_score import evidently_score as evidently_itself
 from monitoring_service.windows.columns import CategoryValues, NumberValues
@@ -47,6 +52,27 @@ def test_numbers_from_the_same_distribution_hardly_diverge() -> None:
     reference = NumberProfile(np.sort(random.normal(size=5000)).tolist(), 0)
     assert divergence(reference, NumberValues(random.normal(size=5000))) < 0.005
     assert divergence(reference, NumberValues(random.normal(0.5, size=5000))) == pytest.approx(0.125, abs=0.03)
+
+
+def test_missing_numbers_diverge_from_present_ones() -> None:
+    reference, values = NumberProfile([1.0] * 5000, 0), np.ones(5000)
+    values[:500] = np.nan
+    assert divergence(reference, NumberValues(np.ones(5000))) < 0.001
+    assert divergence(reference, NumberValues(values)) > 0.1
+
+
+def test_only_what_a_case_has_columns_for_is_drawn() -> None:
+    count = {"name": "count", "title": "Count", "help": "Of something.", "kind": "integer"}
+    case = made_case(columns=[count])
+    rows = Frame({"count": NumberValues(np.arange(100.0))}, np.zeros(100))
+    assert {shift.kind for shift in drawn_shifts(case, rows, seed=1, count=20)} == {"add", "scale"}
+
+
+def test_a_set_is_the_defaults_with_what_was_changed() -> None:
+    found = parsed_set("minimum_effect=0.05,detector_delta=0.002")
+    assert found == MonitoringSettings(minimum_effect=0.05, detector_delta=0.002)
+    with pytest.raises(BadParameter, match="window_rows: a set consists of significance"):
+        parsed_set("window_rows=500")
 
 
 def test_every_bound_belongs_to_a_shift_that_moves_a_column() -> None:
