@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from event_backbone.case.schema import Case
 from event_backbone.kafka.access import KafkaAccess
-from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher
+from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
+from event_backbone.kafka.producer import KafkaPublisher
 from event_backbone.kafka.topics import Topics, place_source
 from event_backbone.ports import MessageConsumer, Partition
 from event_backbone.web.api_keys import KeyCheck
@@ -134,7 +135,9 @@ def _stream_reader(
 
     def open_stream() -> MessageConsumer:
         read = (topics.predictions, topics.labels, topics.rejections)
-        return KafkaAssignedStream(access, read, position, group=topics.group("monitoring"), timeout_s=KAFKA_TIMEOUT_S)
+        return KafkaAssignedConsumer(
+            access, read, position, group=topics.group("monitoring"), timeout_s=KAFKA_TIMEOUT_S
+        )
 
     decoder = StreamDecoder(case, topics.dead_letters, unreadable_limit=settings.monitoring_unreadable_limit)
     publisher = KafkaPublisher(access, timeout_s=KAFKA_TIMEOUT_S)

@@ -1,7 +1,4 @@
-"""Publishing to Kafka, reading from it and making its topics; the only modules that import its client.
-
-Reading is in :mod:`event_backbone.kafka.consumer`, topics are in :mod:`event_backbone.kafka.admin`.
-"""
+"""Publishing to Kafka."""
 
 from __future__ import annotations
 
@@ -14,28 +11,13 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from event_backbone.errors import StopError, TryAgainLaterError
-from event_backbone.kafka.access import KafkaAccess, kafka_access
-from event_backbone.kafka.admin import TopicSpec, create_topics, end_offsets, list_topics, offsets_at
+from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.client import API_VERSION, quiet, translated
-from event_backbone.kafka.consumer import KafkaAssignedStream, KafkaGroupStream
 from event_backbone.kafka.internals import Network, batch_filler, drop_unsent
 from event_backbone.ports import Message
 
 if TYPE_CHECKING:
     from kafka import KafkaProducer
-
-__all__ = [
-    "KafkaAccess",
-    "KafkaAssignedStream",
-    "KafkaGroupStream",
-    "KafkaPublisher",
-    "TopicSpec",
-    "create_topics",
-    "end_offsets",
-    "kafka_access",
-    "list_topics",
-    "offsets_at",
-]
 
 #: Largest message, a little less than what a broker takes unless its topic says otherwise.
 MAX_MESSAGE_BYTES = 1_000_000

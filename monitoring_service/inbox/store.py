@@ -17,15 +17,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
 
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
-from event_backbone.events.schema import Envelope, FaultCount, ModelRef
+from event_backbone.events.schema import Envelope, ModelRef
 from event_backbone.process.files import make_folder
 from event_backbone.process.sqlite import transaction
 from monitoring_service.drift.verdict import Episode
+from monitoring_service.inbox.retention import forget_old
+from monitoring_service.inbox.row_queries import (
+    arrivals_by_second,
+    count_labelled,
+    newest_labelled,
+    rejected_records,
+    window_rows,
+)
 from monitoring_service.inbox.schema import prepare
+from monitoring_service.inbox.totals import InboxTotals
 from monitoring_service.inbox.transaction import (
     NO_PROGRESS,
     REPORTS_VOID_UNTIL,
@@ -42,30 +50,10 @@ from monitoring_service.windows.segments import SegmentReader
 from monitoring_service.windows.sliding_window import RejectedRecords
 
 LARGEST_ROW = 2**63 - 1
-_WINDOW_ROWS = """
-SELECT p.number, r.body, p.score, p.prediction, m.name, m.version, m.bundle_sha256, p.predicted_at,
-       p.received_at
-FROM records r JOIN predictions p USING (number) JOIN models m ON m.id = p.model
-WHERE r.number BETWEEN ? AND ? ORDER BY r.number
-"""
-_LABELLED_ROWS = """
-SELECT number, score, prediction, label, segments FROM predictions
-WHERE model = ? AND label IS NOT NULL AND number BETWEEN ? AND ? ORDER BY number DESC LIMIT ?
-"""
-_LABELLED_BETWEEN = """
-SELECT count(*) FROM models m JOIN predictions p ON p.model = m.id
-WHERE m.name = ? AND m.version = ? AND p.label IS NOT NULL AND p.number BETWEEN ? AND ?
-"""
 _NOTE_UNMATCHED = """
 UPDATE labels SET waiting = 0 WHERE id IN (SELECT id FROM labels WHERE waiting AND received_at < ? LIMIT ?)
 """
 
-_ARRIVALS = """
-SELECT CAST(received_at AS INTEGER) AS second, count(*) FROM predictions
-WHERE number > ? AND received_at >= ? GROUP BY second ORDER BY second
-"""
-#: At 500 records a second these are a quarter of an hour.
-_MOST_ARRIVALS = 450_000
 #: Documents stand apart from what the inbox itself keeps.
 _DOCUMENT = "document:"
 _FORGET_CHECKS = "DELETE FROM checks WHERE row <= (SELECT row FROM checks ORDER BY row DESC LIMIT 1 OFFSET ?)"
@@ -73,22 +61,6 @@ _FORGET_CHECKS = "DELETE FROM checks WHERE row <= (SELECT row FROM checks ORDER 
 
 class InboxUnavailableError(TryAgainLaterError):
     """The disk refuses or another writer is in the way for too long: nothing of this was kept."""
-
-
-class InboxTotals(Struct, frozen=True):
-    """What was counted since the inbox began; ``rejected_records`` are counts that the prediction service sent.
-
-    ``shadows`` are what shadows said, once by record and version.
-    """
-
-    predictions: int = 0
-    labels: int = 0
-    rejected_records: int = 0
-    duplicates: int = 0
-    conflicts: int = 0
-    unmatched_labels: int = 0
-    erasures: int = 0
-    shadows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +143,8 @@ class Inbox:
 
     def trim(self, *, first_row_needed: int, received_before: float, limit: int) -> None:
         """Forget records no window needs, and ids older than this time that no window needs; at most ``limit`` each."""
-        row, at = first_row_needed, received_before
         with self.writing() as db:
-            _delete_oldest(db, "records", "number", "number < ?", (row,), limit)
-            _delete_oldest(db, "predictions", "number", "number < ? AND received_at < ?", (row, at), limit)
-            _delete_oldest(db, "rejections", "id", "at_row < ? AND received_at < ?", (row, at), limit)
-            _delete_oldest(db, "labels", "id", "received_at < ?", (at,), limit)
-            _delete_oldest(db, "conflicts", "rowid", "received_at < ?", (at,), limit)
-            _delete_oldest(db, "shadows", "id", "received_at < ?", (at,), limit)
-            _delete_oldest(db, "erasures", "rowid", "received_at < ?", (at,), limit)
+            forget_old(db, first_row_needed, received_before, limit)
 
     @property
     def scrub_due(self) -> bool:
@@ -234,27 +199,18 @@ class Inbox:
     def rows_between(self, first: int, last: int) -> list[WindowRow]:
         """The rows with these numbers and those between."""
         with self.exclusive() as db:
-            return [_as_row(found) for found in db.execute(_WINDOW_ROWS, (first, last))]
+            return window_rows(db, first, last)
 
     def rejected_from(self, number: int) -> list[RejectedRecords]:
         """Refused records that came with or after this row."""
-        query = "SELECT at_row, records, faults FROM rejections WHERE at_row >= ? ORDER BY id"
         with self.exclusive() as db:
-            return [
-                RejectedRecords(at_row, records, msgspec.json.decode(faults, type=list[FaultCount]))
-                for at_row, records, faults in db.execute(query, (number,))
-            ]
+            return rejected_records(db, number)
 
     def labelled_rows(self, model: ModelRef, *, until_row: int, limit: int, from_row: int = 0) -> Labelled:
         """The newest rows of a model version that have a label, newest first, each with its latest label."""
-        query = "SELECT id FROM models WHERE name = ? AND version = ?"
-        found: list[tuple[Any, ...]] = []
         with self.exclusive() as db:
-            # One query for each id: over several of them SQLite would sort every labelled row of the version.
-            for (model_id,) in db.execute(query, (model.name, model.version)).fetchall():
-                found += db.execute(_LABELLED_ROWS, (model_id, from_row, until_row, limit))
-        newest = sorted(found, reverse=True)[:limit]
-        return self.as_labelled([row[1:] for row in newest])
+            newest = newest_labelled(db, model, from_row, until_row, limit)
+        return self.as_labelled(newest)
 
     def as_labelled(self, rows: Sequence[tuple[Any, ...]]) -> Labelled:
         """Rows of score, prediction, label and kept segments, by column."""
@@ -264,8 +220,7 @@ class Inbox:
     def labelled_between(self, model: ModelRef, first_row: int, last_row: int) -> int:
         """How many rows of a model version have a label, of those with these numbers and between."""
         with self.exclusive() as db:
-            (labelled,) = db.execute(_LABELLED_BETWEEN, (model.name, model.version, first_row, last_row)).fetchone()
-        return int(labelled)
+            return count_labelled(db, model, first_row, last_row)
 
     def waiting_labels(self) -> int:
         """Labels whose prediction may still come."""
@@ -276,7 +231,7 @@ class Inbox:
     def arrivals_by_second(self, *, since: float) -> dict[int, int]:
         """Predictions received in each second since this time, among the newest few hundred thousand."""
         with self.exclusive() as db:
-            return dict(db.execute(_ARRIVALS, (self._totals.get("predictions", 0) - _MOST_ARRIVALS, since)))
+            return arrivals_by_second(db, self._totals.get("predictions", 0), since)
 
     # Checks -------------------------------------------------------------------------------------------------------
 
@@ -342,19 +297,3 @@ class Inbox:
 
 def _read_totals(db: sqlite3.Connection) -> dict[str, int]:
     return dict(db.execute("SELECT name, value FROM totals"))
-
-
-def _as_row(found: tuple[Any, ...]) -> WindowRow:
-    number, body, score, prediction, name, version, bundle_sha256, predicted_at, received_at = found
-    model, record = ModelRef(name, version), msgspec.json.decode(body)
-    return WindowRow(number, record, score, prediction, model, bundle_sha256, predicted_at, received_at)
-
-
-def _delete_oldest(
-    db: sqlite3.Connection, table: str, key: str, condition: str, values: tuple[float, ...], limit: int
-) -> None:
-    """Take what is old enough among the ``limit`` oldest, so that a step is short however much there is to do."""
-    db.execute(
-        f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} ORDER BY {key} LIMIT ?) AND {condition}",  # noqa: S608  names are ours
-        (limit, *values),
-    )

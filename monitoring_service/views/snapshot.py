@@ -10,7 +10,8 @@ from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef, time_text
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.views import AlertView
-from monitoring_service.inbox.store import Inbox, InboxTotals
+from monitoring_service.inbox.store import Inbox
+from monitoring_service.inbox.totals import InboxTotals
 from monitoring_service.intake.arrivals import Arrivals
 from monitoring_service.intake.kafka_status import StreamStatus, StreamView
 from monitoring_service.reports.folder import Report, ReportFolder

@@ -101,14 +101,14 @@ def messages_until_now(access: KafkaAccess, topic: str, *, timeout_s: float) -> 
         TryAgainLaterError: Kafka is away.
     """
     from event_backbone.kafka.admin import end_offsets, offsets_at
-    from event_backbone.kafka.consumer import KafkaAssignedStream
+    from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
 
     ends = end_offsets(access, [topic], timeout_s=timeout_s)
     begins = offsets_at(access, [topic], 0, timeout_s=timeout_s)
     unread = {partition for partition, end in ends.items() if begins[partition] < end}
     if not unread:
         return
-    with contextlib.closing(KafkaAssignedStream(access, [topic], begins.get, timeout_s=timeout_s)) as stream:
+    with contextlib.closing(KafkaAssignedConsumer(access, [topic], begins.get, timeout_s=timeout_s)) as stream:
         while unread:
             for message in stream.poll(timeout_s=1.0, max_messages=1000):
                 if message.offset < ends[message.partition]:

@@ -64,7 +64,7 @@ class StepMetrics:
 
 def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
     """Build one worker; neither broker nor sinks nor a champion have to be there."""
-    from event_backbone.kafka.consumer import KafkaGroupStream
+    from event_backbone.kafka.group_consumer import KafkaGroupConsumer
     from event_backbone.kafka.producer import KafkaPublisher
 
     access = kafka_access(_kafka_url(settings), settings, place="SINKS")
@@ -90,7 +90,7 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
     metrics.expect(taken, [name for name, _ in steps])
     pipeline: Pipeline[WorkBatch] = Pipeline(steps, StepMetrics(metrics), depth=_BATCHES_IN_HAND)
     worker = WorkerLoop(
-        lambda listener: KafkaGroupStream(
+        lambda listener: KafkaGroupConsumer(
             access,
             topics=taken,
             group=topics.group("worker"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.admin import end_offsets, offsets_at
-from event_backbone.kafka.consumer import KafkaAssignedStream
+from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
 from event_backbone.ports import MessageConsumer, Partition
 
 
@@ -25,6 +25,6 @@ class KafkaPlaces:
         return offsets_at(self.access, topics, timestamp_ms, timeout_s=self.timeout_s)
 
     def open(self, partition: Partition, offset: int) -> MessageConsumer:
-        return KafkaAssignedStream(
+        return KafkaAssignedConsumer(
             self.access, [partition.topic], lambda _: offset, timeout_s=self.timeout_s, only=partition
         )

@@ -14,14 +14,9 @@ from real_parts import KafkaBroker
 from event_backbone.errors import SettingsError, StopError, TryAgainLaterError
 from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher
 from event_backbone.kafka.access import faults_in_kafka_url, kafka_access
-from event_backbone.kafka.producer import (
-    KafkaAssignedStream,
-    KafkaPublisher,
-    TopicSpec,
-    create_topics,
-    end_offsets,
-    murmur2,
-)
+from event_backbone.kafka.admin import TopicSpec, create_topics, end_offsets
+from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
+from event_backbone.kafka.producer import KafkaPublisher, murmur2
 from event_backbone.ports import Message, MessageProducer, Partition, Received
 from event_backbone.settings import ConnectionSettings
 
@@ -173,7 +168,7 @@ class KafkaSide:
 
     def messages(self) -> list[Received]:
         expected = sum(end_offsets(self._access, [self.topic]).values())
-        stream = KafkaAssignedStream(self._access, [self.topic], lambda _: None)
+        stream = KafkaAssignedConsumer(self._access, [self.topic], lambda _: None)
         found: list[Received] = []
         while len(found) < expected:
             found += stream.poll(timeout_s=1, max_messages=10_000)

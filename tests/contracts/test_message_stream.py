@@ -14,15 +14,10 @@ from real_parts import KafkaBroker
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.in_memory.stream import MemoryBroker, MemoryStream
 from event_backbone.kafka.access import kafka_access
-from event_backbone.kafka.producer import (
-    KafkaAssignedStream,
-    KafkaGroupStream,
-    KafkaPublisher,
-    TopicSpec,
-    create_topics,
-    end_offsets,
-    offsets_at,
-)
+from event_backbone.kafka.admin import TopicSpec, create_topics, end_offsets, offsets_at
+from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
+from event_backbone.kafka.group_consumer import KafkaGroupConsumer
+from event_backbone.kafka.producer import KafkaPublisher
 from event_backbone.ports import Lag, Message, MessageConsumer, Partition, RebalanceListener, Received
 from event_backbone.settings import ConnectionSettings
 
@@ -308,11 +303,11 @@ class KafkaSide:
         self.access = kafka_access(f"{broker.url}/{namespace}", ConnectionSettings())
         self._broker = broker
         self._group = f"{namespace}.group"
-        self._streams: list[KafkaGroupStream] = []
+        self._streams: list[KafkaGroupConsumer] = []
         create_topics(self.access, [TopicSpec(self.topic, 3, 1)])
 
     def join(self, listener: RebalanceListener | None = None) -> MessageConsumer:
-        self._streams.append(KafkaGroupStream(self.access, [self.topic], self._group, listener, session_timeout_s=6))
+        self._streams.append(KafkaGroupConsumer(self.access, [self.topic], self._group, listener, session_timeout_s=6))
         return self._streams[-1]
 
     def publish(self, count: int, first: int = 0) -> None:
@@ -451,7 +446,7 @@ def test_a_member_of_kafka_that_was_taken_for_dead_is_told_and_can_not_commit(ka
 
 def fall_silent(stream: MessageConsumer) -> None:
     """No more signs of life: as in a process that is stopped for longer than the session timeout."""
-    assert isinstance(stream, KafkaGroupStream)
+    assert isinstance(stream, KafkaGroupConsumer)
     stream._consumer._coordinator._disable_heartbeat()
 
 
@@ -469,8 +464,8 @@ def test_what_a_listener_raises_comes_out_of_poll(kafka_side: KafkaSide) -> None
 # What only Kafka can do -----------------------------------------------------------------------------------------------
 
 
-def assigned(side: KafkaSide, position: Callable[[Partition], int | None], **options: str) -> KafkaAssignedStream:
-    return KafkaAssignedStream(side.access, [side.topic], position, look_every_s=0.5, **options)  # type: ignore[arg-type]
+def assigned(side: KafkaSide, position: Callable[[Partition], int | None], **options: str) -> KafkaAssignedConsumer:
+    return KafkaAssignedConsumer(side.access, [side.topic], position, look_every_s=0.5, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.real_parts
@@ -526,7 +521,7 @@ def test_two_readers_of_all_partitions_both_get_everything_and_show_their_lag_in
 @pytest.mark.real_parts
 def test_a_topic_that_is_missing_is_try_again_later_until_it_is_there(kafka_side: KafkaSide) -> None:
     topic = f"{kafka_side.topic}.later"
-    stream = KafkaAssignedStream(kafka_side.access, [topic], lambda _: None, look_every_s=0.2)
+    stream = KafkaAssignedConsumer(kafka_side.access, [topic], lambda _: None, look_every_s=0.2)
     with pytest.raises(TryAgainLaterError, match="there is none of"):
         stream.poll(timeout_s=0.1, max_messages=1)
     create_topics(kafka_side.access, [TopicSpec(topic, 1, 1)])

@@ -33,7 +33,9 @@ from event_backbone.events.schema import (
 from event_backbone.in_memory.sink import MemorySink
 from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher
 from event_backbone.kafka.access import kafka_access
-from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher, TopicSpec, create_topics, end_offsets
+from event_backbone.kafka.admin import TopicSpec, create_topics, end_offsets
+from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
+from event_backbone.kafka.producer import KafkaPublisher
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import event_of
 from event_backbone.mongodb.access import mongo_access
@@ -379,7 +381,7 @@ class KafkaSide:
     def messages(self) -> list[Received]:
         expected = sum(end_offsets(self._access, self._topics.all).values())
         found: list[Received] = []
-        with contextlib.closing(KafkaAssignedStream(self._access, self._topics.all, lambda _: None)) as stream:
+        with contextlib.closing(KafkaAssignedConsumer(self._access, self._topics.all, lambda _: None)) as stream:
             while len(found) < expected:
                 found += stream.poll(timeout_s=1, max_messages=10_000)
         return found

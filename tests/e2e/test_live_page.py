@@ -14,7 +14,7 @@ from watched_page import Watched
 
 from event_backbone.events.schema import Event, FaultCount, Rejections, utc_now
 from event_backbone.kafka.access import kafka_access
-from event_backbone.kafka.producer import TopicSpec, create_topics
+from event_backbone.kafka.admin import TopicSpec, create_topics
 from event_backbone.kafka.topics import Topics
 from event_backbone.settings import ConnectionSettings
 

@@ -21,7 +21,9 @@ from real_parts import KafkaBroker
 from event_backbone.events.cloud_events import header
 from event_backbone.events.schema import Erasure, Event, FaultCount, Rejections
 from event_backbone.kafka.access import KafkaAccess, kafka_access
-from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher, TopicSpec, create_topics
+from event_backbone.kafka.admin import TopicSpec, create_topics
+from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
+from event_backbone.kafka.producer import KafkaPublisher
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message, Received
 from event_backbone.settings import ConnectionSettings
@@ -63,7 +65,7 @@ class Stream:
 
     def read(self, topic: str) -> list[Received]:
         """Everything in a topic, read from its beginning."""
-        stream = KafkaAssignedStream(self.access, [topic], lambda _partition: None)
+        stream = KafkaAssignedConsumer(self.access, [topic], lambda _partition: None)
         found: list[Received] = []
 
         def is_all() -> bool:

@@ -16,8 +16,10 @@ from event_backbone.errors import Fault
 from event_backbone.events.cloud_events import header
 from event_backbone.events.schema import Event, encode_json
 from event_backbone.kafka.access import KafkaAccess, kafka_access
+from event_backbone.kafka.admin import end_offsets
+from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
 from event_backbone.kafka.dead_letters import dead_letter_of
-from event_backbone.kafka.producer import KafkaAssignedStream, KafkaPublisher, end_offsets
+from event_backbone.kafka.producer import KafkaPublisher
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message, Partition, Received, Refusal
 from event_backbone.prediction_log.journal_layout import entry_of
@@ -58,7 +60,7 @@ class World:
 
     def messages(self, topic: str) -> list[Received]:
         expected, found = sum(end_offsets(self.access, [topic]).values()), []
-        with contextlib.closing(KafkaAssignedStream(self.access, [topic], lambda _: None)) as stream:
+        with contextlib.closing(KafkaAssignedConsumer(self.access, [topic], lambda _: None)) as stream:
             while len(found) < expected:
                 found += stream.poll(timeout_s=1, max_messages=1000)
         return found

@@ -9,7 +9,7 @@ from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef
 from event_backbone.ports import Lag
 from monitoring_service.drift.verdict import ColumnVerdict, VerdictState
-from monitoring_service.inbox.store import InboxTotals
+from monitoring_service.inbox.totals import InboxTotals
 from monitoring_service.intake.kafka_status import TOPIC_KINDS, StreamView
 from monitoring_service.messages import (
     ColumnMeasure,

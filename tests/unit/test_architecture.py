@@ -34,6 +34,8 @@ CLIENTS = {
         "event_backbone/kafka/admin.py",
         "event_backbone/kafka/client.py",
         "event_backbone/kafka/consumer.py",
+        "event_backbone/kafka/group_consumer.py",
+        "event_backbone/kafka/assigned_consumer.py",
         "event_backbone/kafka/internals.py",
         "event_backbone/kafka/producer.py",
     },
@@ -94,7 +96,7 @@ ROOMS = {
     "monitoring_service": {
         "__main__": "bootstrap lifecycle views settings",
         "bootstrap": "wiring lifecycle web checks views evaluation intake alerting messages settings",
-        "wiring": "lifecycle web checks views evaluation references intake alerting settings",
+        "wiring": "lifecycle web checks views evaluation references intake alerting inbox state settings",
         "lifecycle": "checks views evaluation intake alerting inbox state reports windows settings",
         "web": "checks views references intake alerting performance reports",
         "checks": "views evaluation references inbox state drift reports messages windows",

@@ -23,7 +23,7 @@ from loopback_broker import PARTITIONS, TOPIC, LoopbackBroker
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
-from event_backbone.kafka.consumer import KafkaAssignedStream
+from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
 from event_backbone.kafka.internals import Network, batch_filler, drop_unsent, known_position, take_failed_batch
 from event_backbone.kafka.producer import KafkaPublisher
 from event_backbone.ports import Partition, Received
@@ -185,7 +185,7 @@ def test_no_broker_is_asked_to_make_a_topic(broker: LoopbackBroker) -> None:
     with pytest.raises(TryAgainLaterError, match="there is no topic other"):
         publisher.look_up(["other"])
     publisher.close()
-    stream = KafkaAssignedStream(access_to(broker), ["other"], lambda _: 0)
+    stream = KafkaAssignedConsumer(access_to(broker), ["other"], lambda _: 0)
     with pytest.raises(TryAgainLaterError, match="there is none of other"):
         stream.poll(timeout_s=0.1, max_messages=1)
     stream.close()
@@ -262,7 +262,7 @@ def test_a_message_that_can_not_be_taken_apart_is_named(broker: LoopbackBroker, 
 
 def test_a_stream_comes_past_a_message_that_can_not_be_taken_apart(broker: LoopbackBroker) -> None:
     broker.log = {0: batch(b"a"), 1: spoiled(batch(b"b", first=1)), 2: batch(b"c", first=2)}
-    stream = KafkaAssignedStream(access_to(broker), [TOPIC], lambda _: 0, only=Partition(TOPIC, 0))
+    stream = KafkaAssignedConsumer(access_to(broker), [TOPIC], lambda _: 0, only=Partition(TOPIC, 0))
     found: list[Received] = []
 
     def step() -> bool:
@@ -277,7 +277,7 @@ def test_a_stream_comes_past_a_message_that_can_not_be_taken_apart(broker: Loopb
 def test_a_broker_that_can_not_read_its_own_log_costs_no_message(broker: LoopbackBroker) -> None:
     """It answers with the error of a corrupt message, over and over, and no message is in hand that could be it."""
     broker.fetch_error = CorruptRecordError.errno
-    stream = KafkaAssignedStream(access_to(broker), [TOPIC], lambda _: 0, only=Partition(TOPIC, 0))
+    stream = KafkaAssignedConsumer(access_to(broker), [TOPIC], lambda _: 0, only=Partition(TOPIC, 0))
     for _ in range(3):
         with pytest.raises(TryAgainLaterError, match="can't read its log"):
             until(lambda: bool(stream.poll(timeout_s=0.1, max_messages=10)), "no error")

@@ -19,7 +19,8 @@ from monitoring_service.checks.shadow_comparison import (
     ShadowComparisons,
     shift_between,
 )
-from monitoring_service.inbox.store import Inbox, InboxTotals
+from monitoring_service.inbox.store import Inbox
+from monitoring_service.inbox.totals import InboxTotals
 from monitoring_service.messages import MeasureMetrics, MetricValues
 from monitoring_service.performance.measuring import realised
 

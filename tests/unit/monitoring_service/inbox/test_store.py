@@ -17,7 +17,8 @@ from event_backbone.events.schema import Erasure, Event, FaultCount, ModelRef, R
 from monitoring_service.checks.maintenance import InboxMaintenance
 from monitoring_service.drift.verdict import Episode
 from monitoring_service.inbox.schema import FORMAT
-from monitoring_service.inbox.store import Inbox, InboxTotals, InboxUnavailableError, KeptCheck
+from monitoring_service.inbox.store import Inbox, InboxUnavailableError, KeptCheck
+from monitoring_service.inbox.totals import InboxTotals
 from monitoring_service.inbox.transaction import Progress
 from monitoring_service.reports.folder import ReportFolder
 

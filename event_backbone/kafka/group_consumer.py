@@ -1,0 +1,108 @@
+"""Reading from Kafka as a member of a consumer group."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+from event_backbone.kafka.access import KafkaAccess
+from event_backbone.kafka.consumer import KafkaReader
+from event_backbone.ports import RebalanceListener, Received
+
+
+class KafkaGroupConsumer(KafkaReader):
+    """A member of a consumer group; a :class:`~event_backbone.ports.MessageConsumer`.
+
+    Made without a broker being there. The listener is called while :meth:`poll` is, never at the same time as other
+    code of its caller, but from another thread. Partitions are dealt out in ranges, so that equal keys of two topics
+    with as many partitions meet in one member. The broker takes a member for dead ``session_timeout_s`` after its last
+    sign of life; a broker's own bounds, 6 s to 30 min if they were not changed, apply.
+    """
+
+    def __init__(
+        self,
+        access: KafkaAccess,
+        topics: Sequence[str],
+        group: str,
+        listener: RebalanceListener | None = None,
+        *,
+        session_timeout_s: float = 10.0,
+        timeout_s: float = 10.0,
+    ) -> None:
+        from kafka.coordinator.assignors.range import RangePartitionAssignor
+
+        super().__init__(
+            access,
+            timeout_s,
+            group_id=group,
+            session_timeout_ms=int(session_timeout_s * 1000),
+            heartbeat_interval_ms=int(session_timeout_s * 1000 / 4),
+            max_poll_interval_ms=max(60_000, int(session_timeout_s * 3000)),
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            metadata_max_age_ms=30_000,  # new partitions are noticed after this
+        )
+        self._listener = listener
+        self._listener_error: BaseException | None = None
+        self._closing = False
+        self._consumer.subscribe(topics, listener=_listening(self._tell))
+
+    def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
+        messages = super().poll(timeout_s=timeout_s, max_messages=max_messages)
+        error, self._listener_error = self._listener_error, None
+        if error is not None:
+            raise error
+        return messages
+
+    async def _tell(self, what: str, places: Collection[Any]) -> None:
+        """Runs in the client's own thread, which must go on with heartbeats and commits: the listener gets another.
+
+        The thread that polls waits meanwhile.
+        """
+        from kafka.future import Future
+
+        done = Future()
+
+        def work() -> None:
+            try:
+                self._told(what, places)
+            finally:
+                self._network.call_soon(lambda: done.success(None))
+
+        threading.Thread(target=work, name=f"partitions-{what}").start()
+        await done
+
+    def _told(self, what: str, places: Collection[Any]) -> None:
+        if what == "assigned" and self._paused:
+            self._consumer.pause(*places)
+        for place in places:
+            self._lag_clocks.pop(place, None)
+            if what == "assigned":
+                self._clock(place)
+        if self._listener is None or self._closing:
+            return
+        try:
+            getattr(self._listener, what)([self._named(place) for place in sorted(places)])
+        except Exception as error:  # raised by poll(): the client would only log it
+            self._listener_error = error
+
+    def close(self) -> None:
+        self._closing = True
+        super().close()
+
+
+def _listening(tell: Callable[[str, Collection[Any]], Awaitable[None]]) -> Any:
+    from kafka import AsyncConsumerRebalanceListener
+
+    class Listening(AsyncConsumerRebalanceListener):  # type: ignore[misc,unused-ignore]
+        async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
+            await tell("assigned", assigned)
+
+        async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+            if revoked:
+                await tell("revoked", revoked)
+
+        async def on_partitions_lost(self, lost: Collection[Any]) -> None:
+            await tell("lost", lost)
+
+    return Listening()
