@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
 
 
 class AnsweringServer:
@@ -54,6 +58,16 @@ class AnsweringServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    def url_as(self, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+        """The same under a host name that only this process knows, as of a service on another machine."""
+        resolve = socket.getaddrinfo
+
+        def resolved(host: str, *arguments: Any, **options: Any) -> Any:
+            return resolve("127.0.0.1" if host == name else host, *arguments, **options)
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolved)
+        return f"http://{name}:{self._server.server_port}"
 
     def close(self) -> None:
         self._server.shutdown()
