@@ -58,8 +58,8 @@ test: install  ## every test but the long forms, side by side, with the real par
 test-long: install  ## the long forms: benches, pipelines, comparisons, full grids; with `make test` these are all tests
 	$(BIN)/python -m tests.selection test-long $(PYTEST_ARGS)
 
-test-fast: install  ## the tests that need no network and take seconds
-	$(BIN)/python -m pytest tests/unit tests/contracts $(PYTEST_ARGS)
+test-fast: install  ## unit tests and contracts that need no network, no real part and about a minute
+	$(BIN)/python -m pytest tests/unit tests/contracts -m "not real_parts" --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
 
 # The Pythons of this machine but the one of .venv. They install one after the other: all build the same folder.
 OTHER_PYTHONS = $(foreach name,$(PYTHONS),$(if $(wildcard $(BIN)/$(name)),,$(if $(call running,$(name)),$(name))))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from callers_environment import hidden_from_tests, settings_variables
+from callers_environment import CALLERS_ENVIRONMENT, hidden_from_tests, settings_variables
 from loopback_only import GUARD, PARTS, is_loopback
 
 ROOT = Path(__file__).parents[2]
@@ -47,13 +47,23 @@ def test_every_field_of_a_settings_class_is_hidden() -> None:
 
 
 def test_settings_and_what_libraries_read_are_hidden_and_what_is_said_to_the_tests_is_not() -> None:
-    hidden = ["monitoring_port", "CASE", "https_proxy", "NO_PROXY", "AWS_PROFILE", "MPLBACKEND", "PREFECT_API_URL"]
+    hidden = [
+        "monitoring_port",
+        "CASE",
+        "https_proxy",
+        "NO_PROXY",
+        "AWS_PROFILE",
+        "MPLBACKEND",
+        "PREFECT_API_URL",
+        "COLUMNS",
+    ]
     shown = ["PATH", "PYTHONPATH", "TZ", "REQUIRE_DATA", "TEST_KAFKA_URL", "FAULTS", "MLFLOW_DISABLE_TELEMETRY"]
     assert hidden_from_tests([*hidden, *shown]) == hidden
 
 
 def test_nothing_of_the_caller_is_left_here() -> None:
-    assert hidden_from_tests(os.environ) == []
+    kept = {name: os.environ.get(name) for name in hidden_from_tests(CALLERS_ENVIRONMENT)}
+    assert not set(kept.items()) & set(CALLERS_ENVIRONMENT.items())
     assert not Path(".env").exists()
     assert list(Path.home().glob(".netrc")) == []
 
