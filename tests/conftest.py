@@ -111,7 +111,7 @@ def _champion_state(case: str, data_dir: Path, config: pytest.Config) -> Path:
     with (state_dir / f"{case}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one worker trains, the others wait for it
         ended = subprocess.run(
-            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280 * PATIENCE, check=False
         )
     assert ended.returncode == 0, ended.stderr
     return state_dir

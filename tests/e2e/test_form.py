@@ -238,8 +238,15 @@ def shipped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         process.stop()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        ("desktop", "light"),
+        ("phone", "dark"),
+        pytest.param("desktop", "dark", marks=pytest.mark.long),
+        pytest.param("phone", "light", marks=pytest.mark.long),
+    ],
+)
 def test_the_form_of_a_shipped_case_fits_and_names_its_faults(
     browser: Browser, shipped: PredictionProcess, width: str, scheme: str
 ) -> None:

@@ -14,7 +14,10 @@ from watched_page import WIDTHS, Watched
 from event_backbone.case.files import load_case
 
 CASES = Path(__file__).parents[2] / "cases"
-VIEWS = list(product(WIDTHS, ("light", "dark")))
+OTHER_VIEWS = sorted(
+    {*product(("census", "housing"), WIDTHS, ("light", "dark"))}
+    - {("census", "desktop", "light"), ("housing", "phone", "dark")}
+)
 
 
 @pytest.fixture
@@ -55,8 +58,14 @@ def test_a_retraining_is_asked_for_and_followed(browser: Browser, stage: Stage) 
     watched.close()
 
 
-@pytest.mark.parametrize(("width", "theme"), VIEWS)
-@pytest.mark.parametrize("name", ["census", "housing"])
+@pytest.mark.parametrize(
+    ("name", "width", "theme"),
+    [
+        ("census", "desktop", "light"),
+        ("housing", "phone", "dark"),
+        *(pytest.param(*view, marks=pytest.mark.long) for view in OTHER_VIEWS),
+    ],
+)
 def test_every_part_shows_what_is_known_without_scrolling_sideways(
     browser: Browser, width: str, theme: str, name: str
 ) -> None:

@@ -25,7 +25,7 @@ SCORED_ROWS = 5000
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-@pytest.mark.parametrize("name", ["census", "housing"])
+@pytest.mark.parametrize("name", [pytest.param("census", marks=pytest.mark.long), "housing"])
 def test_a_familys_bundle_serves_the_scores_of_its_pipeline(name: str, family: FamilyName, tmp_path: Path) -> None:
     case = find_case(name, CASES)
     drawn = load_sample(CASES / "samples" / f"{name}.json", case).draw(SCORED_ROWS + 1700, seed=11)
