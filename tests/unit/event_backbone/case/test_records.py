@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -286,14 +287,18 @@ def test_limits_are_written_out() -> None:
     ("body", "message"),
     [
         (b"", "is not valid JSON at character 0"),
-        (b'{"leaves": 1,}', "is not valid JSON at character 13"),
+        (b'{"leaves": 1;}', "is not valid JSON at character 12"),
+        # Python 3.13 points at the comma, those before it at what follows.
+        (b'{"leaves": 1,}', "is not valid JSON at character 1[23]"),
         (b'{"leaves": "\xff"}', "is not valid UTF-8"),
-        (b"[" * 5000, "is nested too deeply"),
+        # How deep is too deep is Python's affair: 1,000 in 3.11, 10,000 in 3.13, what the stack holds in 3.14.
+        (b"[" * 100_000, "is nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_one_fault_of_the_body(body: bytes, message: str) -> None:
     (fault,) = DECODERS["garden"].faults_in_body(body)
-    assert (fault.place, fault.reason, fault.message) == ("(body)", "json", message)
+    assert (fault.place, fault.reason) == ("(body)", "json")
+    assert re.fullmatch(message, fault.message)
 
 
 def test_each_value_of_a_repeated_name_must_be_valid_and_the_last_counts() -> None:
