@@ -135,7 +135,7 @@ class Intake:
     def _decode_line(self, line: bytes) -> tuple[Envelope | None, str | None]:
         try:
             envelope = decode_envelope(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None, "malformed"
         return envelope, _reason_to_refuse(self._case, envelope)
 

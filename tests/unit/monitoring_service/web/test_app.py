@@ -50,6 +50,16 @@ def test_accepted_duplicate_conflicting_and_refused_lines_are_told_apart(bench: 
     }
 
 
+def test_a_line_that_is_nested_too_deeply_is_refused_alone(bench: Bench) -> None:
+    body = b'{"unknown": ' + b"[" * 90_000 + b"\n" + body_of(predictions(1))
+    assert bench.client.post("/events", data=body).get_json() == {
+        "accepted": 1,
+        "duplicates": 0,
+        "conflicts": 0,
+        "refused": [{"index": 0, "reason": "malformed"}],
+    }
+
+
 RECORD = {"price": 1.0}
 REFUSED: dict[str, tuple[Event, dict[str, Any], str]] = {
     "another case": (Label("a", "other", "yes", START), {}, "case"),
