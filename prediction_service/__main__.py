@@ -67,13 +67,13 @@ def erase(record_ids: tuple[str, ...], urls: tuple[str, ...], yes: bool) -> None
       prediction-service erase ada-1 ada-2
       prediction-service erase ada-1 --yes --url http://replica-1:9696 --url http://replica-2:9696
     """
-    from prediction_service.bootstrap import places_to_erase
+    from prediction_service.bootstrap import erasure_targets
     from prediction_service.operations.erasure import check_record_ids, erase_everywhere
 
     settings = read_settings(ErasingSettings)
     case = settings.load_case()
     check_record_ids(record_ids)
-    places = places_to_erase(settings, case, urls)
+    places = erasure_targets(settings, case, urls)
     if not yes:
         click.confirm(f"Erase {len(set(record_ids))} of case {case.name}, for good?", abort=True)
     failed = 0

@@ -1,4 +1,4 @@
-"""Wires the prediction service and its sidecar; the only place that chooses adapters."""
+"""Wiring of the prediction service and its sidecar; the only place that chooses adapters."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.slots import JOURNAL_FILE, RELAY_FILE, claim_slot
 from prediction_service.journal.writer import Journal
 from prediction_service.model_sync.alias_follower import AliasFollower
-from prediction_service.model_sync.notes import SyncFiles
 from prediction_service.model_sync.registry_watch import RegistryWatch
 from prediction_service.model_sync.shadow_model import SHADOW_POINTER, ShadowModel
+from prediction_service.model_sync.sync_files import SyncFiles
 from prediction_service.operations.erasure import ErasureTarget, IdleJournals, LocalErasure, ReplicaErasure, SinkErasure
 from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.app import add_admin, build_api
 from prediction_service.serving.form import FormKey
-from prediction_service.serving.front import RequestGateway
+from prediction_service.serving.gateway import RequestGateway
 from prediction_service.serving.handlers import PredictionHandlers
-from prediction_service.serving.journal_upkeep import JournalMaintenance, flush_rejections
+from prediction_service.serving.journal_maintenance import JournalMaintenance, flush_rejections
 from prediction_service.serving.metrics import ReplicaCollector, ServingMetrics
 from prediction_service.serving.reloading import Reloading
 from prediction_service.serving.status import ReplicaStatus
@@ -54,7 +54,7 @@ class ServingApplication:
 
     def __init__(
         self,
-        front: RequestGateway,
+        gateway: RequestGateway,
         periodic_tasks: PeriodicTasks,
         status: ReplicaStatus,
         journal: Journal,
@@ -63,7 +63,7 @@ class ServingApplication:
         metrics: ServingMetrics,
         stored: StoredPredictions,
     ) -> None:
-        self._front = front
+        self._gateway = gateway
         self._stored = stored
         self._metrics = metrics
         self._periodic_tasks = periodic_tasks
@@ -73,7 +73,7 @@ class ServingApplication:
         self._slot_lock = slot_lock
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return self._front(environ, start_response)
+        return self._gateway(environ, start_response)
 
     def count_unauthorized(self) -> None:
         self._metrics.unauthorized.inc()
@@ -100,8 +100,8 @@ def build_serving(
         durability=settings.durability,
         delivered_seq=max((sink.delivered_seq for sink in sinks.values()), default=0),
     )
-    notes = SyncFiles(settings.bundles_dir)
-    champion = ServingChampion(BundleStore(settings.bundles_dir), notes, case, metrics)
+    sync_files = SyncFiles(settings.bundles_dir)
+    champion = ServingChampion(BundleStore(settings.bundles_dir), sync_files, case, metrics)
     rejections = RejectionLog(case, metrics)
     status = ReplicaStatus(journal, slot / RELAY_FILE, champion, draining)
     metrics.registry.register(ReplicaCollector(status))
@@ -120,19 +120,19 @@ def build_serving(
         max_body_bytes=settings.max_body_bytes,
         form_key=form_key,
     )
-    add_admin(flask_app, Reloading(champion, notes))
+    add_admin(flask_app, Reloading(champion, sync_files))
     admission = AdmissionControl(settings.max_in_flight)
     metrics.in_flight.set_function(lambda: admission.in_flight)
-    front = RequestGateway(
+    gateway = RequestGateway(
         flask_app,
         handlers.predict,
         admission,
         metrics,
         max_body_bytes=settings.max_body_bytes,
-        lane=settings.lane,
+        fast_path=settings.lane,
     )
     champion.refresh()
-    keeper = JournalMaintenance(
+    maintenance = JournalMaintenance(
         journal,
         slot / RELAY_FILE,
         retention_s=settings.journal_retention_s,
@@ -140,9 +140,9 @@ def build_serving(
     )
     periodic_tasks = PeriodicTasks(metrics)
     periodic_tasks.every(0.5, "champion", champion.refresh)
-    periodic_tasks.every(1.0, "journal", keeper)
+    periodic_tasks.every(1.0, "journal", maintenance)
     periodic_tasks.every(1.0, "rejections", lambda: flush_rejections(rejections, journal))
-    return ServingApplication(front, periodic_tasks, status, journal, rejections, slot_lock, metrics, stored)
+    return ServingApplication(gateway, periodic_tasks, status, journal, rejections, slot_lock, metrics, stored)
 
 
 def _stored_predictions(settings: ServingSettings, case: Case, journal: Journal) -> StoredPredictions:
@@ -157,7 +157,7 @@ def _stored_predictions(settings: ServingSettings, case: Case, journal: Journal)
 def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
     """Build one sidecar; no sink and no registry has to be there."""
 
-    registry, notes = _registry(settings), SyncFiles(settings.bundles_dir)
+    registry, sync_files = _registry(settings), SyncFiles(settings.bundles_dir)
     shadow = _shadow(settings, case, registry) if settings.shadow_alias else None
 
     def open_all_sinks() -> list[Sink]:
@@ -170,7 +170,7 @@ def build_sidecar(settings: SidecarSettings, case: Case) -> Sidecar:
     return Sidecar(
         settings.journals_dir,
         open_all_sinks,
-        RegistryWatch(follower, notes, shadow),
+        RegistryWatch(follower, sync_files, shadow),
         batch_rows=settings.relay_batch_rows,
         follow_interval_s=settings.follow_interval_s,
         publishing=_publishing(settings, case),
@@ -217,8 +217,8 @@ def _publishing(settings: SidecarSettings, case: Case) -> DeadLetterPublishing |
     return DeadLetterPublishing(open_publisher, Topics(access.namespace, case.name).dead_letters)
 
 
-def places_to_erase(settings: ErasingSettings, case: Case, urls: Sequence[str]) -> list[ErasureTarget]:
-    """Every place that may hold a record, replicas first; ``urls``: theirs, or none for the one on this machine."""
+def erasure_targets(settings: ErasingSettings, case: Case, urls: Sequence[str]) -> list[ErasureTarget]:
+    """Every store that may hold a record, replicas first; ``urls``: theirs, or none for the one on this machine."""
     api_key = settings.api_key.get_secret_value() if settings.api_key else None
     replicas = [
         ReplicaErasure(url, api_key=api_key, timeout_s=settings.sink_timeout_s)

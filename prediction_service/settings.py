@@ -11,7 +11,7 @@ from event_backbone.settings import ClientSettings, ConnectionSettings, Listenin
 
 
 class ReplicaSettings(ConnectionSettings):
-    """What the two processes of a replica share."""
+    """Settings of both processes of a replica."""
 
     sinks: Annotated[list[str], NoDecode] = Field(
         default=["http://127.0.0.1:8085"], description="URLs the journal is relayed to, separated by commas"
@@ -23,7 +23,7 @@ class ReplicaSettings(ConnectionSettings):
 
 
 class ServingSettings(ListeningSettings, ReplicaSettings):
-    """The WSGI server's side."""
+    """Settings of the WSGI server."""
 
     prediction_host: str = Field(default="127.0.0.1", description="address to listen on")
     prediction_port: int = Field(default=9696, ge=1, le=65535, description="port to listen on")
@@ -51,44 +51,44 @@ class ServingSettings(ListeningSettings, ReplicaSettings):
         default=24,
         ge=1,
         le=1000,
-        description="threads for requests; those above MAX_IN_FLIGHT say 503 and answer probes",
+        description="threads for requests; those above MAX_IN_FLIGHT answer 503 and probes",
     )
 
     _listening_host = field_validator("prediction_host")(listening_host)
 
 
 class WorkerSettings(ListeningSettings, ReplicaSettings):
-    """The Kafka worker."""
+    """Settings of the Kafka worker."""
 
     worker_host: str = Field(default="127.0.0.1", description="address of the worker's probes and metrics")
     worker_port: int = Field(default=9697, ge=1, le=65535, description="port of the worker's probes and metrics")
     worker_batch_records: int = Field(
-        default=1000, ge=1, le=10_000, description="most messages in one batch; at most three batches are in hand"
+        default=1000, ge=1, le=10_000, description="most messages in one batch; at most three batches are in flight"
     )
     worker_max_invalid_in_a_row: int = Field(
         default=1000, ge=1, description="invalid messages in a row in one partition at which the worker stops"
     )
     worker_session_timeout_s: float = Field(
-        default=10.0, ge=1, description="seconds until a worker that says nothing loses its partitions"
+        default=10.0, ge=1, description="seconds until a worker without heartbeats loses its partitions"
     )
 
     _listening_host = field_validator("worker_host")(listening_host)
 
 
 class SidecarSettings(ReplicaSettings):
-    """The relaying side."""
+    """Settings of the sidecar."""
 
     mlflow_tracking_uri: str | None = Field(
         default=None, description="where models are registered; an SQLite file in the case's folder if not given"
     )
-    follow_interval_s: float = Field(default=2.0, gt=0, description="seconds between two looks at the champion alias")
+    follow_interval_s: float = Field(default=2.0, gt=0, description="seconds between two reads of the champion alias")
     shadow_alias: str = Field(
         default="",
         pattern="^[A-Za-z0-9_-]{0,100}$",
         description="alias of a version, such as challenger, that scores what is answered as well; none if not given",
     )
     shadow_sinks: Annotated[list[str], NoDecode] = Field(
-        default=[], description="URLs that get what the shadow says, separated by commas; SINKS but Kafka if not given"
+        default=[], description="URLs that get shadow predictions, separated by commas; SINKS but Kafka if not given"
     )
     relay_batch_rows: int = Field(default=500, ge=1, le=10_000, description="most rows delivered at once")
 
@@ -96,4 +96,4 @@ class SidecarSettings(ReplicaSettings):
 
 
 class ErasingSettings(ClientSettings, SidecarSettings):
-    """What the command that erases needs: the replica, its key and the sinks."""
+    """Settings of the command that erases: the replica, its key and the sinks."""

@@ -1,4 +1,4 @@
-"""How far each sink has come in a journal, and what it refused: a small SQLite file that only the sidecar writes.
+"""Cursors: how far each sink is in a journal, and which rows it refused; a SQLite file that only the sidecar writes.
 
 The server reads it to know what may be trimmed. It holds a row for each sink in the settings and no other, so a sink
 that is removed from the settings holds nothing back.
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS parked (
 
 @dataclass(frozen=True, slots=True)
 class SinkState:
-    """``delivered_seq``: every row up to here is with the sink, or parked. ``fault``: why it is not going on.
+    """``delivered_seq``: every row up to here is with the sink, or parked. ``fault``: why it does not advance.
 
     ``conflicts``: predictions so far for an id that the sink knew with another content.
     """
@@ -44,7 +44,7 @@ class SinkState:
 
 
 class RelayState:
-    """The sidecar's side. One caller at a time."""
+    """The writer's side. One caller at a time."""
 
     def __init__(self, path: Path, sinks: Sequence[str]) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

@@ -1,4 +1,4 @@
-"""The sidecar's loop that publishes the rows a sink refused to ``.dead-letters``, beside the relays."""
+"""Publishing of parked rows to ``.dead-letters``: a loop of the sidecar beside the relays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AT_ONCE = 200
 
 
 class DeadLetterPublishing:
-    """Publishes a journal's parked rows, each at least once. It has an outlet of its own, so it holds up no relay."""
+    """Publishes a journal's parked rows, each at least once, by a producer of its own: no relay waits for it."""
 
     def __init__(self, open_publisher: Callable[[], MessageProducer], topic: str, *, look_every_s: float = 1.0) -> None:
         self._open_publisher = open_publisher
@@ -27,7 +27,7 @@ class DeadLetterPublishing:
         self._look_every_s = look_every_s
 
     def run(self, slot: Path, stop: threading.Event) -> None:
-        """Block until told to stop; what is left is published after the next start."""
+        """Block until ``stop`` is set; what is left is published after the next start."""
         with contextlib.closing(self._open_publisher()) as publisher:
             while not stop.wait(self._look_every_s):
                 try:

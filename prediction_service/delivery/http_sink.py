@@ -20,7 +20,7 @@ class _RefusedLine(msgspec.Struct):
 
 
 class _Receipt(msgspec.Struct):
-    """The part of monitoring's answer that a relay acts on."""
+    """The part of monitoring's receipt that a relay uses."""
 
     refused: list[_RefusedLine]
 
@@ -57,7 +57,7 @@ class HttpSink:
             raise TryAgainLaterError(f"{self._shown} answered 200 without a receipt") from None
 
     def _deliver_apart(self, batch: Sequence[Envelope], status: int) -> list[Refusal]:
-        """A batch that is refused whole: halves find the row that spoils it, its neighbours are kept."""
+        """A batch that is refused whole: bisection finds the row that spoils it, its neighbours are kept."""
         if len(batch) == 1:
             return [Refusal(batch[0].seq, f"http_{status}")]
         middle = len(batch) // 2

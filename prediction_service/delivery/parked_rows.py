@@ -1,4 +1,4 @@
-"""Rows that a sink refused for good, as dead letters: read from every journal's relay.sqlite, published, tried again.
+"""Parked rows, which a sink refused for good: read from every journal's relay.sqlite, published, tried again.
 
 Beside what :class:`~prediction_service.delivery.cursors.RelayState` keeps there stands which of them were published to
 ``.dead-letters``. Whoever else writes the file is waited for, for a few seconds.
@@ -57,7 +57,7 @@ class ParkedRows:
         )
 
     def publish(self, publisher: MessageProducer, topic: str, *, at_most: int) -> int:
-        """Publish the next ones and note that; return how many. Those that are too large go without their content.
+        """Publish the next rows and mark them; return how many. Those that are too large go without their content.
 
         Raises:
             TryAgainLaterError: Kafka is away; what was not noted is published again.
@@ -85,7 +85,7 @@ class ParkedRows:
         return len(rows)
 
     def forget(self, letters: Sequence[DeadLetter]) -> None:
-        """They are with their sink now."""
+        """Delete rows that are with their sink now."""
         places = [(letter.sink, letter.seq) for letter in letters]
         self._db.executemany("DELETE FROM parked WHERE sink = ? AND seq = ?", places)
 
@@ -94,7 +94,7 @@ class ParkedRows:
 
 
 def parked_rows(journals_dir: Path) -> Iterator[ParkedRows]:
-    """Those of every journal on this machine, each open while it is looked at."""
+    """Those of every journal on this machine, each open while it is iterated over."""
     for slot in slots_with_a_journal(journals_dir):
         if (slot / RELAY_FILE).is_file():
             with contextlib.closing(ParkedRows(slot)) as rows:

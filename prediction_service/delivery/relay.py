@@ -1,4 +1,4 @@
-"""The relay: reads one journal and delivers it to one sink, in order, at least once."""
+"""The relay: delivers one journal to one sink, in order, at least once."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _with_bodies(refused: Sequence[Refusal], rows: list[JournalRow]) -> list[tup
 def run_relay(
     relay: Relay, stop: threading.Event, *, idle_s: float = 0.1, chance: Callable[[], float] = random.random
 ) -> None:
-    """Deliver until told to stop; what is left then stays in the journal for the next start."""
+    """Deliver until ``stop`` is set; what is left stays in the journal for the next start."""
     backoff = Backoff(*BACKOFF_S, jitter=_JITTER, chance=chance)
     wait_s = 0.0
     while not stop.wait(wait_s):

@@ -1,4 +1,4 @@
-"""The sink that scores again with the shadow model and delivers what it says."""
+"""The shadow sink: scores predictions again with the shadow model and delivers the shadow events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _START_WITHIN_S = 1.0
 
 
 class ShadowSink:
-    """In front of another sink: takes a journal's rows and delivers what the shadow says about its predictions.
+    """A decorator of another sink: takes a journal's rows and delivers shadow predictions for them.
 
     The port's promises are those of the sink behind; without a shadow, rows pass by. A record that the shadow's own
     version answered needs no second opinion.
@@ -59,7 +59,7 @@ class ShadowSink:
 
 
 def _shadows(readable: Sequence[tuple[Envelope, Prediction, Record]], scorer: Scorer) -> list[Envelope]:
-    """Under a source of their own: each ``seq`` is that of the prediction, and what it follows is counted apart."""
+    """Under a source of their own, each with the ``seq`` of its prediction, so that their lag is counted apart."""
     if not readable:
         return []
     scores = scorer.score([record for _, _, record in readable])

@@ -1,4 +1,4 @@
-"""The sidecar: relays every journal that nobody else relays, and follows the champion."""
+"""The sidecar: relays every journal that no other sidecar relays, and follows the champion."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Sidecar:
         self._threads: list[threading.Thread] = []
 
     def run(self) -> None:
-        """Block until :meth:`stop`, then until every relay has finished what it has in hand."""
+        """Block until :meth:`stop`, then until every relay has finished its present batch."""
         # Not waited for: a registry that is away may hold it for seconds, and whatever it leaves undone is done again.
         watch = functools.partial(self._watch.run, self._stop, every_s=self._follow_interval_s)
         threading.Thread(target=watch, name="follower", daemon=True).start()
@@ -90,7 +90,7 @@ class Sidecar:
         thread.start()
 
     def _relay(self, slot: Path, sink: Sink, names: list[str]) -> None:
-        """One thread: begin again after whatever goes wrong, because the journal is still there."""
+        """One thread: starts again after any error, because the journal is still there."""
         while not self._stop.is_set():
             try:
                 with (

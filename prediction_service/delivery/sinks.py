@@ -1,4 +1,4 @@
-"""Where a journal can be relayed to: adapters of the :class:`~event_backbone.ports.Sink` port, chosen by URL."""
+"""Adapters of the :class:`~event_backbone.ports.Sink` port, chosen by URL."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SinkAddress:
-    """What an adapter is made from: a URL, where it stands in the settings, and how to log in there."""
+    """Arguments of an adapter: a URL, the setting it stands in, and the login."""
 
     url: str
     place: str

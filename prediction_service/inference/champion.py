@@ -1,4 +1,4 @@
-"""The champion as whoever predicts has it: the scorer in use, exchanged for a new one only when that one is ready."""
+"""The champion in use: a scorer that is replaced only by one that is ready."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from event_backbone.model.bundle import BrokenBundleError, BundleStore, open_bun
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import RegisteredBundle
 from prediction_service.inference.metrics import RELOAD_STEPS, PredictingMetrics
-from prediction_service.model_sync.notes import RegistryFault, ShadowNote, SyncFiles
+from prediction_service.model_sync.sync_files import RegistryFault, ShadowStatus, SyncFiles
 
 log = structlog.get_logger()
 
 
 class ServingChampion:
-    """Loads, checks and warms what the shelf points to, and then takes it into use in one step. Thread-safe."""
+    """Loads, checks and warms the current bundle, and then uses it from one moment on. Thread-safe."""
 
-    def __init__(self, bundles: BundleStore, notes: SyncFiles, case: Case, metrics: PredictingMetrics) -> None:
+    def __init__(self, bundles: BundleStore, sync_files: SyncFiles, case: Case, metrics: PredictingMetrics) -> None:
         self._bundles = bundles
-        self._notes = notes
+        self._sync_files = sync_files
         self._case = case
         self._metrics = metrics
         self._seen: RegisteredBundle | None = None
         self._loading = threading.Lock()
-        self._noted: RegistryFault | None = None
+        self._shown_fault: RegistryFault | None = None
         self.scorer: Scorer | None = None
         self.fault: str | None = "no champion has been fetched yet"
 
     def refresh(self) -> None:
-        """Load what the pointer says if it changed; a bundle that fails leaves the present scorer answering.
+        """Load the current bundle if it changed; one that fails leaves the present scorer in use.
 
         With no scorer at all, a bundle that failed is tried again: the sidecar may have fetched it anew.
         """
         with self._loading:
-            self._hear(self.registry_fault)
+            self._show_registry_fault(self.registry_fault)
             try:
                 wanted = self._bundles.current()
                 if wanted is None or (wanted == self._seen and self.scorer is not None):
@@ -49,21 +49,21 @@ class ServingChampion:
 
     @property
     def registry_fault(self) -> RegistryFault | None:
-        """Why the registry's champion is not the one that the shelf points to."""
-        return self._notes.fault()
+        """Why the registry's champion is not the current bundle."""
+        return self._sync_files.fault()
 
     @property
-    def shadow(self) -> ShadowNote | None:
-        """Which version shadows; ``None`` where none is meant to."""
-        return self._notes.shadow()
+    def shadow(self) -> ShadowStatus | None:
+        """The shadow's status; ``None`` where none is configured."""
+        return self._sync_files.shadow()
 
-    def _hear(self, fault: RegistryFault | None) -> None:
-        """What the sidecar noted, as metrics: it serves none itself."""
+    def _show_registry_fault(self, fault: RegistryFault | None) -> None:
+        """As metrics, because the sidecar serves none itself."""
         for step in RELOAD_STEPS[:-1]:
             self._metrics.reload_failed.labels(step).set(fault is not None and fault.step == step)
-        if fault != self._noted and fault is not None and fault.step == "check":
+        if fault != self._shown_fault and fault is not None and fault.step == "check":
             self._metrics.model_load_failures.inc()
-        self._noted = fault
+        self._shown_fault = fault
 
     def _report(self, fault: str) -> None:
         if fault != self.fault:

@@ -26,7 +26,7 @@ RELOAD_STEPS = ("fetch", "check", "load")
 
 
 class PredictingMetrics:
-    """What every process that makes predictions counts. Made once per process, on an injected registry."""
+    """Metrics of every process that makes predictions. Made once per process, on an injected registry."""
 
     def __init__(self, registry: CollectorRegistry, case: Case) -> None:
         self.registry = registry
@@ -69,7 +69,7 @@ class PredictingMetrics:
                 self.rejected.labels(column, reason)
 
     def show_model(self, model: ModelRef) -> None:
-        """Name the version that answers from now on; whoever asks meanwhile sees one, or both."""
+        """Show the version that answers from now on; a scrape meanwhile sees one, or both."""
         before, self._shown_model = self._shown_model, model
         self.model_info.labels(model.name, model.version).set(1)
         if before is not None and before != model:

@@ -1,4 +1,4 @@
-"""Tasks that are repeated on threads of their own."""
+"""Periodic tasks, each on a thread of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions by the champion in use, over HTTP as through Kafka."""
+"""The predictor: predictions by the champion in use, over HTTP as through Kafka."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NoModelError(TryAgainLaterError):
 
 
 class Predictor:
-    """Scores records with the champion of the moment. Thread-safe.
+    """Scores records with the champion in use. Thread-safe.
 
     ``scorer_in_use`` gives the present scorer, or ``None`` before the first champion.
     """
@@ -28,7 +28,7 @@ class Predictor:
         self._scorer_in_use = scorer_in_use
 
     def predict(self, records: Sequence[Record]) -> list[Prediction]:
-        """One prediction for each record, in order, all by the same model version; nothing is kept yet.
+        """One prediction for each record, in order, all by the same model version; nothing is stored yet.
 
         Raises:
             NoModelError: there is no champion yet.

@@ -1,4 +1,4 @@
-"""What was refused, as counts: for the metrics at once, for the journal once a second."""
+"""Counts of rejections: for the metrics at once, for the journal once a second."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RejectionLog:
         self._since = utc_now()
 
     def count(self, faults: Sequence[Fault]) -> None:
-        """Count one refused record and its faults."""
+        """Count one rejected record and its faults."""
         pairs = [self._labels.of(fault) for fault in faults]
         self._metrics.rejected_records.inc()
         for column, reason in pairs:
@@ -52,7 +52,7 @@ class RejectionLog:
             self._faults.update(pairs)
 
     def take(self) -> Rejections | None:
-        """What was refused since the last call as an event, ``None`` when nothing was."""
+        """The rejections since the last call as an event, ``None`` when there were none."""
         now = utc_now()
         with self._lock:
             records, faults, since = self._records, self._faults, self._since
@@ -63,7 +63,7 @@ class RejectionLog:
         return Rejections(str(uuid_utils.uuid7()), self._case.name, since, now, records, counts)
 
     def put_back(self, event: Rejections) -> None:
-        """Count an event again that could not be kept."""
+        """Count an event again that could not be appended."""
         with self._lock:
             self._records += event.records
             self._faults.update({(fault.column, fault.reason): fault.count for fault in event.faults})

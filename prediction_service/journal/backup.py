@@ -1,4 +1,4 @@
-"""Copies of journals while they are written, and how one comes back without giving a number twice.
+"""Backup and restore of journals while they are written; no ``seq`` is given twice.
 
 A journal that came back as it was would give numbers again that its lost rows had. Cursors and sinks have passed them,
 so new rows would look delivered. Therefore a copy comes back as *another* journal: with a new identity, in a slot of
@@ -25,7 +25,7 @@ from prediction_service.journal.slots import JOURNAL_FILE, MAX_SLOTS, RELAY_FILE
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A journal's copy, or a journal that came back from one."""
+    """A journal's copy, or a journal restored from one."""
 
     path: Path
     rows: int
@@ -96,7 +96,7 @@ def _restore(copy: Path, journals_dir: Path) -> Copied:
 
 
 def _empty_slot(journals_dir: Path) -> tuple[Path, HeldLock]:
-    """A slot that has never held a journal: what is in the others is delivered from there."""
+    """A slot that has never held a journal: the others' rows are delivered from there."""
     for number in range(MAX_SLOTS):
         slot = journals_dir / f"{number:02d}"
         if (slot / JOURNAL_FILE).exists() or (slot / RELAY_FILE).exists():

@@ -1,4 +1,4 @@
-"""The journal's reader: what a sidecar and the status need of it, without writing."""
+"""The journal's reader, for sidecar and status; never writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which journal belongs to whom: folders ``journals/NN``, each with two file locks.
+"""Slots: folders ``journals/NN`` with two file locks each, which say who writes and who relays a journal.
 
 The server that writes a journal holds ``writer.lock``, the sidecar that relays it holds ``relay.lock``. The kernel
 releases both when their process dies, so a replica that is gone leaves a journal that another sidecar picks up.

@@ -44,11 +44,11 @@ Durability = Literal["process", "power"]
 
 
 class JournalUnavailableError(TryAgainLaterError):
-    """The journal is at its bound, or the disk refuses: nothing was kept, so nothing may be answered."""
+    """The journal is full, or the disk refuses: nothing was written, so nothing may be answered."""
 
 
-class StandingEntry(Struct, frozen=True):
-    """What the journal holds under an entry's ``event_id`` now: the entry itself, or an earlier one.
+class HeldEntry(Struct, frozen=True):
+    """The entry that the journal holds under an ``event_id``: the new one, or an earlier one.
 
     A prediction whose ``content_hash`` is empty is an erasure's entry: the id can't be used again.
     """
@@ -108,7 +108,7 @@ class Journal:
 
     # Writing ------------------------------------------------------------------------------------------------------
 
-    def append(self, entries: Sequence[Entry]) -> list[StandingEntry]:
+    def append(self, entries: Sequence[Entry]) -> list[HeldEntry]:
         """Keep entries; for each, in order, what is held under its ``event_id`` now.
 
         Raises:
@@ -137,15 +137,15 @@ class Journal:
         self._commits += 1
         return self._db.execute(layout.insert_statement(len(numbered)), layout.insert_values(numbered)).rowcount
 
-    def _held(self, seq: int, entry: Entry) -> StandingEntry:
+    def _held(self, seq: int, entry: Entry) -> HeldEntry:
         """What is kept under the entry's identity: itself, if it has the number that was meant for it."""
         held_seq, digest, body = self._db.execute(layout.SELECT_HELD, (entry.event_id,)).fetchone()
-        return self._new(entry) if held_seq == seq else StandingEntry(False, digest, body)
+        return self._new(entry) if held_seq == seq else HeldEntry(False, digest, body)
 
-    def _new(self, entry: Entry) -> StandingEntry:
+    def _new(self, entry: Entry) -> HeldEntry:
         self._rows[entry.kind] += 1
         self._bytes += len(entry.body) + _ROW_OVERHEAD_BYTES
-        return StandingEntry(True, entry.content_hash, entry.body)
+        return HeldEntry(True, entry.content_hash, entry.body)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Following an alias of the registry: the sidecar fetches what it points to, tries it, and repoints the shelf."""
+"""Following an alias of the registry: fetch the bundle that it points to, check it, and make it the current one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from event_backbone.errors import TryAgainLaterError
 from event_backbone.model.bundle import BrokenBundleError, BundleStore
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import ModelRegistry, RegisteredBundle
-from prediction_service.model_sync.notes import RegistryFault
+from prediction_service.model_sync.sync_files import RegistryFault
 
 log = structlog.get_logger()
 
 
 class AliasFollower:
-    """Keeps a shelf's pointer at the version that has an alias. One caller at a time.
+    """Keeps a bundle store's pointer at the version that has an alias. One caller at a time.
 
     A bundle becomes current when its digests are right, it was made for this case file and it gives its golden scores;
     a registry that is away, or a bundle that is broken, leaves the last good one in place.
@@ -35,7 +35,7 @@ class AliasFollower:
         self.fault: RegistryFault | None = None
 
     def follow(self, *, anew: bool = False) -> None:
-        """Look at the alias once; afterwards :attr:`fault` says why its version is not the current one.
+        """Read the alias once; afterwards :attr:`fault` says why its version is not the current one.
 
         ``anew``: what was refused before is tried once more.
         """
@@ -59,7 +59,7 @@ class AliasFollower:
         return RegistryFault("check", self._refusal) if wanted is not None and wanted == self._refused else None
 
     def _log_change(self, *, is_away: bool, error: str = "") -> None:
-        """Every look goes into what ``/status`` shows, only a change into the log."""
+        """``/status`` shows the outcome of every call, the log only a change."""
         if is_away and not self._is_away:
             log.warning("registry_away", error=error)
         elif self._is_away and not is_away:

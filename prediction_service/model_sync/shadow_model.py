@@ -1,4 +1,4 @@
-"""The shadow: another model version scores what was answered, off the reply path and from the journal.
+"""The shadow model: another version that scores what was answered, from the journal and not in a request.
 
 A relay with a cursor of its own reads the journal's rows, so a crash loses nothing and a reply never waits.
 """
@@ -14,18 +14,18 @@ from event_backbone.model.bundle import BrokenBundleError, BundleStore, open_bun
 from event_backbone.model.scoring import Scorer
 from event_backbone.ports import RegisteredBundle
 from prediction_service.model_sync.alias_follower import AliasFollower
-from prediction_service.model_sync.notes import ShadowNote
+from prediction_service.model_sync.sync_files import ShadowStatus
 
 log = structlog.get_logger()
 
-#: The shelf's pointer to the version that shadows.
+#: Name of the pointer to the version that shadows.
 SHADOW_POINTER = "shadow"
 
 
 class ShadowModel:
     """The version that has the shadow's alias. ``scorer`` is ``None`` while no version has it, or none was ever good.
 
-    :meth:`look` is for one thread, the rest for any.
+    :meth:`follow` is for one thread, the rest for any.
     """
 
     def __init__(self, follower: AliasFollower, bundles: BundleStore, case: Case) -> None:
@@ -33,10 +33,10 @@ class ShadowModel:
         self._bundles = bundles
         self._case = case
         self._loaded: RegisteredBundle | None = None
-        self._looked = threading.Event()
+        self._followed = threading.Event()
         self.scorer: Scorer | None = None
 
-    def look(self, *, anew: bool = False) -> None:
+    def follow(self, *, anew: bool = False) -> None:
         """Follow the alias once, and load what it leads to; an alias that was taken away ends the shadow."""
         try:
             self._follower.follow(anew=anew)
@@ -46,7 +46,7 @@ class ShadowModel:
         except BrokenBundleError as error:
             log.error("shadow_refused", error=str(error))
         finally:
-            self._looked.set()
+            self._followed.set()
 
     def _load(self, wanted: RegisteredBundle | None) -> None:
         if wanted == self._loaded:
@@ -59,11 +59,11 @@ class ShadowModel:
         self._loaded = wanted
         log.info("shadow_scores", version=wanted.model.version if wanted else None)
 
-    def note(self) -> ShadowNote:
-        """Who shadows, for people."""
+    def status(self) -> ShadowStatus:
+        """The shadow's version and what is wrong with it, for people."""
         scorer, fault = self.scorer, self._follower.fault
-        return ShadowNote(scorer.model.version if scorer else None, fault.text if fault else None)
+        return ShadowStatus(scorer.model.version if scorer else None, fault.text if fault else None)
 
     def is_known(self, within_s: float) -> bool:
-        """Whether anybody looked yet; waits a little for it."""
-        return self._looked.wait(within_s)
+        """Whether the alias was read yet; waits a little for it."""
+        return self._followed.wait(within_s)

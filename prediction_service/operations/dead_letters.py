@@ -1,4 +1,4 @@
-"""Dead letters of a case: those in its topic and the rows that sinks refused, found, shown and sent back."""
+"""Dead letters of a case, in its topic and parked by sinks: find, show, replay."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _REPLAYED_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class CollectedLetter:
-    """One dead letter, as it was first seen, and how often something became it."""
+    """One dead letter, as it was first seen, and its number of attempts."""
 
     letter: DeadLetter
     attempts: int = 1
 
     @property
     def origin(self) -> str:
-        """Where it comes from: a place in a topic, or a sink and a journal's row."""
+        """Topic, partition and offset, or a sink and a journal's row."""
         letter = self.letter
         if letter.topic is not None:
             return f"{letter.topic} partition {letter.partition} offset {letter.offset}"
@@ -37,7 +37,7 @@ class CollectedLetter:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which ones: of a reason, first seen since (RFC 3339 in UTC), some by id; at most ``limit``, the oldest first."""
+    """Chosen letters: of a reason, first seen since (RFC 3339 in UTC), by id; at most ``limit``, the oldest first."""
 
     reason: str | None = None
     since: str | None = None
@@ -53,7 +53,7 @@ class Filter:
 
 
 class DeadLetterCollector:
-    """Collects letters, each id once. The content is only held where it is wanted: there may be many."""
+    """Collects letters, each id once. Contents are held only where asked for: there may be many."""
 
     def __init__(self, chosen: Filter, *, contents: bool) -> None:
         self._chosen = chosen
@@ -83,7 +83,7 @@ class DeadLetterCollector:
 def find(
     published: Callable[[], Iterator[Received]], journals_dir: Path, chosen: Filter, *, contents: bool
 ) -> list[CollectedLetter]:
-    """Those of the topic and those parked on this machine. What is no dead letter in the topic is passed over."""
+    """Letters of the topic and of parked rows on this machine. Other messages in the topic are passed over."""
     box = DeadLetterCollector(chosen, contents=contents)
     for message in published():
         with contextlib.suppress(UnreadableMessageError):
@@ -95,7 +95,7 @@ def find(
 
 
 def messages_until_now(access: KafkaAccess, topic: str, *, timeout_s: float) -> Iterator[Received]:
-    """Everything that is in a topic at the moment; a topic that is not there holds nothing.
+    """All messages of a topic up to its present end; a topic that is not there has none.
 
     Raises:
         TryAgainLaterError: Kafka is away.
@@ -182,7 +182,7 @@ def _refusal_of(letter: DeadLetter, sink: Sink) -> str | None:
     return f"refused again: {refused[0].reason}" if refused else None
 
 
-def the_one(found: Sequence[CollectedLetter], wanted: str) -> CollectedLetter:
+def letter_with_id(found: Sequence[CollectedLetter], wanted: str) -> CollectedLetter:
     """Raises :class:`RejectedError` when there is none of this id."""
     for one in found:
         if one.letter.id == wanted:

@@ -21,9 +21,9 @@ from prediction_service.operations.dead_letters import (
     CollectedLetter,
     Filter,
     find,
+    letter_with_id,
     messages_until_now,
     replay,
-    the_one,
 )
 from prediction_service.settings import ReplicaSettings
 
@@ -31,7 +31,7 @@ _COLUMNS = ("id", "reason", "origin", "first_seen", "attempts")
 
 
 class DeadLetterOperations:
-    """The dead letters of CASE: of the Kafka among SINKS, where there is one, and of this machine's journals."""
+    """Dead letters of CASE: of the Kafka among SINKS, where there is one, and of this machine's journals."""
 
     def __init__(self) -> None:
         self.settings = read_settings(ReplicaSettings)
@@ -74,7 +74,7 @@ def _kafka(settings: ReplicaSettings) -> KafkaAccess | None:
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Records that nobody could take, and rows that a sink refused: look at them, send them back."""
+    """Records that nobody could take, and rows that a sink refused: list, show and replay them."""
 
 
 def _filtered(command: Any) -> Any:
@@ -143,7 +143,7 @@ def show_command(letter_id: str) -> None:
     Example:
       CASE=census SINKS=kafka://127.0.0.1:9092 prediction-service dead-letters show census.records-0-17
     """
-    one = the_one(DeadLetterOperations().find(Filter(ids=frozenset([letter_id])), contents=True), letter_id)
+    one = letter_with_id(DeadLetterOperations().find(Filter(ids=frozenset([letter_id])), contents=True), letter_id)
     click.echo(encode_json(_document(one)).decode())
 
 
@@ -184,7 +184,7 @@ def replay_command(letter_ids: tuple[str, ...], every: bool, chosen: Filter) -> 
     ids = frozenset(letter_ids)
     found = operations.find(Filter(chosen.reason, chosen.since, ids, chosen.limit), contents=True)
     for letter_id in letter_ids:
-        the_one(found, letter_id)
+        letter_with_id(found, letter_id)
     with operations.publisher() as publisher, operations.sinks() as sinks:
         replayed = replay(found, publisher, sinks, operations.settings.journals_dir)
     click.echo(f"{replayed.count} sent back")

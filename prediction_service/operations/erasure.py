@@ -1,4 +1,4 @@
-"""Erasing what is kept about records, at every place there is, whatever a single replica knows of them.
+"""Erasure of records at every target: replicas, idle journals and sinks.
 
 Replicas come first: each forgets the record and tells its own sinks so in the journal's order, which also removes what
 its sidecar had in hand meanwhile. Then the sinks are told directly, so that nothing waits for a sidecar.
@@ -34,7 +34,7 @@ _NO_BOUND = 2**62
 
 @dataclass(frozen=True, slots=True)
 class ErasureOutcome:
-    """What became of an erasure at one place, in words; ``done`` is false when it has to be tried again."""
+    """Outcome of an erasure at one target; ``done`` is false when it has to be tried again."""
 
     place: str
     done: bool
@@ -42,7 +42,7 @@ class ErasureOutcome:
 
 
 class ErasureTarget(Protocol):
-    """Somewhere records are kept. Erasing again changes nothing more.
+    """A store of records. Erasing again changes nothing more.
 
     Errors: :class:`~event_backbone.errors.StreamgaugeError` when not everything was erased.
     """
@@ -50,7 +50,7 @@ class ErasureTarget(Protocol):
     name: str
 
     def erase(self, erasures: Sequence[Erasure]) -> str:
-        """What was done, in words."""
+        """A summary of what was done."""
         ...
 
 
@@ -63,7 +63,7 @@ def check_record_ids(record_ids: Sequence[str]) -> None:
 
 
 def erase_everywhere(record_ids: Sequence[str], case: str, places: Sequence[ErasureTarget]) -> Iterator[ErasureOutcome]:
-    """Erase at each place in turn; a place that fails keeps none of the others from being asked."""
+    """Erase at each target in turn; one that fails keeps none of the others from being asked."""
     erased_at = utc_now()
     erasures = [Erasure(record_id, case, erased_at) for record_id in dict.fromkeys(record_ids)]
     for place in places:
@@ -74,7 +74,7 @@ def erase_everywhere(record_ids: Sequence[str], case: str, places: Sequence[Eras
 
 
 class SinkErasure:
-    """What a sink keeps; told by events, as a relay would."""
+    """A sink, by the events that a relay would deliver."""
 
     def __init__(self, sink: Sink, clock_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
         self.name = f"sink {sink.name}"
@@ -92,7 +92,7 @@ class SinkErasure:
 
 
 class _Erased(msgspec.Struct):
-    """The part of a replica's answer that is told."""
+    """The part of a replica's answer that is reported."""
 
     rows_erased: int
 
@@ -127,7 +127,7 @@ class ReplicaErasure:
 
 
 class LocalErasure:
-    """The replica of this machine where no URL is given: nobody has to answer when nobody writes a journal here."""
+    """The replica on this machine where no URL is given: it need not answer when nobody writes a journal here."""
 
     def __init__(self, replica: ErasureTarget, journals_dir: Path) -> None:
         self.name = replica.name

@@ -1,4 +1,4 @@
-"""`prediction-service topics`: the topics of a case, as they should be and as they are."""
+"""`prediction-service topics`: expected and actual topics of a case."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COMPACTED = {
 
 @dataclass(frozen=True, slots=True)
 class TopicMismatch:
-    """What a topic is not as it should be."""
+    """How a topic differs from what it should be."""
 
     topic: str
     setting: str
@@ -30,7 +30,7 @@ class TopicMismatch:
 
 
 def wanted_topics(topics: Topics, *, partitions: int, replication: int, retention_s: float) -> list[TopicSpec]:
-    """The five topics of a case. Dead letters are few and looked at by people: one partition, kept as long."""
+    """The five topics of a case. Dead letters are few and read by people: one partition, kept as long."""
     retention = {"retention.ms": str(int(retention_s * 1000)) if retention_s else "-1"}
     kept = {"cleanup.policy": "delete", **retention}
     # Room for the headers that a dead letter has beside a record of the largest size.
@@ -45,7 +45,7 @@ def wanted_topics(topics: Topics, *, partitions: int, replication: int, retentio
 
 
 def differences(wanted: Sequence[TopicSpec], found: Mapping[str, TopicSpec]) -> list[TopicMismatch]:
-    """How the topics that are there differ from what is wanted."""
+    """How the actual topics differ from what is wanted."""
     return [
         TopicMismatch(spec.name, setting, should, seen)
         for spec in wanted

@@ -18,7 +18,7 @@ _WEEK_S = 7 * 86400.0
 
 @click.group()
 def topics() -> None:
-    """Make and look at the topics of CASE, at the Kafka among SINKS."""
+    """Make and list the topics of CASE, at the Kafka among SINKS."""
 
 
 def _options(command: click.decorators.FC) -> click.decorators.FC:

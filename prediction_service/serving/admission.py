@@ -1,4 +1,4 @@
-"""Admission control: how many requests may be in hand at once."""
+"""Admission control: a limit of the requests in flight."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from event_backbone.web.responses import (
 )
 from prediction_service.journal.writer import Journal
 from prediction_service.serving.form import CaseForm, Field, FormKey
-from prediction_service.serving.front import failed, unavailable
+from prediction_service.serving.gateway import failed, unavailable
 from prediction_service.serving.handlers import PredictionHandlers, Reply
 from prediction_service.serving.openapi import openapi_document
 from prediction_service.serving.reloading import Reloading
@@ -102,7 +102,7 @@ def _add_stored_predictions(app: Flask, case: Case, journal: Journal, stored: St
 
 
 def add_admin(app: Flask, reloading: Reloading) -> None:
-    """What is for operators, beside :func:`build_api`."""
+    """The operators' routes, beside :func:`build_api`."""
 
     @app.post("/admin/reload")
     def reload() -> ResponseReturnValue:

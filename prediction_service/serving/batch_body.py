@@ -1,4 +1,4 @@
-"""The body of a batch as the JSON of its elements: one bad element never spoils its neighbours."""
+"""Splitting a batch's body into the JSON of its elements, so that a bad element never spoils its neighbours."""
 
 from __future__ import annotations
 

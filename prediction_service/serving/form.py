@@ -1,4 +1,4 @@
-"""The web form, made from the case file: what its fields look like and what a filled one means as a record."""
+"""The web form: fields made from the case file, and a filled form as a record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CATEGORIES_LISTED = 3
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field as the template shows it; ``takes_focus`` is where a person goes on after the page has come."""
+    """One field for the template; ``takes_focus``: it has the focus once the page is loaded."""
 
     column: Column
     value: str
@@ -26,7 +26,7 @@ class Field:
 
     @property
     def keyboard(self) -> str:
-        """The keyboard a phone should offer; those for numbers have no minus sign."""
+        """The field's ``inputmode``; keyboards for numbers have no minus sign."""
         minimum = self.column.valid.minimum
         if self.column.is_category or minimum is None or minimum < 0:
             return "text"
@@ -34,7 +34,7 @@ class Field:
 
 
 class FormKey:
-    """The API key as the form asks for it: typed with every record, and shown by no page."""
+    """The form's API key field: typed with every record, and never put into a page."""
 
     def __init__(self, keys: KeyCheck | None = None, count_refusal: Callable[[], None] = lambda: None) -> None:
         self._keys = keys
@@ -46,7 +46,7 @@ class FormKey:
         return None if self._keys is None else KEY_FIELD
 
     def fault(self, sent: Mapping[str, str]) -> str | None:
-        """What is wrong with the key that was sent, in words."""
+        """What is wrong with the key that was sent, as text."""
         if self._keys is None or self._keys.accepts(sent.get(KEY_FIELD, "")):
             return None
         self._count_refusal()
@@ -60,7 +60,7 @@ class CaseForm:
         self._case = case
 
     def fields(self, sent: Mapping[str, str], faults: Sequence[Mapping[str, str]]) -> list[Field]:
-        """Every field with what was typed into it and, beside it, its faults."""
+        """Every field with its typed value and its faults."""
         faulty = {fault["field"] for fault in faults}
         first = next((name for name in self._case.column_names if name in faulty), None)
         return [
@@ -75,7 +75,7 @@ class CaseForm:
         ]
 
     def payload(self, sent: Mapping[str, str]) -> dict[str, Any]:
-        """The record a filled form stands for; what can't be read as a number is left for the validator to name.
+        """The record of a filled form; what is no number is left for the validator to name.
 
         An empty field is null where the column may be null, and otherwise missing.
         """
@@ -89,7 +89,7 @@ class CaseForm:
         return record
 
     def shown(self, status: int, reply: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer, or what went wrong, in words; ``probability`` only where there is one."""
+        """The prediction, or the fault, as text; ``probability`` only where there is one."""
         if status != 200:
             return {"good": False, "text": reply["detail"], "has_faults": bool(reply.get("faults"))}
         origin = {
@@ -119,7 +119,7 @@ def _number(text: str) -> int | float | str:
 
 
 def _limits(column: Column) -> str:
-    """What may be typed, as sentences; empty when everything may."""
+    """The allowed values, as sentences; empty when everything is allowed."""
     if column.is_category:
         listed = ", ".join(column.categories[:_CATEGORIES_LISTED])
         more = len(column.categories) - _CATEGORIES_LISTED

@@ -15,7 +15,7 @@ from event_backbone.prediction_log.journal_layout import Entry, entry_of
 from event_backbone.web.problems import fault_documents, problem, rejection, rejection_status
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
-from prediction_service.journal.writer import Journal, StandingEntry
+from prediction_service.journal.writer import HeldEntry, Journal
 from prediction_service.serving.batch_body import split_batch
 from prediction_service.serving.metrics import ServingMetrics
 from prediction_service.serving.micro_batching import MicroBatcher
@@ -48,7 +48,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PredictionHandlers:
-    """Answers records and takes labels. Thread-safe."""
+    """Handles records and labels. Thread-safe."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class PredictionHandlers:
         self._metrics = metrics
         self._rejections = rejections
         self._max_batch_records = max_batch_records
-        self._answer_one: MicroBatcher[Record, tuple[Prediction, StandingEntry]] = MicroBatcher(self._answer_all)
+        self._answer_one: MicroBatcher[Record, tuple[Prediction, HeldEntry]] = MicroBatcher(self._answer_all)
         self.decoder = RecordDecoder(case)
 
     # Predictions --------------------------------------------------------------------------------------------------
@@ -88,19 +88,19 @@ class PredictionHandlers:
             return rejection(error.faults)
         return self._reply_for(*self._answer_one(record))
 
-    def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, StandingEntry]]:
-        """Score records and keep the predictions, all or none; what was made beside what is held."""
+    def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, HeldEntry]]:
+        """Score records and append the predictions, all or none; each with what is held under its id."""
         made = self._predictor.predict(records)
         kept = self._journal.append([entry_of(prediction) for prediction in made])
         return list(zip(made, kept, strict=True))
 
-    def _reply_for(self, made: Prediction, kept: StandingEntry) -> Reply:
+    def _reply_for(self, made: Prediction, kept: HeldEntry) -> Reply:
         try:
             return 200, _encode(self._answer_for(made, kept))
         except ConflictError as error:
             return 409, problem(409, str(error))
 
-    def _answer_for(self, made: Prediction, kept: StandingEntry) -> Answer:
+    def _answer_for(self, made: Prediction, kept: HeldEntry) -> Answer:
         """Counted; raises :class:`ConflictError` when the id was used for something else."""
         if kept.new:
             self._metrics.answered.inc()
@@ -134,7 +134,7 @@ class PredictionHandlers:
             results[index] = self._record_answer(made, kept)
         return 200, _encode({"results": results})
 
-    def _record_answer(self, made: Prediction, kept: StandingEntry) -> RecordAnswer:
+    def _record_answer(self, made: Prediction, kept: HeldEntry) -> RecordAnswer:
         try:
             return RecordAnswer(200, self._answer_for(made, kept))
         except ConflictError as error:
@@ -167,7 +167,7 @@ def _answer(made: Prediction) -> Answer:
     return Answer(made.record_id, made.prediction, made.score, made.model, made.case, made.predicted_at)
 
 
-def _stored_prediction(kept: StandingEntry) -> Prediction:
+def _stored_prediction(kept: HeldEntry) -> Prediction:
     event = decode_event(kept.body)
     assert isinstance(event, Prediction)
     return event

@@ -22,7 +22,7 @@ OTHER = "other"
 
 
 class ServingMetrics(PredictingMetrics):
-    """What the HTTP server counts beside that."""
+    """Metrics of the HTTP server, beside those of predicting."""
 
     def __init__(self, registry: CollectorRegistry, case: Case) -> None:
         super().__init__(registry, case)

@@ -1,4 +1,4 @@
-"""Work that callers bring at the same moment, done as one group.
+"""Micro-batching: items that callers bring at the same moment are worked on as one group.
 
 Scoring eight records at once and committing them together costs about three times one, and waiting a fixed time to fill
 a group only hurts. So nobody waits for company: whoever holds the lock takes all that is queued at that moment, and the
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class _Brought(Generic[Item, Result]):
+class _Pending(Generic[Item, Result]):
     __slots__ = ("error", "is_done", "item", "result")
 
     def __init__(self, item: Item) -> None:
@@ -36,25 +36,25 @@ class MicroBatcher(Generic[Item, Result]):
     def __init__(self, work: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
         self._work = work
         self._lock = threading.Lock()
-        self._queue: deque[_Brought[Item, Result]] = deque()
+        self._queue: deque[_Pending[Item, Result]] = deque()
 
     def __call__(self, item: Item) -> Result:
-        brought: _Brought[Item, Result] = _Brought(item)
-        self._queue.append(brought)
+        pending: _Pending[Item, Result] = _Pending(item)
+        self._queue.append(pending)
         with self._lock:
-            if not brought.is_done:
+            if not pending.is_done:
                 self._do([self._queue.popleft() for _ in range(len(self._queue))])
-        if brought.error is not None:
-            raise brought.error
-        return brought.result
+        if pending.error is not None:
+            raise pending.error
+        return pending.result
 
-    def _do(self, group: list[_Brought[Item, Result]]) -> None:
+    def _do(self, group: list[_Pending[Item, Result]]) -> None:
         try:
-            results = self._work([brought.item for brought in group])
-            for brought, result in zip(group, results, strict=True):
-                brought.result = result
+            results = self._work([pending.item for pending in group])
+            for pending, result in zip(group, results, strict=True):
+                pending.result = result
         except Exception as error:  # handed on to every caller of the group, who have their own borders
-            for brought in group:
-                brought.error = error
-        for brought in group:
-            brought.is_done = True
+            for pending in group:
+                pending.error = error
+        for pending in group:
+            pending.is_done = True

@@ -197,7 +197,7 @@ def _reload() -> dict[str, Any]:
     model = _object(name=version, version=version)
     done = _object(model=model, previous={"anyOf": [version, {"type": "null"}]}, changed={"type": "boolean"})
     return {
-        "summary": "Look at the registry now; which version answers after that",
+        "summary": "Read the registry now; which version answers after that",
         "responses": _answers(
             "200",
             done,

@@ -1,4 +1,4 @@
-"""``POST /admin/reload``: have the sidecar look at the registry now, and say which version answers after that."""
+"""``POST /admin/reload``: have the sidecar read the registry now, and return the version that answers after that."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from typing import Any
 
 from event_backbone.errors import ConflictError, TryAgainLaterError
 from prediction_service.inference.champion import ServingChampion
-from prediction_service.model_sync.notes import SyncFiles
+from prediction_service.model_sync.sync_files import SyncFiles
 
-#: A registry that is away makes a look take this long and longer.
-LOOK_WITHIN_S = 20.0
+#: A registry that is away makes a sync take this long and longer.
+SYNC_WITHIN_S = 20.0
 _BETWEEN_TRIES_S = 0.05
 
 
 class Reloading:
     """Thread-safe; one reload at a time."""
 
-    def __init__(self, champion: ServingChampion, notes: SyncFiles, *, within_s: float = LOOK_WITHIN_S) -> None:
+    def __init__(self, champion: ServingChampion, sync_files: SyncFiles, *, within_s: float = SYNC_WITHIN_S) -> None:
         self._champion = champion
-        self._notes = notes
+        self._sync_files = sync_files
         self._within_s = within_s
-        self._one = threading.Lock()
+        self._one_at_a_time = threading.Lock()
 
     def reload(self) -> dict[str, Any]:
-        """What answers from now on, and what did before.
+        """The version that answers from now on, and the one before.
 
         Raises:
             TryAgainLaterError: another reload is under way, no sidecar answers, or the registry is away.
             ConflictError: the registry's champion was refused; the version before answers on.
         """
-        if not self._one.acquire(blocking=False):
+        if not self._one_at_a_time.acquire(blocking=False):
             raise TryAgainLaterError("another reload is under way")
         try:
             before = self._version()
-            self._wait_for_look()
+            self._wait_for_sidecar()
             self._champion.refresh()
             self._check()
             return {"model": self._model(), "previous": before, "changed": self._version() != before}
         finally:
-            self._one.release()
+            self._one_at_a_time.release()
 
-    def _wait_for_look(self) -> None:
-        token, deadline = self._notes.ask(), time.monotonic() + self._within_s
-        while self._notes.answered() != token:
+    def _wait_for_sidecar(self) -> None:
+        token, deadline = self._sync_files.request_sync(), time.monotonic() + self._within_s
+        while self._sync_files.acknowledged() != token:
             if time.monotonic() > deadline:
                 raise TryAgainLaterError(f"no sidecar looked at the registry within {self._within_s:g} s")
             time.sleep(_BETWEEN_TRIES_S)

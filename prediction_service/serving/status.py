@@ -1,4 +1,4 @@
-"""Status of a replica: what ``/readyz``, ``/status`` and the lag metrics say."""
+"""Status of a replica, for ``/readyz``, ``/status`` and the lag metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one poll of the worker brought, on its way to the sinks and to Kafka."""
+"""Batches of the worker: messages of one poll, scored and ready for sinks and Kafka."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TooManyInvalidError(StopError):
 
 @dataclass(slots=True)
 class WorkBatch:
-    """Some messages' predictions, labels, rejections and dead letters, and where their partitions are after them.
+    """Predictions, labels, rejections and dead letters of some messages, and the offsets after them.
 
     ``origins`` has the message an envelope came from, by the envelope's ``seq``.
     """
@@ -70,7 +70,7 @@ class BatchMaker:
         self._seq = itertools.count(1)
 
     def make(self, messages: Sequence[Received], epochs: Mapping[Partition, int]) -> WorkBatch:
-        """Read, score and wrap; nothing is sent yet.
+        """Read, score and wrap; nothing is delivered yet.
 
         Raises:
             TooManyInvalidError: the limit is reached; none of this batch may be committed.

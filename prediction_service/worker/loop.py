@@ -1,6 +1,6 @@
-"""The worker: takes records from Kafka, predicts in batches, delivers, and only then commits.
+"""The worker's loop: poll records from Kafka, predict in batches, deliver, and only then commit offsets.
 
-Kafka is its journal: whatever it had in hand when it died is read again by whoever gets the partitions next, and every
+Kafka is its journal: what was in flight when it died is read again by whoever gets the partitions next, and every
 sink takes a ``record_id`` once.
 """
 
@@ -65,7 +65,7 @@ class WorkerLoop:
         self._turned_at = time.monotonic()
 
     def stop(self) -> None:
-        """Let :meth:`run` deliver and commit what is in hand, and return."""
+        """Let :meth:`run` deliver and commit what is in flight, and return."""
         self._stop.set()
 
     @property
@@ -150,7 +150,7 @@ class WorkerLoop:
         else:
             self._tracker.committed(offsets)
 
-    # What the group says, in the thread that polls ------------------------------------------------------------------
+    # Rebalances, in the thread that polls ---------------------------------------------------------------------------
 
     def assigned(self, partitions: Collection[Partition]) -> None:
         self._metrics.rebalances.labels("assigned").inc()
@@ -159,7 +159,7 @@ class WorkerLoop:
         log.info("partitions_assigned", partitions=_named(partitions))
 
     def revoked(self, partitions: Collection[Partition]) -> None:
-        """Deliver and commit what is in hand, if that is possible soon; what is left is read again by the next one."""
+        """Deliver and commit what is in flight, if that is possible soon; the next owner reads the rest again."""
         self._metrics.rebalances.labels("revoked").inc()
         drained = self._pipeline.drain(self._pace.hand_over_within_s)
         self._commit()
@@ -167,7 +167,7 @@ class WorkerLoop:
         log.info("partitions_revoked", partitions=_named(partitions), drained=drained)
 
     def lost(self, partitions: Collection[Partition]) -> None:
-        """Somebody else has them already: nothing of them may be committed."""
+        """Other members have these partitions already: no offset of them may be committed."""
         self._metrics.rebalances.labels("lost").inc()
         self._went(partitions)
         log.warning("partitions_lost", partitions=_named(partitions))
@@ -194,7 +194,7 @@ class WorkerLoop:
 
     @property
     def silent_s(self) -> float:
-        """How long ago the loop last came round; a healthy one is never silent for long."""
+        """Seconds since the loop's last round; a healthy one is never silent for long."""
         return time.monotonic() - self._turned_at
 
     def status(self) -> dict[str, Any]:

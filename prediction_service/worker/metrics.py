@@ -18,7 +18,7 @@ DEAD_LETTER_REASONS = ("record", "label", "json", "key", "schema_version", "case
 
 
 class WorkerMetrics(PredictingMetrics):
-    """What the Kafka worker counts beside that."""
+    """Metrics of the Kafka worker, beside those of predicting."""
 
     def __init__(self, registry: CollectorRegistry, case: Case) -> None:
         super().__init__(registry, case)
@@ -52,7 +52,7 @@ class WorkerMetrics(PredictingMetrics):
             self.rebalances.labels(kind)
 
     def expect(self, topics: Iterable[str], steps: Iterable[str]) -> None:
-        """Nothing was read from these topics and done in these steps yet, which is a zero and no gap."""
+        """Set the counters of these topics and steps to 0: nothing read is a zero and no gap."""
         for topic in topics:
             self.consumed.labels(topic)
         for step in steps:

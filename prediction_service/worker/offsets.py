@@ -1,4 +1,4 @@
-"""Which offsets may be committed: those of batches that took every step, of partitions that are still ours."""
+"""Offset tracking: which offsets may be committed, after every step and only of partitions that are still assigned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prediction_service.worker.batches import WorkBatch
 
 
 class OffsetTracker:
-    """An epoch numbers each time a partition came to us: what was in hand when it went is never committed later."""
+    """An epoch numbers each assignment of a partition: a batch of an earlier epoch is never committed."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -19,7 +19,7 @@ class OffsetTracker:
 
     @property
     def partitions(self) -> Collection[Partition]:
-        """Ours at the moment."""
+        """The partitions assigned at the moment."""
         return self._epochs.keys()
 
     def came(self, partitions: Iterable[Partition]) -> None:
@@ -32,7 +32,7 @@ class OffsetTracker:
             self._due.pop(partition, None)
 
     def epochs_of(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """To be noted in a batch when it is made."""
+        """For a new batch to carry."""
         return {partition: self._epochs[partition] for partition in partitions if partition in self._epochs}
 
     def note(self, finished: Iterable[WorkBatch]) -> None:

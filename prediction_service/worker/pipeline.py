@@ -1,4 +1,4 @@
-"""Steps that items take one after another, each step in a thread of its own, so that one waits while another works."""
+"""A pipeline of steps, each in a thread of its own, so that one waits while another works."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _JITTER = 0.2
 
 
 class StepMeter(Protocol):
-    """Told what the steps do."""
+    """Receives the duration and the retries of steps."""
 
     def took(self, step: str, seconds: float) -> None: ...
 
@@ -32,7 +32,7 @@ class StepMeter(Protocol):
 
 
 class Pipeline(Generic[Item]):
-    """Takes items in order through every step, in order; at most ``depth`` are in hand, so memory is bounded.
+    """Takes items in order through every step, in order; at most ``depth`` are in flight, so memory is bounded.
 
     A step that raises :class:`TryAgainLaterError` is tried again until it succeeds or the pipeline is closed; any other
     error ends the pipeline, and :meth:`check` raises it. One caller at a time; the steps run in threads of their own.
@@ -79,7 +79,7 @@ class Pipeline(Generic[Item]):
         return finished
 
     def drain(self, timeout_s: float) -> bool:
-        """Wait until nothing is in hand; whether it came to that."""
+        """Wait until nothing is in flight; whether it came to that."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._in_hand or self._is_over, timeout_s) and not self._in_hand
 
@@ -88,7 +88,7 @@ class Pipeline(Generic[Item]):
         return self._in_hand
 
     def close(self) -> None:
-        """Give up what is in hand; a step that is just running ends first."""
+        """Drop what is in flight; a step that is just running ends first."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

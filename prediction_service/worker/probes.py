@@ -1,4 +1,4 @@
-"""The worker's small HTTP side: probes and metrics, answered beside the loop that works."""
+"""HTTP server of the worker's probes and metrics, in threads beside the loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of ``.records`` into records with their identity, or with every fault."""
+"""Decoding of messages in ``.records`` into records with their identity, or into faults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ABOUT_THE_MESSAGE: dict[str, Any] = {"schema_version": Any, "case_sha256": str 
 
 
 class RejectedMessageError(RejectedError):
-    """A message that can't become a prediction. ``reason`` is one of a closed set of words."""
+    """A message that can't become a prediction. ``reason`` is from a closed set."""
 
     def __init__(self, reason: str, faults: Sequence[Fault]) -> None:
         self.reason = reason
@@ -28,7 +28,7 @@ class RejectedMessageError(RejectedError):
 
 
 class RecordReader:
-    """Reads messages whose value is one record, as ``POST /predict`` takes it."""
+    """Decodes messages whose value is one record, as ``POST /predict`` takes it."""
 
     def __init__(self, case: Case) -> None:
         self._case = case
@@ -37,7 +37,7 @@ class RecordReader:
         self._decode_trusted = msgspec.json.Decoder(marked).decode
 
     def read(self, received: Received) -> Record:
-        """The record, with its ``record_id``: the key, else the one in the value, else made from the message's place.
+        """The record with its ``record_id``: the key, else the one in the value, else made from partition and offset.
 
         Raises:
             RejectedMessageError: with every fault by field.

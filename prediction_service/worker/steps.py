@@ -1,4 +1,4 @@
-"""The two steps every batch takes: kept by the sinks, then published.
+"""The two steps of every batch: stored by the sinks, then published.
 
 The log comes first and what it holds is what is published, so that ``.predictions`` never says anything else about a
 ``record_id`` than the log does, whichever worker saw the record first and however often it is read.
@@ -32,15 +32,15 @@ class StoreStep:
             if batch.envelopes:
                 delivered = sink.deliver(batch.envelopes)
                 self._dead_letter_refused(batch, sink.name, delivered.refused)
-                batch.envelopes = [*self._standing(batch.envelopes, delivered)]
+                batch.envelopes = [*self._not_refused(batch.envelopes, delivered)]
 
     def _dead_letter_refused(self, batch: WorkBatch, sink: str, refused: Sequence[Refusal]) -> None:
         for refusal in refused:
             fault = Fault("(body)", refusal.reason, f"was refused by the sink {sink}")
             batch.dead_letters.append(self._maker.dead_letter(batch.origins[refusal.seq], "sink", [fault]))
 
-    def _standing(self, envelopes: Sequence[Envelope], delivered: Delivered) -> list[Envelope]:
-        """What goes on: without the refused and the erased, and what the log holds instead of what came later."""
+    def _not_refused(self, envelopes: Sequence[Envelope], delivered: Delivered) -> list[Envelope]:
+        """What is published: without the refused and the erased, and what the log holds in place of what came later."""
         refused = {refusal.seq for refusal in delivered.refused}
         going_on = [one for one in envelopes if one.seq not in refused and not _is_of(one, delivered.erased)]
         return [_as_held(one, delivered.held) for one in going_on]

@@ -1,4 +1,4 @@
-"""Wires the worker: the only place that chooses its adapters."""
+"""Wiring of the worker: the only place that chooses its adapters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prediction_service.delivery.sinks import open_sinks
 from prediction_service.inference.champion import ServingChampion
 from prediction_service.inference.periodic import PeriodicTasks
 from prediction_service.inference.predictor import Predictor
-from prediction_service.model_sync.notes import SyncFiles
+from prediction_service.model_sync.sync_files import SyncFiles
 from prediction_service.settings import WorkerSettings
 from prediction_service.worker.batches import BatchMaker, WorkBatch
 from prediction_service.worker.loop import WorkerLoop, WorkerTiming

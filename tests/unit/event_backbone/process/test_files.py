@@ -20,7 +20,7 @@ from event_backbone.ports import RegisteredBundle
 from event_backbone.process.file_lock import try_lock
 from event_backbone.process.files import make_folder, put_in_place, replace_file
 from monitoring_service.reports.folder import ReportFolder
-from prediction_service.model_sync.notes import RegistryFault, SyncFiles
+from prediction_service.model_sync.sync_files import RegistryFault, SyncFiles
 from stream_generator.sending.resuming import ReplayOf, ReplayState, StateFile
 from training.data.rows import LabelledRows
 from training.data.splits_on_disk import write_splits
@@ -153,7 +153,7 @@ def _pointer(folder: Path) -> None:
 
 
 def _ask(folder: Path) -> None:
-    SyncFiles(folder).ask()
+    SyncFiles(folder).request_sync()
 
 
 def _runs(folder: Path) -> None:

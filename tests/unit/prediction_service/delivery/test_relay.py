@@ -22,7 +22,7 @@ from prediction_service.delivery.cursors import RelayState, SinkState, read_rela
 from prediction_service.delivery.relay import Relay, run_relay
 from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.writer import Journal
-from prediction_service.serving.journal_upkeep import JournalMaintenance
+from prediction_service.serving.journal_maintenance import JournalMaintenance
 
 
 class World:

@@ -24,8 +24,8 @@ from prediction_service.delivery.dead_letter_publishing import DeadLetterPublish
 from prediction_service.delivery.sidecar import Sidecar
 from prediction_service.journal.writer import Journal
 from prediction_service.model_sync.alias_follower import AliasFollower
-from prediction_service.model_sync.notes import SyncFiles
 from prediction_service.model_sync.registry_watch import RegistryWatch
+from prediction_service.model_sync.sync_files import SyncFiles
 
 PATIENCE_S = 20
 

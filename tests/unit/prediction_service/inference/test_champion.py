@@ -15,7 +15,7 @@ from event_backbone.events.schema import ModelRef, encode_json
 from event_backbone.model.bundle import BundleStore
 from event_backbone.ports import RegisteredBundle
 from prediction_service.inference.champion import ServingChampion
-from prediction_service.model_sync.notes import RegistryFault, SyncFiles
+from prediction_service.model_sync.sync_files import RegistryFault, SyncFiles
 from prediction_service.serving.metrics import ServingMetrics
 
 

@@ -13,7 +13,7 @@ from event_backbone.events.schema import FaultCount, Rejections, encode_json
 from prediction_service.inference.metrics import NO_COLUMN, REASONS
 from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.writer import Journal
-from prediction_service.serving.journal_upkeep import flush_rejections
+from prediction_service.serving.journal_maintenance import flush_rejections
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Erasure, Event, Label, Prediction, Rejections, content_hash, decode_event
 from event_backbone.prediction_log.journal_layout import entry_of
 from prediction_service.journal.reader import JournalReader
-from prediction_service.journal.writer import Journal, JournalUnavailableError, StandingEntry
+from prediction_service.journal.writer import HeldEntry, Journal, JournalUnavailableError
 
 FAR = "9999-01-01T00:00:00.000000Z"
 PLENTY = 2**30
@@ -44,7 +44,7 @@ def rejections() -> Rejections:
     return Rejections("x1", "garden", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 3, [])
 
 
-def keep(journal: Journal, *events: Event) -> list[StandingEntry]:
+def keep(journal: Journal, *events: Event) -> list[HeldEntry]:
     return journal.append([entry_of(event) for event in events])
 
 

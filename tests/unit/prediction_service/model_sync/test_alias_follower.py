@@ -23,8 +23,8 @@ from event_backbone.model.bundle import BrokenBundleError, BundleStore, write_bu
 from event_backbone.ports import RegisteredBundle
 from prediction_service.inference.champion import ServingChampion
 from prediction_service.model_sync.alias_follower import AliasFollower
-from prediction_service.model_sync.notes import SyncFiles
 from prediction_service.model_sync.registry_watch import RegistryWatch
+from prediction_service.model_sync.sync_files import SyncFiles
 from prediction_service.serving.metrics import ServingMetrics
 from prediction_service.serving.reloading import Reloading
 
@@ -91,8 +91,8 @@ def test_a_bundle_that_was_damaged_is_fetched_anew_at_a_start(
     current = bundles.current()
     assert current is not None
     (bundles.path_of(current.bundle_sha256) / "model.onnx").write_bytes(b"damaged")
-    notes, metrics = SyncFiles(tmp_path / "bundles"), ServingMetrics(CollectorRegistry(), made_case())
-    serving = ServingChampion(bundles, notes, made_case(), metrics)
+    sync_files, metrics = SyncFiles(tmp_path / "bundles"), ServingMetrics(CollectorRegistry(), made_case())
+    serving = ServingChampion(bundles, sync_files, made_case(), metrics)
     serving.refresh()
     assert serving.scorer is None
 
@@ -274,13 +274,13 @@ class Replica:
     """Both sides, with a sidecar that looks only when it is asked."""
 
     def __init__(self, folder: Path, registry: Registry) -> None:
-        bundles, self.notes = BundleStore(folder / "bundles"), SyncFiles(folder / "bundles")
+        bundles, self.sync_files = BundleStore(folder / "bundles"), SyncFiles(folder / "bundles")
         follower = AliasFollower(registry, bundles, made_case(), MODEL.name, "champion")
         metrics = ServingMetrics(CollectorRegistry(), made_case())
-        self.champion = ServingChampion(bundles, self.notes, made_case(), metrics)
-        self.reloading = Reloading(self.champion, self.notes, within_s=20)
+        self.champion = ServingChampion(bundles, self.sync_files, made_case(), metrics)
+        self.reloading = Reloading(self.champion, self.sync_files, within_s=20)
         self._stop = threading.Event()
-        watch = RegistryWatch(follower, self.notes)
+        watch = RegistryWatch(follower, self.sync_files)
         self._thread = threading.Thread(target=lambda: watch.run(self._stop, every_s=3600))
 
     def __enter__(self) -> Replica:
@@ -353,6 +353,6 @@ def test_a_disk_that_is_full_for_a_moment_ends_no_watch(
 
 def test_a_reload_without_a_sidecar_is_for_later(registry: Registry, tmp_path: Path) -> None:
     replica = Replica(tmp_path, registry)
-    reloading = Reloading(replica.champion, replica.notes, within_s=0.1)
+    reloading = Reloading(replica.champion, replica.sync_files, within_s=0.1)
     with pytest.raises(TryAgainLaterError, match="no sidecar looked"):
         reloading.reload()

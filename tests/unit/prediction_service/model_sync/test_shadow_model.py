@@ -24,7 +24,7 @@ from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.writer import Journal
 from prediction_service.model_sync.alias_follower import AliasFollower
 from prediction_service.model_sync.shadow_model import ShadowModel
-from prediction_service.serving.journal_upkeep import JournalMaintenance
+from prediction_service.serving.journal_maintenance import JournalMaintenance
 from prediction_service.settings import SidecarSettings
 
 ALIAS, NOW = "challenger", "2026-01-01T00:00:00.000000Z"
@@ -74,7 +74,7 @@ def answers(*leaves: int) -> list[Event]:
 
 def test_every_answer_gets_a_second_opinion_and_nothing_else_does(world: World) -> None:
     sha256 = world.release()
-    world.model.look()
+    world.model.follow()
     world.sink.deliver(rows(*answers(60, 80), Label("r60", "garden", "yes", NOW), Erasure("r1", "garden", NOW)))
     assert len(world.behind.kept) == 2
     for record_id, decided in (("r60", "no"), ("r80", "yes")):
@@ -87,7 +87,7 @@ def test_every_answer_gets_a_second_opinion_and_nothing_else_does(world: World) 
 
 def test_what_it_says_again_is_the_same(world: World) -> None:
     world.release()
-    world.model.look()
+    world.model.follow()
     world.sink.deliver(rows(*answers(60, 80)))
     before = dict(world.behind.kept)
     world.sink.deliver(rows(*answers(60, 80)))
@@ -95,7 +95,7 @@ def test_what_it_says_again_is_the_same(world: World) -> None:
 
 
 def test_rows_pass_by_while_no_version_has_the_alias(world: World) -> None:
-    world.model.look()
+    world.model.follow()
     assert not world.sink.deliver(rows(*answers(60))).refused
     assert world.behind.kept == {}
 
@@ -108,20 +108,20 @@ def test_rows_wait_until_it_is_known_whether_there_is_a_shadow(world: World, mon
 
 def test_an_alias_that_was_taken_away_ends_the_shadow(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.release()
-    world.model.look()
+    world.model.follow()
     assert world.model.scorer is not None
     monkeypatch.setattr(world.registry, "resolve", lambda *_: None)
-    world.model.look()
+    world.model.follow()
     assert world.model.scorer is None
     assert world.started().scorer is None
 
 
 def test_a_start_without_the_registry_goes_on_with_the_last_shadow(world: World) -> None:
     world.release()
-    world.model.look()
+    world.model.follow()
     world.registry.away = True
     world.model = world.started()
-    world.model.look()
+    world.model.follow()
     world.sink.deliver(rows(*answers(60)))
     assert list(world.said()) == ["r60"]
 
@@ -129,30 +129,30 @@ def test_a_start_without_the_registry_goes_on_with_the_last_shadow(world: World)
 def test_another_version_takes_over_and_a_broken_one_does_not(world: World) -> None:
     for threshold, version in ((0.7, "1"), (0.8, "2")):
         world.release(threshold=threshold)
-        world.model.look()
+        world.model.follow()
         assert world.model.scorer is not None
         assert world.model.scorer.model.version == version
     folder = world.folder / "broken"
     parts = {**servable_parts(made_case()), "model.onnx": b"no model"}
     sha256 = write_bundle(folder, made_case(), parts)
     world.registry.register(folder, sha256, name=MODEL.name, alias=ALIAS, run_id="run")
-    world.model.look()
+    world.model.follow()
     assert world.model.scorer.model.version == "2"
-    note = world.model.note()
+    note = world.model.status()
     assert note.version == "2"
     assert "version 3 was refused" in (note.fault or "")
 
 
 def test_what_its_own_version_answered_needs_no_second_opinion(world: World) -> None:
     sha256 = world.release()
-    world.model.look()
+    world.model.follow()
     world.sink.deliver(rows(prediction("r1", bundle_sha256=sha256), *answers(60)))
     assert list(world.said()) == ["r60"]
 
 
 def test_a_record_of_an_older_case_file_is_refused_with_its_reason(world: World) -> None:
     world.release()
-    world.model.look()
+    world.model.follow()
     delivered = world.sink.deliver(rows(prediction("r1", record={"height": 3}), *answers(60)))
     assert delivered.refused == [Refusal(1, "record")]
     assert list(world.said()) == ["r60"]
@@ -163,7 +163,7 @@ def test_the_pointers_of_champion_and_shadow_stand_side_by_side(world: World) ->
     champion = BundleStore(world.folder / "bundles")
     champion.repoint(registered)
     world.release()
-    world.model.look()
+    world.model.follow()
     assert champion.current() == registered
 
 
@@ -187,7 +187,7 @@ def journal_with(slot: Path, events: Sequence[Event]) -> Journal:
 
 def test_a_crash_before_the_cursor_moves_loses_nothing_and_doubles_nothing(world: World, tmp_path: Path) -> None:
     world.release()
-    world.model.look()
+    world.model.follow()
     with contextlib.closing(journal_with(tmp_path, answers(10, 20, 30))):
         world.behind.away = "cut"
         with pytest.raises(TryAgainLaterError):

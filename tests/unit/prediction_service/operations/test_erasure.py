@@ -239,7 +239,7 @@ def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
         monkeypatch.setenv(name, value)
 
     def run(places: list[ErasureTarget], *arguments: str, typed: str = "") -> tuple[int, str]:
-        monkeypatch.setattr(bootstrap, "places_to_erase", lambda *_: places)
+        monkeypatch.setattr(bootstrap, "erasure_targets", lambda *_: places)
         ended = CliRunner().invoke(command.cli, ["erase", *arguments], input=typed)
         return ended.exit_code, ended.output
 
@@ -272,8 +272,8 @@ def test_the_command_asks_before_it_erases(command_line: Callable[..., tuple[int
 
 def test_the_places_are_replicas_idle_journals_and_sinks(tmp_path: Path) -> None:
     settings = bootstrap.ErasingSettings(state_dir=tmp_path, sinks=["http://127.0.0.1:8085"])
-    named = [place.name for place in bootstrap.places_to_erase(settings, made_case(), ["http://a:1", "http://b:2"])]
+    named = [place.name for place in bootstrap.erasure_targets(settings, made_case(), ["http://a:1", "http://b:2"])]
     assert named[:2] == ["replica http://a:1", "replica http://b:2"]
     assert named[2].startswith("idle journals in ")
     assert named[3:] == ["sink monitoring"]
-    assert bootstrap.places_to_erase(settings, made_case(), [])[0].name == "replica http://127.0.0.1:9696"
+    assert bootstrap.erasure_targets(settings, made_case(), [])[0].name == "replica http://127.0.0.1:9696"

@@ -15,7 +15,7 @@ from event_backbone.case.files import find_case
 from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.app import build_api
 from prediction_service.serving.form import CaseForm
-from prediction_service.serving.front import RequestGateway
+from prediction_service.serving.gateway import RequestGateway
 
 CASES_DIR = Path(__file__).parents[4] / "cases"
 GARDEN = CaseForm(made_case())
@@ -158,17 +158,17 @@ class FormService:
         flask = build_api(
             self.service.case, self.service.handlers, self.service.journal, None, None, registry, max_body_bytes=5000
         )
-        self._front = RequestGateway(
+        self._gateway = RequestGateway(
             flask,
             self.service.handlers.predict,
             AdmissionControl(4),
             self.service.metrics,
             max_body_bytes=5000,
-            lane=True,
+            fast_path=True,
         )
 
     def get(self) -> Reply:
-        return call(self._front, "GET", "/")
+        return call(self._gateway, "GET", "/")
 
     def send(self, **fields: Any) -> tuple[int, Page]:
         reply = self.reply(**fields)
@@ -177,7 +177,7 @@ class FormService:
     def reply(self, **fields: Any) -> Reply:
         sent = {name: "" if value is None else value for name, value in {**made_record(), **fields}.items()}
         form = "application/x-www-form-urlencoded"
-        return call(self._front, "POST", "/", urlencode(sent).encode(), content_type=form)
+        return call(self._gateway, "POST", "/", urlencode(sent).encode(), content_type=form)
 
     def predictions(self) -> int:
         return self.service.journal.row_counts().get("prediction", 0)

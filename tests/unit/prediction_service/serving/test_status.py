@@ -15,7 +15,7 @@ from prediction_world import Reply, call, made_record, serving
 from event_backbone.events.schema import format_utc
 from prediction_service.bootstrap import ServingApplication
 from prediction_service.delivery.cursors import RelayState
-from prediction_service.model_sync.notes import ShadowNote, SyncFiles
+from prediction_service.model_sync.sync_files import ShadowStatus, SyncFiles
 from prediction_service.serving import status as status_module
 
 
@@ -34,11 +34,11 @@ def sinks(service: ServingApplication, tmp_path: Path) -> Iterator[RelayState]:
 
 
 def test_who_shadows_is_said_as_the_sidecar_noted_it(service: ServingApplication, tmp_path: Path) -> None:
-    notes = SyncFiles(tmp_path / "state" / "garden" / "bundles")
+    sync_files = SyncFiles(tmp_path / "state" / "garden" / "bundles")
     assert call(service, "GET", "/status").json()["shadow"] is None
-    notes.note_shadow(ShadowNote("5", None))
+    sync_files.write_shadow(ShadowStatus("5", None))
     assert call(service, "GET", "/status").json()["shadow"] == {"version": "5", "fault": None}
-    notes.note_shadow(None)
+    sync_files.write_shadow(None)
     assert call(service, "GET", "/status").json()["shadow"] is None
 
 

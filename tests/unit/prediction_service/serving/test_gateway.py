@@ -1,4 +1,4 @@
-"""The front door: who is let in, how large a body may be, and two doors that give the same answers."""
+"""The wsgi gateway: who is let in, how large a body may be, and two doors that give the same answers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from prometheus_client import CollectorRegistry
 
 from event_backbone.errors import TryAgainLaterError
 from prediction_service.serving.admission import AdmissionControl
-from prediction_service.serving.front import PROBES, RequestGateway
+from prediction_service.serving.gateway import PROBES, RequestGateway
 from prediction_service.serving.metrics import ServingMetrics
 
 LIMIT = 1024
 
 
-class Door:
-    """A front with a handler and a Flask application that a test writes."""
+class Gateway:
+    """A gateway with a handler and a Flask application that a test writes."""
 
-    def __init__(self, predict: Callable[[bytes], tuple[int, bytes]], *, lane: bool = True, in_flight: int = 2) -> None:
+    def __init__(
+        self, predict: Callable[[bytes], tuple[int, bytes]], *, fast_path: bool = True, in_flight: int = 2
+    ) -> None:
         self.admission = AdmissionControl(in_flight)
         self.metrics = ServingMetrics(CollectorRegistry(), made_case())
-        self.front = RequestGateway(self.flask, predict, self.admission, self.metrics, max_body_bytes=LIMIT, lane=lane)
+        self.wsgi = RequestGateway(
+            self.flask, predict, self.admission, self.metrics, max_body_bytes=LIMIT, fast_path=fast_path
+        )
         self.in_flask: list[str] = []
 
     def flask(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -50,24 +54,24 @@ def problem_of(reply: Reply) -> dict[str, Any]:
     return problem
 
 
-# The lane -------------------------------------------------------------------------------------------------------------
+# The fast path --------------------------------------------------------------------------------------------------------
 
 
-def test_the_lane_answers_only_post_predict() -> None:
-    door = Door(echo)
-    assert call(door.front, "POST", "/predict", b"hello").body == b"hello"
+def test_the_fast_path_answers_only_post_predict() -> None:
+    gateway = Gateway(echo)
+    assert call(gateway.wsgi, "POST", "/predict", b"hello").body == b"hello"
     for method, path in [("GET", "/predict"), ("POST", "/predict/"), ("POST", "/predict/batch"), ("POST", "/labels")]:
-        assert call(door.front, method, path).status == 204
-    assert door.in_flask == ["/predict", "/predict/", "/predict/batch", "/labels"]
+        assert call(gateway.wsgi, method, path).status == 204
+    assert gateway.in_flask == ["/predict", "/predict/", "/predict/batch", "/labels"]
 
 
-def test_without_the_lane_flask_answers_everything() -> None:
-    door = Door(echo, lane=False)
-    assert call(door.front, "POST", "/predict").status == 204
+def test_without_the_fast_path_flask_answers_everything() -> None:
+    gateway = Gateway(echo, fast_path=False)
+    assert call(gateway.wsgi, "POST", "/predict").status == 204
 
 
 def test_an_answer_says_its_type_and_length() -> None:
-    reply = call(Door(echo).front, "POST", "/predict", b"hello")
+    reply = call(Gateway(echo).wsgi, "POST", "/predict", b"hello")
     assert reply.headers == {"Content-Type": "application/json", "Content-Length": "5"}
 
 
@@ -75,7 +79,7 @@ def test_what_can_be_tried_again_is_503_with_retry_after() -> None:
     def later(_: bytes) -> tuple[int, bytes]:
         raise TryAgainLaterError("the journal is full", retry_after_s=2.1)
 
-    reply = call(Door(later).front, "POST", "/predict")
+    reply = call(Gateway(later).wsgi, "POST", "/predict")
     assert (reply.status, reply.headers["Retry-After"]) == (503, "3")
     assert problem_of(reply)["detail"] == "the journal is full; try again in 3 s."
 
@@ -84,20 +88,20 @@ def test_a_failure_nobody_expected_is_500_without_its_text() -> None:
     def fail(_: bytes) -> tuple[int, bytes]:
         raise ZeroDivisionError("secret of the record")
 
-    door = Door(fail)
-    reply = call(door.front, "POST", "/predict")
+    gateway = Gateway(fail)
+    reply = call(gateway.wsgi, "POST", "/predict")
     assert problem_of(reply)["status"] == 500
     assert b"secret" not in reply.body
-    assert door.admission.in_flight == 0
-    assert door.value("prediction_requests_total", endpoint="predict", status="500") == 1
+    assert gateway.admission.in_flight == 0
+    assert gateway.value("prediction_requests_total", endpoint="predict", status="500") == 1
 
 
 # Admission ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def busy() -> Iterator[Door]:
-    """A door for two with two inside."""
+def busy() -> Iterator[Gateway]:
+    """A gateway for two with two inside."""
     inside, leave = threading.Semaphore(0), threading.Event()
 
     def wait(body: bytes) -> tuple[int, bytes]:
@@ -105,20 +109,20 @@ def busy() -> Iterator[Door]:
         assert leave.wait(10)
         return 200, body
 
-    door = Door(wait)
+    gateway = Gateway(wait)
     with ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(call, door.front, "POST", "/predict", b"inside") for _ in range(2)]
+        calls = [pool.submit(call, gateway.wsgi, "POST", "/predict", b"inside") for _ in range(2)]
         for _ in calls:
             assert inside.acquire(timeout=10)
-        yield door
+        yield gateway
         leave.set()
         assert [done.result().body for done in calls] == [b"inside"] * 2
-    assert door.admission.in_flight == 0
+    assert gateway.admission.in_flight == 0
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/labels", "/", "/unheard-of"])
-def test_above_the_limit_a_request_is_told_to_come_back(busy: Door, path: str) -> None:
-    reply = call(busy.front, "POST", path, b"late")
+def test_above_the_limit_a_request_is_told_to_come_back(busy: Gateway, path: str) -> None:
+    reply = call(busy.wsgi, "POST", path, b"late")
     assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
     assert "too many requests" in problem_of(reply)["detail"]
     assert busy.value("prediction_requests_shed_total") == 1
@@ -126,41 +130,41 @@ def test_above_the_limit_a_request_is_told_to_come_back(busy: Door, path: str) -
 
 
 @pytest.mark.parametrize("path", sorted(PROBES))
-def test_probes_are_answered_whatever_the_load_is(busy: Door, path: str) -> None:
-    assert call(busy.front, "GET", path).status == 204
+def test_probes_are_answered_whatever_the_load_is(busy: Gateway, path: str) -> None:
+    assert call(busy.wsgi, "GET", path).status == 204
     assert busy.value("prediction_requests_shed_total") == 0
 
 
 def test_those_who_leave_make_room() -> None:
-    door = Door(echo, in_flight=1)
-    assert [call(door.front, "POST", "/predict", b"x").status for _ in range(3)] == [200] * 3
+    gateway = Gateway(echo, in_flight=1)
+    assert [call(gateway.wsgi, "POST", "/predict", b"x").status for _ in range(3)] == [200] * 3
 
 
 def test_a_failing_flask_makes_room_too() -> None:
     def fail(*_: object) -> list[bytes]:
         raise ZeroDivisionError
 
-    door = Door(echo, lane=False)
-    door.front._flask_app = fail
+    gateway = Gateway(echo, fast_path=False)
+    gateway.wsgi._flask_app = fail
     with pytest.raises(ZeroDivisionError):
-        call(door.front, "POST", "/predict")
-    assert door.admission.in_flight == 0
+        call(gateway.wsgi, "POST", "/predict")
+    assert gateway.admission.in_flight == 0
 
 
 def test_requests_are_counted_by_endpoint_and_status_from_closed_sets() -> None:
-    door = Door(echo)
+    gateway = Gateway(echo)
     for path in ("/predict", "/labels", "/unheard-of", "/another"):
-        call(door.front, "POST", path)
-    assert door.value("prediction_requests_total", endpoint="predict", status="200") == 1
-    assert door.value("prediction_requests_total", endpoint="labels", status="204") == 1
-    assert door.value("prediction_requests_total", endpoint="other", status="204") == 2
-    assert door.value("prediction_request_duration_seconds_count", endpoint="other") == 2
+        call(gateway.wsgi, "POST", path)
+    assert gateway.value("prediction_requests_total", endpoint="predict", status="200") == 1
+    assert gateway.value("prediction_requests_total", endpoint="labels", status="204") == 1
+    assert gateway.value("prediction_requests_total", endpoint="other", status="204") == 2
+    assert gateway.value("prediction_request_duration_seconds_count", endpoint="other") == 2
 
 
 # Two doors, one behaviour ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=[True, False], ids=["lane", "flask"])
+@pytest.fixture(params=[True, False], ids=["fast path", "flask"])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     with serving(tmp_path, lane=request.param, max_body_bytes=LIMIT) as application:
         yield application

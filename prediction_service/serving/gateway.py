@@ -1,7 +1,7 @@
-"""In front of Flask: admission for every request, and the lane that answers ``POST /predict`` by itself.
+"""The request gateway before Flask: admission control for every request, and the fast path for ``POST /predict``.
 
 A cap inside a Flask view never triggers, because the server queues before the view; here it is the first thing that
-happens to a request. The lane and Flask's ``/predict`` view call the same handler.
+happens to a request. The fast_path and Flask's ``/predict`` view call the same handler.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RequestGateway:
         metrics: ServingMetrics,
         *,
         max_body_bytes: int,
-        lane: bool,
+        fast_path: bool,
     ) -> None:
         self._flask_app = flask_app
         self._predict = predict
@@ -55,7 +55,7 @@ class RequestGateway:
         self._shed = metrics.shed
         # Made once: the more there is to refuse, the less a refusal may cost.
         self._shed_reply = unavailable("too many requests are in flight", 1.0)
-        self._lane = lane
+        self._fast_path = fast_path
         self._max_body_bytes = max_body_bytes
         self._requests = metrics.requests
         self._observe_seconds = {
@@ -76,11 +76,11 @@ class RequestGateway:
             self._admission.leave()
 
     def _answer(self, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer through the lane or through Flask, and count what was answered."""
+        """Answer on the fast path or through Flask, and count the request."""
         started = time.perf_counter()
         endpoint = ENDPOINTS.get(path, OTHER)
-        if self._lane and endpoint == "predict" and environ["REQUEST_METHOD"] == "POST":
-            status, answer = self._answer_in_lane(environ, start_response)
+        if self._fast_path and endpoint == "predict" and environ["REQUEST_METHOD"] == "POST":
+            status, answer = self._answer_on_fast_path(environ, start_response)
         else:
             status, answer = self._answer_in_flask(environ, start_response)
         self._counter(endpoint, status).inc()
@@ -108,7 +108,9 @@ class RequestGateway:
             counter = self._counters[endpoint, status] = self._requests.labels(endpoint, status)
         return counter
 
-    def _answer_in_lane(self, environ: WSGIEnvironment, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
+    def _answer_on_fast_path(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> tuple[str, Iterable[bytes]]:
         try:
             body = read_body(environ, self._max_body_bytes)
             reply = too_large(self._max_body_bytes) if body is None else self._predict(body)
@@ -158,7 +160,7 @@ def read_body(environ: WSGIEnvironment, max_body_bytes: int) -> bytes | None:
 
 
 def _drain(stream: Any) -> None:
-    """Read on for a while: a sender whose connection closes while it sends never sees the answer."""
+    """Read on for a while: a client whose connection closes while it sends never sees the response."""
     left = _MOST_DRAINED_BYTES
     while left > 0 and (chunk := stream.read(min(left, 64 * 1024))):
         left -= len(chunk)

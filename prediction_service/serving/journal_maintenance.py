@@ -1,4 +1,4 @@
-"""Background work of the server: looks for a new champion, keeps the journal small, hands on what was refused."""
+"""Maintenance of the journal in the server: checkpoints, trimming, and flushing of rejection counts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class JournalMaintenance:
         self._journal.maintain()
 
     def _trim(self) -> None:
-        """Rows go only when every sink has them; without a sidecar's word nothing goes.
+        """Rows go only when every sink has them; without a relay state nothing goes.
 
         A shadow that is slow is waited for until the journal is as large as it may stay, and no longer: it must never
         fill it.
@@ -51,7 +51,7 @@ class JournalMaintenance:
 
 
 def flush_rejections(rejections: RejectionLog, journal: Journal) -> None:
-    """Keep what was refused since the last time as one journal entry; a full journal keeps it for the next time."""
+    """Append the rejections since the last call as one entry; while the journal is full they are kept for the next."""
     event = rejections.take()
     if event is None:
         return
