@@ -1,4 +1,4 @@
-"""One tree of errors, branched by what the caller should do about them."""
+"""The error tree, branched by what the caller should do."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ UNREADABLE_REASONS = (
 
 
 class UnreadableMessageError(RejectedError):
-    """This message is none of ours and never will be: dead-letter it; ``reason`` is of :data:`UNREADABLE_REASONS`."""
+    """A message that no reader of ours takes: dead-letter it; ``reason`` is of :data:`UNREADABLE_REASONS`."""
 
     def __init__(self, reason: str, faults: Sequence[Fault]) -> None:
         self.reason = reason
@@ -57,7 +57,7 @@ class UnreadableMessageError(RejectedError):
 
 
 class TryAgainLaterError(StreamgaugeError):
-    """Nothing is wrong with the event; the other side, or our own bounds, can't take it now."""
+    """Nothing is wrong with the event; the other side, or a limit of ours, can't take it now."""
 
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         self.retry_after_s = retry_after_s
@@ -65,8 +65,8 @@ class TryAgainLaterError(StreamgaugeError):
 
 
 class ConflictError(StreamgaugeError):
-    """What stands already is in the way, such as an identity that was used for other content; nothing changed."""
+    """A conflict with what is kept already, such as an identity that was used for other content; nothing changed."""
 
 
 class StopError(StreamgaugeError):
-    """Going on would do harm: stop this process loudly."""
+    """Going on would do harm: stop this process with an error."""

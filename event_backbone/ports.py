@@ -1,4 +1,4 @@
-"""The ports that more than one service meets. Each docstring is the specification its contract suite checks."""
+"""The ports shared by services. Each docstring is the specification that its contract suite checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from event_backbone.events.schema import Envelope, Label, ModelRef, Prediction
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that a sink will never take, and why (a closed set of words)."""
+    """A row that a sink will never take, and the reason, from a closed set."""
 
     seq: int
     reason: str
@@ -22,7 +22,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of a batch that a sink took.
+    """The outcome of a batch that a sink took.
 
     ``conflicts``: predictions met for the first time whose ``record_id`` is known with another ``content_hash``; the
     first one stands and the other is kept beside it. ``held``: by ``record_id``, the stored prediction where an
@@ -37,7 +37,7 @@ class Delivered:
 
 
 class Sink(Protocol):
-    """Where a relay delivers a journal's events, in the journal's order.
+    """The port that a relay delivers a journal's events to, in the journal's order.
 
     Durability: when :meth:`deliver` returns, every envelope that is not among the refusals is kept by the other side
     and survives the death of any process of ours.
@@ -57,14 +57,14 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoggedPrediction:
-    """A prediction and its place in a log: a cursor that means something to the log alone, and sorts nothing."""
+    """A prediction and its cursor in a log, which only that log understands."""
 
     cursor: str
     prediction: Prediction
 
 
 class PredictionLog(Protocol):
-    """Predictions and labels that were kept, to be read: a journal's file, a database.
+    """Read access to kept predictions and labels: a journal's file, a database.
 
     :meth:`predictions` gives a page in the order of ``(predicted_at, record_id)`` or, for a journal, of its ``seq``:
     those with ``since <= predicted_at < until`` (RFC 3339 in UTC as
@@ -92,7 +92,7 @@ class PredictionLog(Protocol):
 
 # One of each is made for every record: a Struct takes a fifth of the time of a frozen dataclass.
 class Message(Struct, frozen=True):
-    """A message on its way to a topic."""
+    """A message to publish."""
 
     topic: str
     key: bytes | None
@@ -106,7 +106,7 @@ class Partition(Struct, frozen=True):
 
 
 class Received(Struct, frozen=True):
-    """A message as it came; ``timestamp_ms`` is the broker's or the producer's time since 1970."""
+    """A message read from a topic; ``timestamp_ms`` is the broker's or the producer's time since 1970."""
 
     partition: Partition
     offset: int
@@ -117,14 +117,14 @@ class Received(Struct, frozen=True):
 
 
 class Lag(Struct, frozen=True):
-    """How far a reader is behind the end of a partition: messages, and the age of the oldest it has not got."""
+    """How far a reader is behind the end of a partition: messages, and the age of the oldest unread one."""
 
     records: int
     seconds: float
 
 
 class MessageProducer(Protocol):
-    """Where messages are published.
+    """The port for publishing messages.
 
     Durability: when :meth:`publish` returns, every message that is not among the refused is acknowledged by all in-sync
     replicas. Ordering: messages of one key keep their order. Nothing is held back between two calls, so what is in
@@ -155,7 +155,7 @@ class RebalanceListener(Protocol):
 
 
 class MessageConsumer(Protocol):
-    """Messages of some topics, each partition's in the order of its offsets, beginning where they were committed.
+    """The port for reading topics, each partition in the order of its offsets, from the committed one on.
 
     Nothing is committed but by :meth:`commit`, which takes the offset of the *next* message by partition and is durable
     on return. :meth:`poll` returns at once when there is something, else after ``timeout_s``; while
@@ -188,7 +188,7 @@ class RegisteredBundle:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredVersion:
-    """A model version and what is known of it; ``registered_at`` is RFC 3339 in UTC."""
+    """A model version and its tags; ``registered_at`` is RFC 3339 in UTC."""
 
     model: ModelRef
     registered_at: str
@@ -197,7 +197,7 @@ class RegisteredVersion:
 
 
 class ModelRegistry(Protocol):
-    """Where bundles are registered and an alias says which one is in use.
+    """The port of the model registry: registered bundles, and aliases for the versions in use.
 
     :meth:`register` is durable on return; registering the same bundle again makes another version.
     :meth:`resolve` returns ``None`` when nothing has the alias yet, :meth:`resolve_version` when there is no such

@@ -1,4 +1,4 @@
-"""Settings every service has, read from the environment (and ``.env``); all faults are reported at once.
+"""Settings of every service, read from the environment (and ``.env``); all faults are reported at once.
 
 A secret may stand in a file instead: ``SECRETS_DIR`` names a folder whose files are called as the settings are, in
 small letters, such as ``mongo_password``.
@@ -24,7 +24,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Settings(BaseSettings):
-    """What every service needs to know. Field names in capitals are the environment variables."""
+    """Settings common to every service. Field names in capitals are the environment variables."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
@@ -48,7 +48,7 @@ class Settings(BaseSettings):
 
     @property
     def case_dir(self) -> Path:
-        """Where this case's state lives: the name of the case below ``state_dir``."""
+        """The folder of this case's state: the name of the case below ``state_dir``."""
         return self.state_dir / self.case
 
     @property
@@ -78,7 +78,7 @@ def words(value: object) -> object:
 
 
 class ListeningSettings(Settings):
-    """What a service that listens needs to know about those who may ask it."""
+    """Settings of a service that listens: who may send requests."""
 
     api_keys_file: Path | None = Field(
         default=None, description="file of API keys (name:sha256[:expires] a line); with it, requests need a key"
@@ -115,14 +115,14 @@ def listening_host(host: str, info: ValidationInfo) -> str:
 
 
 class ClientSettings(Settings):
-    """How to reach a prediction service."""
+    """Address of a prediction service."""
 
     prediction_url: str = Field(default="http://127.0.0.1:9696", description="where the prediction service answers")
     api_key: SecretStr | None = Field(default=None, description="key to show to the prediction service")
 
 
 class ConnectionSettings(Settings):
-    """How to reach Kafka and MongoDB; their addresses are URLs elsewhere. Passwords are never shown."""
+    """Logins of Kafka and MongoDB; their addresses are URLs elsewhere. Passwords are never shown."""
 
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="how to talk to Kafka's brokers"

@@ -107,8 +107,8 @@ def rivals() -> Mapping[str, Rival]:
 def evidently_score(reference: NumberProfile | CategoryProfile, values: ColumnValues) -> float:
     if isinstance(reference, NumberProfile):
         assert isinstance(values, NumberValues)
-        rising, window = np.array(reference.sorted_values), values.values[np.isfinite(values.values)]
-        return float(wasserstein_distance(rising, window) / max(np.std(rising), 0.001))
+        sorted_values, window = np.array(reference.sorted_values), values.values[np.isfinite(values.values)]
+        return float(wasserstein_distance(sorted_values, window) / max(np.std(sorted_values), 0.001))
     before, after = _shares(reference, values, missing=False)
     middle = (before + after) / 2
     divergence = (_relative_entropy(before, middle) + _relative_entropy(after, middle)) / 2
@@ -137,9 +137,9 @@ def _shares(
             before, after = before[:-1], after[:-1]
     else:
         assert isinstance(values, NumberValues)
-        rising = np.array(reference.sorted_values)
-        edges = np.unique(np.quantile(rising, np.arange(1, 10) / 10))
-        before = np.bincount(np.searchsorted(edges, rising), minlength=edges.size + 1).astype(float)
+        sorted_values = np.array(reference.sorted_values)
+        edges = np.unique(np.quantile(sorted_values, np.arange(1, 10) / 10))
+        before = np.bincount(np.searchsorted(edges, sorted_values), minlength=edges.size + 1).astype(float)
         window = values.values[np.isfinite(values.values)]
         after = np.bincount(np.searchsorted(edges, window), minlength=edges.size + 1).astype(float)
     return before / before.sum(), after / after.sum()

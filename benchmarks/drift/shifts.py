@@ -151,11 +151,11 @@ def _counts(reference: NumberProfile | CategoryProfile, values: ColumnValues) ->
         counts = [*(reference.counts.get(name, 0) for name in values.names), reference.missing]
         return np.array(counts, dtype=np.float64), np.bincount(places, minlength=len(counts)).astype(np.float64)
     assert isinstance(values, NumberValues)
-    rising = np.array(reference.sorted_values)
-    edges = np.unique(np.quantile(rising, np.arange(1, NUMBER_BINS) / NUMBER_BINS, method="lower"))
+    sorted_values = np.array(reference.sorted_values)
+    edges = np.unique(np.quantile(sorted_values, np.arange(1, NUMBER_BINS) / NUMBER_BINS, method="lower"))
     present = values.values[np.isfinite(values.values)]
     before, after = (
         np.append(np.bincount(np.searchsorted(edges, part), minlength=edges.size + 1), missing).astype(np.float64)
-        for part, missing in ((rising, reference.missing), (present, values.values.size - present.size))
+        for part, missing in ((sorted_values, reference.missing), (present, values.values.size - present.size))
     )
     return before, after

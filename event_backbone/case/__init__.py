@@ -1,1 +1,1 @@
-"""The case file and what follows from it for records, labels and events; names no column itself."""
+"""The case file and the rules that follow from it for records, labels and events; names no column itself."""

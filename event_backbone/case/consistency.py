@@ -1,4 +1,4 @@
-"""Faults between the parts of a case file, each of which is right for itself."""
+"""Consistency checks between the parts of a case file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RESERVED_FIELDS = frozenset({"record_id"})
 
 
 def faults_across(case: Case) -> list[Fault]:
-    """What no part can see alone."""
+    """Faults that no part shows alone."""
     faults = []
     seen: set[str] = set()
     for index, column in enumerate(case.columns):

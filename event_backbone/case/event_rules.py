@@ -1,4 +1,4 @@
-"""Rules of events: whether a decoded event can be one of this case, however it came."""
+"""Validation of decoded events against a case."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGEST_INTEGER = 2**62
 
 
 def check_event(case: Case, event: Event) -> None:
-    """Raises :class:`UnreadableMessageError` when the types are right and yet it is no event of this case."""
+    """Raises :class:`UnreadableMessageError` for an event of the right types that can't belong to this case."""
     if event.case != case.name:
         raise _unreadable("case", "case", f"must be {case.name}")
     match event:

@@ -1,4 +1,4 @@
-"""Reading case files, with every fault and its place."""
+"""Reading of case files, with every fault and its place."""
 
 from __future__ import annotations
 

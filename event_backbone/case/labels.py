@@ -1,4 +1,4 @@
-"""Labels as people send them, over HTTP or as messages: an object with an id, the ground truth and, perhaps, a time."""
+"""Decoding of labels from HTTP bodies and messages: an object with an id, the true value and, perhaps, a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def decode_label(body: bytes, case: Case) -> Label:
 
 
 def label_of(payload: object, case: Case) -> Label:
-    """The same for an object that is already decoded."""
+    """A label from an object that is already decoded."""
     faults = _faults_in(payload, case)
     if faults:
         raise RejectedError(faults)

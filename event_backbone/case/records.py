@@ -1,4 +1,4 @@
-"""Records against a case: a fast yes for the hot path, and every fault for the answer when it is a no.
+"""Validation of records: a fast check for the hot path, and every fault for the answer when it fails.
 
 The fast path is one msgspec decode into a struct made from the case file. It stops at the first fault, so when it
 refuses, :func:`faults_in` lists all of them. A property test holds that the two agree.
@@ -61,7 +61,7 @@ def record_type(case: Case) -> type[Record]:
 
 
 def values_getter(names: Sequence[str]) -> Callable[[Record], tuple[Any, ...]]:
-    """A function that gives the values of these columns, in this order."""
+    """A function that returns the values of these columns, in this order."""
     get = attrgetter(*names)
     return get if len(names) > 1 else lambda record: (get(record),)
 
@@ -114,7 +114,7 @@ def fault_in_record_id(value: object) -> Fault | None:
 
 
 def unknown_field(name: str, message: str) -> Fault:
-    """The fault of a field nobody asked for: its name is shown to its sender, cut, and never becomes a metric label."""
+    """The fault of an unknown field: its name is shown to its sender, cut, and never becomes a metric label."""
     return Fault(name[:64].encode(errors="replace").decode(), "unknown", message)
 
 
@@ -150,7 +150,7 @@ def faults_in(case: Case, payload: object) -> list[Fault]:
 
 
 class RecordDecoder:
-    """Request bodies into records.
+    """Decodes request bodies into records.
 
     Thread-safe: it holds no state but the compiled decoder.
     """
@@ -172,7 +172,7 @@ class RecordDecoder:
             raise RejectedError(self.faults_in_body(body)) from None
 
     def convert(self, payload: object) -> Record:
-        """The same for a payload that is already decoded: a form's."""
+        """One record from a payload that is already decoded: a form's."""
         faults = faults_in(self._case, payload)
         if faults:
             raise RejectedError(faults)
@@ -188,7 +188,7 @@ class RecordDecoder:
 
 
 def decode_lenient(body: bytes) -> tuple[object, Fault | None]:
-    """Decode JSON for the sake of naming faults: what a field can't be is let through so that the field can be named.
+    """Decode JSON so that faults can be named: values of any type are let through.
 
     That is NaN, Infinity, halves of surrogate pairs, and numbers too long for 64 bits, which are read as infinite. The
     values of a name that stands more than once come as :class:`Repeated`. Everything else that is no JSON in UTF-8 is

@@ -1,4 +1,4 @@
-"""The case file: the one place that says what a record is, what is predicted and how it is watched.
+"""The schema of a case file: records, target, data, monitoring, promotion and training of one case.
 
 Everything that depends on columns (validator, web form, OpenAPI, encoder, monitoring, synthetic sample) is derived from
 a :class:`Case`, so no other code names a column.
@@ -167,7 +167,7 @@ class DataSource(_Part):
 
 
 class DataLimits(_Part):
-    """From which share of rows on a column counts as broken; shares of rows, 0 to 1."""
+    """Share of rows from which a column counts as broken, 0 to 1."""
 
     missing_increase: float = Field(default=0.05, gt=0, le=1, description="missing values above the reference's share")
     unseen: float = Field(default=0.02, gt=0, le=1, description="categories that are not expected")
@@ -176,7 +176,7 @@ class DataLimits(_Part):
 
 
 class PerformanceLimits(_Part):
-    """From where on predictions count as worse than on the reference, and the labels as late."""
+    """Degradation of performance, and delay of labels, from which a condition holds."""
 
     loss: float = Field(
         default=0.05, gt=0, lt=1, description="drop of accuracy, or growth of the mean error as a share of it"
@@ -240,7 +240,7 @@ class PromotionLimits(_Part):
 
 
 class TrainingLimits(_Part):
-    """What training has to keep to, and how its reports split numbers."""
+    """Limits of training, and how its reports split numbers."""
 
     promotion: PromotionLimits = PromotionLimits()
     bands: dict[Identifier, list[float]] = Field(

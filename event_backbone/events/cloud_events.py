@@ -1,4 +1,4 @@
-"""The CloudEvents 1.0 headers that every message of this project carries, written and read."""
+"""CloudEvents 1.0 headers of messages, written and read."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def header(headers: Headers, name: str) -> bytes | None:
 
 
 def text_header(headers: Headers, name: str) -> str | None:
-    """The same as text; what is no UTF-8 is shown as well as it can be."""
+    """The same as text; invalid UTF-8 is replaced."""
     value = header(headers, name)
     return None if value is None else value.decode(errors="replace")
 
 
 def is_ours(headers: Headers, case: str) -> bool:
-    """Whether one of this case's own services published the message."""
+    """Whether a service of this case published the message."""
     source = header(headers, "ce_source")
     return source is not None and source.startswith(source_prefix(case))
 
@@ -40,5 +40,5 @@ def source_prefix(case: str) -> bytes:
 
 @functools.lru_cache(maxsize=1024)
 def source_uri(case: str, source: str) -> bytes:
-    """``ce_source`` of what came from ``source``; any text is a part of the path."""
+    """``ce_source`` for a ``source``; any text is a part of the path."""
     return source_prefix(case) + quote(source, safe=":~").encode()

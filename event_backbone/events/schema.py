@@ -1,4 +1,4 @@
-"""What travels between the services, and its JSON.
+"""The wire types of events, and their JSON.
 
 An event is immutable and has an identity (:func:`event_id`) that every store uses to keep it once. An
 :class:`Envelope` adds where it came from: the journal and the place in it.
@@ -75,7 +75,7 @@ class Rejections(Struct, frozen=True, tag_field="type", tag="rejections"):
 
 
 class Erasure(Struct, frozen=True, tag_field="type", tag="erasure"):
-    """Whatever is kept about this ``record_id`` must go."""
+    """A request to delete whatever is kept about this ``record_id``."""
 
     record_id: str
     case: str
@@ -83,7 +83,7 @@ class Erasure(Struct, frozen=True, tag_field="type", tag="erasure"):
 
 
 class Shadow(Struct, frozen=True, tag_field="type", tag="shadow"):
-    """What another model version says about a record that was answered already; it is nobody's answer.
+    """A prediction of another model version for a record that was answered already; it is never an answer.
 
     ``content_hash`` is that of the record, which stands with its prediction, as does ``predicted_at``.
     """
@@ -103,7 +103,7 @@ Event = Prediction | Label | Rejections | Erasure | Shadow
 
 
 class Envelope(Struct, frozen=True):
-    """An event and its place in the journal it came from: ``seq`` grows, with gaps, within one ``source``."""
+    """An event and its position in the journal it came from: ``seq`` grows, with gaps, within one ``source``."""
 
     source: str
     seq: int
@@ -138,7 +138,7 @@ def content_hash(content: Any) -> str:
 
 
 def event_id(event: Event) -> str:
-    """The identity a store keeps an event under, once."""
+    """The key under which a store keeps an event once."""
     match event:
         case Prediction():
             return f"prediction:{event.record_id}"

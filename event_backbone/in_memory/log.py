@@ -1,4 +1,4 @@
-"""A log in this process, for tests and trials."""
+"""A prediction log in memory, for tests and trials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from event_backbone.ports import LoggedPrediction
 
 
 class MemoryLog:
-    """What was put in with :meth:`keep`; ``away`` is what it says when it is not to answer."""
+    """Holds what was put in with :meth:`keep`; while ``away`` is set, reads raise it."""
 
     def __init__(self) -> None:
         self.away: str | None = None

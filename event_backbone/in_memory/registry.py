@@ -1,4 +1,4 @@
-"""A model registry in memory: for tests, and as the plainest reading of the port."""
+"""A model registry in memory: for tests, and as the plainest implementation of the port."""
 
 from __future__ import annotations
 

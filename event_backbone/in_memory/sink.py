@@ -1,4 +1,4 @@
-"""A sink in this process."""
+"""A sink in memory."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class MemorySink:
             reason = self.refuse(envelope)
             if reason is not None:
                 refusals.append(Refusal(envelope.seq, reason))
-            elif (standing := self._keep(envelope)) is not None:
-                held[standing.record_id] = standing
+            elif (first := self._keep(envelope)) is not None:
+                held[first.record_id] = first
         return Delivered(refusals, len(self.differing) - conflicts_before, held)
 
     def _keep(self, envelope: Envelope) -> Prediction | None:
-        """The prediction that stands where this is a later one for its id."""
-        standing = self.kept.setdefault(event_id(envelope.event), envelope).event
+        """The first prediction under this id, where ``envelope`` is a later one."""
+        first = self.kept.setdefault(event_id(envelope.event), envelope).event
         event = envelope.event
-        if standing is event or not (isinstance(event, Prediction) and isinstance(standing, Prediction)):
+        if first is event or not (isinstance(event, Prediction) and isinstance(first, Prediction)):
             return None
-        if standing.content_hash != event.content_hash:
+        if first.content_hash != event.content_hash:
             self.differing.setdefault((event.record_id, event.content_hash), event)
-        return standing
+        return first
 
     def close(self) -> None:
         """Nothing is held."""

@@ -1,4 +1,4 @@
-"""Messages in this process: a broker with partitions and groups, an outlet to it and members of its groups.
+"""Messages in memory: a broker with partitions and consumer groups, a producer and consumers.
 
 It keeps the contracts of :class:`~event_backbone.ports.MessageProducer` and
 :class:`~event_backbone.ports.MessageConsumer`, and a test can do to it what happens to a real one: send it away, make a
@@ -26,7 +26,7 @@ class _ConsumerGroup:
 
 
 class MemoryBroker:
-    """Keeps every message; ``away`` is why it answers nobody. One thread at a time."""
+    """Keeps every message; ``away`` is the reason why it is unavailable. One thread at a time."""
 
     def __init__(
         self, *, partitions: int = 1, max_message_bytes: int = 1_000_000, clock: Callable[[], float] = time.time
@@ -54,7 +54,7 @@ class MemoryBroker:
         self.append_to(Partition(message.topic, number), message)
 
     def append_to(self, partition: Partition, message: Message) -> None:
-        """The same to a partition of the caller's choice; whatever is in it, as a producer of others would."""
+        """Append any message to a chosen partition, as a foreign producer would."""
         if partition not in self._logs:
             raise TryAgainLaterError(f"there is no topic {message.topic}")
         log = self._logs[partition]
@@ -82,13 +82,13 @@ class MemoryBroker:
         return dict(self.group(group).committed)
 
     def lose(self, stream: MemoryStream) -> None:
-        """The group takes a member for dead: its partitions are others' before it knows. It joins again with a poll."""
+        """Drop a member that seems dead: its partitions are others' before it knows. It joins again with a poll."""
         self.group(stream.group).members.remove(stream)
         stream.lose_all()
         self.deal(stream.group)
 
     def deal(self, group: str) -> None:
-        """Share the partitions among the members anew, all of them, as an eager rebalance does."""
+        """Assign the partitions among the members anew, all of them, as an eager rebalance does."""
         members = self.group(group).members
         for index, member in enumerate(members):
             partitions = self.partitions_of(member.topics)
@@ -118,7 +118,7 @@ class MemoryPublisher:
 
 
 class MemoryStream:
-    """A member of a group of a :class:`MemoryBroker`; what it is told of partitions comes with the next poll."""
+    """A member of a group of a :class:`MemoryBroker`; rebalances reach it with the next poll."""
 
     def __init__(
         self, broker: MemoryBroker, topics: Sequence[str], group: str, listener: RebalanceListener | None = None
@@ -141,7 +141,7 @@ class MemoryStream:
         return self._broker.group(self.group)
 
     def plan(self, partitions: list[Partition]) -> None:
-        """What the group dealt to it, from its next poll on."""
+        """Its assignment by the group, from its next poll on."""
         self._planned = partitions
 
     def lose_all(self) -> None:
@@ -166,7 +166,7 @@ class MemoryStream:
     def _follow_the_group(self) -> None:
         if self._lost is not None:
             lost, self._lost = self._lost, None
-            self._tell("lost", lost)
+            self._notify("lost", lost)
             self._join()
         if self._planned is not None:
             self._let_go()
@@ -174,20 +174,20 @@ class MemoryStream:
 
     def _let_go(self) -> None:
         if self._positions:
-            self._tell("revoked", list(self._positions))
+            self._notify("revoked", list(self._positions))
         self._positions = {}
 
     def _take_over(self, planned: list[Partition]) -> None:
-        """Once nobody holds them any more: who had them before may still commit when it is told."""
+        """Once nobody holds them any more: the previous owner may still commit in its callback."""
         others = [member for member in self._member_of().members if member is not self]
         if any(member.holds(partition) for member in others for partition in planned):
             return
         committed = self._member_of().committed
         self._positions = {partition: committed.get(partition, 0) for partition in planned}
         self._planned = None
-        self._tell("assigned", planned)
+        self._notify("assigned", planned)
 
-    def _tell(self, what: str, partitions: Collection[Partition]) -> None:
+    def _notify(self, what: str, partitions: Collection[Partition]) -> None:
         if self._listener is not None:
             getattr(self._listener, what)(partitions)
 

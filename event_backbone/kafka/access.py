@@ -1,4 +1,4 @@
-"""Where Kafka is and how to log in to it; no client is imported here."""
+"""Addresses and login of Kafka; no client is imported here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,80}")
 
 @dataclass(frozen=True, slots=True)
 class KafkaAccess:
-    """Brokers to ask first, the namespace of topics and groups, and the login, which is never shown."""
+    """Bootstrap servers, the namespace of topics and groups, and the login, which is never shown."""
 
     servers: tuple[str, ...]
     namespace: str | None = None
@@ -82,7 +82,7 @@ def _with_port(server: str) -> str:
 
 
 def faults_in_kafka_url(url: str, *, place: str) -> list[Fault]:
-    """What is wrong with a URL, each fault by itself; nothing of a user info is repeated."""
+    """Every fault of a URL; nothing of a user info is repeated."""
     if not url.startswith("kafka://"):
         return [Fault(place, "scheme", "must begin with kafka://")]
     servers, _, namespace = url.removeprefix("kafka://").partition("/")

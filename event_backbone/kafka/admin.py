@@ -1,4 +1,4 @@
-"""Topics of Kafka: what is there, how long it is, and making what is missing."""
+"""Kafka's admin client: list topics and offsets, and make missing topics."""
 
 from __future__ import annotations
 

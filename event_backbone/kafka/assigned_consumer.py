@@ -1,4 +1,4 @@
-"""Reading all partitions from places that the reader keeps itself."""
+"""A consumer of all partitions, from offsets that the reader keeps itself."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from event_backbone.ports import Partition, Received
 
 
 class KafkaAssignedConsumer(KafkaReader):
-    """All partitions of some topics, whoever else reads them; a :class:`~event_backbone.ports.MessageConsumer`.
+    """All partitions of some topics, outside any group's assignment; a :class:`~event_backbone.ports.MessageConsumer`.
 
     A partition begins at ``position(partition)``, or where Kafka's begins if that is ``None``, or is no longer kept.
-    Partitions and topics that come later are noticed after ``look_every_s``. :meth:`commit` writes to ``group`` without
+    Later partitions and topics are found after ``refresh_every_s``. :meth:`commit` writes to ``group`` without
     being its member, for tools that show lags; where a commit fails, nothing else does. ``only`` leaves out every other
     partition.
     """
@@ -31,28 +31,28 @@ class KafkaAssignedConsumer(KafkaReader):
         *,
         group: str | None = None,
         timeout_s: float = 10.0,
-        look_every_s: float = 5.0,
+        refresh_every_s: float = 5.0,
         only: Partition | None = None,
     ) -> None:
-        super().__init__(access, timeout_s, group_id=group, metadata_max_age_ms=int(look_every_s * 1000))
+        super().__init__(access, timeout_s, group_id=group, metadata_max_age_ms=int(refresh_every_s * 1000))
         self._topics = topics
         self._position = position
-        self._look_every_s = look_every_s
+        self._refresh_every_s = refresh_every_s
         self._only = only
-        self._look_at = 0.0
+        self._refresh_at = 0.0
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
-        if time.monotonic() >= self._look_at:
-            self._look_for_partitions()
+        if time.monotonic() >= self._refresh_at:
+            self._find_partitions()
         return super().poll(timeout_s=timeout_s, max_messages=max_messages)
 
-    def _look_for_partitions(self) -> None:
+    def _find_partitions(self) -> None:
         found = (
             self._refreshed() or self._refreshed()
         )  # the first answer may be to what was asked before we named topics
         if not found:
             raise TryAgainLaterError(f"{self._access.shown}: there is none of {', '.join(self._topics)}")
-        self._look_at = time.monotonic() + self._look_every_s
+        self._refresh_at = time.monotonic() + self._refresh_every_s
         new = found - self._consumer.assignment()
         if new:
             self._consumer.assign(sorted(found | self._consumer.assignment()))

@@ -1,4 +1,4 @@
-"""What all uses of Kafka's client share."""
+"""Options and error translation shared by all uses of Kafka's client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ API_VERSION = (4, 1)
 
 @contextlib.contextmanager
 def translated(access: KafkaAccess, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-    """The library's errors as ours, ``but`` as it is. They are about the broker or the network: later, it may go."""
+    """The library's errors as ours, ``but`` as it is. Broker and network errors may go away: try again later."""
     from kafka.errors import KafkaError
 
     try:
@@ -28,5 +28,5 @@ def translated(access: KafkaAccess, *, but: type[Exception] | tuple[()] = ()) ->
 
 
 def quiet() -> None:
-    """The client says several lines a second while no broker answers; what matters in them comes as our own errors."""
+    """The client logs several lines a second while no broker answers; what matters in them comes as our own errors."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)

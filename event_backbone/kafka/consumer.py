@@ -1,4 +1,4 @@
-"""Reading from Kafka: what every consumer of ours does."""
+"""What the group consumer and the assigned consumer share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FETCH_MAX_BYTES = 8 * 1024 * 1024
 
 
 class KafkaReader:
-    """What a member of a group and a reader of all partitions share."""
+    """Polling, pausing, lags and errors of both kinds of consumer."""
 
     def __init__(self, access: KafkaAccess, timeout_s: float, **options: Any) -> None:
         from kafka import KafkaConsumer
@@ -70,7 +70,7 @@ class KafkaReader:
         return messages
 
     def _past_the_corrupt(self) -> Sequence[Received]:
-        """A message that the client can't take apart is fetched once more, then handed out empty.
+        """A message that the client can't decode is fetched once more, then returned empty.
 
         Its readers find nothing in it and make it a dead letter with its place. Left alone, the client would never
         come past it. What its producer sent with it, in one batch, shares its fate.
@@ -97,7 +97,7 @@ class KafkaReader:
         return partition
 
     def _raise_if_away(self) -> None:
-        """The library keeps trying in silence; a caller should know that nothing can come."""
+        """The library retries in silence; a caller should know that nothing can come."""
         now = time.monotonic()
         if self._network.is_connected(self._consumer.config["group_id"]):
             self._connected_at = now

@@ -1,4 +1,4 @@
-"""Dead letters: messages that nobody can take, kept in ``.dead-letters`` with the reason and where they came from.
+"""Dead letters: messages that no reader can take, kept in ``.dead-letters`` with the reason and their origin.
 
 Key and value are the origin's bytes. Its headers travel along under another name, so that a replay is what was sent;
 it then carries ``dl_*`` headers of its own, by which a second failure is known to be the same dead letter.
@@ -82,7 +82,7 @@ def dead_letter_of(
 def dead_letter_of_row(
     *, sink: str, source: str, seq: int, record_id: str, body: bytes, reason: str, first_seen: str, topic: str
 ) -> Message:
-    """The same about a journal's row that a sink refused for good; ``body`` is the event's JSON."""
+    """The dead letter of a journal's row that a sink refused for good; ``body`` is the event's JSON."""
     identity = [
         ("dl_id", row_id(sink, source, seq).encode()),
         ("dl_first_seen", first_seen.encode()),
@@ -126,7 +126,7 @@ def _message(
 
 
 def without_value(letter: Message) -> Message:
-    """A dead letter that is too large to be published: its value stays where it was, only its size is told."""
+    """A dead letter that is too large to be published: its value stays where it was, only its size is noted."""
     size = b"%d" % len(letter.value or b"")
     key = letter.key if letter.key is not None else header(letter.headers, "ce_id")
     flags = [("dl_omitted_bytes", size), *([("dl_without_key", b"1")] if letter.key is None else [])]
@@ -134,7 +134,7 @@ def without_value(letter: Message) -> Message:
 
 
 def dead_letter_in(received: Received) -> DeadLetter:
-    """Read a message of ``.dead-letters``.
+    """Decode a message of ``.dead-letters``.
 
     Raises:
         UnreadableMessageError: it is none.
@@ -181,7 +181,7 @@ def _number(headers: Any, name: str) -> int | None:
 
 
 def replay_of(letter: DeadLetter) -> Message:
-    """The record for its origin's topic once more, known again by its headers.
+    """The record as a message for its original topic, recognised by its headers.
 
     A record that came without any ``record_id`` gets its dead letter's id as key: the one it had at first.
 

@@ -1,4 +1,4 @@
-"""Reading from Kafka as a member of a consumer group."""
+"""A consumer that is a member of a consumer group."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class KafkaGroupConsumer(KafkaReader):
         self._listener = listener
         self._listener_error: BaseException | None = None
         self._closing = False
-        self._consumer.subscribe(topics, listener=_listening(self._tell))
+        self._consumer.subscribe(topics, listener=_listening(self._notify_in_thread))
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
         messages = super().poll(timeout_s=timeout_s, max_messages=max_messages)
@@ -54,7 +54,7 @@ class KafkaGroupConsumer(KafkaReader):
             raise error
         return messages
 
-    async def _tell(self, what: str, places: Collection[Any]) -> None:
+    async def _notify_in_thread(self, what: str, places: Collection[Any]) -> None:
         """Runs in the client's own thread, which must go on with heartbeats and commits: the listener gets another.
 
         The thread that polls waits meanwhile.
@@ -65,14 +65,14 @@ class KafkaGroupConsumer(KafkaReader):
 
         def work() -> None:
             try:
-                self._told(what, places)
+                self._notify(what, places)
             finally:
                 self._network.call_soon(lambda: done.success(None))
 
         threading.Thread(target=work, name=f"partitions-{what}").start()
         await done
 
-    def _told(self, what: str, places: Collection[Any]) -> None:
+    def _notify(self, what: str, places: Collection[Any]) -> None:
         if what == "assigned" and self._paused:
             self._consumer.pause(*places)
         for place in places:
@@ -91,18 +91,18 @@ class KafkaGroupConsumer(KafkaReader):
         super().close()
 
 
-def _listening(tell: Callable[[str, Collection[Any]], Awaitable[None]]) -> Any:
+def _listening(notify: Callable[[str, Collection[Any]], Awaitable[None]]) -> Any:
     from kafka import AsyncConsumerRebalanceListener
 
     class Listening(AsyncConsumerRebalanceListener):  # type: ignore[misc,unused-ignore]
         async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
-            await tell("assigned", assigned)
+            await notify("assigned", assigned)
 
         async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
             if revoked:
-                await tell("revoked", revoked)
+                await notify("revoked", revoked)
 
         async def on_partitions_lost(self, lost: Collection[Any]) -> None:
-            await tell("lost", lost)
+            await notify("lost", lost)
 
     return Listening()

@@ -1,4 +1,4 @@
-"""What is used of kafka-python beyond its documentation; no other module here touches a private name of it.
+"""Uses of kafka-python's private names; no other module touches one.
 
 Each function names the public thing that is missing. ``tests/unit/event_backbone/kafka/test_internals.py`` fails for
 the one that a new version changes.
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Network:
-    """The network part of one consumer or producer, given to it as its documented option ``kafka_client``.
+    """The network client of one consumer or producer, passed as the documented option ``kafka_client``.
 
     No private name is needed, but the classes stand in no reference. What is missing: a consumer or producer that says
     whether a broker is connected (``bootstrap_connected`` is false once it is:
@@ -26,7 +26,7 @@ class Network:
         self._client: Any = None
 
     def __call__(self, **configs: Any) -> Any:
-        """Made as the library makes it itself, but for the option that it does not hand on."""
+        """Made as the library makes it itself, but for the option that it drops."""
         from kafka.net.compat import KafkaNetClient
         from kafka.net.selector import NetworkSelector
 
@@ -36,13 +36,13 @@ class Network:
         return self._client
 
     def is_connected(self, group: str | None = None) -> bool:
-        """Whether a broker is: any that is known, or the coordinator of ``group``."""
+        """Whether any known broker is connected, or the coordinator of ``group``."""
         cluster = self._client.cluster
         nodes = [broker.node_id for broker in (*cluster.brokers(), *cluster.bootstrap_brokers())]
         return any(self._client.connected(node) for node in (*nodes, cluster.get_coordinator(group)))
 
     def refresh(self, topics: Collection[str], timeout_ms: int) -> None:
-        """Ask for the partitions of ``topics``, and of no others from now on.
+        """Request the metadata of ``topics``, and of no others from now on.
 
         Raises what the library does; ``KafkaTimeoutError`` when no answer came in time.
         """
@@ -58,11 +58,11 @@ class Network:
             raise update.exception
 
     def partitions_of(self, topic: str) -> set[int]:
-        """As the last answer told; empty for a topic that is not there."""
+        """By the newest metadata; empty for a topic that is not there."""
         return self._client.cluster.partitions_for_topic(topic) or set()
 
     def call_soon(self, callback: Callable[[], Any]) -> None:
-        """Call in the client's own thread, where coroutines of it wait; from any thread."""
+        """Schedule a call in the client's own thread; from any thread."""
         self._loop.call_soon_threadsafe(callback)
 
 
@@ -78,7 +78,7 @@ def known_position(consumer: Any, place: Any) -> int | None:
 
 
 def take_failed_batch(consumer: Any) -> tuple[Any, int] | None:
-    """Partition and offset of the message that the last poll could not take apart, whose batch is then dropped.
+    """Partition and offset of the message that the last poll could not decode, whose batch is then dropped.
 
     ``None`` where it was no message: a broker that can't read its own log answers with the same error. Missing: an
     error that names the place, as ``RecordDeserializationException`` of the Java client does
@@ -105,7 +105,7 @@ def batch_filler(producer: Any) -> Callable[..., Any]:
 
 
 def drop_unsent(producer: Any) -> None:
-    """All that waits to be sent or acknowledged fails now.
+    """Fail all messages that wait to be sent or acknowledged.
 
     Missing: ``close()`` that gives up what is left, as the Java client's does with a time limit of 0. This one first
     sends it, and stays open when that takes too long (https://github.com/dpkp/kafka-python/pull/2537). What a caller

@@ -8,7 +8,7 @@ from event_backbone.ports import Lag
 
 
 class LagClock:
-    """How old the oldest message that was not got yet can be.
+    """Upper bound of the age of the oldest unread message.
 
     It came after the last one that was got, and after the last time that none was missing. What Kafka holds ahead of
     us can't be looked at, so the later of the two is taken.

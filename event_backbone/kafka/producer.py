@@ -1,4 +1,4 @@
-"""Publishing to Kafka."""
+"""The producer: publishing to Kafka."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class KafkaPublisher:
             raise
 
     def look_up(self, topics: Sequence[str]) -> None:
-        """Connect and find the topics now, so that the first messages don't wait for it; errors as of `publish`."""
+        """Connect and fetch metadata now, so that the first messages don't wait for it; errors as of `publish`."""
         with translated(self._access):
             self._meet_topics(self._open(), [Message(topic, None, None) for topic in topics])
 
@@ -112,7 +112,7 @@ class KafkaPublisher:
         return self._producer
 
     def _meet_topics(self, producer: KafkaProducer, messages: Sequence[Message]) -> None:
-        """Before anything is sent: a broker that is away, or a topic that is missing, is found here."""
+        """Before anything is sent: find out about a broker that is away, or a topic that is missing."""
         from kafka.errors import KafkaTimeoutError
 
         for topic in {message.topic for message in messages} - self._known_topics:
@@ -124,7 +124,7 @@ class KafkaPublisher:
             self._known_topics.add(topic)
 
     def _give_up(self) -> None:
-        """Whatever still waits to be sent fails now, so that nothing is sent behind the caller's back."""
+        """Fail all that waits to be sent, so that nothing is sent after the call has failed."""
         producer, self._producer = self._producer, None
         if producer is not None:
             drop_unsent(producer)
@@ -137,7 +137,7 @@ class KafkaPublisher:
 
 
 def is_too_large(message: Message) -> bool:
-    """Whether no topic with a broker's default settings takes it."""
+    """Whether a message exceeds the limit of topics with default settings."""
     size = len(message.key or b"") + len(message.value or b"")
     if size + 64 * len(message.headers) < MAX_MESSAGE_BYTES // 2:  # the common case, without looking at each header
         return sum(len(value) for _, value in message.headers) > MAX_MESSAGE_BYTES // 2

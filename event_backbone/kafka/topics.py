@@ -1,4 +1,4 @@
-"""Where things lie in Kafka: the topics of a case, and the place of a message in one."""
+"""Names of a case's topics, and identities made from topic, partition and offset."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Topics:
         return (self.records, self.predictions, self.labels, self.rejections, self.dead_letters)
 
     def group(self, name: str) -> str:
-        """A consumer group: namespaces keep theirs apart, too."""
+        """The name of a consumer group in the namespace."""
         return f"{self.namespace}.{name}-{self.case}" if self.namespace else f"{name}-{self.case}"
 
 
 def place_source(partition: Partition) -> str:
-    """An envelope's source where the place in Kafka is what counts; its ``seq`` is then the offset."""
+    """An envelope's source for events read from Kafka; its ``seq`` is then the offset."""
     return f"kafka:{partition.topic}:{partition.number}"
 
 

@@ -1,4 +1,4 @@
-"""Events as Kafka messages and back, by the CloudEvents 1.0 Kafka binding in binary mode; no client is imported here.
+"""Events as Kafka messages and back: the CloudEvents 1.0 Kafka binding in binary mode; no client is imported here.
 
 A value is the event's JSON with ``schema_version`` and ``case_sha256``; the key is its ``record_id``. An erasure is a
 tombstone (a key without value) in both topics that hold something about the record, so that compaction forgets it.
@@ -101,7 +101,7 @@ def _message(topic: str, key: str, value: bytes | None, envelope: Envelope, at: 
 
 
 def event_of(received: Received, case: Case) -> Event:
-    """The event in a message of ``.predictions``, ``.labels`` or ``.rejections``, of ours or of others.
+    """The event in a message of ``.predictions``, ``.labels`` or ``.rejections``, of our producers or of others.
 
     Raises:
         UnreadableMessageError: it is no event of this case.
@@ -125,14 +125,14 @@ def event_of(received: Received, case: Case) -> Event:
 
 
 class _Preamble(msgspec.Struct):
-    """What is looked at before the rest is decoded; a value from others may leave it out."""
+    """Fields checked before the rest is decoded; other producers may leave them out."""
 
     schema_version: int = SCHEMA_VERSION
     case: str | None = None
 
 
 class _LabelValue(msgspec.Struct, forbid_unknown_fields=True):
-    """A label as others write it: everything but the label may be left out."""
+    """A label by other producers: everything but the label may be left out."""
 
     label: str | float
     labelled_at: str | None = None
@@ -171,7 +171,7 @@ def _is_object(value: bytes) -> bool:
 
 
 def _key(received: Received, in_body: str | None) -> str:
-    """The ``record_id``: the key, which the body may repeat; without a key, what the body says."""
+    """The ``record_id``: the key, which the body may repeat; without a key, that of the body."""
     key = in_body if received.key is None else received.key.decode(errors="replace")
     if key is None:
         raise _unreadable("key", "record_id", "is missing: neither the key nor the body holds it", "missing")
@@ -206,7 +206,7 @@ def _label(received: Received, case: Case) -> Label:
 
 
 def _labelled_at(received: Received, text: str | None) -> str:
-    """As it is written in stores; where nothing is said, the message's own time, the same whenever it is read."""
+    """In the stores' form; the message's own timestamp where none is given, the same whenever it is read."""
     try:
         if text is not None:
             return format_utc(parse_utc(text))
@@ -216,7 +216,7 @@ def _labelled_at(received: Received, text: str | None) -> str:
 
 
 def _erasure(received: Received, case: Case) -> Erasure:
-    """A tombstone says nothing of itself, so only one of ours is taken."""
+    """A tombstone has no content, so only one of our producers is taken."""
     headers = received.headers
     if header(headers, "ce_type") != _TYPES[Erasure][1]:
         raise _unreadable("type", "ce_type", "a message without value must be an erasure")

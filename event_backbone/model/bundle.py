@@ -1,4 +1,4 @@
-"""The model bundle: a folder that holds a model with everything its users need, each file under a digest.
+"""The model bundle: a folder with a model and everything its users need, each file under a digest.
 
 The manifest names every file with its sha256, and the digest of the manifest's bytes names the bundle. Opening checks
 all of them, and only JSON, YAML, ONNX, UBJ and Parquet are inside: nothing in a bundle is ever executed.
@@ -44,7 +44,7 @@ def registered_name(case: Case) -> str:
 
 
 class BrokenBundleError(StreamgaugeError):
-    """A bundle is not what its digests say: it must not be served; an earlier one keeps its place."""
+    """A bundle that does not match its digests: it must not be served; an earlier one stays in use."""
 
 
 class _Manifest(Struct, frozen=True):
@@ -110,7 +110,7 @@ def open_bundle(path: Path, expected_sha256: str | None = None) -> Bundle:
 
 
 def read_part(path: Path, sha256: str, name: str) -> bytes:
-    """One file of the bundle ``sha256`` in ``path``, checked by the manifest; the other files are not looked at.
+    """One file of the bundle ``sha256`` in ``path``, checked by the manifest; the other files are not checked.
 
     Raises:
         BrokenBundleError: naming the file that is missing, unreadable or not what its digest says.
@@ -122,7 +122,7 @@ def read_part(path: Path, sha256: str, name: str) -> bytes:
 
 
 class BundleStore:
-    """The bundles on this machine, each in a folder named by its sha256, and a pointer to the one in use.
+    """Bundles on this machine, each in a folder named by its sha256, and a pointer to the current one.
 
     A sidecar installs and repoints; any number of processes may read at the same time. Shelves of one folder share its
     bundles, and each ``pointer`` points for itself.
@@ -133,7 +133,7 @@ class BundleStore:
         self._pointer = bundles_dir / pointer
 
     def current(self) -> RegisteredBundle | None:
-        """What the pointer says, ``None`` when there is none yet; the bundle itself is not checked here."""
+        """The current bundle, ``None`` when there is none yet; its files are not checked here."""
         try:
             body = self._pointer.read_bytes()
         except FileNotFoundError:
@@ -145,13 +145,13 @@ class BundleStore:
         return RegisteredBundle(ModelRef(pointer.name, pointer.version), pointer.bundle_sha256)
 
     def path_of(self, sha256: str) -> Path:
-        """Where a bundle stands or would stand; raises :class:`BrokenBundleError` when ``sha256`` is no digest."""
+        """The folder for a bundle; raises :class:`BrokenBundleError` when ``sha256`` is no digest."""
         if not _SHA256.fullmatch(sha256):
             raise BrokenBundleError(f"{self._dir}: a bundle's name must be a sha256 in hexadecimal")
         return self._dir / sha256
 
     def install(self, registered: RegisteredBundle, registry: ModelRegistry) -> Bundle:
-        """Fetch a bundle unless it is here already, check it, and give it its place in one step; durable on return.
+        """Fetch a bundle unless it is here already, check it, and rename it into place; durable on return.
 
         Raises:
             TryAgainLaterError: the registry is away.
@@ -176,7 +176,7 @@ class BundleStore:
         replace_file(self._pointer, msgspec.json.encode(pointer), durable=True)
 
     def clear(self) -> None:
-        """Point at nothing."""
+        """Remove the pointer."""
         self._pointer.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Files of bundles: which ones there may be (data that says nothing to execute, never a pickle), and their writing."""
+"""Allowed files of a bundle: data and nothing to execute, never a pickle; and their writing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PICKLE_START, _LAST_PROTOCOL, _PICKLE_END = b"\x80", 5, b"."
 
 
 def fault_in_name(name: str) -> str | None:
-    """Why a file can't be called so: a manifest comes from a registry, and its names must not lead elsewhere."""
+    """Why a file name is not allowed: a manifest comes from a registry, and its names must not lead elsewhere."""
     if not _FILE_NAME.fullmatch(name):
         return f"{name!r} can't be the name of a file in it"
     if Path(name).suffix not in KINDS:
@@ -23,11 +23,11 @@ def fault_in_name(name: str) -> str | None:
 
 
 def fault_in_content(content: bytes) -> str | None:
-    """Whatever the name says: a pickle has no business here, even if nobody would load it."""
+    """Why content is not allowed, whatever the name: no pickle, even if nobody would load it."""
     starts = content[:1] == _PICKLE_START and content[1:2] <= bytes([_LAST_PROTOCOL]) and len(content) > 1
     return "is a pickle" if starts and content.endswith(_PICKLE_END) else None
 
 
 def unlisted_files(folder: Path, known: frozenset[str]) -> list[str]:
-    """What lies in a folder beside what is known, by name."""
+    """Files in a folder that the manifest does not list."""
     return sorted(path.name for path in folder.iterdir() if path.name not in known)

@@ -1,4 +1,4 @@
-"""What can be expected of predictions whose labels are not known: fitted at training, on rows the model never saw."""
+"""Calibration: the expected outcome of a prediction by its score, fitted at training on rows the model never saw."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ CALIBRATION_BINS = 10
 
 
 def fit_expectation(case: Case, scores: Floats, targets: Floats) -> Calibration:
-    """What the scores of these rows led to; both of shape (rows,), ``targets`` are 1 and 0 in a binary case."""
+    """Calibration or error curves of these rows; both of shape (rows,), ``targets`` are 1 and 0 in a binary case."""
     return fit_calibration(scores, targets > 0.5) if case.is_binary else fit_errors(scores, targets)
 
 
 def fit_calibration(scores: Floats, positive: NDArray[np.bool_]) -> Calibration:
-    """The share of positives by score, never falling; both of shape (rows,), at least one row.
+    """The share of positives by score, never decreasing; both of shape (rows,), at least one row.
 
-    Isotonic regression (Zadrozny, Elkan 2002): the best fit among all rising functions, so nothing is assumed about how
+    Isotonic regression (Zadrozny, Elkan 2002): the best fit among all increasing functions, so nothing is assumed about how
     a score is wrong. Between the groups of equal values it is linear.
     """
     from scipy.optimize import isotonic_regression
@@ -52,7 +52,7 @@ def fit_errors(scores: Floats, labels: Floats) -> Calibration:
 
 
 def expected_at(expectation: Calibration, scores: Floats) -> Floats:
-    """``values`` at these scores; beyond the outermost score its value stays. Same shape as ``scores``."""
+    """``values`` interpolated at these scores, constant beyond the outermost. Same shape as ``scores``."""
     return np.interp(scores, expectation.scores, expectation.values)
 
 

@@ -1,4 +1,4 @@
-"""Records into model inputs: numbers as they are, categories as codes frozen when the model was fitted.
+"""The encoder: records into model inputs, numbers as they are, categories as codes frozen at fitting.
 
 The encoder is plain JSON, so training and serving read the same one. A missing category is a code of its own if fitting
 saw it; a category that fitting did not see becomes nan, which the model takes for "unknown".

@@ -1,4 +1,4 @@
-"""The one place where ONNX Runtime is loaded: quiet, small, and without reporting to its maker."""
+"""ONNX Runtime sessions: without logs, with small memory, and without telemetry; the only module that imports it."""
 
 from __future__ import annotations
 

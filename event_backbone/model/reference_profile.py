@@ -1,6 +1,6 @@
-"""The reference profile: what a window is compared with, counted once at training and part of the bundle.
+"""The reference profile: the sample that windows are compared with, counted once at training, part of the bundle.
 
-One sample a column in the form the tests need it (numbers in rising order, categories as counts), so that nobody sorts
+One sample a column in the form the tests need it (numbers in ascending order, categories as counts), so that nobody sorts
 or counts the reference again, and nothing in it joins two values of one record.
 """
 
@@ -20,7 +20,7 @@ PROFILE_FILE = "reference_profile.json"
 
 
 class NumberProfile(Struct, frozen=True, tag="numbers"):
-    """The finite values in rising order, and how many rows had none."""
+    """The finite values in ascending order, and the number of rows without one."""
 
     sorted_values: list[float] = field(name="rising")
     missing: int
@@ -30,7 +30,7 @@ class NumberProfile(Struct, frozen=True, tag="numbers"):
         return len(self.sorted_values) + self.missing
 
     def downsampled(self, share: float) -> NumberProfile:
-        """The same distribution in that share of the rows: the middle value of each stretch of equal length."""
+        """The same distribution in that share of the rows: the middle value of each run of equal length."""
         places = range(round(len(self.sorted_values) * share))
         sorted_values = [
             self.sorted_values[int((place + 0.5) / len(places) * len(self.sorted_values))] for place in places
@@ -39,7 +39,7 @@ class NumberProfile(Struct, frozen=True, tag="numbers"):
 
 
 class CategoryProfile(Struct, frozen=True, tag="categories"):
-    """Rows by category, and how many rows had none."""
+    """Rows by category, and the number of rows without one."""
 
     counts: dict[str, int]
     missing: int
@@ -55,7 +55,7 @@ class CategoryProfile(Struct, frozen=True, tag="categories"):
 
 
 class Calibration(Struct, frozen=True):
-    """What can be expected of a prediction, as a function of its score: values at rising ``scores``, linear between.
+    """The expected outcome of a prediction as a function of its score: values at ascending ``scores``, linear between.
 
     ``values`` is the share of positives (``binary``: calibration), or the mean absolute and mean squared error
     (``regression``: ``values`` and ``squares``). It was fitted to ``rows`` rows, or, if that is 0, to
@@ -69,7 +69,7 @@ class Calibration(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """The reference of one model version; ``rows`` is how many independent rows it is worth (see :func:`downsampled`).
+    """The reference of one model version; ``rows`` is its number of independent rows (see :func:`downsampled`).
 
     ``predictions`` and ``labels`` are categories in a binary case and numbers otherwise. ``performance`` holds the
     figures on the reference's own rows, ``expectation`` what estimates are made from. The last three are empty where

@@ -1,4 +1,4 @@
-"""A model bundle made ready to answer: records in, scores out."""
+"""The scorer: a model bundle loaded for prediction, records in, scores out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GOLDEN_TOLERANCE = 1e-5
 
 
 class DecisionThreshold(msgspec.Struct, frozen=True):
-    """What turns a score into a class: at or above ``threshold`` it is the positive one."""
+    """The threshold of a binary case: at or above it a score means the positive class."""
 
     threshold: float | None = None
 
@@ -72,7 +72,7 @@ class Scorer:
         return self._run({"features": features})[:, -1]
 
     def _check_golden_rows(self, golden: _Golden) -> None:
-        """Score them on the way that requests go; whatever fails here would fail there."""
+        """Score them on the path that requests take; whatever fails here would fail there."""
         decoder = RecordDecoder(self._case)
         try:
             scores = self.score([decoder.convert(record) for record in golden.records])
@@ -84,7 +84,7 @@ class Scorer:
 
 
 def predict(case: Case, scorer: Scorer, records: Sequence[Record], record_ids: Sequence[str]) -> list[Prediction]:
-    """One prediction for each record, in order, by one run of the model: the one way they are made, live or offline."""
+    """One prediction for each record, in order, by one run of the model; the one path for live and offline."""
     values_of = values_getter(case.column_names)
     made = []
     for record, record_id, score in zip(records, record_ids, scorer.score(records), strict=True):

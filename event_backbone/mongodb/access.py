@@ -1,4 +1,4 @@
-"""Where a MongoDB is and how to log in to it, from a URL and the settings; no secret is ever shown."""
+"""Address and login of MongoDB, from a URL and the settings; no secret is ever shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_DATABASE = "streamgauge"
 
 @dataclass(frozen=True)
 class MongoAccess:
-    """Where a database is and how to log in. ``hosts`` is for people; ``url`` and ``options`` are never shown.
+    """Address and login of a database. ``hosts`` is for people; ``url`` and ``options`` are never shown.
 
     ``retention_s``: time after which the database forgets records; 0 keeps them.
     """

@@ -1,4 +1,4 @@
-"""The one module that knows MongoDB's driver: a connection, and the few operations that stores are made of.
+"""A connection to MongoDB and the operations that stores are made of; the only module that imports its driver.
 
 No text of the driver goes into an error: it may hold a document, or what a URL says before its hosts.
 """
@@ -46,7 +46,7 @@ Filter = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Unwritten:
-    """A document that was not written, by its place in what was given, and a word for why."""
+    """A document that was not written: its index in the batch, and a reason."""
 
     index: int
     reason: str
@@ -54,7 +54,7 @@ class Unwritten:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Fields in rising order; with ``expire_after_s`` documents go that long after the date in its one field."""
+    """Fields in ascending order; with ``expire_after_s`` documents go that long after the date in its one field."""
 
     fields: tuple[str, ...]
     expire_after_s: int | None = None
@@ -65,7 +65,7 @@ class Index:
 
 
 class MongoConnection:
-    """One database, connected when it is first asked.
+    """One database, connected at the first call.
 
     Durability: what :meth:`insert` and :meth:`delete` did is in the journal of a majority of the members.
     Errors: :class:`~event_backbone.errors.TryAgainLaterError` for whatever is about the connection, the server's state
@@ -82,7 +82,7 @@ class MongoConnection:
         return self._access.hosts
 
     def insert(self, collection: str, documents: Sequence[Document]) -> list[Unwritten]:
-        """Write documents in no order; those that were not written, of which each has its reason."""
+        """Write documents in no order; returns those that were not written, each with its reason."""
         from bson.errors import BSONError
         from pymongo.errors import BulkWriteError, PyMongoError
 
@@ -100,7 +100,7 @@ class MongoConnection:
         return []
 
     def _insert_apart(self, collection: str, documents: Sequence[Document], reason: str) -> list[Unwritten]:
-        """Documents that are refused whole: halves find the one that spoils them, its neighbours are written."""
+        """Documents that are refused whole: bisection finds the one that spoils them, its neighbours are written."""
         if len(documents) == 1:
             return [Unwritten(0, reason)]
         middle = len(documents) // 2
@@ -125,7 +125,7 @@ class MongoConnection:
         limit: int = 0,
         fields: Sequence[str] = (),
     ) -> list[Document]:
-        """Documents that match, in rising order of some fields; ``limit=0`` means all, no ``fields`` means each."""
+        """Documents that match, in ascending order of some fields; ``limit=0`` means all, no ``fields`` means each."""
         with self._translated():
             found = self._database[collection].find(query, fields or None, limit=limit)
             return list(found.sort([(name, 1) for name in order]) if order else found)
@@ -141,7 +141,7 @@ class MongoConnection:
             return self._database[collection].delete_many(query).deleted_count
 
     def keep_indexes(self, collection: str, indexes: Sequence[Index]) -> None:
-        """Have these indexes, and no other one that expires documents; nothing happens where all is as it should be."""
+        """Make these indexes, and drop others that expire documents; nothing happens where all is as it should be."""
         there = self._indexes(collection)
         wanted = {index.name: index for index in indexes}
         for name, expire_after_s in there.items():

@@ -1,4 +1,4 @@
-"""What lies in MongoDB: the collections of a case, their documents and indexes, and what erasing means there.
+"""Collections, documents and indexes of a case in MongoDB, and erasure there.
 
 A document is the event as its JSON has it, with ``_id`` and ``stored_at``, the time of storing, by which it expires.
 """
@@ -115,7 +115,7 @@ def rescored_document(prediction: Prediction, stored_at: datetime) -> Document:
 
 
 def prediction_of(document: Mapping[str, Any]) -> Prediction:
-    """Raises :class:`StopError` when somebody else put something there that is none."""
+    """Raises :class:`StopError` for a document that is no prediction."""
     return _converted(document, Prediction)
 
 

@@ -1,4 +1,4 @@
-"""MongoDB as a log to be read, and the place for what other model versions say about its records."""
+"""MongoDB as a prediction log, and the collection of re-scored predictions."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _behind(cursor: str, since: str | None, until: str | None) -> dict[str, Any]
 
 
 class RescoredPredictions:
-    """What model versions say about stored records, once by ``(record_id, model version)``; the log is not touched."""
+    """Other versions' predictions of stored records, once by ``(record_id, model version)``; no change to the log."""
 
     def __init__(self, access: MongoAccess, case: str) -> None:
         self._connection = MongoConnection(access)

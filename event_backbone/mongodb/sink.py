@@ -1,4 +1,4 @@
-"""MongoDB as a sink: predictions once by ``record_id``, labels, rejections, erasures and what a shadow says."""
+"""MongoDB as a sink: predictions once by ``record_id``, labels, rejections, erasures and shadow predictions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BETWEEN_INDEX_TRIES_S = 60.0
 
 @dataclass
 class _Outcome:
-    """What is known so far about a batch."""
+    """The outcome of a batch so far."""
 
     stored_at: datetime
     refused: list[Refusal] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The layout of a journal's file: its tables, how an event becomes a row of it, and the statements on them.
+"""The layout of a journal's file: tables, statements, and events as rows.
 
 The prediction service writes and trims such a file, and logs read it; nobody else spells a table or a column of it.
 ``entries`` holds a row for each event, and ``identity`` one row for the file: its id, and the highest ``seq`` given
@@ -92,7 +92,7 @@ def record_keys(record_id: str) -> tuple[str, str, str, str]:
 
 
 class Entry(Struct, frozen=True):
-    """A row to be: its columns, but for ``seq``."""
+    """A row to append: its columns, but for ``seq``."""
 
     event_id: str
     kind: str
@@ -103,7 +103,7 @@ class Entry(Struct, frozen=True):
 
 
 def entry_of(event: Prediction | Label | Rejections | Erasure) -> Entry:
-    """The row that keeps ``event``."""
+    """The row for ``event``."""
     match event:
         case Prediction():
             kind, record_id, digest, at = "prediction", event.record_id, event.content_hash, event.predicted_at

@@ -1,4 +1,4 @@
-"""Which log a text means: adapters of the :class:`~event_backbone.ports.PredictionLog` port, chosen by URL."""
+"""Adapters of the :class:`~event_backbone.ports.PredictionLog` port, chosen by URL."""
 
 from __future__ import annotations
 

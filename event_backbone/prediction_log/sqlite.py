@@ -1,4 +1,4 @@
-"""A journal's file as a log to be read."""
+"""A journal's file as a prediction log."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every process needs of its operating system: logs, locks, files, lifetime; knows no case and no event."""
+"""What a process needs of its operating system: logs, locks, files, lifetime; knows no case and no event."""

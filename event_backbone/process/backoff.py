@@ -1,4 +1,4 @@
-"""Exponential backoff: how long to wait between two tries of what failed."""
+"""Exponential backoff: the pause between two tries of what failed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """It went well: the next failure is a first one."""
+        """After a success: the next failure is a first one."""
         self.failures = 0
         self._next_s = self._first_s
 

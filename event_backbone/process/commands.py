@@ -1,4 +1,4 @@
-"""The border of every command line: one clear line and an exit code where a command can't do its job."""
+"""The error handling of every command line: one clear line and an exit code."""
 
 from __future__ import annotations
 

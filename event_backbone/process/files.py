@@ -1,4 +1,4 @@
-"""Files and folders that appear in one step, and stay after a power cut where that is promised (docs/adr/0018)."""
+"""Atomic writes of files and folders, durable where that is promised (docs/adr/0018)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def replace_file(path: Path, content: bytes, *, durable: bool, mode: int | None 
 
 
 def put_in_place(made: Path, place: Path) -> None:
-    """Give a finished file or folder its name in one step; durable on return, with everything in it.
+    """Rename a finished file or folder to its name; durable on return, with everything in it.
 
     Raises:
         OSError: ``place`` is a folder that holds something, or the disk refuses; without the sync of the last folder
@@ -85,7 +85,7 @@ def _write(beside: Path, content: bytes, *, durable: bool, mode: int | None) -> 
 
 
 def _sync(path: Path) -> None:
-    """Have the disk take a file's content, or the names in a folder."""
+    """fsync of a file's content, or of the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

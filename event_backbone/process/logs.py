@@ -1,4 +1,4 @@
-"""Logs: an event name and fields, one JSON object a line on stdout. Record contents never go there."""
+"""Structured logs: an event name and fields, one JSON object a line on stdout. Record contents never go there."""
 
 from __future__ import annotations
 

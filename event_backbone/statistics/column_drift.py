@@ -1,4 +1,4 @@
-"""The one decision whether a column moved: which test is asked, and from where on its answer counts.
+"""The drift test of a column: which two-sample test is run, and from where on its result counts.
 
 Monitoring asks it of a window and the reference, training's weekly report of two runs. Equal rows, equal answers.
 """
@@ -43,7 +43,7 @@ class ColumnDifference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NumberSample:
-    """The present values of a number column in rising order, and how many rows had none."""
+    """The present values of a number column in ascending order, and the number of rows without one."""
 
     sorted_values: Floats
     missing: int
@@ -66,7 +66,7 @@ def compare_number_columns(reference: NumberSample, window: NumberSample) -> Col
 
 
 class CategoryCounts:
-    """A reference's rows by category: missing counts as one of them, and all that it never had as another."""
+    """A reference's rows by category: missing counts as one of them, and all unseen ones as another."""
 
     def __init__(self, counts: Mapping[str, int], missing: int) -> None:
         self.places = {name: place for place, name in enumerate(counts)}
@@ -81,7 +81,7 @@ class CategoryCounts:
         return int(self._counts[-1])
 
     def compare(self, names: Sequence[str], rows_by_name: Floats, missing: float) -> ColumnDifference:
-        """A window's rows by category, each name once; one that is not there may be left out."""
+        """A window's rows by category, each name once; absent names may be left out."""
         window = self._placed(names, rows_by_name, missing)
         present = min(self._counts[:-1].sum(), window[:-1].sum())
         if min(self._counts.sum(), window.sum()) < FEWEST_VALUES:
@@ -107,7 +107,7 @@ class CategoryCounts:
 
 @dataclass(frozen=True, slots=True)
 class ColumnDecision:
-    """What one look at a family of columns says of one: ``None`` where it could not be compared."""
+    """The decision about one column of a family: ``None`` where it could not be compared."""
 
     adjusted_p: float | None = None
     drifted: bool | None = None
@@ -119,7 +119,7 @@ def decide_family(
     significance: float,
     beside: Sequence[float] = (),
 ) -> dict[Name, ColumnDecision]:
-    """Columns that are judged together: the more are looked at, the more each must show.
+    """Columns that are judged together, corrected for their number.
 
     A column drifted when its p-value, adjusted by Holm's method over the family, is below ``significance`` and its
     effect is at least its smallest. ``beside`` are p-values that belong to the family as well.

@@ -1,4 +1,4 @@
-"""Two-sample tests: is the window drawn from what the reference was drawn from, and if not, how many rows moved?
+"""Two-sample tests: p-value and effect of the difference between window and reference.
 
 Every function returns a p-value and an effect between 0 and 1 that can be read as a share of rows. Evidently's scores
 can't serve here: their meaning changes with the column's kind and the reference's size, and most have no p-value.
@@ -33,20 +33,20 @@ class TestResult:
     effect: float
 
 
-def compare_numbers(reference_rising: Floats, window_rising: Floats) -> TestResult:
-    """Two-sample Kolmogorov-Smirnov; the effect is its statistic D, the largest gap between the two ECDFs.
+def compare_numbers(reference_sorted: Floats, window_sorted: Floats) -> TestResult:
+    """Two-sample Kolmogorov-Smirnov; the effect is its statistic D, the largest distance of the two ECDFs.
 
-    Both one-dimensional, finite, not empty and in rising order. The p-value is scipy's ``ks_2samp(method="asymp")``:
+    Both one-dimensional, finite, not empty and in ascending order. The p-value is scipy's ``ks_2samp(method="asymp")``:
     with ties, as in whole numbers, it is too large rather than too small.
     """
     # Between two values of the window its ECDF is flat and the reference's only rises: the gap is largest at a value of
     # the window or just before one. Counted in whole rows, so that equal gaps are equal numbers.
-    sizes = reference_rising.size, window_rising.size
+    sizes = reference_sorted.size, window_sorted.size
     gap = 0
     sides: tuple[Literal["left", "right"], ...] = ("left", "right")
     for side in sides:
-        below_reference = np.searchsorted(reference_rising, window_rising, side=side)
-        below_window = np.searchsorted(window_rising, window_rising, side=side)
+        below_reference = np.searchsorted(reference_sorted, window_sorted, side=side)
+        below_window = np.searchsorted(window_sorted, window_sorted, side=side)
         gap = max(gap, int(np.abs(below_reference * sizes[1] - below_window * sizes[0]).max()))
     return TestResult(_kolmogorov_smirnov_p(gap, *sizes), gap / (sizes[0] * sizes[1]))
 
@@ -124,7 +124,7 @@ def _log_choose(rows: int, hits: NDArray[np.int_]) -> Floats:
 
 
 def strongest_of(comparisons: Mapping[Name, TestResult]) -> tuple[Name, TestResult]:
-    """One answer for several tests of one column: the smallest p-value times their number, and that test's effect."""
+    """The result of several tests of one column: the smallest p-value times their number, and that test's effect."""
     name, strongest = min(comparisons.items(), key=lambda named: named[1].p_value)
     return name, TestResult(_strongest_p([one.p_value for one in comparisons.values()]), strongest.effect)
 

@@ -1,1 +1,1 @@
-"""How our processes serve and call HTTP: server, guards, probes, problem documents; knows no route of a service."""
+"""HTTP servers and clients of our processes: server, guards, probes, problem documents; knows no route of a service."""

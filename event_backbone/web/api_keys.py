@@ -1,4 +1,4 @@
-"""API keys: a file of their digests, read again when it changes, and how a presented key is compared with them.
+"""API keys: a file of their digests, read again when it changes, and the check of a presented key.
 
 A line is ``name:sha256-in-hex`` or ``name:sha256-in-hex:expires``; blank lines and those that begin with ``#`` say
 nothing. A name may have several keys, so a key is replaced in three steps without a gap: add the new one, give it to
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 KEY_BYTES = 32
 #: How long a file that changed may go unnoticed.
-LOOK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -38,7 +38,7 @@ _NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class HashedKey:
-    """One line: who has the key, its sha256, and the time (seconds since 1970) from which it is refused."""
+    """One line: the key's name, its sha256, and the time (seconds since 1970) from which it is refused."""
 
     name: str
     digest: bytes
@@ -46,7 +46,7 @@ class HashedKey:
 
 
 class KeyCheck(Protocol):
-    """Whether a key that somebody presents is one of ours and still good. Thread-safe."""
+    """Whether a presented key is valid. Thread-safe."""
 
     def accepts(self, presented: str) -> bool: ...
 
@@ -57,7 +57,7 @@ def new_key() -> str:
 
 
 def line_for(name: str, key: str) -> str:
-    """The line of a keys file that lets ``key`` in; raises :class:`SettingsError` for a name that can't stand there."""
+    """The line of a keys file for ``key``; raises :class:`SettingsError` for a name that is not allowed."""
     if not _NAME.fullmatch(name):
         raise SettingsError("keys", [Fault("--name", "name", "must be 1 to 64 characters of A-Z a-z 0-9 . _ -")])
     return f"{name}:{_digest(key).hex()}"
@@ -128,7 +128,7 @@ def _digest(key: str) -> bytes:
 
 
 class ApiKeys:
-    """The keys of one file, followed as it changes. Thread-safe.
+    """The keys of one file, reloaded as it changes. Thread-safe.
 
     A file that can't be used as it is now leaves the keys of before in force, and says so in the log, once for each
     change: a slip in an editor must not lock everybody out.
@@ -140,22 +140,22 @@ class ApiKeys:
         self._clock = clock
         self._seen = _identity(path)
         self._keys: Sequence[HashedKey] = _read(path)
-        self._look_at = clock() + LOOK_EVERY_S
+        self._check_at = clock() + CHECK_EVERY_S
 
     def accepts(self, presented: str) -> bool:
-        """Takes the same time whichever key it is, or none."""
+        """Takes constant time whichever key it is, or none."""
         now = self._clock()
         # A clock that was set back must not keep a file from being read.
-        if not self._look_at - LOOK_EVERY_S <= now < self._look_at:
-            self._look_at = now + LOOK_EVERY_S
-            self._look_again()
+        if not self._check_at - CHECK_EVERY_S <= now < self._check_at:
+            self._check_at = now + CHECK_EVERY_S
+            self._reload_if_changed()
         digest = _digest(presented)
         accepted = False
         for key in self._keys:
             accepted |= hmac.compare_digest(digest, key.digest) & (key.expires_at > now)
         return accepted
 
-    def _look_again(self) -> None:
+    def _reload_if_changed(self) -> None:
         seen = _identity(self._path)
         if seen == self._seen:
             return

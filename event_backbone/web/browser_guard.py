@@ -1,4 +1,4 @@
-"""Keeps other people's web pages out of our services.
+"""Protection against requests from other web pages: checks of ``Host`` and ``Origin``.
 
 A browser lets any page post to ``127.0.0.1`` without asking, and a page whose host name is made to point there may even
 read the answers. Such requests carry a foreign ``Origin`` or a foreign ``Host``; other clients send neither.
@@ -23,7 +23,7 @@ _FOREIGN_ORIGIN = problem(403, "Pages of another origin may not use this service
 
 
 class BrowserGuard:
-    """A WSGI application in front of another: 403 for a ``Host`` that is not ours or an ``Origin`` that is not it.
+    """WSGI middleware: 403 for a ``Host`` that is not ours or an ``Origin`` that differs from it.
 
     ``hosts`` are in small letters, without ports.
     """

@@ -1,4 +1,4 @@
-"""Errors as problem documents: registered once for an application, where it is built."""
+"""Flask error handlers that answer with problem documents, registered once for an application."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from event_backbone.web.responses import later_response, problem_response, rejec
 
 
 def add_error_handlers(app: Flask) -> None:
-    """What every service answers alike; a handler that is added for a narrower error comes before these."""
+    """Handlers common to every service; one for a narrower error comes before these."""
 
     @app.errorhandler(TryAgainLaterError)
     def later(error: TryAgainLaterError) -> ResponseReturnValue:

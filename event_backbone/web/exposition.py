@@ -1,4 +1,4 @@
-"""What ``/metrics`` answers, for every service: each series carries the case, so that one Prometheus can watch many."""
+"""The body of ``/metrics``: each series carries the label ``case``, so that one Prometheus can watch many."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT_FORMAT = prometheus_client.CONTENT_TYPE_LATEST
 
 
 class OfCase(Collector):
-    """Everything of a registry, with the label ``case`` added when somebody asks: what counts does not carry it."""
+    """A registry's metrics with the label ``case``, added at each scrape."""
 
     def __init__(self, registry: CollectorRegistry, case_name: str) -> None:
         self._registry = registry
@@ -33,5 +33,5 @@ class OfCase(Collector):
 
 
 def exposition(registry: CollectorRegistry, case_name: str) -> bytes:
-    """Prometheus' text format. When a counter was made (``_created``) is left out: Prometheus sees resets itself."""
+    """Prometheus' text format, without ``_created`` series: Prometheus sees resets itself."""
     return prometheus_client.generate_latest(OfCase(registry, case_name))

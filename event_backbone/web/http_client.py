@@ -1,4 +1,4 @@
-"""HTTP as a client: past every proxy to our own services, through the environment's proxy to the outside.
+"""The HTTP client: no proxy for our own services, the environment's proxy for others.
 
 ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``ALL_PROXY`` are meant for the internet. Between our own processes they would show
 keys and records to somebody else, or reach another machine's loopback.
@@ -29,14 +29,14 @@ _LONGEST_WAIT_S = 365 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A whole answer. ``retry_after_s``: when to come back, ``None`` where the other side named no time."""
+    """A whole response. ``retry_after_s``: from its header, ``None`` where it has none."""
 
     status: int
     body: bytes
     retry_after_s: float | None
 
     def refusal(self, *who: str) -> TryAgainLaterError:
-        """For an answer that is none of those expected: ``who`` answered so, perhaps until later."""
+        """The error for an unexpected status of ``who``; may be temporary."""
         message = " ".join((*who, f"answered {self.status}"))
         return TryAgainLaterError(message, 1.0 if self.retry_after_s is None else self.retry_after_s)
 
@@ -70,7 +70,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         reads_body: bool = True,
     ) -> HttpAnswer:
-        """Any status is an answer; without ``reads_body`` its body is left unread, and empty.
+        """Any status is an answer; without ``reads_body`` the body is not read, and empty.
 
         Raises:
             TryAgainLaterError: no whole answer came. The message says how, never from where: a URL may hold a secret.
@@ -106,12 +106,12 @@ class HttpClient:
 
 
 def own_client(*, timeout_s: float, api_key: str | None = None) -> HttpClient:
-    """For services of ours: no proxy is asked, whatever the environment says; ``api_key`` is shown to them."""
+    """For services of ours: never through a proxy; ``api_key`` is sent to them."""
     return HttpClient(timeout_s=timeout_s, api_key=api_key, proxies_for=lambda _url: {})
 
 
 def outside_client(*, timeout_s: float) -> HttpClient:
-    """For what is not ours: through the environment's proxy, but for hosts in ``NO_PROXY`` and on this machine."""
+    """For other servers: through the environment's proxy, but for hosts in ``NO_PROXY`` and on this machine."""
     return HttpClient(timeout_s=timeout_s, api_key=None, proxies_for=_proxies_of_environment)
 
 
@@ -140,7 +140,7 @@ def _is_on_this_machine(url: str) -> bool:
 
 
 def retry_after_s(value: str | None, now: Callable[[], float] = time.time) -> float | None:
-    """Seconds that a ``Retry-After`` asks for (RFC 9110: whole seconds or a date); ``None`` when it names no time."""
+    """Seconds of a ``Retry-After`` (RFC 9110: whole seconds or a date); ``None`` when it is missing or invalid."""
     text = (value or "").strip()
     if text.isascii() and text.isdecimal():
         return min(float(text), _LONGEST_WAIT_S)

@@ -1,4 +1,4 @@
-"""Lets requests through that show an API key, and those that need none."""
+"""Authentication by API key, except on routes that need none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LATER = problem(503, try_again("Others are sending a form now", _LATER_S))
 
 
 class KeyGuard:
-    """A WSGI application in front of another: 401 without a good key.
+    """WSGI middleware: 401 without a valid key.
 
     ``forms``: paths whose POST the application behind checks itself, because a browser's form carries its key in a
     field; it answers 401 as well and counts what it refuses. One that ends with a slash, beside ``/`` alone, stands for
@@ -68,7 +68,7 @@ class KeyGuard:
             self._unlisted_files.release()
 
     def _turn_away(self, method: str, path: str, start_response: StartResponse) -> list[bytes]:
-        """Answer without reading a byte; whoever is still sending may miss it."""
+        """Answer 401 without reading the body; a client that is still sending may miss it."""
         if self._is_form(method, path):
             return send_problem(start_response, 503, _LATER, ("Retry-After", retry_after_header(_LATER_S)))
         return self._refuse(start_response)
@@ -86,7 +86,7 @@ def _is_open(method: str, path: str) -> bool:
 
 
 def _drain(environ: WSGIEnvironment) -> None:
-    """Read the body and forget it: a sender whose connection closes while it sends never learns why."""
+    """Read and drop the body: a client whose connection closes while it sends never sees the response."""
     stream, left = environ["wsgi.input"], _MOST_DRAINED_BYTES
     while left > 0 and (chunk := stream.read(min(left, 64 * 1024))):
         left -= len(chunk)

@@ -1,4 +1,4 @@
-"""The routes that every process of ours answers in the same way: probes, status and metrics."""
+"""Routes common to every process: probes, status and metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from event_backbone.web.responses import json_response
 
 
 class ProcessStatus(Protocol):
-    """What a process knows of itself; each method may be called from any thread."""
+    """The state of a process; each method may be called from any thread."""
 
     def hangs(self) -> bool:
         """Whether only a restart would help."""
@@ -25,13 +25,13 @@ class ProcessStatus(Protocol):
         ...
 
     def document(self) -> dict[str, Any]:
-        """What ``/status`` says beside the case, whether the process is ready and what is wrong."""
+        """The fields of ``/status`` beside case, readiness and faults."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweringStatus:
-    """Of a process that proves by its answers that it does not hang."""
+    """Status of a process whose answers prove that it does not hang."""
 
     faults: Callable[[], dict[str, str]]
     document: Callable[[], dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457), the one form of every error answer over HTTP."""
+"""Problem documents (RFC 9457), the form of every error response."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def problem(status: int, detail: str, faults: Iterable[Fault] = ()) -> bytes:
 
 
 def fault_documents(faults: Iterable[Fault]) -> list[dict[str, str]]:
-    """Faults as every answer names them."""
+    """Faults as JSON."""
     return [{"field": fault.place, "reason": fault.reason, "message": fault.message} for fault in faults]
 
 

@@ -1,4 +1,4 @@
-"""JSON bodies of requests as people and scripts send them: small objects, refused with all of their faults at once."""
+"""Validation of small JSON bodies, refused with all of their faults at once."""
 
 from __future__ import annotations
 

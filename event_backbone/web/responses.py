@@ -1,4 +1,4 @@
-"""HTTP responses that every service gives in the same way: JSON, problem documents, and when to come back."""
+"""HTTP responses common to every service: JSON, problem documents, ``Retry-After``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def json_response(document: Any, code: int = 200) -> Response:
 
 
 def json_bytes_response(body: bytes, code: int = 200) -> Response:
-    """For a document that is encoded already: below 300 it is JSON, from there on a problem's."""
+    """For a document that is encoded already: JSON below 300, a problem document from there on."""
     return Response(body, code, content_type=JSON if code < 300 else CONTENT_TYPE)
 
 
@@ -39,7 +39,7 @@ def rejection_response(faults: Iterable[Fault], what: str = "request") -> Respon
 
 
 def later_response(reason: str, retry_after_s: float, code: int = 503) -> Response:
-    """For what may be another answer after a while, which both the header and the text name."""
+    """A problem that may go away, with the time to retry in header and text."""
     response = problem_response(code, try_again(reason, retry_after_s))
     response.headers["Retry-After"] = retry_after_header(retry_after_s)
     return response
@@ -50,12 +50,12 @@ def try_again(reason: str, retry_after_s: float) -> str:
 
 
 def retry_after_header(retry_after_s: float) -> str:
-    """Whole seconds, at least one; rounded up, because who comes back too early has to come again."""
+    """Whole seconds, at least one; rounded up, because a client that comes back too early has to come again."""
     return str(max(1, math.ceil(retry_after_s)))
 
 
 def send_problem(start_response: StartResponse, code: int, body: bytes, *headers: tuple[str, str]) -> list[bytes]:
-    """A problem document where there is no Flask yet: in the guards before it."""
+    """A problem document without Flask: for the WSGI middleware before it."""
     always = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))]
     start_response(f"{code} {HTTPStatus(code).phrase}", [*always, *headers])
     return [body]

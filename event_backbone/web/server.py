@@ -1,4 +1,4 @@
-"""Run a WSGI application under granian with one worker: the one way our services listen.
+"""The WSGI server: granian with one worker.
 
 What granian leaves open is closed here: a port in use is an error at start, a worker never outlives its parent, SIGTERM
 lets readiness fall before the listener closes, the application is closed before its process exits, pages of another
@@ -39,7 +39,7 @@ class Application(Protocol):
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
 
     def count_unauthorized(self) -> None:
-        """A request was refused because it showed no good API key."""
+        """Count a request without a valid API key."""
         ...
 
     def close(self) -> None: ...
@@ -47,7 +47,7 @@ class Application(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may ask: by which host names, and with which keys (``None``: anybody on this machine).
+    """Access control: allowed host names, and API keys (``None``: anybody on this machine).
 
     ``forms``: paths (or folders, with a slash at the end) where the application checks the key of a posted form itself,
     with the same ``keys``.
@@ -64,7 +64,7 @@ class Access:
         return cls(LOOPBACK_HOSTS.union(settings.allowed_hosts), keys, frozenset(forms))
 
     def guarding(self, application: Application) -> WSGIApplication:
-        """The application as it may be called from outside."""
+        """The application behind the guards."""
         inner: WSGIApplication = application
         if self.keys is not None:
             inner = KeyGuard(application, self.keys, count_refusal=application.count_unauthorized, forms=self.forms)
@@ -72,7 +72,7 @@ class Access:
 
 
 class Draining(Protocol):
-    """Whether the process was asked to stop and finishes what it has in hand."""
+    """Whether the process was asked to stop and finishes what is in flight."""
 
     def is_set(self) -> bool: ...
 
@@ -107,7 +107,7 @@ class Respawns:
         self._at: deque[float] = deque(maxlen=most)
 
     def note(self) -> None:
-        """A worker is replaced. Raises :class:`SystemExit` when it is one too many."""
+        """Count a replaced worker. Raises :class:`SystemExit` when it is one too many."""
         now = self._clock()
         if len(self._at) == self._at.maxlen and now - self._at[0] < self._within_s:
             log.critical("workers_keep_dying", respawns=len(self._at), within_s=self._within_s)

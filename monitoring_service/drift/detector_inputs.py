@@ -49,9 +49,9 @@ class NumberWatch:
     """Ranks among the reference's values (of equal ones the middle), whatever the unit."""
 
     def __init__(self, profile: NumberProfile, *, with_missing: bool) -> None:
-        self._rising = np.asarray(profile.sorted_values, dtype=np.float64)
+        self._sorted = np.asarray(profile.sorted_values, dtype=np.float64)
         self._with_missing = with_missing
-        rank, *others = _readings(self._ranks(self._rising[_spread(self._rising.size)]))
+        rank, *others = _readings(self._ranks(self._sorted[_spread(self._sorted.size)]))
         self.series = [Series(rank, unit=2.0), *map(Series, others)]
         if with_missing:
             self.series.append(Series(_seed(profile.rows, profile.missing)))
@@ -64,8 +64,8 @@ class NumberWatch:
             yield (~present).astype(np.float64)[np.newaxis]
 
     def _ranks(self, values: Floats) -> Floats:
-        below = np.searchsorted(self._rising, values, "left")
-        ranks: Floats = (below + np.searchsorted(self._rising, values, "right")) / (2 * self._rising.size)
+        below = np.searchsorted(self._sorted, values, "left")
+        ranks: Floats = (below + np.searchsorted(self._sorted, values, "right")) / (2 * self._sorted.size)
         return ranks
 
 

@@ -45,11 +45,11 @@ class NumberReference:
     def missing_share(self) -> float | None:
         return self._sample.missing / self._sample.rows if self._sample.rows else None
 
-    def compare(self, rising: Floats, rows: int, *, with_score: bool) -> tuple[ColumnDifference, Score | None]:
-        """``rising`` are the present values among ``rows`` rows, in rising order."""
-        difference = compare_number_columns(self._sample, NumberSample(rising, rows - rising.size))
+    def compare(self, sorted_values: Floats, rows: int, *, with_score: bool) -> tuple[ColumnDifference, Score | None]:
+        """``sorted_values`` are the present values among ``rows`` rows, in ascending order."""
+        difference = compare_number_columns(self._sample, NumberSample(sorted_values, rows - sorted_values.size))
         wanted = difference.enough and with_score
-        return difference, evidently_score(self._sample.sorted_values, rising, "num") if wanted else None
+        return difference, evidently_score(self._sample.sorted_values, sorted_values, "num") if wanted else None
 
 
 class CategoryReference:
@@ -135,8 +135,8 @@ def measure_scores(
     """Drift of the predictions: the scores of one model version against those it gave the reference."""
     task = _Task(reference, case.monitoring.minimum_rows, with_score)
     prepared = reference.scores if reference else None
-    rising = _rising(scores)
-    return guard("score", partial(_measure_numbers, task, "score", prepared, rising, scores.size, _NO_SHARES))
+    sorted_values = _sorted(scores)
+    return guard("score", partial(_measure_numbers, task, "score", prepared, sorted_values, scores.size, _NO_SHARES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,34 +176,36 @@ def _measure_column(task: _Task, column: Column, values: ColumnValues | None) ->
         return ColumnMeasure(column.name, "invalid", reason, reference_missing_share=known)
     if isinstance(values, CategoryValues):
         return _measure_categories(task, column, prepared, values)
-    rising, rows = _rising(values.values), values.values.size
-    return _measure_numbers(task, column.name, prepared, rising, rows, _shares_of_numbers(column, rising, rows))
+    sorted_values, rows = _sorted(values.values), values.values.size
+    return _measure_numbers(
+        task, column.name, prepared, sorted_values, rows, _shares_of_numbers(column, sorted_values, rows)
+    )
 
 
-def _rising(values: Floats) -> Floats:
-    """The present values in rising order; NaN is sorted behind every number."""
+def _sorted(values: Floats) -> Floats:
+    """The present values in ascending order; NaN is sorted behind every number."""
     return np.sort(values)[: values.size - np.count_nonzero(np.isnan(values))]
 
 
-def _shares_of_numbers(column: Column, rising: Floats, rows: int) -> _Shares:
+def _shares_of_numbers(column: Column, sorted_values: Floats, rows: int) -> _Shares:
     if not rows:
         return _NO_SHARES
-    missing = 1 - rising.size / rows
+    missing = 1 - sorted_values.size / rows
     low, high = column.expected.minimum, column.expected.maximum
     if low is None and high is None:
         return _Shares(missing)
-    below = 0 if low is None else np.searchsorted(rising, low, "left")
-    above = 0 if high is None else rising.size - np.searchsorted(rising, high, "right")
+    below = 0 if low is None else np.searchsorted(sorted_values, low, "left")
+    above = 0 if high is None else sorted_values.size - np.searchsorted(sorted_values, high, "right")
     return _Shares(missing, out_of_range=int(below + above) / rows)
 
 
 def _measure_numbers(
-    task: _Task, name: str, prepared: ColumnReference | None, rising: Floats, rows: int, shares: _Shares
+    task: _Task, name: str, prepared: ColumnReference | None, sorted_values: Floats, rows: int, shares: _Shares
 ) -> ColumnMeasure:
     obstacle = task.obstacle(prepared, rows)
     if obstacle is not None or not isinstance(prepared, NumberReference):
         return _unmeasured(name, obstacle, prepared, shares)
-    return _as_measure(name, prepared, *prepared.compare(rising, rows, with_score=task.with_scores), shares)
+    return _as_measure(name, prepared, *prepared.compare(sorted_values, rows, with_score=task.with_scores), shares)
 
 
 def _measure_categories(

@@ -31,7 +31,7 @@ class HistogramBin(Struct, frozen=True):
 
 
 class Distribution(Struct, frozen=True):
-    """Bins in the order of a chart: numbers rising, categories by their share in the reference."""
+    """Bins in the order of a chart: numbers ascending, categories by their share in the reference."""
 
     kind: Literal["numbers", "categories"]
     bins: list[HistogramBin]
@@ -61,7 +61,7 @@ def _of_numbers(column: Column, reference: NumberProfile | None, window: NumberV
 
 
 def _edges(known: Floats, *, whole: bool) -> Floats | None:
-    """Rising borders of the inner bins, each of which holds its lower border; ``None`` where there is no value."""
+    """Ascending borders of the inner bins, each of which holds its lower border; ``None`` where there is no value."""
     if not known.size:
         return None
     low, high = np.quantile(known, INNER_QUANTILES, method="inverted_cdf")

@@ -107,7 +107,7 @@ class Rows:
 
 
 class RowBuffer:
-    """Rows with rising numbers. Not thread-safe; what :meth:`between` returned may be read by any thread."""
+    """Rows with ascending numbers. Not thread-safe; what :meth:`between` returned may be read by any thread."""
 
     def __init__(self, case: Case) -> None:
         self._case = case

@@ -465,7 +465,7 @@ def test_what_a_listener_raises_comes_out_of_poll(kafka_side: KafkaSide) -> None
 
 
 def assigned(side: KafkaSide, position: Callable[[Partition], int | None], **options: str) -> KafkaAssignedConsumer:
-    return KafkaAssignedConsumer(side.access, [side.topic], position, look_every_s=0.5, **options)  # type: ignore[arg-type]
+    return KafkaAssignedConsumer(side.access, [side.topic], position, refresh_every_s=0.5, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.real_parts
@@ -521,7 +521,7 @@ def test_two_readers_of_all_partitions_both_get_everything_and_show_their_lag_in
 @pytest.mark.real_parts
 def test_a_topic_that_is_missing_is_try_again_later_until_it_is_there(kafka_side: KafkaSide) -> None:
     topic = f"{kafka_side.topic}.later"
-    stream = KafkaAssignedConsumer(kafka_side.access, [topic], lambda _: None, look_every_s=0.2)
+    stream = KafkaAssignedConsumer(kafka_side.access, [topic], lambda _: None, refresh_every_s=0.2)
     with pytest.raises(TryAgainLaterError, match="there is none of"):
         stream.poll(timeout_s=0.1, max_messages=1)
     create_topics(kafka_side.access, [TopicSpec(topic, 1, 1)])

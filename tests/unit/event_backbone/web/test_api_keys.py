@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from structlog.testing import capture_logs
 
 from event_backbone.errors import SettingsError
-from event_backbone.web.api_keys import LOOK_EVERY_S, ApiKeys, append_line, line_for, new_key, parse_keys
+from event_backbone.web.api_keys import CHECK_EVERY_S, ApiKeys, append_line, line_for, new_key, parse_keys
 from event_backbone.web.key_guard import STRANGERS_AT_ONCE, KeyGuard
 from prediction_service import __main__ as command
 
@@ -57,7 +57,7 @@ class KeysFile:
         return ApiKeys(self.path, self.clock)
 
     def later(self) -> None:
-        self.clock.now += LOOK_EVERY_S
+        self.clock.now += CHECK_EVERY_S
 
 
 # The file -------------------------------------------------------------------------------------------------------------

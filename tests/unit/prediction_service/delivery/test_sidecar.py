@@ -83,7 +83,7 @@ class World:
 
     def publish_dead_letters_to(self, broker: MemoryBroker) -> None:
         self._publishing = DeadLetterPublishing(
-            lambda: MemoryPublisher(broker), "garden.dead-letters", look_every_s=0.05
+            lambda: MemoryPublisher(broker), "garden.dead-letters", poll_every_s=0.05
         )
         self.sidecar = self._made()
 
