@@ -28,7 +28,7 @@ from monitoring_service.drift.verdict import CheckTime
 from monitoring_service.messages import Labelled, MeasurePerformance, Performance
 from monitoring_service.performance.measuring import measure_performance
 from monitoring_service.performance.realised import as_numbers
-from monitoring_service.state.condition_rules import conditions_after_quality
+from monitoring_service.state.condition_rules import conditions_after_performance
 from monitoring_service.state.conditions import Condition
 from stream_generator.scenario.injection import Injector
 from stream_generator.scenario.records import StreamRow
@@ -130,7 +130,7 @@ def concept_drift_holds(world: World, windows: Iterator[Indices], labels: Sequen
     held = False
     for number, places in enumerate(windows, start=1):
         check_time = CheckTime(number * WINDOW_ROWS, "")
-        conditions = conditions_after_quality(world.case, conditions, world.performance(places, labels), check_time)
+        conditions = conditions_after_performance(world.case, conditions, world.performance(places, labels), check_time)
         held |= any(condition.name == "concept_drift" and condition.active for condition in conditions)
     return held
 

@@ -1,1 +1,1 @@
-"""Monitoring: takes every prediction and label, watches drift and quality, and shows them."""
+"""Monitoring: takes every prediction and label, watches drift and performance, and shows them."""

@@ -25,7 +25,7 @@ Examples:
 
 @click.command(epilog=EPILOG)
 def cli() -> None:
-    """Take predictions and labels, watch drift and quality, and show them on a live page.
+    """Take predictions and labels, watch drift and performance, and show them on a live page.
 
     A second one on the same folder stands by and takes over when the first is gone.
     """

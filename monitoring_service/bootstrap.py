@@ -1,4 +1,4 @@
-"""Wires the service: the only place that chooses adapters."""
+"""Wiring of the service: the only place that chooses adapters."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ KAFKA_TIMEOUT_S = 5.0
 def build_service(
     settings: MonitoringServiceSettings, draining: Draining, stop: FatalStop, keys: KeyCheck | None = None
 ) -> ActiveStandby:
-    """Work, or stand by while another process works on the same folder."""
+    """The active service, or a standby while another process works on the same folder."""
     service = ActiveStandby(
         InstanceLock(settings.monitoring_dir / "lock"),
         lambda: build_application(settings, draining, stop, keys=keys),
@@ -107,14 +107,14 @@ def build_application(
 def _check_thread(
     case: Case, settings: MonitoringServiceSettings, restored: Restored, wired: Wired, evaluator: EvaluatorPort
 ) -> CheckThread:
-    housekeeping = InboxMaintenance(
+    maintenance = InboxMaintenance(
         restored.inbox,
         partial(first_row_needed, restored.windows, case.monitoring.check_every_rows),
         restored.reports,
         retention_s=settings.monitoring_retention_s,
         unmatched_after_s=settings.monitoring_unmatched_after_s,
     )
-    return CheckThread(wired.checks, (housekeeping.step, wired.performance_windows.step, wired.shadow.step), evaluator)
+    return CheckThread(wired.checks, (maintenance.step, wired.performance_windows.step, wired.shadow.step), evaluator)
 
 
 def _stream_reader(
@@ -141,7 +141,7 @@ def _stream_reader(
 
     decoder = StreamDecoder(case, topics.dead_letters, unreadable_limit=settings.monitoring_unreadable_limit)
     publisher = KafkaPublisher(access, timeout_s=KAFKA_TIMEOUT_S)
-    return StreamReader(open_stream, publisher, decoder, intake, status, stop.tell)
+    return StreamReader(open_stream, publisher, decoder, intake, status, stop.request)
 
 
 def _notifier(

@@ -17,7 +17,7 @@ ReportKind = Literal["demand", "alert", "schedule"]
 class Labelled(Struct, frozen=True):
     """Rows whose label is known, of one model version; all lists have one length.
 
-    ``segments`` holds the values of each column that quality is split by; ``None`` belongs to no segment.
+    ``segments`` holds the values of each column that performance is split by; ``None`` belongs to no segment.
     """
 
     scores: list[float] = []
@@ -26,7 +26,7 @@ class Labelled(Struct, frozen=True):
     segments: dict[str, list[str | None]] = {}
 
     def part(self, first: int, last: int | None = None) -> Labelled:
-        """The rows at these places, ``last`` not included."""
+        """The rows from ``first`` to before ``last``."""
         segments = {name: values[first:last] for name, values in self.segments.items()}
         return Labelled(self.scores[first:last], self.predictions[first:last], self.labels[first:last], segments)
 
@@ -90,7 +90,7 @@ class MakeReport(Struct, frozen=True, tag=True):
 
 
 class MeasurePerformance(Struct, frozen=True, tag=True):
-    """How good one model version is, by its newest labelled rows and by its rows in the window.
+    """Measure one model version's performance, by its newest labelled rows and by its rows in the window.
 
     ``labelled`` is newest first, and ``older`` are those before: so many that earlier windows are as large. ``scores``
     and ``predictions`` of the window are as in :class:`Window`, ``labelled_in_window`` says how many of them have a
@@ -107,17 +107,17 @@ class MeasurePerformance(Struct, frozen=True, tag=True):
 
 
 class MeasureMetrics(Struct, frozen=True, tag=True):
-    """Only the realised figures, of several windows; answered with :class:`MetricValues`, in the same order."""
+    """Only the realised metrics, of several windows; answered with :class:`MetricValues`, in the same order."""
 
     windows: list[Labelled]
 
 
 class AskReports(Struct, frozen=True, tag=True):
-    """Look after the report that is being made; answered with :class:`ReportState`."""
+    """Follow the report that is being made; answered with :class:`ReportState`."""
 
 
 class ColumnMeasure(Struct, frozen=True):
-    """What was measured in one column of one window.
+    """The measures of one column in one window.
 
     ``score`` is Evidently's, by ``method``. ``p_value`` and ``effect`` are those of ``column_drift``, not yet
     adjusted for the number of columns; ``moved`` says what they are about: the values themselves, or whether there are
@@ -139,14 +139,14 @@ class ColumnMeasure(Struct, frozen=True):
 
 
 class PredictionMix(Struct, frozen=True):
-    """What is predicted: the share of each class, or the mean and quartiles of the predicted value."""
+    """Distribution of predictions: the share of each class, or the mean and quartiles of the predicted value."""
 
     window: dict[str, float]
     reference: dict[str, float]
 
 
 class ReportState(Struct, frozen=True, tag=True):
-    """How reports went since the evaluator started."""
+    """Outcomes of reports since the evaluator started."""
 
     running: bool = False
     made: int = 0
@@ -154,7 +154,7 @@ class ReportState(Struct, frozen=True, tag=True):
 
 
 class MetricValue(Struct, frozen=True):
-    """A figure and its 95 % interval; no interval where none can be told."""
+    """A metric's value and its 95 % interval; no interval where none is known."""
 
     value: float
     low: float | None = None
@@ -162,7 +162,7 @@ class MetricValue(Struct, frozen=True):
 
 
 class SegmentPerformance(Struct, frozen=True):
-    """Realised figures of the rows with one value in a segment's column."""
+    """Realised metrics of the rows with one value in a segment's column."""
 
     column: str
     value: str
@@ -198,7 +198,7 @@ class Performance(Struct, frozen=True, tag="Quality"):
 
 
 class MetricValues(Struct, frozen=True, tag=True):
-    """Realised figures of each window that was asked for."""
+    """Realised metrics of each window that was asked for."""
 
     windows: list[dict[str, MetricValue]]
 

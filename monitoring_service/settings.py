@@ -1,4 +1,4 @@
-"""Settings of the monitoring service, beside the ones every service has."""
+"""Settings of the monitoring service, beside those of every service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUNBOOK = "docs/runbook.md"
 
 
 class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
-    """Field names in capitals are the environment variables. What counts as drift stands in the case file."""
+    """Field names in capitals are the environment variables. Limits of drift stand in the case file."""
 
     monitoring_host: str = Field(default="127.0.0.1", description="address to listen on")
     monitoring_port: int = Field(default=8085, ge=1, le=65535, description="port to listen on")
@@ -64,7 +64,7 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
 
     monitoring_webhook_url: SecretStr | None = Field(
         default=None,
-        description="where alerts are posted as Alertmanager does, nobody is told if not given; through HTTPS_PROXY or "
+        description="where alerts are posted as Alertmanager does; nowhere if not given; through HTTPS_PROXY or "
         "HTTP_PROXY, unless it is on this machine, at TRAINING_URL's host and port or named in NO_PROXY",
     )
     monitoring_alert_time_scale: float = Field(
@@ -76,7 +76,7 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
     )
     training_api_key: SecretStr | None = Field(default=None, description="key to show to the training server")
     retrain_on_alerts: bool = Field(
-        default=False, description="tell the training server of alerts; where Alertmanager runs, it does"
+        default=False, description="notify the training server of alerts; where Alertmanager runs, it does"
     )
     monitoring_public_url: str | None = Field(
         default=None, description="where people reach this service, for links in alerts; host and port if not given"
@@ -113,7 +113,7 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
 
     @property
     def kafka(self) -> KafkaAccess | None:
-        """Where to read from; ``None`` is nowhere. Raises :class:`SettingsError` when the login lacks something."""
+        """The Kafka to read from, if any. Raises :class:`SettingsError` when the login lacks something."""
         if self.monitoring_events == HTTP_ONLY:
             return None
         return kafka_access(self.monitoring_events, self, place="MONITORING_EVENTS")

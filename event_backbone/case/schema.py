@@ -209,7 +209,7 @@ class MonitoringSettings(_Part):
     detector_delta: float = Field(default=0.05, gt=0, lt=1, description="ADWIN's confidence, for each watched series")
     data: DataLimits = DataLimits()
     quality: PerformanceLimits = PerformanceLimits()
-    segments: list[Identifier] = Field(default=[], max_length=8, description="category columns to split quality by")
+    segments: list[Identifier] = Field(default=[], max_length=8, description="category columns to split performance by")
 
     @model_validator(mode="after")
     def _minimum_fits_window(self) -> Self:

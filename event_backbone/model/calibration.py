@@ -25,8 +25,8 @@ def fit_expectation(case: Case, scores: Floats, targets: Floats) -> Calibration:
 def fit_calibration(scores: Floats, positive: NDArray[np.bool_]) -> Calibration:
     """The share of positives by score, never decreasing; both of shape (rows,), at least one row.
 
-    Isotonic regression (Zadrozny, Elkan 2002): the best fit among all increasing functions, so nothing is assumed about how
-    a score is wrong. Between the groups of equal values it is linear.
+    Isotonic regression (Zadrozny, Elkan 2002): the best fit of all increasing functions, so nothing is assumed about
+    how a score is wrong. Between the groups of equal values it is linear.
     """
     from scipy.optimize import isotonic_regression
 

@@ -1,6 +1,6 @@
 """The reference profile: the sample that windows are compared with, counted once at training, part of the bundle.
 
-One sample a column in the form the tests need it (numbers in ascending order, categories as counts), so that nobody sorts
+One sample a column in the form the tests need (numbers in ascending order, categories as counts), so that nobody sorts
 or counts the reference again, and nothing in it joins two values of one record.
 """
 
@@ -72,7 +72,7 @@ class Profile(Struct, frozen=True):
     """The reference of one model version; ``rows`` is its number of independent rows (see :func:`downsampled`).
 
     ``predictions`` and ``labels`` are categories in a binary case and numbers otherwise. ``performance`` holds the
-    figures on the reference's own rows, ``expectation`` what estimates are made from. The last three are empty where
+    metrics on the reference's own rows, ``expectation`` what estimates are made from. The last three are empty where
     too few labels are known, as in many an accepted window.
     """
 

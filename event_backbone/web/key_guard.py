@@ -13,7 +13,7 @@ from event_backbone.web.responses import retry_after_header, send_problem, try_a
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: Readable by everybody who can reach the service: probes, figures without personal data, and pages without figures.
+#: Readable by everybody who can reach the service: probes, metrics without personal data, and pages without data.
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"})
 OPEN_FOLDERS = ("/static/", "/docs/")
 #: The field of a form that carries the key. No column can be called so.

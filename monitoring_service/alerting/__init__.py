@@ -1,1 +1,1 @@
-"""Alerts: their life, notifications and the retraining they ask for; never decides whether a condition holds."""
+"""Alerts: lifecycle, notifications and the retraining they ask for; never decides whether a condition holds."""

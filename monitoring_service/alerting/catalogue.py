@@ -1,4 +1,4 @@
-"""The alerts that follow from conditions: who must act, how soon, and what they are told.
+"""The catalogue of alerts: condition, severity, delay and texts of each.
 
 The Prometheus rules of the same names say the same: a test compares names, severities, times and runbook entries.
 """
@@ -153,7 +153,7 @@ BY_CONDITION = {condition: kind for kind in CATALOGUE for condition in kind.cond
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What people read."""
+    """Summary and description of an alert."""
 
     summary: str
     description: str
@@ -166,15 +166,15 @@ def texts(case: str, condition: Condition, beside: Sequence[Condition]) -> Texts
         "case": case,
         "column": condition.column or "",
         "condition": condition.name.replace("_", " "),
-        "value": _metric_value(condition.value, kind),
-        "threshold": _metric_value(condition.threshold, kind),
-        "worst": ", ".join(f"{one.column} ({_metric_value(one.value, kind)})" for one in worst_first(beside)),
+        "value": _formatted(condition.value, kind),
+        "threshold": _formatted(condition.threshold, kind),
+        "worst": ", ".join(f"{one.column} ({_formatted(one.value, kind)})" for one in worst_first(beside)),
     }
     return Texts(kind.summary.format_map(fields), kind.description.format_map(fields))
 
 
 def badness(condition: Condition) -> float:
-    """How many times over its limit a value is, so that different limits can be compared."""
+    """A value as a multiple of its limit, so that different limits can be compared."""
     if condition.value is None or not condition.threshold:
         return 0.0
     return condition.value / condition.threshold
@@ -184,7 +184,7 @@ def worst_first(conditions: Sequence[Condition]) -> list[Condition]:
     return sorted(conditions, key=lambda one: (-badness(one), one.column or "", one.name))
 
 
-def _metric_value(value: float | None, kind: AlertKind) -> str:
+def _formatted(value: float | None, kind: AlertKind) -> str:
     if value is None:
         return "an unknown part" if kind.is_share else "an unknown amount"
     return f"{value:.1%}" if kind.is_share else f"{value:.3g}"

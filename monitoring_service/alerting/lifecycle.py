@@ -1,7 +1,7 @@
-"""From conditions to alerts: pending, firing, resolved, and who still has to be told.
+"""The lifecycle of alerts: pending, firing, resolved, and which notifications are due.
 
 Pure functions over one immutable value, the :class:`AlertStates`, with every time given; ``alerting.service`` keeps it
-in the inbox. An alert remembers what its receiver was told, so a restart at any point loses no notification; one that
+in the inbox. An alert remembers what its receiver knows, so a restart at any point loses no notification; one that
 was sent and whose answer was not kept yet is sent again: at least once.
 """
 
@@ -20,11 +20,11 @@ from monitoring_service.state.conditions import BROKEN_DATA, Condition
 State = Literal["pending", "firing", "resolved"]
 
 #: As in prometheus/alertmanager.yml: what comes within the first is one notification, another about the same alert
-#: name follows no sooner than the second, and what goes on firing is told again after the third.
+#: name follows no sooner than the second, and what goes on firing is notified again after the third.
 GROUP_WAIT_S = 10.0
 GROUP_INTERVAL_S = 60.0
 REPEAT_S = 4 * 3600.0
-#: Resolved alerts that are remembered; the oldest go, told or not.
+#: Resolved alerts that are remembered; the oldest go, notified or not.
 PAST_KEPT = 100
 SILENCES_KEPT = 200
 
@@ -32,7 +32,7 @@ _FNV_OFFSET, _FNV_PRIME, _SEPARATOR = 0xCBF29CE484222325, 0x100000001B3, b"\xff"
 
 
 class Acknowledgement(Struct, frozen=True):
-    """Somebody knows of it: it is told no more until it is resolved. Times are in seconds since 1970."""
+    """Somebody deals with it: no notification until it is resolved. Times are in seconds since 1970."""
 
     by: str
     note: str
@@ -40,7 +40,7 @@ class Acknowledgement(Struct, frozen=True):
 
 
 class Silence(Struct, frozen=True):
-    """Nobody wants to be told that it fires, for as long."""
+    """No notification that it fires, for a time."""
 
     by: str
     note: str
@@ -52,8 +52,8 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     """One condition's alert; ``condition`` is as it was last seen while it held.
 
     ``since`` is when the condition was first seen, ``notified_state`` the state that the receiver knows of, and
-    ``notification_due_since`` since when there is something to tell. ``muted_by`` names the alert that makes this one
-    beside the point.
+    ``notification_due_since`` since when a notification is due. ``muted_by`` names the alert that this one follows
+    from.
     """
 
     id: str
@@ -88,7 +88,7 @@ class AlertStates(Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """``time_scale`` shortens every time for tests and demonstrations; without ``notifying`` nobody is told."""
+    """``time_scale`` shortens every time for tests and demonstrations; without ``notifying`` no notification is due."""
 
     case: str
     time_scale: float = 1.0
@@ -97,7 +97,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What one message says: alerts of one name, worst first, those that are resolved last."""
+    """The content of one notification: alerts of one name, worst first, those that are resolved last."""
 
     name: str
     alerts: tuple[Alert, ...]
@@ -119,7 +119,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 
 def advanced(states: AlertStates, conditions: Iterable[Condition], now: float, rules: Rules) -> AlertStates:
-    """The book after one look at all conditions."""
+    """The states after one evaluation of all conditions."""
     active = {_id(rules, one): one for one in conditions if one.active and one.name in BY_CONDITION}
     known = {alert.id: alert for alert in states.present}
     present = [
@@ -131,7 +131,7 @@ def advanced(states: AlertStates, conditions: Iterable[Condition], now: float, r
     muted = _muted(present)
     return replace(
         states,
-        present=[_owing(alert, silences, now, rules) for alert in muted],
+        present=[_with_due_notification(alert, silences, now, rules) for alert in muted],
         past=[*states.past, *ended][-PAST_KEPT:],
         silences=silences,
     )
@@ -149,7 +149,7 @@ def _held(alert: Alert, condition: Condition, now: float, rules: Rules) -> Alert
 
 
 def _resolved(alert: Alert, now: float) -> Alert:
-    """Who was told of the beginning is told of the end, and of both who could not be reached in between."""
+    """Where the firing was notified, the end is; where it could not be, both are."""
     notification_due_since = alert.notification_due_since if alert.notified_state is None else now
     return replace(
         alert, state="resolved", resolved_at=now, notification_due_since=notification_due_since, muted_by=None
@@ -157,7 +157,7 @@ def _resolved(alert: Alert, now: float) -> Alert:
 
 
 def _muted(alerts: list[Alert]) -> list[Alert]:
-    """A monitor that is behind says what was; and of a column whose data is broken the drift says nothing more."""
+    """Mute what follows from a stale monitor, and the drift of columns whose data is broken."""
     firing = [alert for alert in alerts if alert.state == "firing"]
     stale = next((alert.name for alert in firing if alert.condition.name == "stale"), None)
     broken = {alert.condition.column: alert.name for alert in firing if alert.condition.name in BROKEN_DATA}
@@ -170,8 +170,8 @@ def _muted_by(alert: Alert, stale: str | None, broken: Mapping[str | None, str])
     return broken.get(alert.condition.column) if alert.condition.name == "drift" else None
 
 
-def _owing(alert: Alert, silences: Mapping[str, Silence], now: float, rules: Rules) -> Alert:
-    """Whether there is something to tell: an alert that fires and was not told, as long as nothing keeps it quiet."""
+def _with_due_notification(alert: Alert, silences: Mapping[str, Silence], now: float, rules: Rules) -> Alert:
+    """Due for an alert that fires and was not notified, unless it is muted, silenced or acknowledged."""
     if alert.state != "firing" or alert.notified_state is not None:
         return alert
     if not rules.notifying or is_quiet(alert, silences):
@@ -186,18 +186,18 @@ def is_quiet(alert: Alert, silences: Mapping[str, Silence]) -> bool:
 def due_notification(
     states: AlertStates, now: float, rules: Rules, *, passing_over: Container[str] = ()
 ) -> Notification | None:
-    """The next message to send, without the alert names that are passed over; made of what is true now."""
+    """The next notification to send, without the alert names that are passed over; made of the present states."""
     for name in dict.fromkeys(alert.name for alert in [*states.present, *states.past]):
         if rules.notifying and name not in passing_over and _is_due(states, name, now, rules):
-            return Notification(name, _to_tell(states, name))
+            return Notification(name, _alerts_to_notify(states, name))
     return None
 
 
 def _is_due(states: AlertStates, name: str, now: float, rules: Rules) -> bool:
     notified_at = states.notified_at.get(name)
-    owed = [alert.notification_due_since for alert in _of(states, name) if alert.notification_due_since is not None]
-    if owed:
-        waited = now - min(owed) >= GROUP_WAIT_S * rules.time_scale
+    due = [alert.notification_due_since for alert in _of(states, name) if alert.notification_due_since is not None]
+    if due:
+        waited = now - min(due) >= GROUP_WAIT_S * rules.time_scale
         return waited and (notified_at is None or now - notified_at >= GROUP_INTERVAL_S * rules.time_scale)
     if notified_at is None or now - notified_at < REPEAT_S * rules.time_scale:
         return False
@@ -209,8 +209,8 @@ def _of(states: AlertStates, name: str) -> list[Alert]:
     return [alert for alert in [*states.past, *states.present] if alert.name == name]
 
 
-def _to_tell(states: AlertStates, name: str) -> tuple[Alert, ...]:
-    """Of alerts that came back meanwhile only the newest: a message says each thing once."""
+def _alerts_to_notify(states: AlertStates, name: str) -> tuple[Alert, ...]:
+    """Of alerts that came back meanwhile only the newest: a notification has each once."""
     alerts = _of(states, name)
     firing = [alert for alert in alerts if alert.state == "firing" and not is_quiet(alert, states.silences)]
     newest = {alert.id: alert for alert in alerts if alert.notification_due_since is not None or alert in firing}
@@ -218,8 +218,8 @@ def _to_tell(states: AlertStates, name: str) -> tuple[Alert, ...]:
     return (*sorted(firing, key=lambda alert: -badness(alert.condition)), *resolved)
 
 
-def after_telling(states: AlertStates, notification: Notification, now: float) -> AlertStates:
-    """The receiver has it. What has changed since it was sent is still owed."""
+def after_notifying(states: AlertStates, notification: Notification, now: float) -> AlertStates:
+    """The receiver has it. For what has changed since it was sent, another one is due."""
     notified_state = {alert.id: alert for alert in notification.alerts}
 
     def known(alert: Alert) -> Alert:

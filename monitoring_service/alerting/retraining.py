@@ -1,4 +1,4 @@
-"""Retraining as the live page sees it, and the alerts that ask for it where no Alertmanager runs."""
+"""Retraining for the live page, and notifying the training server of alerts where no Alertmanager runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from monitoring_service.alerting.training_client import TrainingServer, Training
 
 log = structlog.get_logger()
 
-#: What fires is told again and again, times the alerts' scale: the server knows what it has trained for, and a cooldown
-#: ends.
-TELL_EVERY_S = 30.0
+#: What fires is notified again and again, times the alerts' scale: the server knows what it has trained for, and a
+#: cooldown ends.
+NOTIFY_EVERY_S = 30.0
 _RUNS_SHOWN = 5
 
 
 class RetrainingBridge:
-    """Keeps what the server said last, and asks it. :meth:`step` is for one thread, the rest for any."""
+    """Keeps the training server's last status, and sends requests. :meth:`step` is for one thread, the rest for any."""
 
     def __init__(
         self,
@@ -33,21 +33,21 @@ class RetrainingBridge:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """With ``alerts`` the server is told of those that fire."""
+        """With ``alerts`` the server is notified of those that fire."""
         self._server = server
         self._alerts = alerts
         self._clock = clock
         self._status: TrainingStatus | None = None
         self._fault: str | None = None
-        self._tell_every_s = TELL_EVERY_S * (alerts.time_scale if alerts is not None else 1.0)
+        self._notify_every_s = NOTIFY_EVERY_S * (alerts.time_scale if alerts is not None else 1.0)
         self._notified_at: dict[tuple[str, float | None], float] = {}
 
     def ask(self, by: str, note: str) -> str:
-        """The id of the run that a person wants; raises what the server's answer means."""
+        """Request a run for a person and return its id; raises what the server's answer means."""
         return self._server.train(f"{by}: {note}" if note else by)
 
     def document(self) -> dict[str, Any]:
-        """``fault`` says why the server can't be asked; what it said before stands beside it."""
+        """``fault`` says why the server can't be reached; its last status stays beside it."""
         status = self._status or TrainingStatus([])
         return {
             "fault": self._fault,
@@ -56,11 +56,11 @@ class RetrainingBridge:
         }
 
     def step(self) -> None:
-        """Look once, and tell of alerts that are due; a server that is away stands in the document and the log."""
+        """Read the status once, and notify of alerts that are due; a server that is away is a fault and a log line."""
         try:
             self._status = self._server.status()
             for notification in self._due():
-                self._tell(notification)
+                self._notify(notification)
         except TryAgainLaterError as error:
             if self._fault is None:
                 log.warning("training_server_away", reason=str(error))
@@ -79,17 +79,17 @@ class RetrainingBridge:
 
     def _is_due(self, alert: Alert) -> bool:
         notified_at = self._notified_at.get(_key(alert))
-        return notified_at is None or self._clock() - notified_at >= self._tell_every_s
+        return notified_at is None or self._clock() - notified_at >= self._notify_every_s
 
-    def _tell(self, notification: Notification) -> None:
+    def _notify(self, notification: Notification) -> None:
         assert self._alerts is not None
-        self._server.tell(msgspec.json.encode(self._alerts.body_of(notification)))
+        self._server.notify(msgspec.json.encode(self._alerts.webhook_body(notification)))
         for alert in notification.alerts:
             self._notified_at[_key(alert)] = self._clock()
 
 
 def _firing(service: AlertService) -> Iterator[Alert]:
-    """What fires, unless something else makes it beside the point or somebody has silenced it."""
+    """Firing alerts, without muted and silenced ones."""
     states = service.states
     for alert in states.present:
         if alert.state == "firing" and alert.muted_by is None and alert.id not in states.silences:

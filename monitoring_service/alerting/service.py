@@ -1,4 +1,4 @@
-"""The alerts of a running service: looked after by one thread, told by another, and changed by people."""
+"""The alerts of a running service: evaluated in one thread, notified in another, and changed by people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from monitoring_service.alerting.lifecycle import (
     Silence,
     acknowledged,
     advanced,
-    after_telling,
+    after_notifying,
     due_notification,
     silenced,
     unsilenced,
@@ -37,7 +37,7 @@ _decode = msgspec.json.Decoder(AlertStates).decode
 
 
 class AlertDocuments(Protocol):
-    """Where the book is kept; the inbox is one. What was kept is there after a restart."""
+    """Durable storage of the alert states (the inbox)."""
 
     def keep_document(self, name: str, body: bytes) -> None: ...
 
@@ -45,7 +45,7 @@ class AlertDocuments(Protocol):
 
 
 class AlertService:
-    """Holds the :class:`AlertStates`; thread-safe. A change is kept before anybody sees it; keeping's errors pass."""
+    """Holds the :class:`AlertStates`; thread-safe. A change is stored before it is visible; errors of storing pass."""
 
     def __init__(
         self, rules: Rules, links: AlertLinks, documents: AlertDocuments, clock: Callable[[], float] = time.time
@@ -68,12 +68,12 @@ class AlertService:
     def views(self) -> list[AlertView]:
         return alert_views(self._rules.case, self._states, self._links)
 
-    def body_of(self, notification: Notification) -> dict[str, Any]:
-        """The message in the JSON of webhooks."""
+    def webhook_body(self, notification: Notification) -> dict[str, Any]:
+        """The notification in the JSON of webhooks."""
         return webhook_body(self._rules.case, notification, self._links)
 
     def watch(self, conditions: Iterable[Condition]) -> None:
-        """One look at all conditions."""
+        """Evaluate all conditions once."""
         with self._lock:
             before = self._states
             self._change(advanced(before, conditions, self._clock(), self._rules))
@@ -84,7 +84,7 @@ class AlertService:
 
     def mark_notified(self, notification: Notification) -> None:
         with self._lock:
-            self._change(after_telling(self._states, notification, self._clock()))
+            self._change(after_notifying(self._states, notification, self._clock()))
 
     def acknowledge(self, id_: str, by: str, note: str) -> bool:
         """Whether such an alert is pending or firing."""
@@ -112,7 +112,7 @@ class AlertService:
         return True
 
     def _change(self, states: AlertStates) -> None:
-        """Figures move with every check; they alone are no reason to write."""
+        """Values move with every check; they alone are no reason to write."""
         if _without_metrics(states) != _without_metrics(self._states):
             self._documents.keep_document(DOCUMENT, _encode(states))
         self._states = states
@@ -126,7 +126,7 @@ def _without_metrics(states: AlertStates) -> AlertStates:
 
 
 def _restored(documents: AlertDocuments) -> AlertStates:
-    """A book of another version of this program is not understood and starts afresh."""
+    """States of another version of this program are not understood, and begin empty."""
     kept = documents.document(DOCUMENT)
     if kept is None:
         return AlertStates()

@@ -1,4 +1,4 @@
-"""The training server as monitoring meets it: what it does, asking it for a retraining, telling it of alerts."""
+"""The client of the training server: status, requests for a retraining, and notifications of alerts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMEOUT_S = 3.0
 
 
 class TrainingRun(Struct, frozen=True):
-    """A run as the server tells of it."""
+    """A run in the server's JSON."""
 
     id: str
     state: str
@@ -28,7 +28,7 @@ class TrainingRun(Struct, frozen=True):
 
 
 class TrainingRefusal(Struct, frozen=True):
-    """Why none may begin now."""
+    """Why no run may begin now."""
 
     reason: str
     detail: str
@@ -43,16 +43,16 @@ class TrainingStatus(Struct, frozen=True):
 
 
 class TrainingServer(Protocol):
-    """Raises :class:`TryAgainLaterError` when it is away or answers what nobody understands. Thread-safe."""
+    """Raises :class:`TryAgainLaterError` when it is away or its answer can't be decoded. Thread-safe."""
 
     def status(self) -> TrainingStatus: ...
 
     def train(self, reason: str) -> str:
-        """The id of the run that was begun; raises :class:`ConflictError` when none may begin, in its own words."""
+        """Request a run and return its id; raises :class:`ConflictError`, with the reason, where none may begin."""
         ...
 
-    def tell(self, body: bytes) -> None:
-        """A message as Alertmanager posts it; returns when it was taken, whatever followed from it."""
+    def notify(self, body: bytes) -> None:
+        """Send a notification as Alertmanager posts it; returns when it was taken, whatever followed from it."""
         ...
 
 
@@ -68,7 +68,7 @@ _Answer = TypeVar("_Answer", bound=Struct)
 
 
 class HttpTrainingServer:
-    """The real one; ``key`` is shown to it."""
+    """The adapter over HTTP; ``key`` is sent to the server."""
 
     def __init__(self, url: str, key: str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self._url = url.rstrip("/")
@@ -85,7 +85,7 @@ class HttpTrainingServer:
             raise ConflictError(self._read(answer, _Problem).detail)
         return self._read(answer, _Begun).id if answer.status == 202 else self._give_up(f"status {answer.status}")
 
-    def tell(self, body: bytes) -> None:
+    def notify(self, body: bytes) -> None:
         try:
             self._webhook.send(body)
         except NotTakenError as error:

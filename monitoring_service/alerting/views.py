@@ -1,4 +1,4 @@
-"""Alerts as others see them: on the page and over HTTP, and in the JSON that Alertmanager sends to webhooks."""
+"""Alerts for the page and over HTTP, and in the JSON that Alertmanager sends to webhooks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ORDER = {"firing": 0, "pending": 1, "resolved": 2}
 
 
 class AlertView(Struct, frozen=True):
-    """An alert in times and words; what is not so is ``None``."""
+    """An alert as JSON; what does not apply is ``None``."""
 
     id: str
     name: str
@@ -47,14 +47,14 @@ class AlertView(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class AlertLinks:
-    """Where people read on: the runbook, and the page of this service."""
+    """Links in notifications: the runbook, and the page of this service."""
 
     runbook: str = RUNBOOK
     page: str = ""
 
 
 def alert_views(case: str, states: AlertStates, links: AlertLinks) -> list[AlertView]:
-    """What fires first, pages before tickets, the worst before the others; then pending ones; then those resolved."""
+    """Firing ones first, pages before tickets, the worst before the others; then pending ones; then resolved ones."""
     shown = [*states.present, *reversed(states.past[-PAST_SHOWN:])]
     views = [(alert, _view(case, alert, states, links)) for alert in shown]
     views.sort(key=lambda pair: _rank(*pair))

@@ -1,6 +1,6 @@
-"""Tells one webhook what fires and what is resolved, in Alertmanager's own JSON.
+"""The webhook notifier: posts what fires and what is resolved, in Alertmanager's own JSON.
 
-Nothing waits in a queue here: what the receiver was not told stands in the alerts themselves, so a message that could
+Nothing waits in a queue here: what the receiver was not notified of stands in the alert states, so a message that could
 not be sent is made anew of what is true by then, and a receiver that is away for long costs no memory.
 """
 
@@ -30,11 +30,11 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": "streamgauge-monit
 
 
 class NotTakenError(TryAgainLaterError):
-    """The receiver did not take it. The message says how, never where to: an address may hold a secret."""
+    """The receiver did not take it. The message says why, never the URL: it may hold a secret."""
 
 
 class Outbox(Protocol):
-    """Where notifications go: returns when the receiver has it, raises :class:`NotTakenError` otherwise."""
+    """The port for notifications: returns when the receiver has it, raises :class:`NotTakenError` otherwise."""
 
     def send(self, body: bytes) -> None: ...
 
@@ -76,15 +76,15 @@ class Notifier:
     def step(self, stopping: threading.Event) -> None:
         """Send everything that is due, each message once."""
         while not stopping.is_set() and (notification := self._service.due(passing_over=self._waiting())):
-            self._tell(notification)
+            self._notify(notification)
 
     def _waiting(self) -> set[str]:
         now = self._clock()
         return {name for name, again_at in self._again_at.items() if again_at > now}
 
-    def _tell(self, notification: Notification) -> None:
+    def _notify(self, notification: Notification) -> None:
         name = notification.name
-        body = msgspec.json.encode(self._service.body_of(notification))
+        body = msgspec.json.encode(self._service.webhook_body(notification))
         try:
             self._outbox.send(body)
         except NotTakenError as error:

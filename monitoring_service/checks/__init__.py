@@ -1,1 +1,1 @@
-"""What the check thread does, check by check; never answers a request."""
+"""The tasks of the check thread; never answers a request."""

@@ -1,4 +1,4 @@
-"""What the stream detectors say at a check, fed with the rows since the last one; and again after a restart.
+"""Alarms of the stream detectors at a check, fed with the rows since the last one; and again after a restart.
 
 A detector's state is never written down: it is rebuilt from the rows of its generation, which the inbox keeps for that.
 So the same rows give the same alarms however often the service was restarted, but for rows that were erased: detectors
@@ -31,7 +31,7 @@ CHUNK_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class ReferenceKey:
-    """What a window's rows are compared with: a model's scores, and the reference of its bundle or an accepted one.
+    """Identity of a reference: a model's scores, and its bundle's reference or an accepted one.
 
     ``since_row``: the rows that had come when that reference was decided on.
     """
@@ -44,7 +44,7 @@ class ReferenceKey:
 
 @dataclass(slots=True)
 class _Fed:
-    """Detectors, the last row that they were shown, and whether their model has predicted in this generation.
+    """Detectors, the last row fed to them, and whether their model has predicted in this generation.
 
     What came before it did is another world, which the reference may well not be like.
     """
@@ -55,7 +55,7 @@ class _Fed:
 
 
 class DetectorRunner:
-    """The detectors of the references in use. Not thread-safe."""
+    """Feeds the detectors of the references in use. Not thread-safe."""
 
     def __init__(self, case: Case, windows: Windows, inbox: Inbox, references: References) -> None:
         self._case = case
@@ -66,7 +66,7 @@ class DetectorRunner:
         self._fed: dict[ReferenceKey, _Fed] = {}
 
     def at(self, row: int, compared: ReferenceKey) -> frozenset[str]:
-        """Names of the columns, and ``score``, whose detector speaks at the check at ``row``; none without a reference.
+        """Names of the columns, and ``score``, whose detector alarms at the check at ``row``; none without a reference.
 
         Takes up to a second when the detectors must be rebuilt. Raises :class:`.InboxUnavailableError`.
         """

@@ -1,4 +1,4 @@
-"""The check thread: runs the kinds of work of a check one after the other, and outlives whatever goes wrong in one.
+"""The loop of the check thread: runs its tasks one after the other, and survives errors in any of them.
 
 It knows nothing of what they do: ``wiring.py`` puts them in order.
 """
@@ -21,7 +21,7 @@ _PAUSE_S = 1.0
 
 
 class CheckTask(Protocol):
-    """One kind of work of the check thread; it alone calls this."""
+    """A task of the check thread; it alone calls this."""
 
     def step(self, stopping: threading.Event) -> float:
         """Do what is due, if anything is, and wait for nothing else; tries end early when ``stopping`` is set.

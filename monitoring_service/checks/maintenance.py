@@ -1,4 +1,4 @@
-"""What the inbox needs done from time to time, in steps too short to be felt by a request."""
+"""Periodic maintenance of the inbox, in steps too short to delay a request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS_A_STEP = 3000
 
 
 class InboxMaintenance:
-    """Counts labels that waited too long, forgets what nobody needs and scrubs after erasures. Not thread-safe.
+    """Counts labels that waited too long, trims old rows and scrubs after erasures. Not thread-safe.
 
     ``first_row_needed`` says from which row on records are kept.
     """

@@ -1,4 +1,4 @@
-"""Asks for the quality of the model version in use when rows or labels changed, and no more often than it is worth."""
+"""When to measure the performance of the model version in use: after new rows or labels, within a share of the time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from monitoring_service.references.accepted import AcceptedReferences
 from monitoring_service.state.monitor_state import CheckResult
 from monitoring_service.windows.sliding_window import Windows, WindowView
 
-#: Quality is measured again at most this often, and for this share of the time: large windows cost more.
+#: Performance is measured again at most this often, and for this share of the time: large windows cost more.
 PERFORMANCE_EVERY_S = 1.0
 MEASURING_SHARE = 0.05
 
 
 class PerformanceWatch:
-    """Not thread-safe. What it asks is about the newest rows, checked or not, so labels count as soon as they come.
+    """Not thread-safe. Measures the newest rows, checked or not, so labels count as soon as they come.
 
-    While checks lag behind the stream it is about rows up to the next check: none is told with what came after it.
+    While checks lag behind the stream it is about rows up to the next check: none is shown with what came after it.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class PerformanceWatch:
         self._due_at = clock()
         self._measured: object = None
 
-    def look(self, check_result: CheckResult) -> Performance | None:
-        """The quality of the version that was evaluated last; ``None`` while nothing changed, or it is too early.
+    def measure_if_due(self, check_result: CheckResult) -> Performance | None:
+        """Performance of the version that was evaluated last; ``None`` while nothing changed, or it is too early.
 
         Raises :class:`.EvaluatorFailedError`, and :class:`.InboxUnavailableError`; the next look tries again.
         """

@@ -50,7 +50,7 @@ _decode_metric_values = msgspec.json.Decoder(dict[str, MetricValue]).decode
 
 
 class PerformanceWindow(Struct, frozen=True):
-    """One version's rows between two row numbers, erased ones left out, and the figures of those with a label."""
+    """One version's rows between two row numbers, erased ones left out, and the metrics of those with a label."""
 
     first_row: int
     last_row: int
@@ -62,7 +62,7 @@ class PerformanceWindow(Struct, frozen=True):
 
 
 class Unstated(Struct, frozen=True):
-    """A window to be stated: what it holds by version, at this number of changes.
+    """A window to be measured: its rows by version, at this number of changes.
 
     One that is not whole has lost its first rows to age: it stays as it was last stated.
     """
@@ -74,7 +74,7 @@ class Unstated(Struct, frozen=True):
 
 
 class PerformanceWindows:
-    """States windows, the one that waits longest first. :meth:`step` is for one thread, :meth:`newest` for any."""
+    """Measures windows, the one that waits longest first. :meth:`step` is for one thread, :meth:`newest` for any."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class PerformanceWindows:
         self._due_at = clock()
 
     def step(self) -> None:
-        """State a few windows if any waits and it is time; call it as often as you like.
+        """Measure a few windows if any waits and it is time; call it as often as you like.
 
         Raises :class:`.EvaluatorFailedError` and :class:`.InboxUnavailableError`; the windows go on waiting.
         """
@@ -102,7 +102,7 @@ class PerformanceWindows:
         self._due_at = max(self._due_at, started + (self._clock() - started) / STATING_SHARE)
 
     def state(self, *, limit: int) -> int:
-        """State at most this many windows now; returns how many waited among them."""
+        """Measure at most this many windows now; returns how many waited among them."""
         waiting = self._waiting(limit)
         asked = [labelled for one in waiting for _, labelled in one.versions.values()]
         metric_values = iter(self._evaluator.measure_metrics(MeasureMetrics(asked)).windows if asked else [])

@@ -1,4 +1,4 @@
-"""Judges refused records by themselves, where they come without rows and so without checks."""
+"""A check of rejections by themselves, where rejected records come without rows and so without checks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RejectionCheck:
         self._keeper = keeper
 
     def step(self, stopping: threading.Event) -> float:  # one try
-        rejections = self._watch.look()
+        rejections = self._watch.due()
         if rejections is not None:
             before = self._keeper.state
             check_time = CheckTime(before.checked_row, utc_now())

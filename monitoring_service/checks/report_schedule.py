@@ -1,4 +1,4 @@
-"""Where Evidently's reports are ordered: on demand, on an alert and on schedule, made one at a time."""
+"""The schedule of Evidently's reports: on demand, on an alert and periodically, made one at a time."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ ALERTING = frozenset({"drift", "prediction_drift", *BROKEN_DATA, *PERFORMANCE_CO
 
 
 class TooSoonError(TryAgainLaterError):
-    """The last report was asked for just now."""
+    """A report was requested just now."""
 
 
 class ReportTimer:
-    """Says when a report is due: the last one is this old, and there are this many new rows."""
+    """When a periodic report is due: by the last one's age, and the number of new rows."""
 
     def __init__(self, *, every_rows: int, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._every_rows = every_rows
@@ -52,7 +52,7 @@ class ReportTimer:
 
 
 class ReportScheduler:
-    """Takes orders from any thread; the check thread, which alone may ask the evaluator, has them made.
+    """Takes requests from any thread; the check thread, which alone may call the evaluator, has reports made.
 
     ``labelled_rows`` is how many labelled rows a report looks at, at most.
     """
@@ -77,7 +77,7 @@ class ReportScheduler:
         self._holding = _alerting(results)
 
     def demand(self) -> int:
-        """Order a report about the newest window that was checked; return its row. It is made within moments.
+        """Request a report about the newest window that was checked; return its row. It is made within moments.
 
         Raises:
             ConflictError: one is being made, or there is no window to report on.
@@ -95,7 +95,7 @@ class ReportScheduler:
 
     @property
     def waiting(self) -> bool:
-        """Whether a demanded report has not been begun."""
+        """Whether a requested report has not been begun."""
         return self._demanded
 
     # What the check thread calls ----------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ class ReportScheduler:
         self._window = window
 
     def step(self, *, busy: bool) -> None:
-        """Begin a report if one is due, and look after the one being made; ``busy`` while windows wait for checks.
+        """Begin a report if one is due, and follow the one being made; ``busy`` while windows wait for checks.
 
         Evaluations first: while windows wait, a report does not even start.
         """

@@ -1,4 +1,4 @@
-"""What a shadow said beside what was answered: agreement, flipped decisions, shift of the score, and who was right.
+"""Comparison of shadow and champion: agreement, flipped decisions, shift of the score, performance of both.
 
 Pairs are joined by ``record_id`` and content when they are read, so it does not matter which side of a pair, or its
 label, came first; an erased record is in no pair.
@@ -43,7 +43,7 @@ AND model IN (SELECT id FROM models WHERE name = ? AND version = ?)
 
 
 class ScoreShift(Struct, frozen=True):
-    """The shadow's score less the answered one, over all pairs."""
+    """The shadow's score minus the champion's, over all pairs."""
 
     mean: float
     mean_absolute: float
@@ -58,7 +58,7 @@ class ShadowComparison(Struct, frozen=True):
 
     ``answered`` counts what the version answered from the first pair to the last: so many pairs there would be if none
     were missing. ``agreement`` is the share of pairs with the same decision and ``flipped`` counts the others as
-    ``answered → shadow``; a regression decides nothing and has neither. Figures are of the pairs with a label.
+    ``answered → shadow``; a regression decides nothing and has neither. Metrics are of the pairs with a label.
     """
 
     champion: ModelRef
@@ -101,7 +101,7 @@ class Pairs:
 
 
 class ShadowComparisons:
-    """Compares anew when something came. :meth:`step` is for one thread, :meth:`newest` for any."""
+    """Compares anew when predictions or labels came. :meth:`step` is for one thread, :meth:`newest` for any."""
 
     def __init__(
         self, case: Case, inbox: Inbox, evaluator: EvaluatorPort, clock: Callable[[], float] = time.monotonic

@@ -1,4 +1,4 @@
-"""Keeping a new monitor state: in the inbox first, then published, then its check is no longer due."""
+"""Storing a new monitor state: in the inbox first, then published, then its check is no longer due."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monitoring_service.windows.sliding_window import Windows
 
 
 class StateKeeper:
-    """For the check thread alone. A state holds what the tasks know together, so each keeps it through this."""
+    """For the check thread alone. One state holds the results of all tasks, so each stores it through this."""
 
     def __init__(
         self, case: Case, windows: Windows, inbox: Inbox, results: LatestResults, rejections: RejectionWatch

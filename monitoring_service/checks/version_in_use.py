@@ -1,4 +1,4 @@
-"""Which model version a window is about, where several answer: around a champion's change, or for longer."""
+"""The model version that a window is about, where several answer: around a champion's change, or for longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes each window that is due to the evaluator, judges the answer and keeps what follows.
+"""The check of a window: evaluate it, judge the measures, and store the new state.
 
 No check is left out because the evaluator is slow: rows wait, and the intake refuses more when too many do. Only an
 evaluator that does not answer at all costs checks; they are counted, shown, and judge nothing.
@@ -44,7 +44,7 @@ BACKOFF_S = (2.0, 15.0)
 
 @dataclass(frozen=True, slots=True)
 class CheckParts:
-    """What a check is made with; ``answered`` is told of each window that was measured."""
+    """Collaborators of a check; ``answered`` is called for each window that was measured."""
 
     windows: Windows
     evaluator: EvaluatorPort
@@ -116,7 +116,7 @@ class WindowCheck:
         return True
 
     def _ask(self, request: Evaluate, stopping: threading.Event) -> WindowMeasures:
-        """Ask again while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""
+        """Retry while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""
         attempts = ATTEMPTS if self._backoff.failures == 0 else 1
         while True:
             try:

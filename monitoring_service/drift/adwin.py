@@ -10,7 +10,7 @@ MAX_BUCKETS, MIN_WINDOW_LENGTH, GRACE_PERIOD = 5, 5, 10
 
 
 class Adwin:
-    """Says the same as ``river.drift.ADWIN(delta, clock)`` (a test holds this), in a third of its time.
+    """Gives the results of ``river.drift.ADWIN(delta, clock)`` (a test holds this), in a third of its time.
 
     Importing that class would also load scikit-learn and pandas: 140 MB and seconds at the first check.
     """

@@ -1,9 +1,9 @@
-"""Where a series changed, and how surely: the likelihood ratio of every place where a change may have been.
+"""Change-point scan: the likelihood ratio of every split point of a series.
 
 Lai, Sequential changepoint detection in quality control and dynamical systems, J. R. Statist. Soc. B 57 (1995), 613:
-what came since a place is held against everything before it, for all places and again at every check (generalised
-likelihood ratio).
-Surprise is counted in nats: of a normal mean it is half the squared number of standard errors.
+the rows since a split point are compared with everything before it, for all split points and again at every check
+(generalised likelihood ratio). Log-likelihood ratios are in nats: of a normal mean, half the squared number of standard
+errors.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
-#: Places that are looked at, of each doubling of their age: one in between adds less than a twentieth of the rows.
+#: Split points of each doubling of their age: one in between adds less than a twentieth of the rows.
 AGES_A_DOUBLING = 8
 
 #: Every series.
@@ -28,7 +28,7 @@ TINY = 1e-12
 
 
 class ReferenceTotals(NamedTuple):
-    """What every series is in the reference: arrays of shape ``(series, 1)``.
+    """Rows, means and variances of every series in the reference: arrays of shape ``(series, 1)``.
 
     ``is_share``, of shape ``(series,)``: the values are 0 or 1, and their mean is a share.
     """
@@ -40,7 +40,7 @@ class ReferenceTotals(NamedTuple):
 
 
 class Since(NamedTuple):
-    """What came since each place, arrays of shape ``(series, places)``; without ``rows`` nothing did.
+    """Rows since each split point, arrays of shape ``(series, split points)``; without ``rows`` there are none.
 
     ``distance``: of the mean from the reference's.
     """
@@ -54,7 +54,7 @@ class Since(NamedTuple):
 class ChangePointScan:
     """The sums of many series after each check, of which there are at most ``checks``. Not thread-safe.
 
-    A place is the number of checks before it; ``now`` is the place after the last one.
+    A split point is the number of checks before it; ``now`` is the one after the last check.
     """
 
     def __init__(self, reference: ReferenceTotals, checks: int) -> None:
@@ -73,17 +73,17 @@ class ChangePointScan:
         self._rows[:, self.now] = self._rows[:, self.now - 1] + rows
         self._totals[:, self.now] = self._totals[:, self.now - 1] + totals
 
-    def split_points(self, first: Places) -> Places:
-        """Where the change may have been, shape ``(series, places)``: none before a series' ``first``."""
+    def split_points(self, first: Indices) -> Indices:
+        """Candidates for the change, shape ``(series, split points)``: none before a series' ``first``."""
         return np.maximum(self.now - self._ages[self._ages <= self.now], first[:, np.newaxis])
 
-    def since(self, split_points: Places) -> Since:
-        """What came since ``split_points``, shape ``(series, places)``."""
+    def since(self, split_points: Indices) -> Since:
+        """Totals since ``split_points``, of the same shape."""
         rows, totals = self._since(split_points)
         means = totals / np.maximum(rows, 1.0)
         return Since(rows, totals, means, np.abs(means - self._reference.means))
 
-    def log_likelihood_ratio(self, since: Since, base: Places, worth: float) -> Floats:
+    def log_likelihood_ratio(self, since: Since, base: Indices, worth: float) -> Floats:
         """In nats, beside all that came before, the reference first; nothing before ``base``, ``(series,)``, counts.
 
         What is less than ``worth`` may be larger than it is, but not that large.
@@ -94,16 +94,16 @@ class ChangePointScan:
         means = (reference.rows * reference.means + totals - since.totals) / before
         return self._log_likelihood_ratio(since, before, means, worth)
 
-    def divergence_from_reference(self, since: Since, worth: float, series: Places | slice = ALL) -> Floats:
+    def divergence_from_reference(self, since: Since, worth: float, series: Indices | slice = ALL) -> Floats:
         """The same beside the reference alone; ``since`` holds these ``series`` only."""
         return self._log_likelihood_ratio(
             since, self._reference.rows[series], self._reference.means[series], worth, series
         )
 
     def latest_change(self, series: int, first: int, worth: float) -> int:
-        """The place after ``first`` that sets the means before and after it furthest apart, in standard errors.
+        """The split point after ``first`` that sets the means before and after it furthest apart, in standard errors.
 
-        ``first`` itself, if that is less of a surprise than ``worth``.
+        ``first`` itself, if the ratio there is less than ``worth``.
         """
         rows, totals = (sums[series, first : self.now + 1] - sums[series, first] for sums in (self._rows, self._totals))
         before, after = rows[1:-1], rows[-1] - rows[1:-1]
@@ -115,13 +115,13 @@ class ChangePointScan:
         nats = np.where(usable, gap**2 * before * after / (before + after) / spread, 0.0)
         return first + 1 + int(nats.argmax()) if nats.max() >= worth else first
 
-    def _since(self, split_points: Places) -> tuple[Floats, Floats]:
+    def _since(self, split_points: Indices) -> tuple[Floats, Floats]:
         at = self._starts + split_points
         rows, totals = (sums[:, [self.now]] - sums.take(at) for sums in (self._rows, self._totals))
         return rows, totals
 
     def _log_likelihood_ratio(
-        self, since: Since, before: Floats, expected: Floats, worth: float, series: Places | slice = ALL
+        self, since: Since, before: Floats, expected: Floats, worth: float, series: Indices | slice = ALL
     ) -> Floats:
         """Where values are far from the normal distribution: Chernoff's bound of shares, Bernstein's of the others.
 
@@ -146,7 +146,7 @@ def _relative_entropy(shares: Floats, expected: Floats) -> Floats:
     return np.asarray(rel_entr(shares, expected) + rel_entr(1 - shares, 1 - expected))
 
 
-def _ages(most: int) -> Places:
+def _ages(most: int) -> Indices:
     """From 1 to ``most`` checks, in geometric steps."""
     steps = np.arange(0, AGES_A_DOUBLING * np.log2(most) + 1) / AGES_A_DOUBLING
     return np.unique(np.minimum(np.rint(2**steps), most).astype(np.int64))

@@ -1,4 +1,4 @@
-"""What the stream detectors watch: each record in the reference's terms, so that no column has a scale of its own.
+"""Inputs of the stream detectors: each record by its rank or category in the reference, so that scales don't matter.
 
 For each numeric column and the score the rank among the reference's values, how far from the middle, and whether it
 lies at either end, among the lowest or among the highest; for each category column which of its common categories a

@@ -1,4 +1,4 @@
-"""Stream detectors: two looks at every series of what each record says in the reference's terms.
+"""Stream detectors: ADWIN and a change-point scan on every series of a column.
 
 ADWIN says that there was a change; :class:`.ChangePointScan` where it was, how sure it is, and when the next one comes.
 Both start with the reference's own rows, so they also see what was different from the first record on.
@@ -26,14 +26,14 @@ from monitoring_service.windows.columns import ColumnValues, NumberValues
 
 #: Detectors start afresh at every multiple of this row number, and after a restart they are fed from there.
 GENERATION_ROWS = 20_000
-#: A longer stretch needs no less surprise than one of so many rows: those lie apart where the reference does.
+#: A longer stretch needs no smaller ratio than one of so many rows: those lie apart where the reference does.
 LONG_ROWS = 1_500
-#: Of the surprise that a change must be, as much must be left beside the reference: it is a sample, and where it
+#: Of the ratio that a change must reach, as much must be left beside the reference: it is a sample, and where it
 #: happens to lie apart from the stream, the stream itself knows better.
 LIKENESS = 0.5
 #: What sets two stretches apart by so many nats is another change: four standard errors.
 CLEAR_NATS = 8.0
-#: What is less surprising than this is like the reference, in nats.
+#: A smaller divergence than this, in nats, is like the reference.
 LIKE_NATS = 1.0
 #: Nats that a change must have more where ADWIN saw none: a quarter of the chance.
 ALONE = math.log(4)
@@ -85,7 +85,7 @@ class Generation:
         self._least_log_likelihood_ratio = _nats(monitoring.detector_significance * share[:, np.newaxis] * by_age)
         self._least_at_first = _nats(FIRST_WINDOW_CHANCE * share)
         self._first_window = -(-monitoring.window_rows // monitoring.check_every_rows)
-        self._changed, self._speak = (np.zeros(len(series), dtype=bool) for _ in range(2))
+        self._changed, self._alarm = (np.zeros(len(series), dtype=bool) for _ in range(2))
         # The first place where the change may have been, and the one up to which all is forgotten.
         self._first, self._base = (np.zeros(len(series), dtype=np.int64) for _ in range(2))
         # Where the change most likely was, as long as there is one.
@@ -94,17 +94,17 @@ class Generation:
     def advance(self, columns: Mapping[str, ColumnValues]) -> frozenset[str]:
         """Take in the rows of one check, in order. Returns the names of what differs from the reference."""
         self._changed |= self._take_in(columns)
-        for series in np.flatnonzero(self._speak).tolist():
+        for series in np.flatnonzero(self._alarm).tolist():
             place = self._scan.latest_change(series, self._split[series], CLEAR_NATS)
             if place > self._split[series]:
                 self._first[series] = place
         self._forget_what_is_over()
-        self._speak = self._are_sure()
+        self._alarm = self._are_sure()
         if self._scan.now == self._first_window:
-            skewed = self._are_skewed() & ~self._speak
+            skewed = self._are_skewed() & ~self._alarm
             self._split[skewed] = self._base[skewed]
-            self._speak |= skewed
-        return frozenset(self._names[self._speak].tolist())
+            self._alarm |= skewed
+        return frozenset(self._names[self._alarm].tolist())
 
     def _take_in(self, columns: Mapping[str, ColumnValues]) -> Flags:
         """Whether each series' ADWIN saw a change."""
@@ -145,8 +145,8 @@ class Generation:
         return flags
 
     def _are_skewed(self) -> Flags:
-        """Where a change can have been at one place only, before the first row, less is a surprise."""
-        since = self._scan.since(np.zeros((self._speak.size, 1), dtype=np.int64))
+        """With one possible split point only, before the first row, a smaller ratio suffices."""
+        since = self._scan.since(np.zeros((self._alarm.size, 1), dtype=np.int64))
         divergence_from_reference = self._scan.divergence_from_reference(since, self._least_at_first.min())
         flags: Flags = ((divergence_from_reference >= self._least_at_first[:, np.newaxis]) & self._has_effect(since))[
             :, 0
@@ -214,7 +214,7 @@ def _shares(series: Sequence[Series]) -> Floats:
 
 
 def _nats(chance: Floats) -> Floats:
-    """The surprise that a normal mean has, or more, with this probability: half the square of its standard errors."""
+    """The log-likelihood ratio that a normal mean exceeds by this chance: half the square of its standard errors."""
     nats: Floats = ndtri(chance / 2) ** 2 / 2
     return nats
 

@@ -36,7 +36,7 @@ Score = tuple[float, str]
 
 
 class NumberReference:
-    """Numbers of the reference, as the tests and Evidently want them."""
+    """A reference's numbers, prepared for the tests and for Evidently."""
 
     def __init__(self, profile: NumberProfile) -> None:
         self._sample = NumberSample(np.array(profile.sorted_values, dtype=np.float64), profile.missing)
@@ -53,7 +53,7 @@ class NumberReference:
 
 
 class CategoryReference:
-    """Categories of the reference, as the tests and Evidently want them."""
+    """A reference's categories, prepared for the tests and for Evidently."""
 
     def __init__(self, profile: CategoryProfile) -> None:
         self._counts = CategoryCounts(profile.counts, profile.missing)
@@ -158,7 +158,7 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Shares:
-    """What is said of a column whether it can be compared or not; shares of rows."""
+    """Shares of rows that are known whether the column can be compared or not."""
 
     missing: float | None = None
     unseen: float | None = None

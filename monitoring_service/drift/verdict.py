@@ -1,4 +1,4 @@
-"""The one drift verdict: the gauge, the page, the alert and the bench all show what these pure functions say.
+"""The drift verdict of a column: one decision that gauge, page, alert and benchmark share.
 
 A column is suspicious in a check when its family-wise adjusted p-value is below the case's significance and its effect
 reaches the case's minimum. Several suspicious checks in a row make a verdict; so does the column's stream detector at
@@ -24,7 +24,7 @@ Cause = Literal["window", "stream"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What counts as drift: taken from the case file."""
+    """The drift rule, from the case file."""
 
     significance: float
     consecutive_checks: int
@@ -32,7 +32,7 @@ class Rule:
 
 
 class VerdictState(msgspec.Struct, frozen=True):
-    """Where one column stands: a verdict or none, and how many checks in a row speak against that.
+    """The state of one column: a verdict or none, and the number of checks in a row against that.
 
     ``suspected_at_row`` is the first of the suspicious checks that made, or may make, the verdict; ``cause`` is what
     made it, and ``spoke_at_row`` the last check in which the stream detector spoke while it stood.
@@ -48,7 +48,7 @@ class VerdictState(msgspec.Struct, frozen=True):
 
 
 class Episode(msgspec.Struct, frozen=True):
-    """A verdict's life. ``family`` is ``column`` or ``prediction``; open while ``ended_at_row`` is ``None``."""
+    """The span of a verdict. ``family`` is ``column`` or ``prediction``; open while ``ended_at_row`` is ``None``."""
 
     family: str
     name: str
@@ -61,7 +61,7 @@ class Episode(msgspec.Struct, frozen=True):
 
 
 class ColumnVerdict(msgspec.Struct, frozen=True):
-    """One column after a check: what was measured, what it was held against, and where it stands.
+    """One column after a check: its measures, their limits, and its verdict state.
 
     ``suspicious`` is what the window test of this check alone says, ``None`` when it couldn't judge. ``alarm`` is
     whether the stream detector speaks: it saw a change, and what came since is not like the reference.
@@ -77,7 +77,7 @@ class ColumnVerdict(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class CheckTime:
-    """The check: the row counter, and the time in words."""
+    """Row counter and time of a check."""
 
     row: int
     at: str
@@ -144,7 +144,7 @@ def judge(
     alarms: Collection[str] = (),
     beside: Sequence[ColumnMeasure] = (),
 ) -> list[ColumnVerdict]:
-    """One family of columns, judged together: the more are looked at, the more each must show.
+    """One family of columns, judged together, corrected for their number.
 
     ``alarms`` names the columns whose stream detector speaks; ``beside`` are those that belong to the family as well.
     """

@@ -1,1 +1,1 @@
-"""The evaluator process, its client and the frames between them; keeps nothing."""
+"""The evaluator process, its client and the frames between them; stores nothing."""

@@ -1,4 +1,4 @@
-"""The service's side of the evaluator process: starts it, asks it within a time limit, replaces it when it dies."""
+"""The client of the evaluator process: starts it, sends requests with a time limit, replaces it when it dies."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class EvaluatorPort(Protocol):
     def measure_metrics(self, request: MeasureMetrics) -> MetricValues: ...
 
     def make_report(self, request: MakeReport) -> ReportState:
-        """Have a report made beside the evaluations that follow."""
+        """Have a report made in parallel to the evaluations that follow."""
 
     def reports(self) -> ReportState:
-        """How reports go; while one is being made, ask from time to time, so that a stuck one is ended."""
+        """Progress of reports; while one is being made, call this from time to time, so that a stuck one is ended."""
 
     def close(self) -> None: ...
 
@@ -211,7 +211,7 @@ def _failures_translated(give_up: Callable[[], None]) -> Iterator[None]:
 
 
 def window_message(view: WindowView, source: PredictionSource, accepted_sha256: str | None = None) -> Window:
-    """What the evaluator gets of a window: inputs of all rows, scores and predictions of one model version.
+    """A window as the evaluator gets it: inputs of all rows, scores and predictions of one model version.
 
     ``accepted_sha256`` is the accepted reference to compare them with, if not the bundle's own.
     """

@@ -1,4 +1,4 @@
-"""Frames between the service and its evaluator process.
+"""The wire format between the service and its evaluator process.
 
 A frame is four bytes of length, most significant first, and that many bytes of MessagePack.
 """

@@ -1,4 +1,4 @@
-"""The evaluator process: measures windows and makes reports, and is the only process that loads Evidently.
+"""The evaluator process: measures windows and makes reports; the only process that loads Evidently.
 
 Started by :mod:`.check_result.client` as ``python -m monitoring_service.evaluation.process`` with one socket as both
 stdin and stdout. It answers one request after the other and ends when its parent does.
@@ -62,7 +62,7 @@ def guarded(name: str, measure: Callable[[], ColumnMeasure]) -> ColumnMeasure:
 
 
 class ReportMaker:
-    """Makes one report at a time in a forked process, so that evaluations go on and a report that fails harms nothing.
+    """Makes one report at a time in a forked process, so that evaluations go on and a failure harms nothing.
 
     The fork shares the libraries that are loaded already; starting another Python for each report would take seconds.
     """
@@ -107,7 +107,7 @@ class ReportMaker:
 
 
 class Evaluator:
-    """Answers requests; what it knows between them are the references it has read."""
+    """Answers requests; its only state are the references it has read."""
 
     def __init__(self, case: Case, references: References, reports: ReportMaker) -> None:
         self._case = case
@@ -182,7 +182,7 @@ def profile_mix(case: Case, predictions: NumberProfile | CategoryProfile) -> dic
 
 
 def _load_libraries() -> None:
-    """Evidently's import takes seconds: pay for it before saying that we are ready."""
+    """Evidently's import takes seconds: load it before reporting ready."""
     import evidently.legacy.calculations.stattests
     import evidently.presets  # noqa: F401  the import itself is what is wanted
 

@@ -1,4 +1,4 @@
-"""Labels on their way into the inbox: each is kept, and the latest of a record is joined to its prediction."""
+"""Storing of labels in the inbox: each is kept, and the latest of a record is joined to its prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions on their way into the inbox: each ``record_id`` is counted once, and finds the labels before it."""
+"""Storing of predictions in the inbox: each ``record_id`` is counted once, and joined to the labels before it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INSERT = "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class NewPredictions:
-    """Stores runs of predictions."""
+    """Stores consecutive predictions of a batch."""
 
     def __init__(self, batch_totals: BatchTotals) -> None:
         self._batch_totals = batch_totals

@@ -1,4 +1,4 @@
-"""Forgetting what is old enough, a little at a time."""
+"""Retention: deleting old rows and ids, a little at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 
 
 def forget_old(db: sqlite3.Connection, first_row_needed: int, received_before: float, limit: int) -> None:
-    """Records no window needs, and ids older than this time that no window needs; at most ``limit`` of each."""
+    """Delete records no window needs, and ids older than this time that no window needs; at most ``limit`` of each."""
     row, at = first_row_needed, received_before
     _delete_oldest(db, "records", "number", "number < ?", (row,), limit)
     _delete_oldest(db, "predictions", "number", "number < ? AND received_at < ?", (row, at), limit)

@@ -1,4 +1,4 @@
-"""What the events of one transaction add up to, beside the rows they write."""
+"""Totals of the events of one transaction, beside the rows they write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIND_MODEL = "SELECT id FROM models WHERE name = ? AND version = ? AND bundle_s
 
 
 class BatchTotals:
-    """Totals and outcomes, the rows that came, and the quality windows that must be stated anew."""
+    """Totals and outcomes, the rows that came, and the performance windows that must be measured anew."""
 
     def __init__(self, db: sqlite3.Connection, received_at: float, segments: SegmentReader, window_rows: int) -> None:
         self.db = db
@@ -52,7 +52,7 @@ class BatchTotals:
         return found
 
     def note_changed(self, number: int) -> None:
-        """The quality window of this row is not what was last stated."""
+        """Mark the performance window of this row as changed since it was measured."""
         self._changed_windows.add((number - 1) // self._window_rows * self._window_rows + 1)
 
     def write(self) -> None:

@@ -1,4 +1,4 @@
-"""The inbox's file: its tables, and how a file of an earlier format becomes one of this."""
+"""The inbox's file: its tables, and migration of files of an earlier format."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ CREATE TABLE episodes (
 );
 """
 _PERFORMANCE_WINDOWS = """
--- Realised quality of rows first_row to last_row, restated while labels come.
+-- Realised performance of rows first_row to last_row, restated while labels come.
 CREATE TABLE quality_windows (
     first_row INTEGER NOT NULL, last_row INTEGER NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,
     rows INTEGER NOT NULL, labelled_rows INTEGER NOT NULL, figures BLOB NOT NULL, PRIMARY KEY (first_row, name, version)

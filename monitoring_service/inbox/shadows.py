@@ -1,4 +1,4 @@
-"""What a shadow says, on its way into the inbox: once for each record and model version, joined when it is read."""
+"""Storing of shadow predictions in the inbox: once for each record and model version, joined when they are read."""
 
 from __future__ import annotations
 

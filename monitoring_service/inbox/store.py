@@ -1,4 +1,4 @@
-"""The inbox: a local SQLite file that holds every event once, and what the checks found.
+"""The inbox: a local SQLite file that holds every event once, and the results of checks.
 
 A batch of events, the place it brought each source to and the totals are one transaction, committed before the sender
 gets its 200. Everything the service knows is rebuilt from here after a restart, so nothing is counted twice or lost.
@@ -60,7 +60,7 @@ _FORGET_CHECKS = "DELETE FROM checks WHERE row <= (SELECT row FROM checks ORDER 
 
 
 class InboxUnavailableError(TryAgainLaterError):
-    """The disk refuses or another writer is in the way for too long: nothing of this was kept."""
+    """The disk refuses, or another writer holds the file for too long: nothing of this was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Inbox:
     # Events -------------------------------------------------------------------------------------------------------
 
     def store(self, envelopes: Sequence[Envelope], progress: Progress = NO_PROGRESS) -> Stored:
-        """Keep what is new among the envelopes and note the progress; afterwards all of them are kept, once each."""
+        """Store what is new among the envelopes and the progress; afterwards all of them are kept, once each."""
         with self.exclusive() as db:
             with transaction(db):
                 batch = InboxTransaction(db, self._clock(), self._segments, self._window_rows)
@@ -142,7 +142,7 @@ class Inbox:
             self._totals = _read_totals(db)
 
     def trim(self, *, first_row_needed: int, received_before: float, limit: int) -> None:
-        """Forget records no window needs, and ids older than this time that no window needs; at most ``limit`` each."""
+        """Delete records no window needs, and ids older than this time that no window needs; at most ``limit`` each."""
         with self.writing() as db:
             forget_old(db, first_row_needed, received_before, limit)
 
@@ -165,7 +165,7 @@ class Inbox:
 
     @property
     def totals(self) -> InboxTotals:
-        """What was counted since the inbox began."""
+        """Counts since the inbox began."""
         return InboxTotals(**{name: self._totals.get(name, 0) for name in InboxTotals.__struct_fields__})
 
     @property
@@ -248,7 +248,7 @@ class Inbox:
             )
 
     def state(self) -> bytes | None:
-        """What :meth:`keep_check` was last given."""
+        """The state that :meth:`keep_check` stored last."""
         return self._kept("standing")
 
     def keep_document(self, name: str, body: bytes) -> None:
@@ -257,7 +257,7 @@ class Inbox:
             db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (_DOCUMENT + name, body))
 
     def document(self, name: str) -> bytes | None:
-        """What :meth:`keep_document` was last given for this name."""
+        """The document that :meth:`keep_document` stored last under this name."""
         return self._kept(_DOCUMENT + name)
 
     def _kept(self, name: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Totals since the inbox began."""
+"""Counts since the inbox began."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class InboxTotals(Struct, frozen=True):
-    """What was counted since the inbox began; ``rejected_records`` are counts that the prediction service sent.
+    """Counts since the inbox began; ``rejected_records`` are counts that the prediction service sent.
 
     ``shadows`` are what shadows said, once by record and version.
     """

@@ -1,4 +1,4 @@
-"""One transaction's worth of events on their way into the inbox: what is new is kept, what is known is only counted."""
+"""A transaction of the inbox: new events are stored, known ones only counted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SCRUB_DUE = "scrub_due"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a reader has come beside the events it brings: places without an event, and what it could not read.
+    """A reader's progress beside the events: positions without an event, and unreadable messages.
 
     ``positions`` are the highest ``seq`` by source, ``unreadable`` counts messages by reason.
     """
@@ -49,7 +49,7 @@ NO_PROGRESS = Progress()
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a batch brought; accepted + duplicates + conflicts is the number of events given.
+    """Outcome of a batch; accepted + duplicates + conflicts is the number of events given.
 
     ``rows``, ``rejected``, ``erased`` (row numbers) and ``rows_counted`` (predictions since the inbox began) are what
     the windows must learn.
@@ -102,7 +102,7 @@ class InboxTransaction:
         self._move(envelope.source, envelope.seq)
 
     def note(self, progress: Progress) -> None:
-        """Positions and counts that belong into the same transaction."""
+        """Add positions and counts to the same transaction."""
         for source, seq in progress.positions.items():
             self._move(source, seq)
         for reason, messages in progress.unreadable.items():

@@ -1,4 +1,4 @@
-"""Messages of the case's topics, turned into what one transaction of the inbox takes."""
+"""Decoding of Kafka messages into batches for the inbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVICE = "monitoring"
 
 @dataclass(frozen=True, slots=True)
 class StreamBatch:
-    """What a poll brought: the events, how far the source has come with them, and dead letters of what is unreadable.
+    """A decoded poll: the events, the source's progress, and dead letters of what is unreadable.
 
     ``next_offsets`` are those to read on from. With ``stop`` too many in a row were unreadable: the message that was
     one too many, and whatever came after it, are not in here.

@@ -1,4 +1,4 @@
-"""How reading from Kafka goes, for the threads that answer requests: they look, the reading thread tells."""
+"""Status of reading from Kafka: written by the reading thread, read by others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOPIC_KINDS = ("predictions", "labels", "rejections")
 
 @dataclass(frozen=True, slots=True)
 class StreamView:
-    """One look: ``lags`` by kind of topic, the sum of messages and the longest time; none while they are not known.
+    """A snapshot: ``lags`` by kind of topic, the sum of messages and the longest time; none while they are not known.
 
     ``messages`` and ``read_errors`` count since the process started. ``fault`` says what is wrong since ``away_since``.
     """
@@ -58,7 +58,7 @@ class StreamStatus:
             self._fault = self._away_since = None
 
     def note_error(self, fault: str) -> bool:
-        """Whether this is the first since it went well. Lags are not known any more."""
+        """Whether this is the first error since reading went well. Lags are not known any more."""
         with self._lock:
             is_first = self._away_since is None
             self._lags = {}

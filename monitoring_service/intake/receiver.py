@@ -1,4 +1,4 @@
-"""Events as they arrive: decoded, committed to the inbox, put into the windows, and then acknowledged."""
+"""Intake of events: decoded, committed to the inbox, put into the windows, and then acknowledged."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ log = structlog.get_logger()
 
 
 class Refused(Struct, frozen=True):
-    """A line that will never be taken: ``index`` counts the lines of the body from 0, ``reason`` is a closed word."""
+    """A line that will never be taken: ``index`` counts lines of the body from 0, ``reason`` is from a closed set."""
 
     index: int
     reason: str
 
 
 class Receipt(Struct, frozen=True):
-    """What became of the lines of a body: the four add up to their number.
+    """The outcome of a body's lines: the four add up to their number.
 
     A conflict is another content for a ``record_id`` that is known already. The first one stands, and its sender can do
     nothing about it, so it is no refusal.
@@ -45,7 +45,7 @@ class Receipt(Struct, frozen=True):
 
 
 class OverloadedError(TryAgainLaterError):
-    """More would have to wait than we are willing to hold."""
+    """More rows wait for their check than the limit allows."""
 
 
 class Intake:
@@ -75,7 +75,7 @@ class Intake:
         self._turn = threading.Lock()
 
     def take(self, body: bytes) -> Receipt:
-        """Keep every event of the body that is one; they survive the death of the process when this returns.
+        """Store every event of the body that is one; they survive the death of the process when this returns.
 
         Raises:
             TryAgainLaterError: it can't be kept now, or too many rows wait for their check; nothing was changed.
@@ -88,11 +88,11 @@ class Intake:
 
     @property
     def is_full(self) -> bool:
-        """Whether more rows wait for their check than we are willing to hold."""
+        """Whether more rows wait for their check than the limit allows."""
         return self._windows.backlog_rows > self._max_backlog_rows
 
     def keep(self, envelopes: Sequence[Envelope], progress: Progress = NO_PROGRESS) -> Stored:
-        """Commit events and progress in one step, then put the rows into the windows; how full it is is not asked.
+        """Commit events and progress in one step, then put the rows into the windows, however full those are.
 
         Raises:
             TryAgainLaterError: it can't be kept now; nothing was changed.
@@ -109,7 +109,7 @@ class Intake:
     def _void_reports(self) -> None:
         try:
             self._reports.void(self._inbox.reports_void_until)
-        except OSError as error:  # the events are kept; housekeeping tries again
+        except OSError as error:  # the events are kept; maintenance tries again
             log.error("reports_not_removed", reason=error.strerror)
 
     @contextmanager

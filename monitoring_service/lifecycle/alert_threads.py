@@ -1,4 +1,4 @@
-"""The threads of the alerts: one looks at the conditions, the others wait for a slow receiver each."""
+"""The threads of the alerts: one evaluates the conditions, the others each wait for a slow receiver."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class AlertThreads:
         return all(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
-        """Let the look in hand be kept. A message on its way is sent again after the next start if its end is late."""
+        """Let the evaluation under way be stored. A notification under way may be sent again after the next start."""
         self._stopping.set()
         for thread in self._threads:
             thread.join(_ENDS_WITHIN_S)

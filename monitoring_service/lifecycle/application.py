@@ -1,4 +1,4 @@
-"""The service while it works: what answers requests, the threads beside it, and the inbox below all of them."""
+"""The active service: the WSGI application, the threads beside it, and the inbox below all of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CheckThread:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Let the check in hand end and be kept; whatever else is due is made after the next start."""
+        """Let the check under way end and be stored; whatever else is due is made after the next start."""
         self._stopping.set()
         self._thread.join(_CHECK_ENDS_WITHIN_S)
         self._evaluator.close()
@@ -59,7 +59,7 @@ class StreamThread:
         return self._thread is None or self._thread.is_alive()
 
     def stop(self) -> None:
-        """Let the batch in hand be kept; one that is not is read again after the next start."""
+        """Let the batch under way be stored; one that is not is read again after the next start."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(_READING_ENDS_WITHIN_S)

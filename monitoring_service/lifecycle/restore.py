@@ -1,4 +1,4 @@
-"""Everything as it was when the last process ended: all of it comes from the inbox."""
+"""Restoring a service's state from the inbox at its start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EPISODES_KEPT = 1000
 
 @dataclass(frozen=True)
 class Restored:
-    """What was restored."""
+    """The restored parts."""
 
     inbox: Inbox
     windows: Windows
@@ -64,7 +64,7 @@ def restore(case: Case, settings: MonitoringServiceSettings, clock: Callable[[],
 
 
 def restored_windows(case: Case, inbox: Inbox, state: MonitorState) -> Windows:
-    """The windows as they were: everything in them comes from the inbox."""
+    """The windows, from the inbox's rows."""
     windows = Windows(case, rows_counted=inbox.totals.predictions, checked_row=state.checked_row)
     first = windows.first_row_needed
     windows.add(inbox.rows_from(first), inbox.rejected_from(first), inbox.totals.predictions)
@@ -72,7 +72,7 @@ def restored_windows(case: Case, inbox: Inbox, state: MonitorState) -> Windows:
 
 
 def restored_state(inbox: Inbox) -> MonitorState:
-    """Where the case stood; a standing of another version of this program is not understood and starts afresh."""
+    """The monitor state; one of another version of this program is not understood, and begins empty."""
     kept = inbox.state()
     if kept is None:
         return MonitorState()
@@ -84,7 +84,7 @@ def restored_state(inbox: Inbox) -> MonitorState:
 
 
 def restored_points(inbox: Inbox) -> list[Point]:
-    """The history as far as this version of the program understands it."""
+    """The history, without points that this version of the program does not understand."""
     points = []
     for kept in inbox.points():
         with contextlib.suppress(msgspec.DecodeError):

@@ -1,4 +1,4 @@
-"""One active process for a case, and others that stand by until it is gone.
+"""Active and standby: one active process for a case, and others that take over when it is gone.
 
 Whoever holds the lock on the case's folder works. It is held by the worker process, not by the one that was started:
 a worker that dies sets it free whether its parent lives or not, and then its successor or a process that stands by
@@ -91,12 +91,12 @@ class ActiveStandby:
                 log.warning("not_taken_over", reason=str(error))
                 self._closing.wait(error.retry_after_s)
             except StreamgaugeError as error:
-                self._stop.tell(str(error))
+                self._stop.request(str(error))
                 return
             except Exception as error:
                 # The thread's border: a process that stands by and can't take over must not look as if it could.
                 log.exception("not_taken_over")
-                self._stop.tell(f"can't take over: {type(error).__name__}")
+                self._stop.request(f"can't take over: {type(error).__name__}")
                 return
             self._closing.wait(LOOK_EVERY_S)
 
@@ -107,7 +107,7 @@ class ActiveStandby:
 
 
 def build_standby(case: Case) -> Flask:
-    """What a process answers while another one works."""
+    """The Flask application of a process that stands by."""
     app = Flask("monitoring_service.web")
     registry = CollectorRegistry()
     active_gauge(registry).set(0)

@@ -1,4 +1,4 @@
-"""How the worker process says that going on would do harm, and why; the process that was started then ends with it."""
+"""A fatal stop: the worker process ends the process that was started, with a reason."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ log = structlog.get_logger()
 
 
 class FatalStop:
-    """Made by the process that was started, told by its worker; thread-safe."""
+    """Made by the process that was started, requested by its worker; thread-safe."""
 
     def __init__(self) -> None:
         self._parent_pid = os.getpid()
         self._reasons = multiprocessing.get_context("fork").SimpleQueue()
 
-    def tell(self, reason: str) -> None:
-        """Have the service stop as on SIGTERM: what is in hand is finished, then the command fails."""
+    def request(self, reason: str) -> None:
+        """Stop the service as on SIGTERM: requests under way are finished, then the command fails."""
         log.critical("stopped_for_good", reason=reason)
         self._reasons.put(reason)
         os.kill(self._parent_pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""How much worse than on the reference: the figure that losses are told in, and what chance may have done to it."""
+"""Degradation: how much worse the primary metric is than on the reference, with its 95 % interval."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from monitoring_service.performance.realised import Z_95, wilson
 
 
 def primary_metric(case: Case) -> str:
-    """The figure that losses are told in."""
+    """The metric that conditions go by."""
     return "accuracy" if case.is_binary else "mae"
 
 
 def degradation(case: Case, performance: Performance, metric_values: dict[str, MetricValue]) -> MetricValue | None:
     """How much worse than on the reference: the drop of accuracy, or by what share the mean absolute error grew.
 
-    The reference's figure is a sample's as well. Each of the two has an interval, and that of their difference (of
+    The reference's metric is a sample's as well. Each of the two has an interval, and that of their difference (of
     logarithms, where it is a ratio) is put together from those by the method of variance estimates recovery: Zou and
     Donner 2008, Statist. Med. 27, 1693-1702; for shares it is Newcombe's method 10 (1998, Statist. Med. 17, 873-890).
     """
@@ -48,7 +48,7 @@ def _of_reference(case: Case, performance: Performance) -> MetricValue | None:
 
 
 def _less(left: MetricValue, right: MetricValue) -> MetricValue:
-    """The difference of two independent figures; without an interval where one of them has none."""
+    """The difference of two independent metric values; without an interval where one of them has none."""
     value = left.value - right.value
     if left.low is None or left.high is None or right.low is None or right.high is None:
         return MetricValue(value)
@@ -58,7 +58,7 @@ def _less(left: MetricValue, right: MetricValue) -> MetricValue:
 
 
 def _logarithm(metric_value: MetricValue) -> MetricValue:
-    """Of a figure above 0."""
+    """Of a value above 0."""
     low, high = (
         None if end is None else math.log(end) if end > 0 else -math.inf
         for end in (metric_value.low, metric_value.high)

@@ -1,8 +1,8 @@
-"""How good predictions are to be expected before any label is there, and by how much labels then contradict that.
+"""Estimated performance, from scores before any label is there, and the gap to what labels then show.
 
 Confidence-based performance estimation (CBPE, as NannyML calls it): the calibrated score of a row is the chance that it
-is positive, so every figure has an expected value. It follows inputs that moved (covariate shift) and is blind to a
-changed meaning of the same inputs (concept drift): the gap to realised figures is what shows that.
+is positive, so every metric has an expected value. It follows inputs that moved (covariate shift) and is blind to a
+changed meaning of the same inputs (concept drift): the gap to realised metrics is what shows that.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from monitoring_service.performance.realised import FEWEST_ROWS, SMALLEST_PROBAB
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Estimate:
-    """An expected figure, and how much it changes with each row's label, shape (rows,)."""
+    """An expected metric value, and how much it changes with each row's label, shape (rows,)."""
 
     value: float
     slope: Floats
 
 
 def estimated_performance(case: Case, profile: Profile, scores: Floats, predicted: Floats) -> dict[str, MetricValue]:
-    """Expected figures of rows whose labels are not known; ``predicted`` is as in :class:`.Answers`.
+    """Expected metrics of rows whose labels are not known; ``predicted`` is as in :class:`.Answers`.
 
-    The interval is where the realised figure of these rows will be in 95 of 100 cases, while the calibration holds.
+    The interval is where the realised metric of these rows will be in 95 of 100 cases, while the calibration holds.
     Empty below :data:`.FEWEST_ROWS` and without an expectation.
     """
     expectation = profile.expectation
@@ -108,7 +108,7 @@ def _log_loss(scores: Floats, expected: Floats) -> _Estimate:
 
 
 def performance_gap(case: Case, profile: Profile, answers: Answers) -> dict[str, MetricValue]:
-    """By how much the headline figure of labelled rows is worse than what was expected of the same rows.
+    """By how much the primary metric of labelled rows is worse than what was estimated for the same rows.
 
     ``accuracy``: expected minus realised. ``mae``: realised over expected, minus 1. The interval leaves out the case's
     ``significance`` on either side, since a condition rests on it. Empty below ``minimum_labelled_rows`` and without an

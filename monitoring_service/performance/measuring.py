@@ -1,4 +1,4 @@
-"""The quality of one model version: realised, expected, by segment, and whether the labels themselves moved."""
+"""The performance of one model version: realised, estimated, by segment, and drift of the labels themselves."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _known(labels: NumberProfile | CategoryProfile) -> int:
 def _earlier(
     case: Case, profile: Profile | None, request: MeasurePerformance, scores: Floats, predicted: Floats
 ) -> Iterator[Performance]:
-    """The same before the newest labels came, and before the newest rows.
+    """The performance before the newest labels came, and before the newest rows.
 
     No rows from before the window are at hand for the estimates, so at most a quarter of it is left out each time.
     """
@@ -70,7 +70,7 @@ def _earlier(
 
 
 def _of_conditions(case: Case, stated: Performance) -> Performance:
-    """Without the figures that no condition asks for."""
+    """Only the metrics that conditions use."""
 
     def kept(metric_values: dict[str, MetricValue]) -> dict[str, MetricValue]:
         return {name: metric_value for name, metric_value in metric_values.items() if name == primary_metric(case)}
@@ -89,7 +89,7 @@ def _answers_in(case: Case, newer: Labelled, older: Labelled = Labelled()) -> An
 
 
 def _segments(case: Case, answers: Answers, labelled: Labelled) -> list[SegmentPerformance]:
-    """One for each value that any labelled row has; one with too few rows has no figures."""
+    """One for each value that any labelled row has; one with too few rows has no metrics."""
     found = []
     for column, values in labelled.segments.items():
         known = np.array(values, dtype=object)

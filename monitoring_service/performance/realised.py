@@ -1,6 +1,6 @@
-"""How good the predictions were, once their labels are there: figures over joined rows, each with a 95 % interval.
+"""Realised performance: metrics over rows with their labels, each with a 95 % interval.
 
-A figure that is not defined (one class only, no spread) is left out: it is never a zero.
+A metric that is not defined (one class only, no spread) is left out: it is never a zero.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from monitoring_service.messages import MetricValue
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-#: Below this many rows a figure says next to nothing: the interval of an accuracy is wider than 0.2.
+#: Below this many rows a metric says next to nothing: the interval of an accuracy is wider than 0.2.
 FEWEST_ROWS = 30
 #: The 97.5 % quantile of the standard normal distribution.
 Z_95 = 1.959963984540054
@@ -59,7 +59,7 @@ def as_numbers(case: Case, values: Sequence[str | float]) -> Floats:
 
 
 def realised_performance(case: Case, answers: Answers) -> dict[str, MetricValue]:
-    """The case's realised figures; empty below :data:`FEWEST_ROWS`."""
+    """The case's realised metrics; empty below :data:`FEWEST_ROWS`."""
     if answers.actual.size < FEWEST_ROWS:
         return {}
     return _of_classes(answers) if case.is_binary else _of_regression(answers)

@@ -1,1 +1,1 @@
-"""What windows are compared with: the bundle's reference or an accepted window; judges nothing."""
+"""References of windows: the bundle's own, or an accepted window; judges nothing."""

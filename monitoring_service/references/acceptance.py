@@ -1,4 +1,4 @@
-"""Accepting the current window as the new reference, taking that back, and saying what is in force."""
+"""Accepting the current window as the new reference, reverting that, and the reference in force."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from monitoring_service.windows.sliding_window import NewestRow, Windows, Window
 
 @dataclass(frozen=True, slots=True)
 class CurrentReference:
-    """What the newest windows are compared with; ``rows`` is ``None`` while there is no reference.
+    """The reference of the newest windows; ``rows`` is ``None`` while there is none.
 
     ``at``, ``by`` and ``note`` say who accepted it; a bundle's own reference has none of them.
     """
@@ -49,7 +49,7 @@ class CurrentReference:
 
 
 class ReferenceService:
-    """What people do with references; thread-safe."""
+    """Decisions of people about references; thread-safe."""
 
     def __init__(
         self, case: Case, windows: Windows, inbox: Inbox, references: References, accepted: AcceptedReferences
@@ -82,7 +82,7 @@ class ReferenceService:
         )
 
     def revert(self, by: str, note: str) -> AcceptedReference:
-        """Take back what was accepted last for the bundle in use: what was in force before is in force again.
+        """Take back the last acceptance for the bundle in use: the reference before it is in force again.
 
         Raises :class:`ConflictError` when nothing is there to take back.
         """
@@ -102,7 +102,7 @@ class ReferenceService:
         return _current(newest.bundle_sha256, in_force, profile.rows if profile else None)
 
     def distribution(self, column: str) -> Distribution:
-        """The column's values in what is in force, beside those in the newest window."""
+        """The column's values in the reference in force, beside those in the newest window."""
         view = self._windows.newest()
         profile = self._profile_in_force(view.newest) if view.newest else None
         reference = profile.columns.get(column) if profile else None
@@ -114,7 +114,7 @@ class ReferenceService:
         return found.profile if found else None
 
     def document(self) -> dict[str, Any]:
-        """What is in force, and every decision, newest first; ``active`` are those that are in force."""
+        """The reference in force, and every decision, newest first; ``active`` are those that are in force."""
         current = self.current()
         history = [_entry(one, self._accepted) for one in reversed(self._accepted.history)]
         return {"current": document_of(current) if current else None, "history": history}
@@ -176,7 +176,7 @@ def _current(bundle_sha256: str, in_force: InForce, rows: int | None) -> Current
 
 
 def document_of(current: CurrentReference) -> dict[str, Any]:
-    """As JSON, for everybody who shows it."""
+    """As JSON."""
     return {
         "kind": current.kind,
         "bundle_sha256": current.bundle_sha256,

@@ -34,7 +34,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class AcceptanceDecision(Struct, frozen=True):
-    """Who decided something, when, why, and after how many rows."""
+    """A decision: who, when, why, and after how many rows."""
 
     at: str
     by: str
@@ -56,7 +56,7 @@ class AcceptedReference(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """What a bundle's windows are compared with: an accepted reference, or its own (``None``).
+    """The reference in force for a bundle: an accepted one, or its own (``None``).
 
     ``since_row``: the rows counted when that was decided, 0 when nobody ever did.
     """

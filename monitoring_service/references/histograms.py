@@ -1,4 +1,4 @@
-"""What a chart of one column shows: shares of rows in the reference beside those in the window, bin by bin."""
+"""Histograms of one column: shares of rows in the reference beside those in the window, bin by bin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""References: what the windows of a bundle are compared with, read once and kept prepared.
+"""The store of references: what the windows of a bundle are compared with, read once and kept prepared.
 
 The profile is read at once; the reference's rows, which only reports need, when somebody asks for them.
 """
@@ -33,7 +33,7 @@ RETRY_S = 2.0
 
 
 class WindowReference:
-    """What one bundle's windows are compared with.
+    """The reference of one bundle's windows.
 
     ``profile`` has its columns, scores and predictions from the accepted window where one is in force; what such a
     window can't say comes from the bundle.

@@ -1,4 +1,4 @@
-"""One Evidently report as an HTML page: drift and summary of the columns, and quality where labels are.
+"""One Evidently report as an HTML page: drift and summary of the columns, and performance where labels are.
 
 Evidently refuses a whole report for one column it can't draw, so what it can't report on is left out and named on the
 page, and the rest is made.
@@ -36,7 +36,7 @@ class NothingToReportError(Exception):
 
 
 def heading_of(request: MakeReport) -> str:
-    """What the report is about, in one line."""
+    """The title of a report."""
     window = request.window
     against = f"the reference of bundle {window.bundle_sha256[:12]}"
     if window.accepted_sha256 is not None:
@@ -141,14 +141,14 @@ def _performance_if_possible(case: Case, known: Columns, labelled: Labelled) -> 
     if not labelled.labels:
         return None, None
     if len(labelled.labels) < FEWEST_LABELLED_ROWS:
-        return None, f"Quality is left out: fewer than {FEWEST_LABELLED_ROWS} rows have a label"
+        return None, f"Performance is left out: fewer than {FEWEST_LABELLED_ROWS} rows have a label"
     if case.is_binary and len(set(labelled.labels)) == 1:
-        return None, "Quality is left out: all labels are of one class"
+        return None, "Performance is left out: all labels are of one class"
     try:
         return _run_performance(case, known, labelled), None
     except Exception as error:  # whatever a library raises here must not cost the columns
         log.warning("quality_not_reported", error=type(error).__name__)
-        return None, "Quality is left out: Evidently can't draw it for these labels"
+        return None, "Performance is left out: Evidently can't draw it for these labels"
 
 
 def _run_performance(case: Case, known: Columns, labelled: Labelled) -> Any:

@@ -86,7 +86,7 @@ class ReportFolder:
         return sorted((one for one in found if one is not None), key=lambda one: (one.row, one.made_at))
 
     def remove_old(self) -> None:
-        """Remove what is over the number or the age to keep."""
+        """Remove reports over the number or the age to keep."""
         oldest_kept = self._clock() - self._kept_s
         left = Counter[ReportKind]()
         for report in reversed(self.all()):

@@ -1,1 +1,1 @@
-"""What the monitor knows after a check: conditions, verdicts, history; no file and no Prometheus."""
+"""The monitor's state after a check: conditions, verdicts, history; no file and no Prometheus."""

@@ -22,7 +22,7 @@ from monitoring_service.state.conditions import PERFORMANCE_CONDITIONS, UNUSABLE
 
 @dataclass(frozen=True, slots=True)
 class ConditionReading:
-    """What one check says: ``holds`` is ``None`` when it could not judge."""
+    """One check's reading of a condition: ``holds`` is ``None`` when it could not judge."""
 
     name: str
     column: str | None
@@ -34,9 +34,9 @@ class ConditionReading:
 def conditions_after_check(
     case: Case, before: MonitorState, check_result: CheckResult, check_time: CheckTime
 ) -> list[Condition]:
-    """What is known after a check that was answered, from the rows of its window; ``before`` is the standing before it.
+    """Conditions after a check that was answered, from the rows of its window; ``before`` is the state before it.
 
-    Quality belongs to one model version: what was known of another does not count.
+    Performance belongs to one model version: what was known of another does not count.
     """
     known = before.conditions
     if before.check_result is not None and before.check_result.model != check_result.model:
@@ -49,14 +49,14 @@ def conditions_after_check(
 def conditions_after_rejections(
     case: Case, known: Iterable[Condition], rejections: WindowRejections, check_time: CheckTime
 ) -> list[Condition]:
-    """What is known after one check's worth of rows, from the records that were refused beside them."""
+    """Conditions after one check's worth of rows, from the records that were rejected beside them."""
     return _advanced_all(known, _of_rejections(case, rejections), check_time, checks=case.monitoring.consecutive_checks)
 
 
-def conditions_after_quality(
+def conditions_after_performance(
     case: Case, known: Iterable[Condition], performance: Performance, check_time: CheckTime
 ) -> list[Condition]:
-    """What is known after a measurement of quality. It says by itself what lasts, so it makes no difference how often,
+    """Conditions after a measurement of performance. It knows by itself what lasts, so it doesn't matter how often,
     or how soon after each other, one measures."""
     return _advanced_all(known, _lasting(case, performance), check_time, checks=1)
 
@@ -64,7 +64,7 @@ def conditions_after_quality(
 def conditions_after_delays(
     case: Case, known: Iterable[Condition], delays: LabelDelays, check_time: CheckTime
 ) -> list[Condition]:
-    """What is known after a look at the delays of the newest labels; many of them last by themselves."""
+    """Conditions by the delays of the newest labels; many of them last by themselves."""
     return _advanced_all(known, [_label_delay(case, delays)], check_time, checks=1)
 
 
@@ -143,7 +143,7 @@ def _reaching(name: str, column: str, value: float | None, threshold: float) -> 
 
 
 def _lasting(case: Case, performance: Performance) -> Iterator[ConditionReading]:
-    """What is said now and was said with fewer labels, as many times as checks in a row are asked for."""
+    """Readings that hold now and held with fewer labels, as many times as checks in a row are asked for."""
     amounts = [performance, *performance.earlier]
     enough = len(amounts) >= case.monitoring.consecutive_checks
     for now, *before in zip(*(_of_performance(case, one) for one in amounts), strict=True):

@@ -1,8 +1,8 @@
-"""What people should know while it lasts: the one place that turns measures into conditions.
+"""Conditions: what people should know while it lasts; every kind of them is declared here.
 
 Conditions that follow from checks begin when several checks in a row say so and end when as many say the opposite,
 like the drift verdict; those that follow from labels when as many amounts of them do, whenever those came. They are
-kept in the standing, so a restart changes none. The others are as they are now.
+kept in the monitor state, so a restart changes none. The others are as they are now.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Condition(Struct, frozen=True, omit_defaults=True):
     """``since`` is a time while the condition holds; ``column`` is ``None`` for what is about the whole case.
 
     ``value`` is what was measured last and ``threshold`` from where on it counts, ``None`` where there is no such
-    figure. ``against`` is how many checks in a row spoke against where the condition stands.
+    value. ``against`` is how many checks in a row spoke against where the condition stands.
     """
 
     name: str

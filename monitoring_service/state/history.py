@@ -1,4 +1,4 @@
-"""The history of checks: of each what charts show."""
+"""The history of checks, for charts."""
 
 from __future__ import annotations
 

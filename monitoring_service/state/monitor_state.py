@@ -1,4 +1,4 @@
-"""Where the case stands after its newest check: one immutable value, kept in the inbox and shown everywhere."""
+"""The state after the newest check: one immutable value, kept in the inbox and shown everywhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from monitoring_service.windows.label_delay import RecentDelays
 
 
 class CheckResult(Struct, frozen=True):
-    """The newest check that was answered; ``performance`` is restated as labels come.
+    """The newest check that was answered; ``performance`` is measured again as labels come.
 
     ``reference_id`` says what the columns were compared with last.
     """
@@ -51,7 +51,7 @@ class CheckResult(Struct, frozen=True):
 
 
 class Failure(Struct, frozen=True):
-    """Checks that got no answer: the last of them, and since when there has been none."""
+    """Failed checks: the last of them, and since when none succeeded."""
 
     row: int
     at: str
@@ -74,7 +74,7 @@ class MonitorState(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """A check's result: the new standing and the episodes that began or ended."""
+    """A check's outcome: the new state and the episodes that began or ended."""
 
     state: MonitorState
     episodes: Sequence[Episode]
@@ -82,7 +82,7 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class WindowInfo:
-    """The window that was evaluated, in what the standing says about it."""
+    """Facts about the window that was evaluated, for the state."""
 
     rows: int
     oldest_at: str
@@ -100,7 +100,7 @@ def after_evaluation(
     check_time: CheckTime,
     alarms: frozenset[str] | None = frozenset(),
 ) -> StateChange:
-    """Judge what was measured; the same events give the same standing however often the service was restarted.
+    """Judge what was measured; the same events give the same state however often the service was restarted.
 
     ``alarms`` names the columns, and ``score``, whose stream detector speaks; ``None`` says that detectors fail.
     """
@@ -130,7 +130,7 @@ def after_evaluation(
 
 
 def _comparable(before: MonitorState, window_measures: WindowMeasures) -> CheckResult | None:
-    """The last evaluation, unless it was against another reference: what was found there says nothing here."""
+    """The last check's result, unless it was against another reference: its verdicts say nothing here."""
     last = before.check_result
     if last is None or None in (last.reference_id, window_measures.reference_id):
         return last
@@ -138,7 +138,7 @@ def _comparable(before: MonitorState, window_measures: WindowMeasures) -> CheckR
 
 
 def _last_performance(before: MonitorState, model: ModelRef) -> Performance:
-    """Quality is measured beside the checks; that of another version is not this one's."""
+    """Performance is measured beside the checks; that of another version is not this one's."""
     last = before.check_result
     return last.performance if last is not None and last.model == model else Performance()
 
@@ -166,7 +166,7 @@ def _prediction_verdict(
     check_time: CheckTime,
     alarms: frozenset[str],
 ) -> ColumnVerdict:
-    """Scores of two model versions are not one sample: what was known of another version does not count."""
+    """Scores of two model versions are not one sample: the state of another version does not count."""
     last = last if last and last.model == model else None
     (measure,) = _with_last_scores([last.prediction] if last else [], [window_measures.prediction])
     verdict_states = {measure.name: last.prediction.verdict_state} if last else {}
@@ -203,7 +203,7 @@ def _with_last_scores(last: Sequence[ColumnVerdict], measures: Sequence[ColumnMe
 
 
 def with_performance(before: MonitorState, performance: Performance) -> MonitorState:
-    """The same check with the quality as it is known now: labels come late, and restate what they belong to."""
+    """The same check with the performance as it is known now: labels come late, and change what they belong to."""
     if before.check_result is None:
         return before
     return replace(before, check_result=replace(before.check_result, performance=performance))

@@ -1,4 +1,4 @@
-"""What the check thread last found, for the threads that answer requests: they read, it publishes."""
+"""The latest results of the check thread, for other threads: they read, it publishes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monitoring_service.state.monitor_state import MonitorState
 
 @dataclass(frozen=True, slots=True)
 class CheckResults:
-    """One consistent picture. ``checks_failed`` counts since the process started."""
+    """One consistent set of results. ``checks_failed`` counts since the process started."""
 
     state: MonitorState
     points: Sequence[Point]

@@ -1,4 +1,4 @@
-"""Where every record is refused no row comes, and without rows no check: refusals must then be judged by themselves."""
+"""Judging rejections by themselves: where every record is rejected no row comes, and without rows no check."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from monitoring_service.windows.sliding_window import WindowRejections, Windows
 
 
 class RejectionRun(Struct, frozen=True):
-    """Refusals after row ``at_row`` and before the next: for how many checks' worth of them they were ``judged``."""
+    """Rejections after row ``at_row`` and before the next: how many checks' worth of them were ``judged``."""
 
     at_row: int = 0
     judged: int = 0
 
 
 class RejectionWatch:
-    """As many refusals in a row as a check has new rows are worth one check of what is refused. Not thread-safe.
+    """As many rejections in a row as a check has new rows are worth one check of the rejections. Not thread-safe.
 
-    ``run`` is kept with the standing, so that a restart judges none of them again.
+    ``run`` is kept with the monitor state, so that a restart judges none of them again.
     """
 
     def __init__(self, case: Case, windows: Windows, run: RejectionRun) -> None:
@@ -26,8 +26,8 @@ class RejectionWatch:
         self._windows = windows
         self.run = run
 
-    def look(self) -> WindowRejections | None:
-        """What to judge once; ``None`` when nothing new is worth it."""
+    def due(self) -> WindowRejections | None:
+        """The rejections to judge once; ``None`` when there are too few new ones."""
         row, refused = self._windows.refused_in_a_row()
         judged = self.run.judged if row == self.run.at_row else 0
         if refused // self._every <= judged:

@@ -1,1 +1,1 @@
-"""What others see, made from one snapshot: documents and metrics; changes nothing."""
+"""Documents and metrics, made from one snapshot; changes nothing."""

@@ -1,4 +1,4 @@
-"""Metrics of checks and what follows from them: conditions, alerts, reports, the reference in force."""
+"""Metrics of checks, conditions, alerts, reports and the reference in force."""
 
 from __future__ import annotations
 

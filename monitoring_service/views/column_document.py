@@ -1,4 +1,4 @@
-"""Columns in ``/api/state``: what was measured, where each stands, and which conditions hold for it."""
+"""Columns in ``/api/state``: measures, verdicts and conditions of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of columns and predictions: what the newest check measured and how it was judged."""
+"""Metrics of columns and predictions: measures and verdicts of the newest check."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ColumnMetrics:
         self._drifted.set(sum(drifted) / len(drifted))
 
     def _show_predictions(self, version: str, column_verdict: ColumnVerdict) -> None:
-        """Figures of one model version; those of the version before go away."""
+        """Values of one model version; those of the version before go away."""
         measure: ColumnMeasure = column_verdict.measure
         show_only(self._prediction_score, {(version,): measure.score})
         show_only(self._prediction_effect, {(version,): measure.effect})

@@ -1,6 +1,6 @@
 """Every metric of the service, on one registry.
 
-Gauges are set from a :class:`~monitoring_service.views.snapshot.Snapshot` at each scrape. A figure that is not known
+Gauges are set from a :class:`~monitoring_service.views.snapshot.Snapshot` at each scrape. A value that is not known
 has no series: neither a restart nor an unlabelled window shows as a zero.
 """
 
@@ -32,7 +32,7 @@ REFUSAL_REASONS = ("malformed", "schema_version", "case", "record_id", "predicti
 
 
 def active_gauge(registry: CollectorRegistry) -> Gauge:
-    """The one series that a process standing by has as well."""
+    """The one series that a standby process has as well."""
     return SeriesMaker(registry).gauge("active", "1 in the process that works, 0 in one that stands by.")
 
 
@@ -96,7 +96,7 @@ class MonitoringMetrics:
         self.model_info = make.gauge("model_info", "The model version of the newest predictions.", "name", "version")
 
     def _show_thresholds(self, make: SeriesMaker, stale_after_s: float) -> None:
-        """What conditions are held against: from the case file, but for ``stale``."""
+        """Limits of conditions: from the case file, but for ``stale``."""
         shares = make.gauge("threshold_ratio", "Limit from which on a condition holds.", "threshold")
         times = make.gauge("threshold_seconds", "Time from which on a condition holds.", "threshold")
         watched = self._case.monitoring

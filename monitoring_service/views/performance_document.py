@@ -1,4 +1,4 @@
-"""Performance in ``/api/state``: realised and estimated figures, what they lost, and how late labels come."""
+"""Performance in ``/api/state``: realised and estimated metrics, the gap between them, and label delays."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from monitoring_service.windows.label_delay import LabelDelays
 
 
 def performance_document(check_result: CheckResult | None) -> dict[str, Any] | None:
-    """Figures of the model version in use, ``None`` before its first check.
+    """Performance of the model version in use, ``None`` before its first check.
 
-    Realised ones are over its newest labelled rows, estimated ones over its rows in the window. A figure that is not
+    Realised ones are over its newest labelled rows, estimated ones over its rows in the window. A metric that is not
     known is not there.
     """
     if check_result is None:

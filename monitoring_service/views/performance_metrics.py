@@ -1,4 +1,4 @@
-"""Metrics of the predictions' quality: realised, estimated, and what the labels say about the target."""
+"""Metrics of performance: realised, estimated, and drift of the target."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class PerformanceMetrics:
     def __init__(self, case: Case, make: SeriesMaker) -> None:
         self._primary_metric = primary_metric(case)
         by_metric, by_segment = ("figure", "version"), ("segment", "value", "version")
-        self._realised = make.gauge("performance", "Quality over the newest labelled rows.", *by_metric)
+        self._realised = make.gauge("performance", "Performance over the newest labelled rows.", *by_metric)
         self._low = make.gauge("performance_low", "Lower end of its 95 % interval.", *by_metric)
         self._high = make.gauge("performance_high", "Upper end of its 95 % interval.", *by_metric)
-        self._estimated = make.gauge("estimated_performance", "Quality estimated without labels.", *by_metric)
-        self._reference = make.gauge("reference_performance", "Quality on the reference's rows.", *by_metric)
+        self._estimated = make.gauge("estimated_performance", "Performance estimated without labels.", *by_metric)
+        self._reference = make.gauge("reference_performance", "Performance on the reference's rows.", *by_metric)
         self._gap = make.gauge(
-            "performance_gap", "Realised quality worse than estimated for the same rows.", *by_metric
+            "performance_gap", "Realised performance worse than estimated for the same rows.", *by_metric
         )
         self._segments = make.gauge(
-            "segment_performance", "Headline figure of the rows with one value.", "figure", *by_segment
+            "segment_performance", "Primary metric of the rows with one value.", "figure", *by_segment
         )
         self._segment_rows = make.gauge("segment_labelled_rows", "Labelled rows with that value.", *by_segment)
-        self._labelled_rows = make.gauge("labelled_rows", "Rows the quality figures are computed from.", "version")
+        self._labelled_rows = make.gauge("labelled_rows", "Rows the realised metrics are computed from.", "version")
         self._labelled = make.gauge("labelled_ratio", "Share of window rows whose label is known.", "version")
         self._target_effect = make.gauge("target_drift_effect_ratio", "Share of labels that moved.", "version")
         self._target_p_value = make.gauge("target_drift_p_value_ratio", "Their two-sample p-value.", "version")

@@ -1,4 +1,4 @@
-"""A report as the API describes it."""
+"""A report as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPORTS_PATH = "/reports/"
 
 
 def document_of(report: Report) -> dict[str, Any]:
-    """As JSON; ``size`` is in bytes."""
+    """``size`` is in bytes."""
     at = format_utc(datetime.fromtimestamp(report.made_at, UTC))
     url = f"{REPORTS_PATH}{report.name}"
     return {"row": report.row, "at": at, "kind": report.kind, "url": url, "size": report.size}

@@ -1,4 +1,4 @@
-"""How the service's metrics are made and shown: one prefix, one registry, and no series that is not true any more."""
+"""Building blocks of the metrics: one prefix, one registry, and no series that is out of date."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class LateGauge(Collector):
 
 
 class KeptHistogram(Collector):
-    """A histogram whose counts somebody else keeps."""
+    """A histogram whose counts are kept elsewhere."""
 
     def __init__(self, name: str, text: str) -> None:
         self._name = name
@@ -70,7 +70,7 @@ class KeptHistogram(Collector):
 
 
 class KeptTotals:
-    """Counters whose totals somebody else keeps, such as the inbox: they go on after a restart where they were.
+    """Counters whose totals are kept elsewhere, such as in the inbox: they go on after a restart where they were.
 
     Totals of a process that was replaced begin again, and are added.
     """

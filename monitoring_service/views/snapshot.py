@@ -1,4 +1,4 @@
-"""One look at everything that is shown: the page's JSON and the metrics are both made from it, so they can't differ."""
+"""A snapshot of everything that is shown: JSON and metrics are both made from it, so they can't differ."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSources:
-    """Where everything that is shown is looked up."""
+    """The sources of a snapshot."""
 
     inbox: Inbox
     windows: Windows
@@ -79,7 +79,7 @@ class SnapshotReader:
         self._stale_after_s = stale_after_s
         self._clock = clock
 
-    def look(self) -> Snapshot:
+    def take(self) -> Snapshot:
         now, shown = self._clock(), self._shown
         view, results, waiting_s = shown.windows.newest(), shown.results.read(), shown.windows.waiting_s
         newest, check_result = view.newest, results.state.check_result

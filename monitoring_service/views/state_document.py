@@ -1,4 +1,4 @@
-"""The JSON that the live page, the run check and other people's tools read: ``/api/state`` and ``/api/history``."""
+"""The JSON of ``/api/state`` and ``/api/history``, for the live page and other tools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from monitoring_service.views.snapshot import Snapshot
 def state_document(
     case: Case, snapshot: Snapshot, reports: Sequence[Report], reference: CurrentReference | None
 ) -> dict[str, Any]:
-    """Everything as it stands; ``reports`` oldest first.
+    """The whole state; ``reports`` oldest first.
 
     Rows count predictions in order of arrival since the inbox began.
     """
@@ -111,7 +111,7 @@ def _report(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _stream(snapshot: Snapshot) -> dict[str, Any] | None:
-    """How reading from Kafka goes; ``None`` where events come over HTTP only. Lags that are not known are not there."""
+    """Status of reading from Kafka; ``None`` where events come over HTTP only. Unknown lags are left out."""
     stream = snapshot.stream
     if stream is None:
         return None

@@ -1,4 +1,4 @@
-"""HTTP routes: views parse, call one method and render."""
+"""The Flask application and its routes: views parse, call one method and render."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ances
 
 @dataclass(frozen=True)
 class RouteParts:
-    """What the views call."""
+    """Collaborators of the views."""
 
     case: Case
     intake: Intake
@@ -86,7 +86,7 @@ def _add_state(app: Flask, parts: RouteParts) -> None:
     @app.get("/api/state")
     def state() -> ResponseReturnValue:
         reports, reference = parts.reports.all(), parts.reference_service.current()
-        document = state_document(parts.case, parts.snapshots.look(), reports, reference)
+        document = state_document(parts.case, parts.snapshots.take(), reports, reference)
         return json_response({**document, "retraining": parts.retraining.document() if parts.retraining else None})
 
     @app.get("/api/columns/<name>/distribution")
@@ -99,12 +99,12 @@ def _add_state(app: Flask, parts: RouteParts) -> None:
     def history() -> ResponseReturnValue:
         after_row = request.args.get("after_row", default=0, type=int)
         arrivals = parts.snapshots.arrivals(ARRIVALS_SHOWN_S)
-        return json_response(history_document(parts.case, parts.snapshots.look(), arrivals, after_row=after_row))
+        return json_response(history_document(parts.case, parts.snapshots.take(), arrivals, after_row=after_row))
 
 
 def _add_probes(app: Flask, parts: RouteParts) -> None:
     def metrics() -> bytes:
-        return parts.metrics.exposition(parts.snapshots.look(), parts.reference_service.current())
+        return parts.metrics.exposition(parts.snapshots.take(), parts.reference_service.current())
 
     add_probes(app, parts.case.name, AnsweringStatus(parts.faults, lambda: {"active": True}), metrics)
 

@@ -1,4 +1,4 @@
-"""The live page: the case in words and which lines its charts have, known before the first state is fetched."""
+"""The live page's static content: texts and chart lines that follow from the case."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TILES = 3
 
 def page_content(case: Case) -> dict[str, Any]:
     """Everything the template and its scripts take from the case."""
-    figures = [_figure(case, name, title) for name, title in _METRICS[case.task].items()]
+    metrics = [_metric(case, name, title) for name, title in _METRICS[case.task].items()]
     return {
         "minimum_rows": case.monitoring.minimum_rows,
         "minimum_effect": _percent(case.monitoring.minimum_effect),
@@ -39,9 +39,9 @@ def page_content(case: Case) -> dict[str, Any]:
             }
             for column in case.columns
         ],
-        "figures": figures[:_TILES],
-        "quality_figures": figures,
-        "headline": next(figure for figure in figures if figure["name"] == primary_metric(case)),
+        "figures": metrics[:_TILES],
+        "quality_figures": metrics,
+        "headline": next(metric for metric in metrics if metric["name"] == primary_metric(case)),
         "shares": case.is_binary,
         "losses_are_shares": not case.is_binary,
         "mix_caption": _mix_caption(case),
@@ -50,7 +50,7 @@ def page_content(case: Case) -> dict[str, Any]:
     }
 
 
-def _figure(case: Case, name: str, title: str) -> dict[str, Any]:
+def _metric(case: Case, name: str, title: str) -> dict[str, Any]:
     return {"name": name, "title": title, "unit": case.target.unit if name in _IN_THE_TARGETS_UNIT else None}
 
 

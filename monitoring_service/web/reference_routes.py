@@ -1,4 +1,4 @@
-"""HTTP routes of references: what is in force, accepting the current window, taking that back."""
+"""HTTP routes of references: the one in force, accepting the current window, reverting that."""
 
 from __future__ import annotations
 

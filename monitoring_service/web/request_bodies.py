@@ -1,4 +1,4 @@
-"""What people send when they decide something: who does it, and why, with the same limits everywhere."""
+"""Bodies of people's decisions: who and why, with the same limits on every route."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MOST_BYTES = 8192
 
 
 class Decision(Struct, kw_only=True):
-    """Somebody decides, with or without a reason."""
+    """Who decides, with or without a reason."""
 
     by: Name
     note: Note = ""
 
 
 class Silencing(Decision):
-    """Nobody is told for so many seconds."""
+    """A decision with the number of seconds without notifications."""
 
     seconds: Annotated[float, Meta(gt=0, le=LONGEST_SILENCE_S)]
 

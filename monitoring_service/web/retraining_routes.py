@@ -1,4 +1,4 @@
-"""HTTP route of retraining: a person asks for one; what became of it stands in the state."""
+"""HTTP route of retraining: a person requests one; its progress stands in the state."""
 
 from __future__ import annotations
 

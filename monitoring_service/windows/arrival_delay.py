@@ -1,4 +1,4 @@
-"""How long predictions take from being made to being counted here: all that this service can know of their latency."""
+"""Arrival delay: the time from a prediction's making to its arrival here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values of columns as arrays: read from records in bulk, and packed for the way to another process.
+"""The values of columns as arrays: read from records in bulk, and packed for another process.
 
 A value that can't stand in its column, or that a record doesn't even name, is no exception: it is a fault of that one
 column, for as long as a window holds the row.
@@ -32,7 +32,7 @@ FINE, WRONG_TYPE, ABSENT_VALUE = 0, 1, 2
 
 
 class Absent(Enum):
-    """The value of a column that a record did not even name, unlike one that is null."""
+    """The value of a column that a record did not name, unlike one that is null."""
 
     ABSENT = "absent"
 

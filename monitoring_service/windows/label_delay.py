@@ -1,4 +1,4 @@
-"""How long after its prediction a record was labelled: a histogram whose counts are totals of the inbox."""
+"""Label delay: the time from prediction to label, as a histogram whose counts are totals of the inbox."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def delays_in(totals: Mapping[str, int]) -> LabelDelays:
 
 
 class RecentDelays(Struct, frozen=True):
-    """Marks in the totals that tell newer labels from older ones: a change shows although years went before it."""
+    """Marks in the totals that separate newer labels from older ones: a change shows although years went before it."""
 
     older: LabelDelays = LabelDelays()
     newer: LabelDelays = LabelDelays()

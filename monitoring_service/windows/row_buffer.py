@@ -1,4 +1,4 @@
-"""Rows by column, oldest first: what the sliding window is cut from.
+"""The row buffer: rows by column, oldest first, from which the sliding window is cut.
 
 No place in the arrays is written twice: rows are put behind the newest, and when the arrays are full the rows that are
 still needed move to new ones. So a window costs no copy, and stays as it was taken while rows go on arriving.
@@ -52,7 +52,7 @@ class WindowRow(Struct, frozen=True, gc=False):
 
 
 class PredictionSource(Struct, frozen=True):
-    """What made a prediction."""
+    """The model version and bundle of a prediction."""
 
     model: ModelRef
     bundle_sha256: str

@@ -1,4 +1,4 @@
-"""What is kept of a record for as long as its prediction: its values in the columns that quality is split by."""
+"""Segments: a record's values in the columns that performance is split by, kept as long as its prediction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from event_backbone.case.schema import Case
 
-#: Values a column that have figures of their own: the first that the case file expects.
+#: Values a column that have metrics of their own: the first that the case file expects.
 MOST_VALUES = 20
 
 _encode = msgspec.json.Encoder().encode

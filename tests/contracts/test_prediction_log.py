@@ -27,7 +27,7 @@ RECORD = {"price": 50.0, "items": 2**40, "payment": None}
 
 
 class Side(Protocol):
-    """A log and the door through which events come into it."""
+    """A log and the function that adds events to it."""
 
     def keep(self, events: Sequence[Event]) -> None: ...
 

@@ -184,7 +184,7 @@ def test_thousands_of_checks_are_told_in_few_cells_that_hide_no_drift(browser: B
         stage.stop()
 
 
-def test_a_figure_that_was_never_measured_does_not_keep_the_lines_of_another(browser: Browser, stage: Stage) -> None:
+def test_a_metric_that_was_never_measured_does_not_keep_the_lines_of_another(browser: Browser, stage: Stage) -> None:
     watched = Watched(browser, stage.url, "desktop")
     page = watched.page
     chart = page.locator("#chart-quality")
@@ -204,7 +204,7 @@ def test_a_figure_that_was_never_measured_does_not_keep_the_lines_of_another(bro
         ("housing", "+2.4 % (0.4 % to 4.4 %)", "45 %, limit 20 %", "US dollars; 870 labelled"),
     ],
 )
-def test_losses_and_errors_have_the_unit_of_the_task(
+def test_degradations_and_errors_have_the_unit_of_the_task(
     browser: Browser, name: str, gap: str, condition: str, tile: str
 ) -> None:
     stage = Stage(load_case(CASES / f"{name}.yaml"))

@@ -120,10 +120,10 @@ def check_comparison(found: dict[str, Any], client: Client, labels: dict[str, st
     assert found["shift"]["mean"] == pytest.approx(shift.mean(), abs=1e-6)
     assert found["shift"]["p95"] == pytest.approx(np.quantile(shift, 0.95), abs=1e-6)
     truth = [labels[record_id] == "yes" for record_id in labels]
-    for figures, scores in (
+    for metrics, scores in (
         (found["champion_figures"], [answered[record_id]["score"] for record_id in labels]),
         (found["challenger_figures"], [said[record_id] for record_id in labels]),
     ):
-        assert figures["auc"]["value"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-6)
+        assert metrics["auc"]["value"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-6)
         decided = [score > 0.50005 for score in scores]
-        assert figures["accuracy"]["value"] == pytest.approx(accuracy_score(truth, decided))
+        assert metrics["accuracy"]["value"] == pytest.approx(accuracy_score(truth, decided))

@@ -115,7 +115,7 @@ def test_an_empty_secret_is_no_receiver(tmp_path: Path, everybody: dict[str, str
     assert kinds_of(config, "pages") == kinds_of(config, "tickets") == set()
 
 
-def test_the_training_server_is_told_of_lost_quality_beside_the_people(tmp_path: Path, secrets: Path) -> None:
+def test_the_training_server_is_told_of_degraded_performance_beside_the_people(tmp_path: Path, secrets: Path) -> None:
     key = secrets / "training_key"
     key.write_text("a-secret")
     url = "http://training:8090/alerts"

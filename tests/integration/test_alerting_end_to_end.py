@@ -45,7 +45,7 @@ class Stream:
             self._seq += len(events)
 
     def send_for_a_while(self) -> None:
-        """A few records in a short time: quality is measured once a second, and conditions need several in a row."""
+        """A few records in a short time: performance is measured once a second, and conditions need some in a row."""
         self.send(ROWS_A_BODY)
         time.sleep(0.3)
 

@@ -37,9 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("guarded")
 
 
-@pytest.fixture(scope="module", params=["true", "false"], ids=["lane", "flask"])
+@pytest.fixture(scope="module", params=["true", "false"], ids=["fast-path", "flask"])
 def server(folder: Path, request: pytest.FixtureRequest) -> Iterator[PredictionProcess]:
-    """A server with a key, once with the lane and once without."""
+    """A server with a key, once with the fast path and once without."""
     own = folder / request.param
     with running(own, API_KEYS_FILE=keys_file(own, KEY), LANE=request.param) as process:
         yield process
@@ -204,7 +204,7 @@ def test_elsewhere_only_the_names_in_the_settings_and_loopback_are_hosts(elsewhe
 # Monitoring -----------------------------------------------------------------------------------------------------------
 
 
-def test_monitoring_gives_figures_and_takes_events_only_with_a_key(tmp_path: Path) -> None:
+def test_monitoring_gives_data_and_takes_events_only_with_a_key(tmp_path: Path) -> None:
     process = MonitoringProcess(tmp_path, settings={"API_KEYS_FILE": keys_file(tmp_path, KEY)})
     try:
         process.start()

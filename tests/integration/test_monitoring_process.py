@@ -47,7 +47,7 @@ def stream(bundle_sha256: str) -> list[bytes]:
 
 
 def verdicts(monitoring: MonitoringProcess) -> Any:
-    """What a restart must not change: every check's figures and every episode's rows."""
+    """What a restart must not change: every check's values and every episode's rows."""
     checks = [(check["row"], check["effects"], check["drifted"]) for check in monitoring.history()["checks"]]
     episodes = [
         (one["column"], one["suspected_at_row"], one["confirmed_at_row"], one["ended_at_row"])
@@ -87,7 +87,7 @@ def test_kills_in_the_middle_of_a_stream_change_neither_counts_nor_windows_nor_v
     assert found["totals"]["rejected_records"] == 35
     assert found["waiting_labels"] == 0
     # Measured once a second, so not at once after the last check.
-    poll_until(lambda: killed.state()["quality"] == undisturbed.state()["quality"], 20, "the same quality")
+    poll_until(lambda: killed.state()["quality"] == undisturbed.state()["quality"], 20, "the same performance")
     assert [one["rejected_share"] for one in found["columns"]] == [one["rejected_share"] for one in expected["columns"]]
     assert verdicts(killed) == verdicts(undisturbed)
     assert [one["column"] for one in found["episodes"]] == ["price"]

@@ -1,4 +1,4 @@
-"""Bad input to a real server: every fault is named, nothing is stored, and both doors give the same answer."""
+"""Bad input to a real server: every fault is named, nothing is stored, and both paths give the same answer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, PredictionProcess]]:
-    """The same service twice: with the lane in front of Flask, and without."""
+def paths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, PredictionProcess]]:
+    """The same service twice: with the fast path before Flask, and without."""
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(
-                running(tmp_path_factory.mktemp(name), LANE=lane, MAX_BODY_BYTES=str(MAX_BODY_BYTES))
+                running(tmp_path_factory.mktemp(name), LANE=fast_path, MAX_BODY_BYTES=str(MAX_BODY_BYTES))
             )
-            for name, lane in (("lane", "true"), ("flask", "false"))
+            for name, fast_path in (("fast-path", "true"), ("flask", "false"))
         }
 
 
@@ -114,19 +114,19 @@ def assert_problem(answer: Answer, status: int) -> dict[str, Any]:
     return document
 
 
-def both(doors: dict[str, PredictionProcess], *request: Any) -> Answer:
-    """Send a request to both doors; they must answer alike."""
-    by_lane, by_flask = doors["lane"].send(*request), doors["flask"].send(*request)
-    assert (by_lane.status, by_lane.body) == (by_flask.status, by_flask.body)
+def both(paths: dict[str, PredictionProcess], *request: Any) -> Answer:
+    """Send a request to both paths; they must answer alike."""
+    by_fast_path, by_flask = paths["fast-path"].send(*request), paths["flask"].send(*request)
+    assert (by_fast_path.status, by_fast_path.body) == (by_flask.status, by_flask.body)
     for name in ("content-type", "retry-after", "content-length"):
-        assert by_lane.headers.get(name) == by_flask.headers.get(name)
-    return by_lane
+        assert by_fast_path.headers.get(name) == by_flask.headers.get(name)
+    return by_fast_path
 
 
-def stored(doors: dict[str, PredictionProcess]) -> list[int]:
+def stored(paths: dict[str, PredictionProcess]) -> list[int]:
     """Predictions and labels in each journal, which must agree with what can be listed."""
     counts = []
-    for process in doors.values():
+    for process in paths.values():
         journal = process.status()["journal"]
         assert journal["predictions"] == len(process.stored())
         counts.append(journal["predictions"] + journal["labels"])
@@ -134,21 +134,21 @@ def stored(doors: dict[str, PredictionProcess]) -> list[int]:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
-def test_a_bad_record_is_answered_with_every_fault_alike_at_both_doors(
-    doors: dict[str, PredictionProcess], bad: Bad
+def test_a_bad_record_is_answered_with_every_fault_alike_on_both_paths(
+    paths: dict[str, PredictionProcess], bad: Bad
 ) -> None:
-    before = stored(doors)
-    document = assert_problem(both(doors, "POST", "/predict", bad.body, JSON), bad.status)
+    before = stored(paths)
+    document = assert_problem(both(paths, "POST", "/predict", bad.body, JSON), bad.status)
     assert reasons(document) == bad.faults
-    assert stored(doors) == before
+    assert stored(paths) == before
 
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain; charset=utf-16", "\xff", ""])
-def test_the_content_type_does_not_change_what_a_body_is(doors: dict[str, PredictionProcess], kind: str) -> None:
+def test_the_content_type_does_not_change_what_a_body_is(paths: dict[str, PredictionProcess], kind: str) -> None:
     headers = {"Content-Type": kind} if kind else {}
-    document = assert_problem(both(doors, "POST", "/predict", encoded(leaves="x"), headers), 422)
+    document = assert_problem(both(paths, "POST", "/predict", encoded(leaves="x"), headers), 422)
     assert reasons(document) == {"leaves": "type"}
-    assert_problem(both(doors, "POST", "/predict", b"leaves=1&soil=clay", headers), 400)
+    assert_problem(both(paths, "POST", "/predict", b"leaves=1&soil=clay", headers), 400)
 
 
 def chunks(body: bytes) -> Iterator[bytes]:
@@ -159,19 +159,19 @@ def chunks(body: bytes) -> Iterator[bytes]:
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/labels", "/"])
 @pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 20 * MAX_BODY_BYTES])
 def test_a_body_over_the_limit_is_413_with_a_length_and_in_chunks(
-    doors: dict[str, PredictionProcess], path: str, size: int
+    paths: dict[str, PredictionProcess], path: str, size: int
 ) -> None:
-    before = stored(doors)
+    before = stored(paths)
     line = encoded(record_id="chunked") + b"\n"
     body = (line * (size // len(line) + 1))[:size]
-    assert_problem(both(doors, "POST", path, body, JSON), 413)
-    for process in doors.values():
+    assert_problem(both(paths, "POST", path, body, JSON), 413)
+    for process in paths.values():
         assert_problem(process.send("POST", path, chunks(body), JSON), 413)
-    assert stored(doors) == before
+    assert stored(paths) == before
 
 
-def test_a_chunked_bad_record_is_named_alike(doors: dict[str, PredictionProcess]) -> None:
-    answers = [process.send("POST", "/predict", chunks(encoded(soil="x" * 3000)), JSON) for process in doors.values()]
+def test_a_chunked_bad_record_is_named_alike(paths: dict[str, PredictionProcess]) -> None:
+    answers = [process.send("POST", "/predict", chunks(encoded(soil="x" * 3000)), JSON) for process in paths.values()]
     assert [reasons(assert_problem(answer, 422)) for answer in answers] == [{"soil": "length"}] * 2
     assert answers[0].body == answers[1].body
 
@@ -195,29 +195,29 @@ def test_a_chunked_bad_record_is_named_alike(doors: dict[str, PredictionProcess]
     ],
 )
 def test_wrong_methods_paths_and_parameters_are_problem_documents(
-    doors: dict[str, PredictionProcess], method: str, path: str, status: int
+    paths: dict[str, PredictionProcess], method: str, path: str, status: int
 ) -> None:
-    answer = both(doors, method, path, b"", {})
+    answer = both(paths, method, path, b"", {})
     assert_problem(answer, status)
     if status == 405:
         assert answer.headers["allow"]
 
 
-def test_an_unusual_path_to_predict_is_no_way_around_the_door(doors: dict[str, PredictionProcess]) -> None:
+def test_an_unusual_path_to_predict_is_no_way_around_validation(paths: dict[str, PredictionProcess]) -> None:
     for path in ("/predict?x=1", "/%70redict", "//predict", "/predict%00", "/predict;x"):
-        answer = both(doors, "POST", path, encoded(leaves="x"), JSON)
+        answer = both(paths, "POST", path, encoded(leaves="x"), JSON)
         assert answer.status in (404, 422)
 
 
 @pytest.mark.parametrize("form", ["array", "lines"])
 def test_a_batch_answers_the_good_ones_and_names_the_faults_of_the_others(
-    doors: dict[str, PredictionProcess], form: str
+    paths: dict[str, PredictionProcess], form: str
 ) -> None:
     bad = [case for case in BAD if case.status == 422]
     first, last = encoded(record_id=f"{form}-1"), encoded(record_id=f"{form}-2")
     items = [first, *(case.body for case in bad), last]
     body = b"[" + b",".join(items) + b"]" if form == "array" else b"\n".join(items)
-    for process in doors.values():
+    for process in paths.values():
         answer = process.send("POST", "/predict/batch", body, JSON)
         assert answer.status == 200
         good, *refused, also_good = answer.json()["results"]
@@ -243,17 +243,17 @@ def test_a_batch_answers_the_good_ones_and_names_the_faults_of_the_others(
     ],
 )
 def test_a_bad_label_is_answered_with_every_fault(
-    doors: dict[str, PredictionProcess], body: bytes, status: int, expected: dict[str, str]
+    paths: dict[str, PredictionProcess], body: bytes, status: int, expected: dict[str, str]
 ) -> None:
-    before = stored(doors)
-    assert reasons(assert_problem(both(doors, "POST", "/labels", body, JSON), status)) == expected
-    assert stored(doors) == before
+    before = stored(paths)
+    assert reasons(assert_problem(both(paths, "POST", "/labels", body, JSON), status)) == expected
+    assert stored(paths) == before
 
 
 def test_rejections_are_counted_by_column_and_reason_in_metrics_and_in_the_journal(
-    doors: dict[str, PredictionProcess],
+    paths: dict[str, PredictionProcess],
 ) -> None:
-    for process in doors.values():
+    for process in paths.values():
         counted = [("leaves", "type"), ("soil", "missing"), ("(unknown)", "target"), ("record_id", "format")]
         names = [{"column": column, "reason": reason} for column, reason in counted]
         before = [process.metric("prediction_rejected_faults_total", **labels) for labels in names]

@@ -1,4 +1,4 @@
-"""The HTTP contract of a real server: with the lane, without it, and with every commit synced to the disk."""
+"""The HTTP contract of a real server: with the fast path, without it, and with every commit synced to the disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prediction_world import made_class, made_record, made_score
 from prediction_service.delivery.cursors import RelayState
 
 SETTINGS = {
-    "lane": {"LANE": "true"},
+    "fast-path": {"LANE": "true"},
     "flask": {"LANE": "false"},
     "power": {"DURABILITY": "power"},
 }

@@ -1,4 +1,4 @@
-"""Served scores are the training side's: every row of the official test file, through the door people use."""
+"""Served scores are the training side's: every row of the official test file, over HTTP."""
 
 from __future__ import annotations
 

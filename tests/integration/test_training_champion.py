@@ -1,4 +1,4 @@
-"""The champion of the real files: its quality, its bundle, and what stands around it."""
+"""The champion of the real files: its performance, its bundle, and what stands around it."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def made_reference(rows: int = 1000, seed: int = 1) -> dict[str, list[Any]]:
 
 
 def made_profile(case: Case, reference: Mapping[str, Sequence[Any]] | None = None) -> Profile:
-    """The profile of reference rows, without figures."""
+    """The profile of reference rows, without metrics."""
     columns = reference or made_reference()
     return Profile(
         rows=len(columns["score"]),
@@ -124,7 +124,7 @@ def made_profile(case: Case, reference: Mapping[str, Sequence[Any]] | None = Non
 
 
 def with_performance(case: Case, profile: Profile, reference: Mapping[str, Sequence[Any]]) -> Profile:
-    """The same with figures and an expectation, as training writes them; only of a binary case."""
+    """The same with metrics and an expectation, as training writes them; only of a binary case."""
     positive = np.array([label == case.target.positive for label in reference[case.target.name]])
     right = [found == label for found, label in zip(reference["prediction"], reference[case.target.name], strict=True)]
     expectation = fit_calibration(np.array(reference["score"]), positive)
@@ -134,7 +134,7 @@ def with_performance(case: Case, profile: Profile, reference: Mapping[str, Seque
 def install_bundle(
     bundles_dir: Path, case: Case, reference: Mapping[str, Sequence[Any]] | None = None, *, performance: bool = False
 ) -> str:
-    """Write a bundle that holds a reference and nothing else, with what tells quality if asked; return its sha256."""
+    """Write a bundle that holds a reference and nothing else, with performance if asked; return its sha256."""
     columns = reference or made_reference()
     profile = made_profile(case, columns)
     buffer = io.BytesIO()

@@ -167,7 +167,7 @@ def servable_parts(case: Case) -> dict[str, bytes]:
 
 
 def shelve(bundles_dir: Path, case: Case, *, version: str = "7", **parts: bytes | None) -> RegisteredBundle:
-    """Put a bundle on the shelf, without pointing at it; ``parts`` (``model_onnx=…``) replace files, ``None`` leaves
+    """Install a bundle, without pointing at it; ``parts`` (``model_onnx=…``) replace files, ``None`` leaves
     them out."""
     changed = {name.replace("_", "."): content for name, content in parts.items()}
     files = {name: content for name, content in {**servable_parts(case), **changed}.items() if content is not None}
@@ -204,7 +204,7 @@ def prediction(record_id: str = "r1", *, seed: int = 0, **changes: Any) -> Predi
 
 @dataclass
 class Service:
-    """The parts behind the doors, on a journal of their own and a fake scorer."""
+    """The parts behind the routes, on a journal of their own and a fake scorer."""
 
     folder: Path
     case: Case = field(default_factory=made_case)

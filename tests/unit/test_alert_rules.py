@@ -119,7 +119,7 @@ def test_a_rule_follows_the_conditions_that_the_service_follows(kind: Any) -> No
     assert alert["expr"].endswith("== 1")
 
 
-def test_losses_and_broken_data_page_and_drift_alone_is_a_ticket() -> None:
+def test_degradations_and_broken_data_page_and_drift_alone_is_a_ticket() -> None:
     severities = {alert["alert"]: alert["labels"]["severity"] for alert in ALERTS}
     assert {severities[name] for name in ("EstimatedLoss", "RealisedLoss", "ConceptDrift", "BrokenData")} == {"page"}
     assert {severities[name] for name in ("FeatureDrift", "PredictionDrift", "TargetDrift")} == {"ticket"}

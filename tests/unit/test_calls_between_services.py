@@ -22,7 +22,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "POST /events": lambda url: HttpSink(url, timeout_s=5).deliver([Envelope("test", 1, ERASURE)]),
     "DELETE /predictions/r1": lambda url: ReplicaErasure(url, api_key=None, timeout_s=5).erase([ERASURE]),
     "GET /train": lambda url: HttpTrainingServer(url).status(),
-    "POST /alerts": lambda url: HttpTrainingServer(url).tell(b"{}"),
+    "POST /alerts": lambda url: HttpTrainingServer(url).notify(b"{}"),
     "POST /hook": lambda url: webhook_to(f"{url}/hook", None).send(b"{}"),
     "GET /livez": lambda url: HttpProber().get(f"{url}/livez"),
     "POST /predict": lambda url: KeepAliveHttp(url, timeout_s=5).post("/predict", b"{}"),

@@ -77,7 +77,7 @@ def test_a_line_is_written_every_few_seconds() -> None:
 
 
 @pytest.mark.parametrize("total", [20, None])
-def test_the_bar_shows_the_same_figures(total: int | None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bar_shows_the_same_numbers(total: int | None, capsys: pytest.CaptureFixture[str]) -> None:
     with BarProgress(total) as progress:
         progress.show(10, _tally().totals().as_text())
     shown = " ".join(capsys.readouterr().err.split())

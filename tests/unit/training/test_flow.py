@@ -51,7 +51,7 @@ def _numbers(rows: Sequence[Any]) -> set[int]:
     return {record["number"] for record in rows}
 
 
-def test_the_champion_is_registered_and_stands_on_the_shelf(parts: FlowParts) -> None:
+def test_the_champion_is_registered_and_is_in_the_bundle_store(parts: FlowParts) -> None:
     outcome = _train(parts)
     assert parts.registry.resolve("streamgauge-fruit", "champion") == outcome.champion
     assert parts.bundles.current() == outcome.champion

@@ -1,4 +1,4 @@
-"""The model bundle and the shelf it stands on."""
+"""The model bundle and the bundle store."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_another_format_is_refused(bundle_dir: Path) -> None:
         open_bundle(bundle_dir)
 
 
-def test_a_shelf_is_empty_at_first(tmp_path: Path) -> None:
+def test_a_bundle_store_is_empty_at_first(tmp_path: Path) -> None:
     assert BundleStore(tmp_path / "bundles").current() is None
 
 

@@ -305,7 +305,7 @@ def test_a_death_between_the_answer_and_the_note_of_it_only_repeats(seed: int) -
     assert dying.sent[-1] == calm.sent[-1]
 
 
-def test_figures_alone_are_not_written(world: World) -> None:
+def test_metrics_alone_are_not_written(world: World) -> None:
     world.after(FOR_S + 20, drift())
     writes = world.documents.writes
     for step in range(50):

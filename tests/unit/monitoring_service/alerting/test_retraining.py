@@ -11,7 +11,7 @@ from monitoring_bench import Bench
 
 from event_backbone.errors import ConflictError, TryAgainLaterError
 from monitoring_service.alerting.lifecycle import Rules
-from monitoring_service.alerting.retraining import TELL_EVERY_S, RetrainingBridge
+from monitoring_service.alerting.retraining import NOTIFY_EVERY_S, RetrainingBridge
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.training_client import TrainingRefusal, TrainingRun, TrainingStatus
 from monitoring_service.alerting.views import AlertLinks
@@ -41,7 +41,7 @@ class FakeServer:
         self.reasons.append(reason)
         return "b"
 
-    def tell(self, body: bytes) -> None:
+    def notify(self, body: bytes) -> None:
         self._answer()
         self.notified_state.append(msgspec.json.decode(body))
 
@@ -100,11 +100,11 @@ def test_it_is_told_again_while_it_fires_and_not_when_it_is_over(alerting: Alert
     for _ in range(3):
         alerting.service.step()
     assert len(alerting.server.notified_state) == 1
-    alerting.now += TELL_EVERY_S
+    alerting.now += NOTIFY_EVERY_S
     alerting.service.step()
     assert len(alerting.server.notified_state) == 2
     alerting.alerts.watch([])
-    alerting.now += TELL_EVERY_S
+    alerting.now += NOTIFY_EVERY_S
     alerting.service.step()
     assert len(alerting.server.notified_state) == 2
 
@@ -173,7 +173,7 @@ def test_a_refusal_and_an_absence_are_said_in_the_servers_words(bench: Bench, se
     assert server.reasons == []
 
 
-def test_without_a_training_server_there_is_no_door(tmp_path: Path) -> None:
+def test_without_a_training_server_there_is_no_route(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.client.post("/api/retraining", json={"by": "Ada", "note": ""}).status_code == 404
     assert bench.client.get("/api/state").json["retraining"] is None

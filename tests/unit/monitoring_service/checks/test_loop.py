@@ -118,7 +118,7 @@ def test_a_label_counts_soon_whether_or_not_its_row_was_checked(bench: Bench, tm
     bench.checks.step(bench.stopping, 0)
     bench.clock.now += 0.5
     bench.checks.step(bench.stopping, 0)
-    assert bench.evaluator.labelled == [0], "quality is not measured more often than once a second"
+    assert bench.evaluator.labelled == [0], "performance is not measured more often than once a second"
     bench.clock.now += 0.5
     bench.checks.step(bench.stopping, 0)
     check_result = bench.results.state.check_result
@@ -144,7 +144,7 @@ def test_a_check_that_lags_behind_a_burst_is_not_told_with_labels_of_later_rows(
     assert bench.evaluator.labelled == [60, 70, 80, 90]
 
 
-def test_quality_is_measured_again_only_when_something_changed(bench: Bench) -> None:
+def test_performance_is_measured_again_only_when_something_changed(bench: Bench) -> None:
     bench.receive(55)
     bench.run_all()
     for events in ([], [label("r1")], [], [Erasure("r1", "shop", START)], []):
@@ -154,7 +154,7 @@ def test_quality_is_measured_again_only_when_something_changed(bench: Bench) -> 
     assert bench.evaluator.labelled == [0, 1, 0]
 
 
-def test_quality_that_takes_long_is_measured_less_often(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_performance_that_takes_long_is_measured_less_often(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.receive(55)
     bench.run_all()
     measure = bench.evaluator.measure_performance

@@ -1,4 +1,4 @@
-"""Quality windows: the last statement is what all events lead to, whatever order they came in."""
+"""Performance windows: the last statement is what all events lead to, whatever order they came in."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def in_any_order(predictions: list[Prediction], others: list[Event], rng: random
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_final_figures_are_those_of_all_events_at_once_in_whatever_order(service: Service, seed: int) -> None:
+def test_the_final_metrics_are_those_of_all_events_at_once_in_whatever_order(service: Service, seed: int) -> None:
     rng = random.Random(seed)
     predictions, others = some_events(seed)
     events = in_any_order(predictions, others, rng)

@@ -169,7 +169,7 @@ def test_only_the_newest_shadow_is_compared(service: Service) -> None:
     assert [(found.challenger, found.pairs) for found in service.compared()] == [(newest, 5)]
 
 
-def test_labels_that_come_later_change_the_figures(service: Service) -> None:
+def test_labels_that_come_later_change_the_metrics(service: Service) -> None:
     made, shadows, labels = world(100)
     service.store([*made, *shadows])
     assert service.compared()[0].champion_metrics == {}

@@ -59,7 +59,7 @@ def test_the_interval_of_an_expected_accuracy_is_that_of_a_sum_of_bernoullis() -
     assert estimate(np.full(100, 0.8), profile(fitted_to_more, rows=100))["accuracy"] == found
 
 
-def test_realised_figures_lie_where_the_estimate_says() -> None:
+def test_realised_metrics_lie_where_the_estimate_says() -> None:
     rng = np.random.default_rng(2)
     scores = rng.beta(1, 2, 500)
     found = estimate(scores)
@@ -81,7 +81,7 @@ def test_without_an_expectation_or_with_too_few_rows_nothing_is_estimated() -> N
     assert estimate(scores, profile(None)) == {}
 
 
-def test_no_claim_and_no_expected_positive_leave_their_figures_out() -> None:
+def test_no_claim_and_no_expected_positive_leave_their_metrics_out() -> None:
     found = estimate(np.zeros(FEWEST_ROWS))
     assert found.keys() == {"accuracy", "log_loss"}
     assert found["accuracy"].value == 1.0

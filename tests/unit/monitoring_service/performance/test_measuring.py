@@ -1,4 +1,4 @@
-"""The quality of one model version, as the evaluator answers it."""
+"""The performance of one model version, as the evaluator answers it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_labels_that_changed_their_meaning_are_a_gap() -> None:
     assert (found.gap["accuracy"].low or 0) > 0.3
 
 
-def test_a_segment_has_its_figures_from_a_minimum_of_rows_on() -> None:
+def test_a_segment_has_its_metrics_from_a_minimum_of_rows_on() -> None:
     known = labelled()
     found = {one.value: one for one in measured(known).segments}
     assert {value: one.labelled_rows for value, one in found.items()} == {"card": 40, "cash": 40}
@@ -118,19 +118,19 @@ def test_too_few_labels_say_nothing_about_the_target() -> None:
     assert (found.state, found.reason, found.p_value) == ("insufficient", "too_few_rows", None)
 
 
-def test_without_a_reference_the_realised_figures_are_left() -> None:
+def test_without_a_reference_the_realised_metrics_are_left() -> None:
     scores = np.linspace(0, 1, 300)
     found = measured(labelled(), None, scores=scores.tobytes(), predictions=scores.tobytes())
     assert found.metric_values
     assert (found.estimated, found.gap, found.reference, found.target) == ({}, {}, {}, None)
 
 
-def test_nothing_at_all_is_an_empty_quality() -> None:
+def test_nothing_at_all_is_an_empty_performance() -> None:
     found = measured(Labelled(), None)
     assert found == Performance(earlier=[Performance(), Performance()])
 
 
-def test_only_the_first_expected_values_of_a_column_have_figures() -> None:
+def test_only_the_first_expected_values_of_a_column_have_metrics() -> None:
     column = CASE.column("payment")
     names = [f"way {number}" for number in range(MOST_VALUES + 1)]
     wide = column.model_copy(update={"expected": column.expected.model_copy(update={"categories": names})})

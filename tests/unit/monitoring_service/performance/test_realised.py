@@ -1,4 +1,4 @@
-"""Quality figures and their intervals against values worked out by hand, published ones and scikit-learn."""
+"""Metrics and their intervals against values worked out by hand, published ones and scikit-learn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def drawn(rows: int, seed: int, *, decimals: int = 9) -> Answers:
     return Answers(scores, (scores >= 0.5).astype(np.float64), actual)
 
 
-def test_binary_figures_by_hand() -> None:
+def test_binary_metrics_by_hand() -> None:
     # Ten times: one true positive, one false, one missed; scores order 3 of the 4 (positive, negative) pairs rightly.
     found = of_rows([0.9, 0.4, 0.6, 0.1] * 10, ["yes", "no", "yes", "no"] * 10, ["yes", "yes", "no", "no"] * 10)
     values = {name: metric_value.value for name, metric_value in found.items()}
@@ -37,7 +37,7 @@ def test_binary_figures_by_hand() -> None:
 
 
 @pytest.mark.parametrize("decimals", [1, 9])
-def test_binary_figures_are_scikit_learns(decimals: int) -> None:
+def test_binary_metrics_are_scikit_learns(decimals: int) -> None:
     answers = drawn(700, 3, decimals=decimals)
     scores, predicted, actual = answers.scores, answers.predicted, answers.actual
     found = {name: metric_value.value for name, metric_value in realised_performance(made_case(), answers).items()}
@@ -55,7 +55,7 @@ def test_binary_figures_are_scikit_learns(decimals: int) -> None:
     )
 
 
-def test_regression_figures_are_scikit_learns() -> None:
+def test_regression_metrics_are_scikit_learns() -> None:
     rng = np.random.default_rng(4)
     actual = rng.gamma(2, 3, 500)
     predicted = actual + rng.normal(0, 1, 500)
@@ -160,11 +160,11 @@ def test_scores_of_zero_and_one_have_a_finite_log_loss() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, FEWEST_ROWS - 1])
-def test_too_few_rows_have_no_figures(rows: int) -> None:
+def test_too_few_rows_have_no_metrics(rows: int) -> None:
     assert of_rows([0.1] * rows, ["no"] * rows, ["no"] * rows) == {}
 
 
-def test_regression_figures_by_hand() -> None:
+def test_regression_metrics_by_hand() -> None:
     # Errors 1, -1, 2: MAE 4/3, RMSE sqrt(2); spread of the labels around 2 is 2, squared errors are 6.
     answers = answers_of(regression_case(), [2.0, 1.0, 5.0] * 10, [2.0, 1.0, 5.0] * 10, [1.0, 2.0, 3.0] * 10)
     found = realised_performance(regression_case(), answers)

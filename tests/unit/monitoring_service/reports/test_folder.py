@@ -42,7 +42,7 @@ def made_labelled(rows: int, label: str | None = None) -> Labelled:
 # The page -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_report_is_one_page_about_the_columns_and_the_quality_where_labels_are() -> None:
+def test_a_report_is_one_page_about_the_columns_and_the_performance_where_labels_are() -> None:
     html = render_report(CASE, KNOWN, KNOWN, WINDOW, made_labelled(100), "200 rows until row 1,000")
     assert f"<title>{CASE.title} · Evidently report</title>" in html
     assert "overflow-x: auto" in html.partition("</head>")[0]
@@ -63,7 +63,7 @@ def test_a_report_is_one_page_about_the_columns_and_the_quality_where_labels_are
         (made_labelled(100, "yes"), "all labels are of one class"),
     ],
 )
-def test_quality_that_can_not_be_drawn_is_left_out_with_a_word_why(labelled: Labelled, why: str | None) -> None:
+def test_performance_that_can_not_be_drawn_is_left_out_with_a_word_why(labelled: Labelled, why: str | None) -> None:
     html = render_report(CASE, KNOWN, KNOWN, WINDOW, labelled)
     assert "payment" in html
     assert "Confusion Matrix" not in html
@@ -92,7 +92,7 @@ def test_where_nothing_can_be_drawn_there_is_no_report() -> None:
 
 
 @pytest.mark.parametrize(("labels", "drawn"), [(None, True), ([0.0] * 100, False)])
-def test_a_regression_has_its_own_quality(labels: list[float] | None, drawn: bool) -> None:
+def test_a_regression_has_its_own_performance(labels: list[float] | None, drawn: bool) -> None:
     content = {**case_content(), "task": "regression", "target": {"name": "returned", "title": "Value"}}
     case = case_from_dict(content, subject="regression")
     rng = random.Random(2)
@@ -101,7 +101,7 @@ def test_a_regression_has_its_own_quality(labels: list[float] | None, drawn: boo
     scores = [rng.random() for _ in range(100)]
     labelled = Labelled(scores, list(scores), list(labels or [score + rng.gauss(0, 0.1) for score in scores]))
     html = render_report(case, known, known, WINDOW, labelled)
-    assert ("Quality is left out" not in html) == drawn
+    assert ("Performance is left out" not in html) == drawn
     assert ("Regression Model Performance" in html or "Error (Predicted - Actual)" in html) == drawn
 
 

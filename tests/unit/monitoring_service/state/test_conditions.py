@@ -18,7 +18,7 @@ from monitoring_service.performance.realised import wilson
 from monitoring_service.state.condition_rules import (
     conditions_after_check,
     conditions_after_delays,
-    conditions_after_quality,
+    conditions_after_performance,
     conditions_after_rejections,
     conditions_unjudged,
 )
@@ -74,7 +74,7 @@ def after_qualities(*performances: Performance, before: MonitorState | None = No
     state = before or MonitorState(20, check_result())
     for number in range(len(performances)):
         stated = replace(performances[number], earlier=[*reversed(performances[max(0, number - 2) : number])])
-        kept = conditions_after_quality(CASE, state.conditions, stated, CheckTime(20, f"look {number + 1}"))
+        kept = conditions_after_performance(CASE, state.conditions, stated, CheckTime(20, f"look {number + 1}"))
         state = replace(state, conditions=kept)
     return state
 
@@ -194,14 +194,14 @@ def performance(accuracy: float, low: float, high: float, rows: int = 500, **cha
     return replace(Performance(rows, rows, metric_values=metric_values, reference=REFERENCE), **changes)
 
 
-def test_a_realised_loss_needs_the_limit_the_interval_and_rows_enough() -> None:
+def test_a_realised_degradation_needs_the_limit_the_interval_and_rows_enough() -> None:
     assert active(after_qualities(*[performance(0.80, 0.76, 0.84)] * 3)) == {("realised_loss", None)}
     assert active(after_qualities(*[performance(0.88, 0.87, 0.89)] * 3)) == set(), "less than the limit"
     assert active(after_qualities(*[performance(0.80, 0.65, 0.95)] * 3)) == set(), "may be chance"
     assert active(after_qualities(*[performance(0.80, 0.76, 0.84, rows=199)] * 3)) == set(), "too few labels"
 
 
-def test_an_estimated_loss_needs_no_label() -> None:
+def test_an_estimated_degradation_needs_no_label() -> None:
     estimated = Performance(500, 0, estimated={"accuracy": MetricValue(0.8, 0.79, 0.81)}, reference=REFERENCE)
     state = after_qualities(*[estimated] * 3)
     assert active(state) == {("estimated_loss", None)}
@@ -238,7 +238,7 @@ def test_it_is_labels_that_count_and_not_how_often_they_are_looked_at() -> None:
     def after_looks(*looks: Performance) -> set[tuple[str, str | None]]:
         state = MonitorState(20, check_result())
         for look in looks:
-            kept = conditions_after_quality(CASE, state.conditions, look, CheckTime(20, "now"))
+            kept = conditions_after_performance(CASE, state.conditions, look, CheckTime(20, "now"))
             state = replace(state, conditions=kept)
         return active(state)
 
@@ -251,13 +251,13 @@ def test_it_is_labels_that_count_and_not_how_often_they_are_looked_at() -> None:
     assert after_looks(*[lossy] * 9) == set(), "nothing is said about fewer labels"
 
 
-def test_quality_alone_leaves_what_follows_from_checks_as_it_is() -> None:
+def test_performance_alone_leaves_what_follows_from_checks_as_it_is() -> None:
     bad = check_result(out_of_range_share=0.5)
     state = after_qualities(*[performance(0.9, 0.88, 0.92)] * 5, before=after_checks(bad, bad))
     assert found(state, "out_of_range", "price").against == 2
 
 
-def test_a_loss_of_regression_is_the_growth_of_the_mean_error() -> None:
+def test_a_degradation_of_regression_is_the_growth_of_the_mean_error() -> None:
     content = case_content()
     content["task"], content["target"] = "regression", {"name": "paid", "title": "Paid"}
     case = case_from_dict(content, subject="made case")
@@ -273,7 +273,7 @@ def test_a_loss_of_regression_is_the_growth_of_the_mean_error() -> None:
     assert sampled.low == pytest.approx(1.2 * math.exp(-half) - 1)
 
 
-def test_a_loss_knows_that_the_references_figure_is_a_samples() -> None:
+def test_a_degradation_knows_that_the_references_metric_is_a_samples() -> None:
     """Example (a) of Newcombe 1998, table II, method 10: 56/70 - 48/80 is 0.2 with 0.0524 to 0.3339."""
     realised = wilson(48, 80)
     known = replace(Performance(80, 80, metric_values={"accuracy": realised}), reference_rows=70)
@@ -282,7 +282,7 @@ def test_a_loss_knows_that_the_references_figure_is_a_samples() -> None:
     assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
 
 
-def test_a_loss_that_the_references_own_error_explains_is_none() -> None:
+def test_a_degradation_that_the_references_own_error_explains_is_none() -> None:
     sampled = performance(0.84, 0.82, 0.86, reference_rows=60)
     assert active(after_qualities(*[sampled] * 3)) == set()
     assert active(after_qualities(*[replace(sampled, reference_rows=5000)] * 3)) == {("realised_loss", None)}

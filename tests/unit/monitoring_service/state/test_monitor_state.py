@@ -114,7 +114,7 @@ def test_a_restart_between_any_two_checks_changes_nothing() -> None:
     assert len(episodes) > 2
 
 
-def test_a_check_without_answer_keeps_verdicts_and_figures_and_breaks_runs() -> None:
+def test_a_check_without_answer_keeps_verdicts_and_metrics_and_breaks_runs() -> None:
     state, _ = run(*[("price",)] * 3, ("price", "items"), ("price", "items"))
     failed = after_failure(CASE, state, "gone", CheckTime(120, "at 120"))
     assert failed.state.failure is not None
@@ -161,7 +161,7 @@ def test_a_point_holds_the_columns_in_the_order_of_the_case() -> None:
     assert (point.row, point.received_at, point.mix) == (60, 5.0, {"yes": 0.25, "no": 0.75})
 
 
-def test_the_quality_of_a_version_stays_through_its_checks_and_goes_with_it() -> None:
+def test_the_performance_of_a_version_stays_through_its_checks_and_goes_with_it() -> None:
     performance = Performance(labelled_rows=10, metric_values={"accuracy": MetricValue(0.9)})
     measured = with_performance(check(MonitorState(), 20).state, performance)
     same, other = (check(measured, 40, version=version).state.check_result for version in ("1", "2"))

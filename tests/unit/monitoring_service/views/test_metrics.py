@@ -40,7 +40,7 @@ def send(bench: Bench, *events: Event) -> None:
     assert bench.client.post("/events", data=body_of(events)).status_code == 200
 
 
-def test_before_the_first_record_there_is_no_figure_that_would_be_a_false_zero(bench: Bench) -> None:
+def test_before_the_first_record_there_is_no_value_that_would_be_a_false_zero(bench: Bench) -> None:
     names = {name for name, _ in scrape(bench)}
     unknown = ("score", "effect_ratio", "p_value_ratio", "missing_ratio", "performance", "timestamp_seconds")
     known = "monitoring_column_minimum_effect_ratio"
@@ -56,7 +56,7 @@ def test_series_whose_zero_is_true_are_there_from_the_start(bench: Bench) -> Non
     assert value(bench, "monitoring_reports_total", "failed") == 0
 
 
-def test_a_check_sets_the_figures_of_every_column(bench: Bench) -> None:
+def test_a_check_sets_the_values_of_every_column(bench: Bench) -> None:
     bench.evaluator.drifting = True
     send(bench, *predictions(75), Rejections("x", "shop", START, START, 25, [FaultCount("price", "range", 25)]))
     bench.run_all()
@@ -71,7 +71,7 @@ def test_a_check_sets_the_figures_of_every_column(bench: Bench) -> None:
     assert value(bench, "monitoring_window_edge_timestamp_seconds", "oldest") == 1767225600
 
 
-def test_an_unknown_figure_has_no_series_rather_than_a_zero(bench: Bench) -> None:
+def test_an_unknown_value_has_no_series_rather_than_a_zero(bench: Bench) -> None:
     bench.receive(50)
     bench.run_all()
     assert value(bench, "monitoring_column_drift_score", "price") is None

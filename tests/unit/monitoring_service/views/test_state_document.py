@@ -1,4 +1,4 @@
-"""What ``/api/state`` says of columns, quality, delays, alerts, reference and reports."""
+"""What ``/api/state`` says of columns, performance, delays, alerts, reference and reports."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_refused_records_are_told_by_column(bench: Bench) -> None:
     assert by_name == {"price": 0.25, "items": 0.0, "payment": 0.0}
 
 
-def test_quality_is_told_with_intervals_estimates_and_the_gap(bench: Bench) -> None:
+def test_performance_is_told_with_intervals_estimates_and_the_gap(bench: Bench) -> None:
     checked(bench)
     metric_value = MetricValue(0.8, 0.75, 0.85)
     performance = Performance(100, 40, 0.4, {"accuracy": metric_value}, {"accuracy": MetricValue(0.84)}, target=CALM)

@@ -1,4 +1,4 @@
-"""The doors of the alerts."""
+"""HTTP routes of alerts."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class WillingServer:
     def train(self, reason: str) -> str:
         return "run"
 
-    def tell(self, body: bytes) -> None:
+    def notify(self, body: bytes) -> None:
         """Taken."""
 
 

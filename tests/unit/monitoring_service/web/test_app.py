@@ -1,4 +1,4 @@
-"""The HTTP doors of monitoring."""
+"""HTTP routes of monitoring."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_the_history_gives_checks_after_a_row_and_arrivals(bench: Bench) -> None
     assert found["arrivals"] == [[0, 85]]
 
 
-def test_quality_windows_are_listed_oldest_first(bench: Bench) -> None:
+def test_performance_windows_are_listed_oldest_first(bench: Bench) -> None:
     assert bench.client.get("/api/quality-windows").get_json() == []
     post(bench, *predictions(150), label("r3"), label("r120"), label("r121"))
     bench.performance_windows.step()

@@ -373,7 +373,7 @@ def bytes_on_disk(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
 
 
-def test_after_upkeep_no_byte_of_an_erased_record_is_left_in_any_file(journal: Journal) -> None:
+def test_after_maintenance_no_byte_of_an_erased_record_is_left_in_any_file(journal: Journal) -> None:
     secret = made_record(soil="unforgotten!")
     for number in range(40):
         keep(journal, prediction(f"a{number}"))
@@ -398,7 +398,7 @@ def test_what_a_killed_process_had_erased_is_gone_after_the_next_start(journal: 
         assert b"unforgotten!" not in bytes_on_disk(left)
 
 
-def test_an_erasure_waits_for_a_reader_and_is_finished_by_the_next_upkeep(journal: Journal) -> None:
+def test_an_erasure_waits_for_a_reader_and_is_finished_by_the_next_maintenance(journal: Journal) -> None:
     keep(journal, prediction("r1", record=made_record(soil="unforgotten!")))
     with closing(sqlite3.connect(journal.path, isolation_level=None)) as reading:
         reading.execute("BEGIN")

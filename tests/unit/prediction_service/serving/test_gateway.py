@@ -1,4 +1,4 @@
-"""The wsgi gateway: who is let in, how large a body may be, and two doors that give the same answers."""
+"""The request gateway: admission, the size of bodies, and two paths that give the same answers."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_requests_are_counted_by_endpoint_and_status_from_closed_sets() -> None:
     assert gateway.value("prediction_request_duration_seconds_count", endpoint="other") == 2
 
 
-# Two doors, one behaviour ---------------------------------------------------------------------------------------------
+# Two paths, one behaviour ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=[True, False], ids=["fast path", "flask"])
@@ -190,7 +190,7 @@ def test_a_body_at_the_limit_is_read_whole(service: Any, content_length: int | N
 
 
 @pytest.mark.parametrize("path", ["/predict/batch", "/labels", "/"])
-def test_the_limit_holds_at_every_door(service: Any, path: str) -> None:
+def test_the_limit_holds_on_every_path(service: Any, path: str) -> None:
     form = "application/x-www-form-urlencoded"
     for content_length in (-1, None):
         reply = call(service, "POST", path, large(5000), content_length=content_length, content_type=form)

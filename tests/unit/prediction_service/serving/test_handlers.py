@@ -1,4 +1,4 @@
-"""The handlers behind every door: records and labels in, answers out, everything answered kept first."""
+"""The handlers behind every route: records and labels in, answers out, everything answered kept first."""
 
 from __future__ import annotations
 

@@ -92,12 +92,12 @@ def test_every_fault_is_named() -> None:
 @given(
     st.dictionaries(st.sampled_from([*CASE.column_names, "case_sha256", "x"]), st.none() | st.integers() | st.text())
 )
-def test_it_takes_what_the_http_door_takes_and_nothing_else(payload: dict[str, Any]) -> None:
+def test_it_takes_what_the_http_route_takes_and_nothing_else(payload: dict[str, Any]) -> None:
     plain = {name: value for name, value in payload.items() if name != "case_sha256"}
     try:
         RecordDecoder(CASE).convert(plain)
         valid = True
-    except Exception:  # the door's own refusal
+    except Exception:  # the route's own refusal
         valid = False
     if isinstance(payload.get("case_sha256"), int):
         return

@@ -46,7 +46,7 @@ def _recorded(number: int, *, model: ModelRef = MODEL, off: float = 0.0, **chang
 
 
 def _report(folder: Path, version: str, registry: MemoryRegistry, *streams: Iterator[Recorded]) -> DifferenceReport:
-    model = open_version(version, CASE, BundleStore(folder / "shelf"), registry)
+    model = open_version(version, CASE, BundleStore(folder / "bundles"), registry)
     rescorer = Rescorer(model, None)
     for stream in streams:
         list(rescorer.rescore(stream))
@@ -113,7 +113,7 @@ def test_records_the_version_refuses_are_counted_by_reason(tmp_path: Path) -> No
 
 def test_a_regression_has_no_flips_but_relative_differences(tmp_path: Path) -> None:
     registry = _registry(tmp_path, NUMBERS)
-    model = open_version("1", NUMBERS, BundleStore(tmp_path / "shelf"), registry)
+    model = open_version("1", NUMBERS, BundleStore(tmp_path / "bundles"), registry)
     rescorer = Rescorer(model, None)
     recorded = [
         Recorded("0", record := made_record(index), answered=Answered(0.0, made_score(record) / 2, MODEL))
@@ -133,7 +133,7 @@ def test_what_is_said_is_kept_under_the_new_version_with_its_record(tmp_path: Pa
         kept.extend(predictions)
         return len(predictions)
 
-    model = open_version("1", CASE, BundleStore(tmp_path / "shelf"), _registry(tmp_path))
+    model = open_version("1", CASE, BundleStore(tmp_path / "bundles"), _registry(tmp_path))
     rescorer = Rescorer(model, keep)
     list(rescorer.rescore(_recorded(300)))
     assert (rescorer.kept, len(kept)) == (300, 300)
@@ -141,7 +141,7 @@ def test_what_is_said_is_kept_under_the_new_version_with_its_record(tmp_path: Pa
 
 
 def test_the_version_in_use_needs_no_registry(tmp_path: Path) -> None:
-    registry, bundles = _registry(tmp_path), BundleStore(tmp_path / "shelf")
+    registry, bundles = _registry(tmp_path), BundleStore(tmp_path / "bundles")
     registered = registry.resolve("streamgauge-garden", "champion")
     assert isinstance(registered, RegisteredBundle)
     bundles.install(registered, registry)
@@ -154,14 +154,14 @@ def test_the_version_in_use_needs_no_registry(tmp_path: Path) -> None:
 
 def test_a_version_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no version '9'"):
-        open_version("9", CASE, BundleStore(tmp_path / "shelf"), _registry(tmp_path))
+        open_version("9", CASE, BundleStore(tmp_path / "bundles"), _registry(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("answered", "said"), [(None, "holds no scores"), (Answered("yes", 0.5, MODEL, "census"), "is of the case census")]
 )
 def test_a_recording_that_can_not_be_compared_is_told(answered: Answered | None, said: str, tmp_path: Path) -> None:
-    rescorer = Rescorer(open_version("1", CASE, BundleStore(tmp_path / "shelf"), _registry(tmp_path)), None)
+    rescorer = Rescorer(open_version("1", CASE, BundleStore(tmp_path / "bundles"), _registry(tmp_path)), None)
     with pytest.raises(SettingsError, match=said):
         list(rescorer.rescore([Recorded("0", made_record(0), answered=answered)]))
 

@@ -1,4 +1,4 @@
-"""Pictures of a model's quality."""
+"""Pictures of a model's performance."""
 
 from __future__ import annotations
 

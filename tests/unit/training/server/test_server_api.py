@@ -1,4 +1,4 @@
-"""The training server's doors: asking for a retraining, Alertmanager's webhook, and what became of a run."""
+"""The training server's routes: asking for a retraining, Alertmanager's webhook, and what became of a run."""
 
 from __future__ import annotations
 
@@ -325,7 +325,7 @@ def test_monitoring_understands_what_the_server_says(world: World, remote: HttpT
 
 def test_monitoring_tells_of_an_alert_and_the_server_begins(world: World, remote: HttpTrainingServer) -> None:
     notification = Notification("ConceptDrift", (world.alert("concept_drift"),))
-    remote.tell(encode_json(webhook_body("shop", notification, AlertLinks())))
+    remote.notify(encode_json(webhook_body("shop", notification, AlertLinks())))
     assert [run.reason for run in world.scheduler.newest(2)] == ["alert ConceptDrift"]
 
 
@@ -338,7 +338,7 @@ def test_the_longest_note_of_a_person_is_a_reason_that_the_server_takes(
 
 def test_what_is_no_training_server_is_away() -> None:
     nobody = HttpTrainingServer("http://127.0.0.1:9")
-    for ask in (nobody.status, lambda: nobody.train("x"), lambda: nobody.tell(b"{}")):
+    for ask in (nobody.status, lambda: nobody.train("x"), lambda: nobody.notify(b"{}")):
         with pytest.raises(TryAgainLaterError, match="gives no answer"):
             ask()
 

@@ -116,14 +116,14 @@ def test_the_oldest_runs_are_forgotten() -> None:
     assert [run.id for run in history.runs] == [str(number) for number in range(1, RUNS_KEPT + 1)]
 
 
-def test_the_ledger_gives_back_what_it_keeps(tmp_path: Path) -> None:
+def test_the_runs_file_gives_back_what_it_keeps(tmp_path: Path) -> None:
     history = at_stage(
         start(after_a_run("refused"), "b", RetrainingRequest("drift", "two", 3.0), 2000.0), "b", "fitting"
     )
-    ledger = RunsFile(tmp_path / "training")
-    assert ledger.read() == RunHistory()
-    ledger.keep(history)
-    ledger.close()
+    runs_file = RunsFile(tmp_path / "training")
+    assert runs_file.read() == RunHistory()
+    runs_file.keep(history)
+    runs_file.close()
     again = RunsFile(tmp_path / "training")
     assert again.read() == history
     again.close()
@@ -137,9 +137,9 @@ def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     RunsFile(tmp_path).close()
 
 
-def test_a_damaged_ledger_stops_the_server_and_forgets_no_episode(tmp_path: Path) -> None:
+def test_a_damaged_runs_file_stops_the_server_and_forgets_no_episode(tmp_path: Path) -> None:
     (tmp_path / "runs.json").write_text("{")
-    ledger = RunsFile(tmp_path)
+    runs_file = RunsFile(tmp_path)
     with pytest.raises(StopError, match=r"runs\.json"):
-        ledger.read()
-    ledger.close()
+        runs_file.read()
+    runs_file.close()

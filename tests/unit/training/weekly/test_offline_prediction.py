@@ -31,7 +31,7 @@ RECORDS = [made_record(number) for number in range(25)]
 @pytest.fixture(scope="module")
 def scorer(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
     folder = tmp_path_factory.mktemp("champion")
-    return open_champion(CASE, BundleStore(folder / "shelf"), _registry(folder))
+    return open_champion(CASE, BundleStore(folder / "bundles"), _registry(folder))
 
 
 def _registry(folder: Path) -> MemoryRegistry:
