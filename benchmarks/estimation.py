@@ -33,7 +33,7 @@ from monitoring_service.state.conditions import Condition
 from stream_generator.scenario.injection import Injector
 from stream_generator.scenario.records import StreamRow
 from stream_generator.scenario.scenarios import Timing, find_scenario
-from training.data.retrieval import DataPlaces, retrieve_real
+from training.data.retrieval import DataLocations, retrieve_real
 from training.data.rows import Floats, Indices, LabelledRows
 from training.fitting.artifacts import decide, reference_profile
 from training.fitting.cross_validation import CANDIDATES, FittedModel, fit
@@ -193,7 +193,7 @@ def false_concept_drifts(world: World, streams: int, seed: int) -> list[str]:
 def run(data_dir: Path | None, sizes: Sizes, seed: int) -> bool:
     """Measure and print everything; whether all of it is as promised."""
     case = find_case("census", CASES)
-    places = DataPlaces(data_dir, Path("data"), CASES / "samples" / f"{case.name}.json")
+    places = DataLocations(data_dir, Path("data"), CASES / "samples" / f"{case.name}.json")
     retrieved = retrieve_real(case, places, _no_download)
     rows = LabelledRows(
         [*retrieved.train.records, *retrieved.test.records], [*retrieved.train.labels, *retrieved.test.labels]

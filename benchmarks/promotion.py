@@ -24,7 +24,7 @@ from training.bootstrap import build_parts
 from training.data.rows import LabelledRows
 from training.fitting.challenger import TrainingPlan
 from training.flow.training_flow import FlowParts, retrain, train
-from training.promotion.gate import GateDecision, headline
+from training.promotion.gate import GateDecision, gate_metric
 from training.settings import TrainingSettings
 
 #: Scenario → what the gate has to say. A promotion is kept, so the one that is promised comes last.
@@ -84,7 +84,7 @@ def _quiet(_: str) -> None:
 def main(data_dir: Path, case_name: str, seeds: int, rows: int) -> None:
     """Print one line a seed and world."""
     given = read_settings(TrainingSettings).model_copy(update={"data_dir": data_dir, "case": case_name})
-    measure = headline(given.load_case())
+    measure = gate_metric(given.load_case())
     click.echo("| seed | world | gate | champion | challenger | difference | above | calibration | worst segment |")
     click.echo("| --- " * 9 + "|")
     broken = 0

@@ -1,4 +1,4 @@
-"""The one place that chooses training's adapters."""
+"""Wiring of training: the only place that chooses its adapters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from event_backbone.mongodb.connection import MongoConnection
 from event_backbone.ports import PredictionLog
 from event_backbone.prediction_log.opening import open_prediction_log
 from event_backbone.settings import ConnectionSettings, read_settings
-from training.data.retrieval import DataPlaces, http_fetch
+from training.data.retrieval import DataLocations, http_fetch
 from training.data.row_collection import MongoRows
 from training.fitting.tracking import MlflowTracker
 from training.flow.training_flow import FlowParts
@@ -36,7 +36,7 @@ def build_parts(
         bundles=BundleStore(settings.bundles_dir),
         fetch=http_fetch(settings.download_timeout_s),
         quality=GreatExpectationsGate(settings.expectations_path, settings.quality_dir),
-        places=DataPlaces(
+        places=DataLocations(
             settings.raw_dir, settings.downloads_dir, settings.sample_path, synthetic_only, log, collection
         ),
         splits_dir=settings.stream_path.parent,

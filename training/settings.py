@@ -12,7 +12,7 @@ from event_backbone.settings import Settings
 
 
 class TrainingSettings(Settings):
-    """What `train-model` needs to know; its options come before the environment."""
+    """Settings of `train-model`; its options come before the environment."""
 
     # Make passes DATA_DIR on even when it was not given.
     model_config = SettingsConfigDict(env_ignore_empty=True)
@@ -39,7 +39,7 @@ class TrainingSettings(Settings):
     @field_validator("mlflow_artifacts")
     @classmethod
     def _place_without_credentials(cls, value: str | None) -> str | None:
-        """They belong in the environment, or in the store's own file: an address is logged and kept in the database."""
+        """No credentials in an address: it is logged and kept in the database."""
         parts = urlsplit(value or "")
         if parts.scheme and (parts.scheme not in ("s3", "gs") or not parts.netloc):
             raise ValueError("must be a folder, s3://bucket/path or gs://bucket/path")
@@ -61,7 +61,7 @@ class TrainingSettings(Settings):
 
     @property
     def raw_dir(self) -> Path | None:
-        """Where the raw files are: ``data_dir``, or the folder in it that is named as the case."""
+        """The folder of the raw files: ``data_dir``, or the folder in it that is named as the case."""
         own = None if self.data_dir is None else self.data_dir / self.case
         return own if own is not None and own.is_dir() else self.data_dir
 
@@ -75,7 +75,7 @@ class TrainingSettings(Settings):
 
     @property
     def quality_dir(self) -> Path:
-        """Where the quality gate's last results are."""
+        """The folder of the data quality gate's last results."""
         return self.case_dir / "quality"
 
     @property

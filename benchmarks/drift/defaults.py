@@ -28,7 +28,7 @@ from benchmarks.drift.table import told
 from event_backbone.case.files import load_case
 from event_backbone.case.schema import Case, MonitoringSettings
 from monitoring_service.drift.verdict import Cause
-from training.data.retrieval import DataPlaces, http_fetch, retrieve_real
+from training.data.retrieval import DataLocations, http_fetch, retrieve_real
 from training.data.rows import LabelledRows
 
 #: What a set consists of; everything else is the case type's default.
@@ -66,7 +66,7 @@ class Found(NamedTuple):
 @lru_cache(maxsize=1)
 def rows_of(table: Table) -> tuple[Case, Frame]:
     case = load_case(table.case_file)
-    found = retrieve_real(case, DataPlaces(table.folder, Path(), Path()), http_fetch(1.0))
+    found = retrieve_real(case, DataLocations(table.folder, Path(), Path()), http_fetch(1.0))
     every = LabelledRows([*found.train.records, *found.test.records], [*found.train.labels, *found.test.labels])
     frame = frame_of(case, every)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(frame))

@@ -17,7 +17,7 @@ from benchmarks.drift.shifts import Shift, divergence, shifted_rows
 from event_backbone.case.files import find_case
 from event_backbone.case.schema import Case
 from monitoring_service.drift.detectors import SCORE
-from training.data.retrieval import DataPlaces, http_fetch, retrieve_real
+from training.data.retrieval import DataLocations, http_fetch, retrieve_real
 from training.data.rows import LabelledRows
 
 OURS, UNCORRECTED = "ours", "p < 0.05, each"
@@ -45,7 +45,7 @@ class Source:
 @lru_cache(maxsize=1)
 def rows_of(source: Source) -> tuple[Case, Frame]:
     case = find_case(source.case_name, source.cases_dir)
-    places = DataPlaces(source.data_dir, source.downloads_dir, Path())
+    places = DataLocations(source.data_dir, source.downloads_dir, Path())
     found = retrieve_real(case, places, http_fetch(10.0))
     every = LabelledRows([*found.train.records, *found.test.records], [*found.train.labels, *found.test.labels])
     return case, frame_of(case, every)

@@ -17,7 +17,7 @@ from event_backbone.model.encoder import Encoder
 from event_backbone.model.mlflow_registry import MlflowRegistry, mlflow_client
 from event_backbone.ports import RegisteredBundle
 from training.data.parsing import parse_file
-from training.data.retrieval import DataPlaces, http_fetch, retrieve_real
+from training.data.retrieval import DataLocations, http_fetch, retrieve_real
 from training.data.rows import LabelledRows
 from training.data.splitting import split_rows
 from training.fitting.evaluation import evaluate
@@ -56,7 +56,7 @@ def official_test_rows(census_data_dir: Path) -> LabelledRows:
 @pytest.fixture(scope="module")
 def held_out_rows(housing_data_dir: Path, housing_champion_state: Path) -> LabelledRows:
     """The 20 % that housing's champion never saw, drawn with the seed it was trained with."""
-    places = DataPlaces(housing_data_dir, Path("unused"), Path("unused"))
+    places = DataLocations(housing_data_dir, Path("unused"), Path("unused"))
     rows = retrieve_real(HOUSING, places, http_fetch(1.0)).train
     seed = json.loads(_current(housing_champion_state, HOUSING)[1].read("provenance.json"))["seed"]
     return rows.take(split_rows(len(rows), HOUSING.data.split, seed).test)

@@ -15,7 +15,7 @@ from event_backbone.case.records import faults_in
 from event_backbone.case.schema import Case, Column
 from training.commands.synthetic_sample import refit
 from training.data.reading import Retrieved
-from training.data.retrieval import SAMPLE_SEED, DataPlaces, http_fetch, retrieve_real
+from training.data.retrieval import SAMPLE_SEED, DataLocations, http_fetch, retrieve_real
 from training.data.rows import LabelledRows
 from training.data.splitting import split_rows
 from training.data.synthetic import load_sample
@@ -28,7 +28,7 @@ NAMES = ["census", "housing"]
 
 def _real(name: str, request: pytest.FixtureRequest) -> tuple[Case, Retrieved]:
     case = find_case(name, CASES)
-    places = DataPlaces(request.getfixturevalue(f"{name}_data_dir"), Path("unused"), Path("unused"))
+    places = DataLocations(request.getfixturevalue(f"{name}_data_dir"), Path("unused"), Path("unused"))
     return case, retrieve_real(case, places, http_fetch(1.0))
 
 

@@ -20,7 +20,7 @@ from event_backbone.mongodb.connection import MongoConnection
 from event_backbone.settings import ConnectionSettings
 from training.weekly.new_records import records_in_collection, records_in_file
 from training.weekly.offline_prediction import predict
-from training.weekly.predict_command import open_place, open_records
+from training.weekly.predict_command import open_output, open_records
 
 CASE = made_case()
 RECORDS = [{"record_id": f"new-{number}", **made_record(number)} for number in range(1500)]
@@ -59,7 +59,7 @@ def test_a_file_predicted_offline_has_what_the_service_answers(
     source, out = _file_of(tmp_path, *RECORDS[:999], BAD), tmp_path / "out.parquet"
     answered = service.send_json("POST", "/predict/batch", [*RECORDS[:999], BAD]).json()["results"]
     alone = [service.predict(record).json() for record in RECORDS[:20]]
-    predict(CASE, scorer, records_in_file(CASE, source), open_place(CASE, str(out)))
+    predict(CASE, scorer, records_in_file(CASE, source), open_output(CASE, str(out)))
     written = parquet.read_table(out).to_pylist()
     assert [{name: row[name] for name in SAME} for row in written[:-1]] == [
         {name: one["answer"][name] for name in SAME} for one in answered[:-1]
@@ -80,7 +80,7 @@ def test_a_collection_is_predicted_page_by_page_and_once(
     connection.insert("applicants", [{"_id": record["record_id"], **record} for record in [*RECORDS, BAD]])
     answered = {record["record_id"]: service.predict(record).json() for record in RECORDS[::50]}
     for _ in range(2):
-        done = predict(CASE, scorer, open_records(CASE, url, "applicants"), open_place(CASE, url))
+        done = predict(CASE, scorer, open_records(CASE, url, "applicants"), open_output(CASE, url))
         assert (done.records, done.refused) == (1501, 1)
     kept = {document["record_id"]: document for document in connection.find("garden.rescored", {})}
     assert kept.keys() == {record["record_id"] for record in RECORDS}
@@ -101,7 +101,7 @@ def test_documents_that_no_order_reaches_are_missed_aloud(
     connection.close()
     with pytest.raises(StopError, match="of another kind"):
         predict(
-            CASE, scorer, records_in_collection(access, "mixed", page=2), open_place(CASE, str(tmp_path / "a.parquet"))
+            CASE, scorer, records_in_collection(access, "mixed", page=2), open_output(CASE, str(tmp_path / "a.parquet"))
         )
 
 
@@ -110,5 +110,5 @@ def test_a_mongodb_that_is_away_is_named_without_its_login(tmp_path: Path) -> No
     access = mongo_access("mongodb://me:secret@127.0.0.1:9", ConnectionSettings(), timeout_s=1, place="--in")
     scorer, records = _scorer(tmp_path / "state"), records_in_collection(access, "new")
     with pytest.raises(TryAgainLaterError, match=r"MongoDB at 127\.0\.0\.1:9") as caught:
-        predict(CASE, scorer, records, open_place(CASE, str(tmp_path / "out.parquet")))
+        predict(CASE, scorer, records, open_output(CASE, str(tmp_path / "out.parquet")))
     assert "secret" not in str(caught.value)

@@ -14,7 +14,7 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.in_memory.registry import MemoryRegistry
 from event_backbone.model.bundle import BundleStore
-from training.data.retrieval import DataPlaces, Fetch
+from training.data.retrieval import DataLocations, Fetch
 from training.data.rows import LabelledRows
 from training.data.synthetic_fitting import fit_sample
 from training.fitting.challenger import TrainingPlan
@@ -191,7 +191,7 @@ def made_parts(folder: Path, *, data_dir: Path | None = None, fetch: Fetch = no_
         tracker=MemoryTracker(),
         bundles=BundleStore(folder / "bundles"),
         fetch=fetch,
-        places=DataPlaces(data_dir, folder / "downloads", folder / "samples" / "fruit.json"),
+        places=DataLocations(data_dir, folder / "downloads", folder / "samples" / "fruit.json"),
         quality=OpenGate(folder / "quality"),
         splits_dir=folder / "splits",
     )

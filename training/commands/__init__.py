@@ -1,1 +1,1 @@
-"""Options that the commands share, and what they print; fits nothing."""
+"""Options and output shared by the commands; fits nothing."""

@@ -8,6 +8,6 @@ from rich.console import Console
 
 
 def open_console() -> Console:
-    """Paths and numbers as they are; a pipe has no width, and gets one that needs no wrapping."""
+    """No markup in paths and numbers; a pipe has no width, and gets one that needs no wrapping."""
     width = None if sys.stdout.isatty() else 160
     return Console(width=width, highlight=False, markup=False, soft_wrap=True)

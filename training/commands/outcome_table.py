@@ -1,4 +1,4 @@
-"""What a training run tells people: one screen."""
+"""The outcome of a training run as a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN = {
 
 
 def print_outcome(case: Case, outcome: FlowOutcome, console: Console) -> None:
-    """The champion, and how good it is."""
+    """The champion and its performance."""
     table = Table(title=_title(case, outcome), title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -44,7 +44,7 @@ def _title(case: Case, outcome: FlowOutcome) -> str:
 def _rows(case: Case, outcome: FlowOutcome) -> Iterator[tuple[str, str]]:
     yield "rows", ", ".join(f"{name} {size:,}" for name, size in outcome.sizes.items())
     if outcome.evaluated is not None:
-        yield from _quality(case, outcome, outcome.evaluated)
+        yield from _performance(case, outcome, outcome.evaluated)
     if outcome.decision is not None and outcome.challenger is not None:
         reasons = "; ".join(outcome.decision.reasons)
         yield "gate", f"version {outcome.challenger.model.version} {outcome.state}: {reasons}"
@@ -52,7 +52,7 @@ def _rows(case: Case, outcome: FlowOutcome) -> Iterator[tuple[str, str]]:
     yield "time", f"{outcome.seconds:.1f} s"
 
 
-def _quality(case: Case, outcome: FlowOutcome, evaluated: TestedModel) -> Iterator[tuple[str, str]]:
+def _performance(case: Case, outcome: FlowOutcome, evaluated: TestedModel) -> Iterator[tuple[str, str]]:
     model, measure = evaluated.model, measure_name(case)
     for one in model.compared:
         name = "chosen" if one is model.chosen else "candidate"

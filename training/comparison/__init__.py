@@ -1,1 +1,1 @@
-"""Families of models compared: by cross-validation, with and without balancing, searched, explained."""
+"""Comparison of model families: cross-validation, balancing, hyperparameter search, explanation."""

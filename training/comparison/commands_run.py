@@ -1,4 +1,4 @@
-"""What the commands of a comparison do: get the rows, run, print."""
+"""The commands of a comparison: get the rows, run, print."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from training.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a command was told."""
+    """Options of a command."""
 
     settings: TrainingSettings
     protocol: Protocol
@@ -71,7 +71,7 @@ def _searched(case: Case, chosen: Chosen, retrieved: Retrieved) -> Iterator[Cand
 
 
 def search_family(chosen: Chosen, family: FamilyName, trials: int, minutes: float | None) -> None:
-    """Search, and print what was found."""
+    """Search, and print the best parameters."""
     console, settings = open_console(), chosen.settings
     case, parts = settings.load_case(), build_parts(settings, synthetic_only=chosen.synthetic)
     retrieved = _retrieved(case, parts, console)

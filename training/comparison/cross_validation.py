@@ -1,4 +1,4 @@
-"""Candidates compared by cross-validation on the same folds."""
+"""Cross-validation of candidates on the same folds."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def compare(
     threads: int,
     done: Callable[[CandidateMeasures], None],
 ) -> CandidateComparison:
-    """Cross-validate every candidate, and tell ``done`` of each.
+    """Cross-validate every candidate, and call ``done`` with each.
 
     A classifier is chosen by log loss, which asks for good ranks and for true probabilities: by ranks alone one that
     was fitted to balanced classes could win, whose scores mean nothing. A regression is chosen by its RMSE.
@@ -67,7 +67,7 @@ def compare(
 
 
 def loss_name(case: Case) -> str:
-    """What is smallest for the candidate that is chosen."""
+    """The loss by which the candidate is chosen."""
     return "log_loss" if case.is_binary else "rmse"
 
 

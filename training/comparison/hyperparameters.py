@@ -1,4 +1,4 @@
-"""Hyperparameters searched with Optuna, by the folds that candidates are compared on."""
+"""Hyperparameter search with Optuna, by the folds that candidates are compared on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNPRUNED_TRIALS = 5
 
 @dataclass(frozen=True)
 class Range:
-    """Where a parameter is looked for, both ends included."""
+    """The range of a parameter, both ends included."""
 
     low: float
     high: float
@@ -44,7 +44,7 @@ class Range:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """``trials`` is how many a study shall have at the end, ``seconds`` how long this call may take."""
+    """``trials`` is the number of trials of a study at the end, ``seconds`` the time limit of this call."""
 
     seed: int
     threads: int
@@ -55,7 +55,7 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class BestParameters:
-    """The best parameters of a study, their mean loss over the folds, and what became of the trials."""
+    """The best parameters of a study, their mean loss over the folds, and outcomes of the trials."""
 
     parameters: Mapping[str, Any]
     loss: float
@@ -64,7 +64,7 @@ class BestParameters:
 
 
 def space_of(case: Case, family: FamilyName) -> Mapping[str, Range]:
-    """What is searched; the other parameters are those by hand."""
+    """The search space; the other parameters are those by hand."""
     if family == "linear":
         return {"C": Range(0.003, 100, log=True)} if case.is_binary else {"alpha": Range(1e-3, 1e3, log=True)}
     if family == "forest":
@@ -188,7 +188,7 @@ def _url(storage: Path) -> str:
 
 @contextlib.contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Without a line of its log for every trial."""
+    """Turn off its log line for every trial."""
     from optuna import logging
 
     before = logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""Which columns a model goes by: permutation importance and SHAP values."""
+"""Feature importance: permutation importance and SHAP values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BACKGROUND_ROWS = 50
 
 @dataclass(frozen=True)
 class Importance:
-    """By column: how much worse the measure gets without it (mean and standard deviation), and its mean SHAP value."""
+    """By column: how much worse the measure is without it (mean and standard deviation), and its mean SHAP value."""
 
     permutation: Mapping[str, tuple[float, float]]
     shap: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""Pictures of a comparison, as PNG bytes: every candidate in one picture."""
+"""Plots of a comparison, as PNG bytes: every candidate in one picture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MARKERS = dict(zip(BALANCES, ("o", "s", "^"), strict=True))
 
 
 def draw_comparison(case: Case, comparison: CandidateComparison) -> dict[str, bytes]:
-    """PNG files by name: the measures side by side, and what the held-out scores say about each candidate."""
+    """PNG files by name: the measures side by side, and the held-out scores of each candidate."""
     pictures = {"comparison.png": _measures(case, comparison)}
     if case.is_binary:
         pictures["roc_curves.png"] = _curves(case, comparison, "ROC", _roc)

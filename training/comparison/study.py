@@ -1,4 +1,4 @@
-"""The whole comparison: cross-validate, choose, judge the chosen one, and write it all down."""
+"""A comparison from rows to report: cross-validate, choose, test the chosen one, and write it all down."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from training.fitting.cross_validation import Candidate, measure_name, parameter
 from training.fitting.pictures import draw_pictures
 from training.fitting.tracking import RunRecord, RunTracker
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class ComparisonPlan:
-    """What decides the outcome, beside the data and the case file."""
+    """Everything that decides the outcome, beside the data and the case file."""
 
     seed: int
     threads: int
@@ -45,7 +45,7 @@ class ComparisonPlan:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A comparison's end; ``sections`` are tables by title, ``pictures`` PNG files by name."""
+    """A comparison's report; ``sections`` are tables by title, ``pictures`` PNG files by name."""
 
     comparison: CandidateComparison
     judged: TestRowMeasures
@@ -54,14 +54,16 @@ class Compiled:
     pictures: Mapping[str, bytes]
 
 
-def run_comparison(case: Case, retrieved: Retrieved, plan: ComparisonPlan, say: Say) -> Compiled:
+def run_comparison(case: Case, retrieved: Retrieved, plan: ComparisonPlan, progress: Progress) -> Compiled:
     """Compare on the rows for fitting; the test rows are read once, after the choice."""
     started_at = time.monotonic()
     rows, test = rows_of(case, retrieved, plan.protocol, plan.seed)
-    say(f"{len(plan.candidates)} candidates by cross-validation on {len(rows):,} rows; then {len(test):,} test rows")
-    done = _announcer(case, len(plan.candidates), say)
+    progress(
+        f"{len(plan.candidates)} candidates by cross-validation on {len(rows):,} rows; then {len(test):,} test rows"
+    )
+    done = _announcer(case, len(plan.candidates), progress)
     comparison = compare(case, rows, plan.candidates, seed=plan.seed, threads=plan.threads, done=done)
-    say(f"chosen: {comparison.chosen.candidate.name}")
+    progress(f"chosen: {comparison.chosen.candidate.name}")
     judged = judge(case, rows, test, comparison, plan.seed)
     pictures = {
         **draw_comparison(case, comparison),
@@ -86,12 +88,12 @@ def rows_of(case: Case, retrieved: Retrieved, protocol: Protocol, seed: int) -> 
     ), data.test
 
 
-def _announcer(case: Case, candidates: int, say: Say) -> Callable[[CandidateMeasures], None]:
+def _announcer(case: Case, candidates: int, progress: Progress) -> Callable[[CandidateMeasures], None]:
     measure, count = measure_name(case), iter(range(1, candidates + 1))
 
     def announce(one: CandidateMeasures) -> None:
         reached = f"{measure} {one.metrics[measure]:,.5g}"
-        say(f"  {next(count)}/{candidates} {one.candidate.name}: {reached}, {one.seconds:.0f} s")
+        progress(f"  {next(count)}/{candidates} {one.candidate.name}: {reached}, {one.seconds:.0f} s")
 
     return announce
 

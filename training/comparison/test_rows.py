@@ -1,4 +1,4 @@
-"""The chosen candidate: fitted on all rows it may see, made into a scorer, and measured on the test rows."""
+"""The chosen candidate on the test rows: fitted on all rows it may see, made into a scorer, and measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.promotion.segments import Segment, measure_segments
 
 @dataclass(frozen=True)
 class TestRowMeasures:
-    """What the test rows say of the chosen model.
+    """Measures of the chosen model on the test rows.
 
     ``test`` is measured by even odds, ``at_threshold`` by the threshold with the best F1 in cross-validation.
     """

@@ -1,4 +1,4 @@
-"""The labelled records of a prediction log."""
+"""Labelled records of a prediction log."""
 
 from __future__ import annotations
 

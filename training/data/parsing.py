@@ -1,4 +1,4 @@
-"""Raw files into valid records, as the case file says they are written."""
+"""Parsing of raw files into valid records, in the format of the case file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NumberedFields = tuple[int, list[str]]
 
 @dataclass(frozen=True)
 class ParsedFile:
-    """What could be read of a file, and all that is wrong with it.
+    """The readable records of a file, and all of its faults.
 
     ``rows`` are the records whose fields could be told apart. Where there are faults, values and labels may be such
     that the case file refuses them.
@@ -43,7 +43,7 @@ def parse_file(case: Case, file: DataFile, content: bytes) -> LabelledRows:
 
 
 def read_file(case: Case, file: DataFile, content: bytes) -> ParsedFile:
-    """The same without an error: the faults come beside what could be read."""
+    """The same without raising: faults and readable records."""
     try:
         numbered = list(_fields_of(case.data.format, _lines_of(file, content)))
         names = _names_of_fields(case, file, numbered)
@@ -123,7 +123,7 @@ def _parse_rows(
 
 
 class _ColumnParser:
-    """Texts of one column into values and faults; each different text is looked at once."""
+    """Texts of one column into values and faults; each different text is parsed once."""
 
     def __init__(self, column: Column, missing: Sequence[str]) -> None:
         self.name = column.name
@@ -150,7 +150,7 @@ class _ColumnParser:
 
 
 def _parse_label(case: Case, file: DataFile, text: str) -> tuple[str | float | None, Fault | None]:
-    """The label without what this file writes after each; one that lacks it was not written by who wrote the others."""
+    """The label without the file's suffix; a label that lacks it is a fault."""
     suffix = file.target_suffix or ""
     if not text.endswith(suffix):
         return None, Fault(case.target.name, "label", f"must end with {suffix!r} in this file")

@@ -1,4 +1,4 @@
-"""The rows by what they are for."""
+"""The parts of the data by purpose: fit, reference, gate, stream, test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.data.splitting import SplitIndices, split_log, split_retraining, s
 
 @dataclass(frozen=True)
 class DataParts:
-    """The rows, by what they are for: fitting and choosing see ``fit`` alone, promotion is decided on ``gate``."""
+    """Rows by purpose: fitting and choosing see ``fit`` alone, promotion is decided on ``gate``."""
 
     source: DataOrigin
     fit: LabelledRows
@@ -25,14 +25,14 @@ class DataParts:
     test: LabelledRows
 
     def drawn(self) -> LabelledRows:
-        """What a challenger comes from and is judged by: fit, reference and gate."""
+        """The rows of a challenger: fit, reference and gate."""
         parts = (self.fit, self.reference, self.gate)
         return LabelledRows(
             [record for part in parts for record in part.records], [label for part in parts for label in part.labels]
         )
 
     def independent_reference_rows(self) -> int:
-        """How many rows the reference is worth.
+        """The number of independent rows that the reference is worth.
 
         Of a log, records with the same content are drawn together, and a stream that is sent again has each of them
         several times: that many rows tell less than their number. Kish, Survey Sampling, 1965, section 8.2.

@@ -1,4 +1,4 @@
-"""Raw data as they came: bytes by file name, and where they are from. A folder holds just this."""
+"""Raw data: bytes by file name, and their origin. A folder holds just this."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCE_FILE = "source.json"
 
 @dataclass(frozen=True)
 class DataOrigin:
-    """Where rows came from. ``digests`` maps the files that were read to their sha256; ``sentence`` is for people."""
+    """The origin of rows. ``digests`` maps the files that were read to their sha256; ``sentence`` is for people."""
 
     kind: Literal["folder", "download", "sample", "log", "collection"]
     sentence: str
@@ -39,7 +39,7 @@ class DataOrigin:
 
 @dataclass(frozen=True)
 class Raw:
-    """What was retrieved and nobody has looked at yet: the case's raw files, or the two files of rows."""
+    """Retrieved data before any check: the case's raw files, or the two files of rows."""
 
     source: DataOrigin
     files: Mapping[str, bytes]
@@ -57,7 +57,7 @@ def write_raw(folder: Path, raw: Raw) -> None:
 
 
 def load_raw(folder: Path) -> Raw:
-    """What :func:`write_raw` left; raises :class:`SettingsError` when it isn't there."""
+    """The folder that :func:`write_raw` wrote; raises :class:`SettingsError` when it isn't there."""
     try:
         source = source_in(folder)
         files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != SOURCE_FILE}
@@ -68,7 +68,7 @@ def load_raw(folder: Path) -> Raw:
 
 
 def source_in(folder: Path) -> DataOrigin:
-    """Where a folder's rows came from; raises what reading a JSON file raises."""
+    """The origin of a folder's rows; raises what reading a JSON file raises."""
     return DataOrigin(**json.loads((folder / SOURCE_FILE).read_bytes()))
 
 
@@ -77,7 +77,7 @@ def digest_of(content: bytes) -> str:
 
 
 def faults_of_digest(file: DataFile, content: bytes) -> list[Fault]:
-    """One fault where these are not the bytes that the case file names."""
+    """One fault where the bytes differ from the case file's digest."""
     found = digest_of(content)
     if found == file.sha256:
         return []

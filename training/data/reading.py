@@ -1,4 +1,4 @@
-"""Raw data into rows, and all that is wrong with them: the first half of the stage ``validate``."""
+"""Reading of raw data into rows and faults: the first half of the stage ``validate``."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def read_raw(case: Case, raw: Raw) -> Retrieved:
 
 
 def bad_data(faults: Sequence[Fault]) -> SettingsError:
-    """The one error of data that are not what the case file says, whoever found it."""
+    """The error of data that don't match the case file, whoever found it."""
     return SettingsError("validate: the data are not what the case file says", faults)
 
 
 def look_at(case: Case, raw: Raw) -> tuple[Retrieved, list[Fault]]:
-    """The records that can be told apart, and the faults; with faults, values may be such that the case refuses."""
+    """Readable records and faults; with faults, values may be such that the case refuses."""
     parts: dict[str, list[LabelledRows]] = {"train": [], "test": []}
     faults: list[Fault] = []
     for name, role, reading, of_digest in _readings(case, raw):

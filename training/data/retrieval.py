@@ -1,4 +1,4 @@
-"""Where the rows come from: a folder, a download, or the synthetic sample; and which of them it was."""
+"""Retrieval of raw data: from a folder, a download, or the synthetic sample; with their origin."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROLES = ("train", "test")
 
 
 class RowCollection(Protocol):
-    """A database's collection of a case's raw rows.
+    """The port for a database's collection of a case's raw rows.
 
     :meth:`push` replaces what the collection holds, and is durable on return; :meth:`read` gives the rows back in the
     order in which they were pushed. Both raise :class:`~event_backbone.errors.TryAgainLaterError` when it is away.
@@ -38,7 +38,7 @@ class RowCollection(Protocol):
 
 
 @dataclass(frozen=True)
-class DataPlaces:
+class DataLocations:
     """Where data may be found. With ``log``, ``collection`` or ``data_dir`` nothing else is tried."""
 
     data_dir: Path | None
@@ -49,7 +49,7 @@ class DataPlaces:
     collection: RowCollection | None = None
 
 
-def retrieve(case: Case, places: DataPlaces, fetch: Fetch) -> Raw:
+def retrieve(case: Case, places: DataLocations, fetch: Fetch) -> Raw:
     """Get the case's raw data as they are; :mod:`training.data.reading` judges what they hold.
 
     Raises:
@@ -69,7 +69,7 @@ def retrieve(case: Case, places: DataPlaces, fetch: Fetch) -> Raw:
         return _from_sample(case, places.sample_path, f"because {error}; set DATA_DIR to train on real files")
 
 
-def retrieve_real(case: Case, places: DataPlaces, fetch: Fetch) -> Retrieved:
+def retrieve_real(case: Case, places: DataLocations, fetch: Fetch) -> Retrieved:
     """The rows of the real files, without the sample to fall back on.
 
     Raises:
@@ -79,7 +79,7 @@ def retrieve_real(case: Case, places: DataPlaces, fetch: Fetch) -> Retrieved:
     return read_raw(case, _real(case, places, fetch))
 
 
-def _real(case: Case, places: DataPlaces, fetch: Fetch) -> Raw:
+def _real(case: Case, places: DataLocations, fetch: Fetch) -> Raw:
     if places.data_dir is not None:
         return _from_folder(case, places.data_dir)
     return _from_download(case, places.downloads_dir, fetch)

@@ -1,4 +1,4 @@
-"""Records with their labels, as training handles them."""
+"""Records with their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream split and a note of where it came from, written for the stream generator and for people."""
+"""The stream split and a note of its origin, written for the stream generator and for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows do what: drawn once by a seed, and disjoint."""
+"""Splitting of rows by purpose: drawn once by a seed, and disjoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHARE_OF_A_RETRAINING = 1 / 8
 
 @dataclass(frozen=True)
 class SplitIndices:
-    """Places of rows: disjoint, and together all of them.
+    """Indices of rows: disjoint, and together all of them.
 
     ``fit`` is for fitting and validation, ``gate`` decides on promotion, ``test`` is empty where the case has a test
     file of its own.
@@ -68,7 +68,7 @@ def split_log(contents: Sequence[Hashable], split: Split, seed: int) -> SplitInd
 
 
 def log_rows_needed(split: Split) -> int:
-    """How many rows of a log it takes: one for the stream beside those that are drawn."""
+    """The smallest number of rows of a log: one for the stream beside those that are drawn."""
     return sum(_drawn_sizes(split)) + 1
 
 

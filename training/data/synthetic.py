@@ -60,7 +60,7 @@ class LabelTable(Struct, frozen=True):
 
 
 class FittedOn(Struct, frozen=True):
-    """What the tables came from: digests of the files, and how many of their rows."""
+    """Origin of the tables: digests of the files, and how many of their rows."""
 
     digests: dict[str, str]
     rows: int

@@ -1,4 +1,4 @@
-"""Fits the tables of the synthetic sample on real training rows."""
+"""Fitting of the synthetic sample's tables on real training rows."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _binned_numbers(values: Sequence[float | None], targets: Floats) -> Binned:
 
 
 def _cuts(numbers: Floats, targets: Floats) -> Floats:
-    """Where a regression tree on this column alone would cut, and quantiles between."""
+    """Cuts of a regression tree on this column alone, and quantiles between."""
     from sklearn.tree import DecisionTreeRegressor
 
     tree = DecisionTreeRegressor(max_leaf_nodes=LABEL_CUTS, min_samples_leaf=FEWEST_ROWS_IN_BIN, random_state=0)

@@ -1,4 +1,4 @@
-"""What may be done about a rare class, to rows that a model is fitted to and to no others."""
+"""Balancing of a rare class, in rows that a model is fitted to and in no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""XGBoost."""
+"""The model family XGBoost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The families there are, by name."""
+"""The model families, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a family of models gives: a way to fit, and models that score and become ONNX."""
+"""The ports of model families: a way to fit, and models that score and become ONNX."""
 
 from __future__ import annotations
 

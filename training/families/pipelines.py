@@ -1,4 +1,4 @@
-"""scikit-learn's families: what each needs beside the encoded rows is inside its pipeline, and so in the ONNX graph."""
+"""scikit-learn's model families: preprocessing is part of the pipeline, and so of the ONNX graph."""
 
 from __future__ import annotations
 

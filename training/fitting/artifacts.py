@@ -29,7 +29,7 @@ from training.fitting.onnx import onnx_scores
 GOLDEN_ROWS = 60
 UNSEEN_CATEGORY = "(unseen)"
 #: What monitoring measures too, by the same names.
-FIGURES = {"accuracy", "precision", "recall", "f1", "auc", "log_loss", "calibration_error", "mae", "rmse", "r2"}
+METRICS = {"accuracy", "precision", "recall", "f1", "auc", "log_loss", "calibration_error", "mae", "rmse", "r2"}
 
 
 def bundle_parts(
@@ -101,7 +101,7 @@ def reference_profile(
         scores=number_profile(scores.tolist()),
         predictions=answer_profile(case, decide(case, scores, model.threshold)),
         labels=answer_profile(case, rows.labels),
-        performance={name: value for name, value in performance.items() if name in FIGURES},
+        performance={name: value for name, value in performance.items() if name in METRICS},
         expectation=expectation(case, model, rows, scores),
     )
 

@@ -1,4 +1,4 @@
-"""What is compared: each family with parameters that suit it, each as it is and balanced."""
+"""Candidates of a comparison: each family with default parameters, each as it is and balanced."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BOOSTING = {
 
 
 def title_of(case: Case, family: FamilyName) -> str:
-    """The family's name among people."""
+    """The family's display name."""
     linear = "logistic regression" if case.is_binary else "ridge regression"
     return {"linear": linear, "forest": "random forest", "boosting": "gradient boosting", "xgboost": "XGBoost"}[family]
 
@@ -64,7 +64,7 @@ def candidates_of(
 
 
 def champion_candidates(case: Case, family: FamilyName | Literal["best"]) -> Sequence[Candidate]:
-    """What a champion is chosen among: one family, or with ``best`` all of them. None is balanced."""
+    """Candidates for a champion: one family, or with ``best`` all of them. None is balanced."""
     if family == "xgboost":
         return CANDIDATES
     if family == "best":

@@ -1,4 +1,4 @@
-"""A challenger: fitted, looked at once on test rows, and written down."""
+"""A challenger: a fitted model, evaluated once on test rows, and its files."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ PROVENANCE_FILE = "provenance.json"
 METRICS_FILE = "metrics.json"
 QUALITY_FOLDER = "quality"
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What decides the model, beside the data and the case file. Threads change the time only."""
+    """Everything that decides the model, beside the data and the case file. Threads change the time only."""
 
     seed: int
     threads: int = 2
@@ -55,7 +55,7 @@ class Converted:
 
 @dataclass(frozen=True)
 class TestedModel(Converted):
-    """The same, and how it did on the test rows."""
+    """A converted model with its measures on the test rows."""
 
     test_scores: Floats
     test_metrics: Mapping[str, float]
@@ -106,17 +106,17 @@ def fingerprint_of(case: Case, plan: TrainingPlan, source: DataOrigin) -> str:
     return content_hash({"case": case.sha256, "data": source.digests, "settings": settings})
 
 
-def fit_and_evaluate(case: Case, plan: TrainingPlan, data: DataParts, say: Say) -> TestedModel:
-    """Fit on the fit rows, and look at the test rows once.
+def fit_and_evaluate(case: Case, plan: TrainingPlan, data: DataParts, progress: Progress) -> TestedModel:
+    """Fit on the fit rows, and evaluate on the test rows once.
 
     Raises :class:`~event_backbone.errors.StopError` when ONNX and the model disagree.
     """
-    return evaluate_converted(case, fit_and_convert(case, plan, data, say), data.test)
+    return evaluate_converted(case, fit_and_convert(case, plan, data, progress), data.test)
 
 
-def fit_and_convert(case: Case, plan: TrainingPlan, data: DataParts, say: Say) -> Converted:
+def fit_and_convert(case: Case, plan: TrainingPlan, data: DataParts, progress: Progress) -> Converted:
     """Fit on the fit rows; the reference rows show whether ONNX scores as the model does."""
-    say(f"fitting: {len(plan.candidates)} candidates by {FOLDS}-fold cross-validation on {len(data.fit):,} rows")
+    progress(f"fitting: {len(plan.candidates)} candidates by {FOLDS}-fold cross-validation on {len(data.fit):,} rows")
     model = fit(case, data.fit, seed=plan.seed, threads=plan.threads, candidates=plan.candidates)
     onnx = to_onnx(model)
     features = model.encoder.encode_rows(data.reference.records)
@@ -133,7 +133,7 @@ def evaluate_converted(case: Case, converted: Converted, test: LabelledRows) -> 
 
 
 def note_of(case: Case, plan: TrainingPlan, data: DataParts, fingerprint: str) -> dict[str, Any]:
-    """What the rows were. It goes into the bundle, so it holds no path of this machine."""
+    """The provenance of the rows. It goes into the bundle, so it holds no path of this machine."""
     return {
         "fingerprint": fingerprint,
         "case": case.name,

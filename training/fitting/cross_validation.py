@@ -1,4 +1,4 @@
-"""Candidates compared by cross-validation, and the best one fitted on all rows it may see."""
+"""Cross-validation of candidates, and fitting of the best one on all rows it may see."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SHARED_PARAMETERS = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to fit: the order of category codes, a family and its parameters, and what is done about a rare class."""
+    """A way to fit: the order of category codes, a family and its parameters, and the balancing."""
 
     name: str
     order: Order
@@ -64,7 +64,7 @@ class ValidatedCandidate:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The model that will be served, and what it was chosen by; ``targets`` are those of the rows it was fitted to."""
+    """The fitted model, and the measures it was chosen by; ``targets`` are those of the rows it was fitted to."""
 
     encoder: Encoder
     model: Model
@@ -76,7 +76,7 @@ class FittedModel:
 
 
 def measure_name(case: Case) -> str:
-    """What candidates are compared by."""
+    """The measure that candidates are compared by."""
     return "auc" if case.is_binary else "rmse"
 
 

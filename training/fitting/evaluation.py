@@ -1,4 +1,4 @@
-"""How good predictions are, in the field's own measures."""
+"""Evaluation of scores against labels."""
 
 from __future__ import annotations
 

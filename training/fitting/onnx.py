@@ -1,4 +1,4 @@
-"""Models to ONNX, and the check that both give the same scores."""
+"""Conversion to ONNX, and the check that both give the same scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROWS_AT_ONCE = 4096
 
 
 def to_onnx(model: FittedModel) -> bytes:
-    """The scorer of a bundle."""
+    """The model as the ONNX bytes of a bundle."""
     return model.model.to_onnx(len(model.encoder.feature_names))
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a model's quality on the test rows, as PNG bytes."""
+"""Plots of a model's performance on the test rows, as PNG bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a training run is written down: MLflow behind a small port."""
+"""The port for tracking training runs, and its adapter for MLflow."""
 
 from __future__ import annotations
 

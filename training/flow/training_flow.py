@@ -17,13 +17,13 @@ from event_backbone.model.bundle import CHAMPION_ALIAS, BrokenBundleError, Bundl
 from event_backbone.ports import ModelRegistry, RegisteredBundle
 from training.data.parts import DataParts, divide, divide_newest
 from training.data.raw import DataOrigin
-from training.data.retrieval import DataPlaces, Fetch, retrieve
+from training.data.retrieval import DataLocations, Fetch, retrieve
 from training.data.rows import LabelledRows
 from training.data.splits_on_disk import fingerprint_of_splits, write_splits
 from training.fitting.challenger import (
     PROVENANCE_FILE,
     Challenger,
-    Say,
+    Progress,
     TestedModel,
     TrainingPlan,
     fingerprint_of,
@@ -51,20 +51,20 @@ FEWEST_RETRAINING_ROWS = 200
 
 @dataclass(frozen=True)
 class FlowParts:
-    """What training works with; bootstrap chooses the adapters."""
+    """Collaborators of the flow; bootstrap chooses the adapters."""
 
     registry: ModelRegistry
     tracker: RunTracker
     bundles: BundleStore
     fetch: Fetch
-    places: DataPlaces
+    places: DataLocations
     quality: QualityGate
     splits_dir: Path
 
 
 @dataclass(frozen=True)
 class FlowOutcome:
-    """What a run of the flow ended with.
+    """The outcome of the flow.
 
     ``champion`` is the one in use afterwards. ``challenger``, ``evaluated`` and ``decision`` are ``None`` when the
     present champion was good as it is.
@@ -84,9 +84,15 @@ class FlowOutcome:
 
 
 def train(
-    case: Case, plan: TrainingPlan, parts: FlowParts, say: Say, *, if_needed: bool = False, if_none: bool = False
+    case: Case,
+    plan: TrainingPlan,
+    parts: FlowParts,
+    progress: Progress,
+    *,
+    if_needed: bool = False,
+    if_none: bool = False,
 ) -> FlowOutcome:
-    """Train a challenger, let the gate decide, and put champion and stream split where the services look.
+    """Train a challenger, let the gate decide, and install champion and stream split for the services.
 
     With ``if_needed`` nothing is trained when the same data, case file and settings made the champion, or a challenger
     that the gate refused; with ``if_none`` any champion that fits the case file stays, and the stream split that is
@@ -99,7 +105,7 @@ def train(
     """
     started_at = time.monotonic()
     raw = retrieve(case, parts.places, parts.fetch)
-    say(f"data: {raw.source.sentence}")
+    progress(f"data: {raw.source.sentence}")
     retrieved = read_or_explain(case, raw, parts.quality)
     data = divide(case, retrieved, plan.seed)
     fingerprint = fingerprint_of(case, plan, retrieved.source)
@@ -111,7 +117,7 @@ def train(
     else:
         # Not before: the gate's library takes seconds to load, and a champion that stays needs none of it.
         inspection = inspect_rows(case, retrieved.train, retrieved.test, parts.quality)
-        outcome = _challenge(case, plan, parts, data, inspection, fingerprint, say, started_at)
+        outcome = _challenge(case, plan, parts, data, inspection, fingerprint, progress, started_at)
         is_ours = outcome.state == "promoted"
     put_in_use(parts, outcome.champion, data.stream, note_of(case, plan, data, fingerprint), is_ours=is_ours)
     return outcome
@@ -120,7 +126,7 @@ def train(
 def put_in_use(
     parts: FlowParts, champion: RegisteredBundle, stream: LabelledRows, note: Mapping[str, Any], *, is_ours: bool
 ) -> None:
-    """Champion and stream split where the services look; ``is_ours``: the champion was made from these rows."""
+    """Install champion and stream split for the services; ``is_ours``: the champion was made from these rows."""
     streamed = fingerprint_of_splits(parts.splits_dir)
     if streamed is None or (is_ours and streamed != note["fingerprint"]):
         # After the champion, and its own: a stream must not hold rows that the model in use was fitted on.
@@ -128,7 +134,7 @@ def put_in_use(
     parts.bundles.repoint(champion)
 
 
-def retrain(case: Case, plan: TrainingPlan, parts: FlowParts, rows: LabelledRows, say: Say) -> FlowOutcome:
+def retrain(case: Case, plan: TrainingPlan, parts: FlowParts, rows: LabelledRows, progress: Progress) -> FlowOutcome:
     """Train a challenger on the newest of these labelled records, oldest first, and let the gate decide.
 
     Fit, reference and gate rows are disjoint parts of the newest records, so that a model of a new world is judged by
@@ -146,7 +152,7 @@ def retrain(case: Case, plan: TrainingPlan, parts: FlowParts, rows: LabelledRows
     source = DataOrigin("log", f"{len(rows):,} labelled records", {"log": _digest_of(rows)})
     data = divide_newest(case, source, rows, plan.seed)
     inspection = inspect_rows(case, data.drawn(), LabelledRows([], []), parts.quality)
-    outcome = _challenge(case, plan, parts, data, inspection, fingerprint_of(case, plan, source), say, started_at)
+    outcome = _challenge(case, plan, parts, data, inspection, fingerprint_of(case, plan, source), progress, started_at)
     parts.bundles.repoint(outcome.champion)
     return outcome
 
@@ -158,20 +164,20 @@ def _challenge(
     data: DataParts,
     inspection: Inspection,
     fingerprint: str,
-    say: Say,
+    progress: Progress,
     started_at: float,
 ) -> FlowOutcome:
     """Fit a challenger and let it contest."""
-    say(f"quality: {inspection.sentence}")
-    evaluated = fit_and_evaluate(case, plan, data, say)
-    return contest(Challenger(case, plan, data, inspection.folder, evaluated, fingerprint), parts, say, started_at)
+    progress(f"quality: {inspection.sentence}")
+    evaluated = fit_and_evaluate(case, plan, data, progress)
+    return contest(Challenger(case, plan, data, inspection.folder, evaluated, fingerprint), parts, progress, started_at)
 
 
-def contest(challenger: Challenger, parts: FlowParts, say: Say, started_at: float) -> FlowOutcome:
+def contest(challenger: Challenger, parts: FlowParts, progress: Progress, started_at: float) -> FlowOutcome:
     """Let the gate decide about a challenger, register it, and promote it if the gate says so."""
-    say(f"gate: {len(challenger.data.gate):,} rows")
+    progress(f"gate: {len(challenger.data.gate):,} rows")
     champion, decision = judge(challenger, parts.registry, parts.bundles)
-    say(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
+    progress(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
     return settle(challenger, champion, decision, parts, started_at)
 
 
@@ -216,7 +222,7 @@ def _usable_champion(case: Case, parts: FlowParts) -> tuple[RegisteredBundle, st
 
 
 def _was_refused(case: Case, parts: FlowParts, fingerprint: str) -> bool:
-    """Whether the same was trained before, for nothing."""
+    """Whether the same challenger was refused before."""
     return any(
         one.tags.get(FINGERPRINT_TAG) == fingerprint and one.tags.get(DECISION_TAG) == "refused"
         for one in parts.registry.versions(registered_name(case))

@@ -1,4 +1,4 @@
-"""What each stage leaves for the next, in a folder of its own."""
+"""The folders of the stages' results."""
 
 from __future__ import annotations
 

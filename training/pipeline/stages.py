@@ -1,4 +1,4 @@
-"""Retrieve, validate, transform, train, evaluate, register: each reads the folder of the one before it.
+"""The stages of the pipeline: each reads the folder of the one before it.
 
 They are the flow's own parts (:mod:`.training_flow`): the same data, settings and seed give the same model.
 """
@@ -11,10 +11,10 @@ import time
 from event_backbone.case.schema import Case
 from training.data.parts import divide
 from training.data.raw import load_raw, write_raw
-from training.data.retrieval import DataPlaces, Fetch, retrieve
+from training.data.retrieval import DataLocations, Fetch, retrieve
 from training.fitting.challenger import (
     Challenger,
-    Say,
+    Progress,
     TrainingPlan,
     evaluate_converted,
     fingerprint_of,
@@ -35,14 +35,16 @@ from training.pipeline.model_on_disk import load_model, write_model
 from training.quality.gate import Inspection, QualityGate, validate
 
 
-def retrieve_data(case: Case, folders: PipelineFolders, places: DataPlaces, fetch: Fetch, say: Say) -> None:
+def retrieve_data(
+    case: Case, folders: PipelineFolders, places: DataLocations, fetch: Fetch, progress: Progress
+) -> None:
     """Leave the raw data as they came."""
     raw = retrieve(case, places, fetch)
     write_raw(fresh(folders.raw), raw)
-    say(f"data: {raw.source.sentence}")
+    progress(f"data: {raw.source.sentence}")
 
 
-def validate_data(case: Case, folders: PipelineFolders, gate: QualityGate, say: Say) -> Inspection:
+def validate_data(case: Case, folders: PipelineFolders, gate: QualityGate, progress: Progress) -> Inspection:
     """Leave the rows if nothing is wrong with them, and the results of every expectation in any case.
 
     Raises:
@@ -51,29 +53,29 @@ def validate_data(case: Case, folders: PipelineFolders, gate: QualityGate, say: 
     rows = fresh(folders.rows)
     retrieved, inspection = validate(case, load_raw(folders.raw), gate)
     write_retrieved(rows, retrieved)
-    say(f"quality: {inspection.sentence}; results in {inspection.folder}")
+    progress(f"quality: {inspection.sentence}; results in {inspection.folder}")
     return inspection
 
 
-def transform_data(case: Case, folders: PipelineFolders, seed: int, say: Say) -> None:
+def transform_data(case: Case, folders: PipelineFolders, seed: int, progress: Progress) -> None:
     """Leave the rows by what they are for."""
     data = divide(case, load_retrieved(folders.rows), seed)
     write_data(fresh(folders.splits), data)
-    say("rows: " + ", ".join(f"{name} {size:,}" for name, size in data.sizes().items()))
+    progress("rows: " + ", ".join(f"{name} {size:,}" for name, size in data.sizes().items()))
 
 
-def train_model(case: Case, folders: PipelineFolders, plan: TrainingPlan, say: Say) -> None:
+def train_model(case: Case, folders: PipelineFolders, plan: TrainingPlan, progress: Progress) -> None:
     """Leave the model that cross-validation chose; no test row is read.
 
     Raises:
         StopError: ONNX and the model disagree.
     """
-    converted = fit_and_convert(case, plan, load_data(folders.splits), say)
+    converted = fit_and_convert(case, plan, load_data(folders.splits), progress)
     write_model(fresh(folders.model), plan, converted)
-    say(f"model: {converted.model.chosen.candidate.name}")
+    progress(f"model: {converted.model.chosen.candidate.name}")
 
 
-def evaluate_model(case: Case, folders: PipelineFolders, say: Say) -> None:
+def evaluate_model(case: Case, folders: PipelineFolders, progress: Progress) -> None:
     """Leave measures, curves and pictures of the model on the test rows."""
     test, (_, converted) = load_data(folders.splits).test, load_model(folders.model)
     evaluated = evaluate_converted(case, converted, test)
@@ -87,10 +89,10 @@ def evaluate_model(case: Case, folders: PipelineFolders, say: Say) -> None:
     plots = fresh(folders.plots)
     for name, content in {**curves_of(*drawn), **draw_pictures(*drawn)}.items():
         (plots / name).write_bytes(content)
-    say("test: " + ", ".join(f"{name} {value:,.5g}" for name, value in evaluated.test_metrics.items()))
+    progress("test: " + ", ".join(f"{name} {value:,.5g}" for name, value in evaluated.test_metrics.items()))
 
 
-def register_model(case: Case, folders: PipelineFolders, parts: FlowParts, say: Say) -> FlowOutcome:
+def register_model(case: Case, folders: PipelineFolders, parts: FlowParts, progress: Progress) -> FlowOutcome:
     """Register the model as a challenger; it becomes champion if the gate says so.
 
     Raises:
@@ -106,7 +108,7 @@ def register_model(case: Case, folders: PipelineFolders, parts: FlowParts, say: 
         evaluate_converted(case, converted, data.test),
         fingerprint_of(case, plan, data.source),
     )
-    outcome = contest(challenger, parts, say, started_at)
+    outcome = contest(challenger, parts, progress, started_at)
     is_ours = outcome.state == "promoted"
     put_in_use(parts, outcome.champion, data.stream, challenger.note(), is_ours=is_ours)
     return outcome

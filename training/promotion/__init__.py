@@ -1,1 +1,1 @@
-"""Who becomes champion: the gate, the decision and its record, promotion and rollback."""
+"""Promotion: the gate, the decision and its record, champion and rollback."""

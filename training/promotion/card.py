@@ -1,4 +1,4 @@
-"""The model card: what a version is, what it was compared with and what came of it, for people, in Markdown.
+"""The model card of a version, in Markdown: what it is, what it was compared with, and the decision.
 
 The sections are those of Mitchell et al., Model Cards for Model Reporting (2019), as far as they can be known here.
 """

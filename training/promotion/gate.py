@@ -1,4 +1,4 @@
-"""The gate: whether a challenger may replace the champion, by what both score on rows that neither was fitted on."""
+"""The promotion gate: compares challenger and champion on rows that neither was fitted on."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SegmentGrowth:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """What the gate said: sentences why, and every number that it went by."""
+    """The gate's decision: reasons as sentences, and every number that it went by."""
 
     promoted: bool
     reasons: Sequence[str]
@@ -59,8 +59,8 @@ class GateDecision:
         return {"decision": self.state, "reasons": list(self.reasons), "numbers": dict(self.numbers)}
 
 
-def headline(case: Case) -> str:
-    """What a challenger has to be better by; more is better."""
+def gate_metric(case: Case) -> str:
+    """The metric that a challenger has to be better by; more is better."""
     return "auc" if case.is_binary else "r2"
 
 
@@ -76,7 +76,7 @@ def decide(
     numbers = {"gate_rows": float(len(gate_rows)), **_measured(case, targets, challenger, "challenger")}
     if champion is None:
         return GateDecision(True, ["there is no champion that could be compared with it"], numbers)
-    measure, name = (auc if case.is_binary else r2), headline(case)
+    measure, name = (auc if case.is_binary else r2), gate_metric(case)
     pair = (targets, challenger.scores, champion.scores)
     better = bootstrap_difference(measure, *pair, confidence=limits.confidence, seed=seed)
     # A regression's calibration error is a share of the targets' spread; a probability is one as it stands.
@@ -89,7 +89,7 @@ def decide(
     numbers |= {"calibration_growth": miscalibrated.value, "calibration_growth_lower": miscalibrated.lower}
     numbers |= {"worst_segment_growth": max((one.growth for one in segments), default=0.0)}
     refusals = [*_refusals(name, better, miscalibrated, limits), *_segment_refusals(segments, limits)]
-    return GateDecision(not refusals, refusals or [_said(name, better, limits)], numbers, segments)
+    return GateDecision(not refusals, refusals or [_sentence(name, better, limits)], numbers, segments)
 
 
 def _measured(case: Case, targets: Floats, contender: Contender, whose: str) -> dict[str, float]:
@@ -97,7 +97,7 @@ def _measured(case: Case, targets: Floats, contender: Contender, whose: str) -> 
     return {f"{whose}_{name}": value for name, value in measured.items()}
 
 
-def _said(name: str, better: PairedDifference, limits: PromotionLimits) -> str:
+def _sentence(name: str, better: PairedDifference, limits: PromotionLimits) -> str:
     return (
         f"{name} changes by {better.value:+.4f}, with {limits.confidence:.0%} confidence by more than "
         f"{better.lower:+.4f}; the margin is {limits.margin:g}"
@@ -109,7 +109,7 @@ def _refusals(
 ) -> Iterator[str]:
     # Written so that a difference that is no number refuses, too.
     if not better.lower > limits.margin:
-        yield _said(name, better, limits)
+        yield _sentence(name, better, limits)
     if not (miscalibrated.value <= limits.calibration or miscalibrated.lower <= 0):
         yield f"the calibration error grows by {miscalibrated.value:.4f}; allowed is {limits.calibration:g}"
 

@@ -1,4 +1,4 @@
-"""Both contenders on the gate rows: the challenger as it will be served, the champion through its own bundle."""
+"""Scores of both contenders on the gate rows: the challenger as served, the champion through its own bundle."""
 
 from __future__ import annotations
 

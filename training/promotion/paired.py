@@ -1,4 +1,4 @@
-"""Two models compared on the same rows: differences with the chance in them.
+"""Paired comparison of two models on the same rows, with confidence limits.
 
 Both models score the same rows, so a resample keeps each row's pair of scores together; what makes a row hard for both
 cancels out, and a difference is known far better than either value (Efron and Tibshirani 1993, chapter 13).

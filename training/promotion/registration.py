@@ -1,4 +1,4 @@
-"""Challengers and champions in the registry: who is which, since when, by whom and why."""
+"""Aliases and tags of challengers and champions in the registry: since when, by whom and why."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def record_decision(registry: ModelRegistry, model: ModelRef, decision: GateDeci
 
 
 def promote(registry: ModelRegistry, model: ModelRef, *, by: str, reason: str) -> None:
-    """Make a version the champion; the one that it replaces is recorded, as what a rollback goes back to.
+    """Make a version the champion; the one that it replaces is recorded, for a rollback.
 
     Raises:
         LookupError: there is no such version.

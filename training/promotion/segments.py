@@ -1,4 +1,4 @@
-"""How good a model is for parts of the rows, with the chance in it."""
+"""Performance by segment, with bootstrap intervals."""
 
 from __future__ import annotations
 

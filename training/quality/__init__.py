@@ -1,1 +1,1 @@
-"""The data quality gate: what rows must be like before anything is fitted to them."""
+"""The data quality gate: expectations of rows before anything is fitted to them."""

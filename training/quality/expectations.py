@@ -1,4 +1,4 @@
-"""What is expected of rows: of itself from the case file, and from a YAML file of further expectations beside it.
+"""Expectations of rows: from the case file, and from a YAML file of further ones beside it.
 
 They are Great Expectations' own, by type and arguments; this module needs nothing of that library.
 """
@@ -41,7 +41,7 @@ class RowExpectation(BaseModel):
 
 
 def name_of(kind: str, kwargs: Mapping[str, Any]) -> str:
-    """The type with the columns it is about, as people and errors call an expectation."""
+    """The name of an expectation: its type with its columns."""
     return f"{kind}({', '.join(columns_of(kwargs))})"
 
 

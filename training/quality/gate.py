@@ -1,4 +1,4 @@
-"""The stage ``validate``: raw data are read and every expectation is tried before anything is made of them."""
+"""The stage ``validate``: raw data are read and every expectation is tried."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Unmet:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What came of a suite: ``folder`` holds ``results.json`` and the pages of ``docs/index.html``."""
+    """Results of a suite: ``folder`` holds ``results.json`` and the pages of ``docs/index.html``."""
 
     tried: int
     unmet: Sequence[Unmet]

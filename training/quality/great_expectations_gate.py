@@ -77,7 +77,7 @@ def _series(values: Sequence[Any], kind: str) -> pd.Series[Any]:
 
 
 def _open_context(docs: Path) -> Any:
-    """A context in memory that writes nothing but its pages and asks nobody."""
+    """A context in memory that writes nothing but its pages, without telemetry."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig

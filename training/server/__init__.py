@@ -1,1 +1,1 @@
-"""`train-model serve`: retrains on the newest labelled records when it is asked to, one run at a time."""
+"""`train-model serve`: retrains on the newest labelled records on request, one run at a time."""

@@ -1,4 +1,4 @@
-"""What Alertmanager posts to a webhook (version 4), and the wishes that follow from it."""
+"""Alertmanager's webhook (version 4), and the retraining requests that follow from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ReceivedAlert(Struct, frozen=True, rename="camel"):
 
     @property
     def episode(self) -> str:
-        """From its beginning to its end an alert has one fingerprint and one beginning."""
+        """An alert's fingerprint and beginning, which stay the same to its end."""
         return f"{self.fingerprint}@{self.starts_at}"
 
 
@@ -55,7 +55,7 @@ def read_message(body: bytes) -> ReceivedAlerts:
     return message
 
 
-def wish_of(alert: ReceivedAlert, case: str, names: Collection[str]) -> RetrainingRequest | None:
+def request_of(alert: ReceivedAlert, case: str, names: Collection[str]) -> RetrainingRequest | None:
     """``None`` for an alert that asks for no retraining: resolved, of another case, or not one of ``names``.
 
     Where Prometheus watches one case alone, its alerts need not say which.

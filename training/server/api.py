@@ -17,7 +17,7 @@ from event_backbone.web.exposition import exposition
 from event_backbone.web.probes import AnsweringStatus, add_probes
 from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE, read_object
 from event_backbone.web.responses import json_response, problem_response, retry_after_header
-from training.server.alertmanager import read_message, wish_of
+from training.server.alertmanager import read_message, request_of
 from training.server.metrics import TrainingMetrics
 from training.server.retraining import RunScheduler
 from training.server.runs import RetrainingRequest, RetrainingRun, RunRefusal
@@ -30,7 +30,7 @@ RUNS_SHOWN = 20
 _LONGEST_REASON = LONGEST_NAME + len(": ") + LONGEST_NOTE
 
 
-class Asked(Struct, frozen=True):
+class TrainRequest(Struct, frozen=True):
     """The body of ``POST /train``: why, and for which episode if for one."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=_LONGEST_REASON)]
@@ -39,7 +39,7 @@ class Asked(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ServerParts:
-    """What the views call; ``alerts`` are the names of those that start a retraining."""
+    """Collaborators of the views; ``alerts`` are the names of those that start a retraining."""
 
     case: str
     scheduler: RunScheduler
@@ -62,7 +62,7 @@ def build_api(parts: ServerParts) -> Flask:
 def _add_runs(app: Flask, parts: ServerParts) -> None:
     @app.post("/train")
     def train() -> ResponseReturnValue:
-        asked = read_object(request.get_data(cache=False), Asked)
+        asked = read_object(request.get_data(cache=False), TrainRequest)
         answer = _ask(parts, RetrainingRequest(asked.reason, asked.episode))
         return _refused(answer) if isinstance(answer, RunRefusal) else json_response({"id": answer.id}, 202)
 
@@ -91,7 +91,7 @@ def _add_alerts(app: Flask, parts: ServerParts) -> None:
         started: list[dict[str, Any]] = []
         passed_over: list[dict[str, Any]] = []
         for alert in read_message(request.get_data(cache=False)).alerts:
-            wanted = wish_of(alert, parts.case, parts.alerts)
+            wanted = request_of(alert, parts.case, parts.alerts)
             if wanted is None:
                 continue
             answer = _ask(parts, wanted)
@@ -135,7 +135,7 @@ def _refusal_document(refusal: RunRefusal) -> dict[str, Any]:
 
 
 def run_document(run: RetrainingRun) -> dict[str, Any]:
-    """A run as others see it; times as RFC 3339, ``None`` for what is not known yet."""
+    """A run as JSON; times as RFC 3339, ``None`` for what is not known yet."""
     return {
         "id": run.id,
         "state": run.state,

@@ -1,4 +1,4 @@
-"""Wires the training server: the only place that chooses its adapters."""
+"""Wiring of the training server: the only place that chooses its adapters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from event_backbone.web.server import Draining
 from training.server.api import ServerParts, build_api
-from training.server.messages import Order
+from training.server.messages import RunOrder
 from training.server.metrics import TrainingMetrics
 from training.server.retraining import RunScheduler, Started
 from training.server.run_process import RunProcess
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class TrainingApplication:
-    """The WSGI application and the desk below it."""
+    """The WSGI application and the run scheduler below it."""
 
     def __init__(self, wsgi: WSGIApplication, scheduler: RunScheduler, metrics: TrainingMetrics) -> None:
         self._wsgi = wsgi
@@ -41,12 +41,12 @@ class TrainingApplication:
 
 
 def build_application(settings: TrainingServerSettings, draining: Draining) -> TrainingApplication:
-    """Open the book of runs; no run, and nothing that a run needs, is touched yet."""
+    """Open the runs file; no run, and nothing that a run needs, is touched yet."""
     case = settings.load_case()
     metrics = TrainingMetrics(CollectorRegistry())
 
     def launch(run: RetrainingRun) -> Started:
-        order = Order(run.id, os.getpid(), run.alert_since)
+        order = RunOrder(run.id, os.getpid(), run.alert_since)
         return RunProcess(order, timeout_s=settings.retraining_timeout_s)
 
     scheduler = RunScheduler(

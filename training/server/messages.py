@@ -1,4 +1,4 @@
-"""What the server tells the process of a run, and what that tells it: lines of JSON."""
+"""Messages between the server and the process of a run: lines of JSON."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any, Literal
 from msgspec import Struct
 
 
-class Order(Struct, frozen=True):
-    """The run to make. The process ends when the one called ``parent_pid`` does."""
+class RunOrder(Struct, frozen=True):
+    """A run to make. The process ends when ``parent_pid`` does."""
 
     run_id: str
     parent_pid: int
     alert_since: float | None = None
 
 
-class Stage(Struct, frozen=True, tag_field="kind", tag="stage"):
-    """What the run does now, in words."""
+class RunStage(Struct, frozen=True, tag_field="kind", tag="stage"):
+    """The present stage of the run, as text."""
 
     text: str
 
 
-class Ended(Struct, frozen=True, tag_field="kind", tag="ended"):
+class RunResult(Struct, frozen=True, tag_field="kind", tag="ended"):
     """The last line of a run that came to a decision, or to an error that it could name."""
 
     state: Literal["promoted", "refused", "failed"]
     decision: dict[str, Any]
 
 
-Line = Stage | Ended
+Line = RunStage | RunResult

@@ -33,7 +33,7 @@ class TrainingMetrics:
             self.refusals.labels(reason)
 
     def show(self, newest: Sequence[RetrainingRun]) -> None:
-        """Gauges as they are; the time of the last end stays until another run has ended."""
+        """Set the gauges; the time of the last end stays until another run has ended."""
         for run in newest:
             self.running.set(run.state == "running")
             if run.ended_at is not None:

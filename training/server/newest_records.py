@@ -1,4 +1,4 @@
-"""The newest labelled records of a log, and waiting until enough of them are of the world after an alert."""
+"""The newest labelled records of a log, and waiting until enough of them came after an alert."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _FIRST_SPAN_S, _WIDER_BY, _EVERYTHING_S = 60.0, 4.0, 100 * 365 * 86400.0
 
 
 @dataclass(frozen=True)
-class Newest:
-    """Reads ``rows`` labelled records of a log, no others but the newest, oldest first."""
+class NewestRecords:
+    """Reads the newest ``rows`` labelled records of a log, oldest first."""
 
     case: Case
     log: PredictionLog
@@ -48,16 +48,16 @@ class Newest:
             span_s *= _WIDER_BY
         return self._last(self._labelled(None))
 
-    def after(self, since: float, *, longest_s: float, say: Callable[[str], None]) -> LabelledRows:
-        """Those made after ``since``, waited for; with older ones only where there are too few of them to go by.
+    def after(self, since: float, *, longest_s: float, progress: Callable[[str], None]) -> LabelledRows:
+        """Records made after ``since``, waited for; with older ones only where there are too few of them.
 
         Raises :class:`~event_backbone.errors.TryAgainLaterError` when the log is away.
         """
-        self._wait_for(since, longest_s, say)
+        self._wait_for(since, longest_s, progress)
         found = self._labelled(time_text(since))
         return self._last(found) if len(found) >= LEAST_SHARE * self.rows else self.read()
 
-    def _wait_for(self, since: float, longest_s: float, say: Callable[[str], None]) -> None:
+    def _wait_for(self, since: float, longest_s: float, progress: Callable[[str], None]) -> None:
         """Return when there are ``rows`` labelled records of after ``since``, when no more come, or after a time."""
         text, started_at = time_text(since), self.clock()
         seen, changed_at = -1, started_at
@@ -66,7 +66,7 @@ class Newest:
             if found >= self.rows:
                 # Only now is it worth looking which of them have a label.
                 found = len(self._labelled(text))
-            say(f"collecting: {found:,} of {self.rows:,} records since the alert began")
+            progress(f"collecting: {found:,} of {self.rows:,} records since the alert began")
             now = self.clock()
             if found != seen:
                 seen, changed_at = found, now

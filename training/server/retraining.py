@@ -1,4 +1,4 @@
-"""Who asks for a retraining comes here: it is begun or refused, followed, and remembered."""
+"""The run scheduler: begins or refuses retrainings, follows them, and keeps their history."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from training.server.messages import Ended
+from training.server.messages import RunResult
 from training.server.runs import (
     RetrainingRequest,
     RetrainingRun,
@@ -30,7 +30,7 @@ _ENDS_WITHIN_S = 6.0
 
 
 class RunStore(Protocol):
-    """Where the book is kept; what was kept is there after a restart."""
+    """The port for keeping the run history; durable over a restart."""
 
     def read(self) -> RunHistory: ...
 
@@ -40,9 +40,9 @@ class RunStore(Protocol):
 
 
 class Started(Protocol):
-    """A run that is at work."""
+    """A running run."""
 
-    def follow(self, at_stage: Callable[[str], None]) -> Ended:
+    def follow(self, at_stage: Callable[[str], None]) -> RunResult:
         """Block until it has ended."""
         ...
 
@@ -54,7 +54,7 @@ Launch = Callable[[RetrainingRun], Started]
 
 
 class RunScheduler:
-    """Begins runs, one at a time, and remembers them. Thread-safe; a change is kept before anybody sees it."""
+    """Begins runs, one at a time, and keeps their history. Thread-safe; a change is stored before it is visible."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class RunScheduler:
         store.keep(self._history)
 
     def ask(self, wanted: RetrainingRequest) -> RetrainingRun | RunRefusal:
-        """Begin a run, or say why not."""
+        """Begin a run, or return why not."""
         with self._lock:
             refused = refusal(self._history, wanted, self._clock(), self._cooldown_s)
             if refused is not None:
@@ -101,7 +101,7 @@ class RunScheduler:
         return self._history.runs[: -count - 1 : -1]
 
     def refusal_now(self) -> RunRefusal | None:
-        """Why somebody who asks now, for no episode, would be refused."""
+        """The refusal of a request made now, for no episode."""
         return refusal(self._history, RetrainingRequest(""), self._clock(), self._cooldown_s)
 
     def _follow(self, run: RetrainingRun) -> None:
@@ -110,24 +110,24 @@ class RunScheduler:
                 if self._stopping:
                     return
                 self._started = self._launch(run)
-            said = self._started.follow(lambda text: self._at_stage(run.id, text))
+            result = self._started.follow(lambda text: self._at_stage(run.id, text))
         except Exception as error:
             # The thread's border: a run that can't even begin must not look as if it went on for ever.
             log.exception("retraining_disturbed", run=run.id)
-            said = Ended("failed", {"reasons": [f"it could not be run: {type(error).__name__}"]})
+            result = RunResult("failed", {"reasons": [f"it could not be run: {type(error).__name__}"]})
         with self._lock:
             self._started = None
-            self._history = finish(self._history, run.id, said.state, self._clock(), said.decision)
+            self._history = finish(self._history, run.id, result.state, self._clock(), result.decision)
             try:
                 self._store.keep(self._history)
             except OSError:
                 # It has ended all the same, and another must be able to begin.
                 log.exception("runs_not_kept", run=run.id)
-        self._count(said.state)
-        log.info("retraining_ended", run=run.id, state=said.state, reasons=said.decision.get("reasons"))
+        self._count(result.state)
+        log.info("retraining_ended", run=run.id, state=result.state, reasons=result.decision.get("reasons"))
 
     def _at_stage(self, id_: str, text: str) -> None:
-        """Shown, and not kept: after a restart no run is at any stage."""
+        """Shown, and not stored: after a restart no run is at any stage."""
         with self._lock:
             self._history = at_stage(self._history, id_, text)
 
@@ -136,7 +136,7 @@ class RunScheduler:
         self._history = history
 
     def close(self) -> None:
-        """End the run in hand; it counts as failed, so its episode stays open."""
+        """End the running run; it counts as failed, so its episode stays open."""
         with self._lock:
             self._stopping, started = True, self._started
         if started is not None:

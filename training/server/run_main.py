@@ -1,4 +1,4 @@
-"""One run: ``python -m training.server.run_main FD``; its order comes on stdin, its steps go to FD line by line."""
+"""The process of one run: ``python -m training.server.run_main FD``; order on stdin, messages to FD."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from event_backbone.errors import StreamgaugeError
 from event_backbone.process.lifetime import die_with_parent
 from event_backbone.process.logs import set_up_logging
 from event_backbone.settings import read_settings
-from training.server.messages import Ended, Line, Order, Stage
+from training.server.messages import Line, RunOrder, RunResult, RunStage
 from training.server.settings import TrainingServerSettings
 
 log = structlog.get_logger()
@@ -33,9 +33,9 @@ class RunReport:
     pipe: BinaryIO
 
     def stage(self, text: str) -> None:
-        self._tell(Stage(text))
+        self._tell(RunStage(text))
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: RunResult) -> None:
         self._tell(ended)
 
     def _tell(self, line: Line) -> None:
@@ -43,31 +43,31 @@ class RunReport:
         self.pipe.flush()
 
 
-def run(order: Order, settings: TrainingServerSettings, say: Callable[[str], None]) -> Ended:
+def run(order: RunOrder, settings: TrainingServerSettings, progress: Callable[[str], None]) -> RunResult:
     """Collect, fit, decide; raises what any of them raises."""
     from training.bootstrap import build_parts
     from training.fitting.challenger import TrainingPlan
     from training.flow.training_flow import retrain
-    from training.server.newest_records import Newest
+    from training.server.newest_records import NewestRecords
 
     case = settings.load_case()
     parts = build_parts(settings, log_url=settings.log_url)
     assert parts.places.log is not None
-    newest = Newest(case, parts.places.log, settings.retraining_rows)
+    newest = NewestRecords(case, parts.places.log, settings.retraining_rows)
     if order.alert_since is None:
         rows = newest.read()
     else:
-        rows = newest.after(order.alert_since, longest_s=settings.retraining_wait_s, say=say)
-    say(f"training on the {len(rows):,} newest labelled records")
-    outcome = retrain(case, TrainingPlan(settings.training_seed, settings.training_threads), parts, rows, say)
+        rows = newest.after(order.alert_since, longest_s=settings.retraining_wait_s, progress=progress)
+    progress(f"training on the {len(rows):,} newest labelled records")
+    outcome = retrain(case, TrainingPlan(settings.training_seed, settings.training_threads), parts, rows, progress)
     assert outcome.decision is not None
     assert outcome.challenger is not None
     challenger = {"challenger": asdict(outcome.challenger.model)}
-    return Ended(outcome.decision.state, {**challenger, **outcome.decision.report()})
+    return RunResult(outcome.decision.state, {**challenger, **outcome.decision.report()})
 
 
 def main() -> None:
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=RunOrder)
     die_with_parent(order.parent_pid)
     os.nice(_NICENESS)
     with os.fdopen(int(sys.argv[1]), "wb") as pipe:
@@ -78,7 +78,7 @@ def main() -> None:
             report.ended(run(order, settings, report.stage))
         except StreamgaugeError as error:
             log.error("retraining_failed", run=order.run_id, error=str(error))
-            report.ended(Ended("failed", {"reasons": [re.sub(r"\s+", " ", str(error))]}))
+            report.ended(RunResult("failed", {"reasons": [re.sub(r"\s+", " ", str(error))]}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One run as a process of its own: what happens to it, its death included, leaves the server as it is."""
+"""A run in a process of its own: whatever happens to it, its death included, leaves the server as it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from training.server.messages import Ended, Line, Order, Stage
+from training.server.messages import Line, RunOrder, RunResult, RunStage
 
 log = structlog.get_logger()
 
@@ -20,9 +20,9 @@ _decode = msgspec.json.Decoder(Line).decode
 
 
 class RunProcess:
-    """The process of one run; its log lines go where the server's go, what it reports comes through a pipe."""
+    """The process of one run; its log lines go where the server's go, its messages come through a pipe."""
 
-    def __init__(self, order: Order, *, timeout_s: float) -> None:
+    def __init__(self, order: RunOrder, *, timeout_s: float) -> None:
         reading, writing = os.pipe()
         self._lines = os.fdopen(reading, "rb")
         try:
@@ -36,23 +36,23 @@ class RunProcess:
         self._timer = threading.Timer(timeout_s, self.stop)
         self._order = order
 
-    def follow(self, at_stage: Callable[[str], None]) -> Ended:
+    def follow(self, at_stage: Callable[[str], None]) -> RunResult:
         """Pass every stage on, and return what the run ended with. Blocks until the process is gone."""
         self._timer.start()
-        said: Ended | None = None
+        result: RunResult | None = None
         try:
             self._tell_order()
             for line in self._lines:
                 match _read(line):
-                    case Stage(text):
+                    case RunStage(text):
                         at_stage(text)
-                    case Ended() as said:
+                    case RunResult() as result:
                         pass
         finally:
             self._timer.cancel()
             self._lines.close()
             code = self._process.wait()
-        return said or Ended("failed", {"reasons": [f"its process ended with {code} and said nothing"]})
+        return result or RunResult("failed", {"reasons": [f"its process ended with {code} and result nothing"]})
 
     def _tell_order(self) -> None:
         assert self._process.stdin is not None
@@ -63,7 +63,7 @@ class RunProcess:
             log.warning("run_gone_before_its_order", run=self._order.run_id)
 
     def stop(self) -> None:
-        """End it: asked first, then made to."""
+        """Terminate it, then kill it."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_WITHIN_S)
@@ -74,7 +74,7 @@ class RunProcess:
 def _read(line: bytes) -> Line | None:
     """A process that is killed while it writes leaves half a line."""
     try:
-        said: Line = _decode(line)
+        result: Line = _decode(line)
     except msgspec.DecodeError:
         return None
-    return said
+    return result

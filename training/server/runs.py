@@ -1,8 +1,8 @@
-"""Retraining runs: which may begin, and what became of each; pure functions over one :class:`RunHistory`.
+"""The history of retraining runs: which may begin, and the outcome of each; pure functions over :class:`RunHistory`.
 
 Two rules keep a retraining from following its own effects. An *episode* is retrained for once: its alert, every other
 alert that began before that run ended, since all of them speak of the world that the run has seen, and every alert that
-begins while one of those still fires or less than a cooldown after it, since alerts come and go where a figure is near
+begins while one of those still fires or less than a cooldown after it, since alerts come and go where a value is near
 its limit. And after a run nobody starts another until the cooldown is over. A run that failed has not trained for
 anything: its episode stays open, its cooldown holds.
 """
@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 State = Literal["running", "promoted", "refused", "failed"]
@@ -27,8 +27,8 @@ _LOOK_AGAIN_S = 10.0
 class RetrainingRun(Struct, frozen=True, omit_defaults=True):
     """One retraining; times are in seconds since 1970.
 
-    ``alert_since`` is when the alert that asked for it began, ``told_at`` when it was last told after the run that an
-    alert of its episode fires.
+    ``alert_since`` is when the alert that asked for it began, ``refreshed_at`` when it was last known after the run
+    that an alert of its episode fires.
     """
 
     id: str
@@ -39,19 +39,19 @@ class RetrainingRun(Struct, frozen=True, omit_defaults=True):
     episode: str | None = None
     alert_since: float | None = None
     ended_at: float | None = None
-    told_at: float | None = None
+    refreshed_at: float | None = field(name="told_at", default=None)
     decision: dict[str, Any] | None = None
 
 
 class RunHistory(Struct, frozen=True):
-    """All runs that are remembered, oldest first."""
+    """All runs that are kept, oldest first."""
 
     runs: list[RetrainingRun] = []
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainingRequest:
-    """Somebody wants a retraining: a person, or an alert that began at ``alert_since``."""
+    """A request by a person, or by an alert that began at ``alert_since``."""
 
     reason: str
     episode: str | None = None
@@ -60,7 +60,7 @@ class RetrainingRequest:
 
 @dataclass(frozen=True, slots=True)
 class RunRefusal:
-    """Why none begins; after ``retry_after_s`` it may be another answer, ``None`` means that it never will."""
+    """Why no run begins; after ``retry_after_s`` it may be another answer, ``None`` means that it never will."""
 
     reason: Reason
     detail: str
@@ -83,9 +83,9 @@ def refusal(history: RunHistory, wanted: RetrainingRequest, now: float, cooldown
 
 
 def refresh(history: RunHistory, wanted: RetrainingRequest, now: float, cooldown_s: float) -> RunHistory:
-    """After being told again of an alert that a run was for: its episode goes on."""
+    """After a notification of an alert that a run was for: its episode goes on."""
     run = _run_for(history, wanted, cooldown_s)
-    return history if run is None or wanted.alert_since is None else _changed(history, run.id, told_at=now)
+    return history if run is None or wanted.alert_since is None else _changed(history, run.id, refreshed_at=now)
 
 
 def _run_for(history: RunHistory, wanted: RetrainingRequest, cooldown_s: float) -> RetrainingRun | None:
@@ -96,7 +96,7 @@ def _run_for(history: RunHistory, wanted: RetrainingRequest, cooldown_s: float) 
 def _has_trained_for(run: RetrainingRun, wanted: RetrainingRequest, cooldown_s: float) -> bool:
     if run.state == "failed" or run.ended_at is None:
         return False
-    goes_on_until = run.ended_at if run.told_at is None else max(run.ended_at, run.told_at + cooldown_s)
+    goes_on_until = run.ended_at if run.refreshed_at is None else max(run.ended_at, run.refreshed_at + cooldown_s)
     is_the_same = wanted.episode is not None and wanted.episode == run.episode
     return is_the_same or (wanted.alert_since is not None and wanted.alert_since <= goes_on_until)
 

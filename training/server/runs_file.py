@@ -1,4 +1,4 @@
-"""The book of runs in one file, which survives restarts; one server at a time holds it."""
+"""The run history in one file, durable over restarts; one server at a time holds it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILE, _LOCK = "runs.json", "lock"
 
 
 class RunsFile:
-    """Keeps a :class:`RunHistory`: what was kept is there after a restart and after a power cut."""
+    """Stores a :class:`RunHistory`; durable over a restart and a power cut."""
 
     def __init__(self, folder: Path) -> None:
         """Raises :class:`SettingsError` when another server holds the folder."""
@@ -27,7 +27,7 @@ class RunsFile:
         self._lock = lock
 
     def read(self) -> RunHistory:
-        """Raises :class:`StopError` for a file that is no book: with an empty one, episodes would be trained again."""
+        """Raises :class:`StopError` for a file that can't be decoded: an empty history would train episodes again."""
         if not self._path.is_file():
             return RunHistory()
         try:

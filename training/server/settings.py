@@ -13,7 +13,7 @@ from training.settings import TrainingSettings
 
 
 class TrainingServerSettings(ListeningSettings, TrainingSettings):
-    """What `train-model serve` needs to know beside what every training does."""
+    """Settings of `train-model serve` beside those of every training."""
 
     training_host: str = Field(default="127.0.0.1", description="address to listen on")
     training_port: int = Field(default=8090, ge=1, le=65535, description="port to listen on")
@@ -42,7 +42,7 @@ class TrainingServerSettings(ListeningSettings, TrainingSettings):
 
     @property
     def server_dir(self) -> Path:
-        """Where the server remembers its runs."""
+        """The folder of the runs file."""
         return (self.run_dir or self.case_dir) / "training"
 
     @property

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from event_backbone.case.schema import Case
 from event_backbone.ports import RegisteredVersion
-from training.promotion.gate import headline
+from training.promotion.gate import gate_metric
 from training.promotion.registration import DECISION_TAG
 
 _NAMES = {"auc": "AUC", "r2": "R²"}
@@ -17,8 +17,8 @@ _MISSING = "-"
 
 
 def print_versions(case: Case, versions: Sequence[RegisteredVersion], console: Console) -> None:
-    """One line a version, the newest first, with what it scored on its gate rows beside the champion of then."""
-    measure = headline(case)
+    """One line a version, the newest first, with its scores on its gate rows beside those of the champion then."""
+    measure = gate_metric(case)
     table = Table(box=None, pad_edge=False, title=f"{case.title}: {len(versions)} versions", title_justify="left")
     name = _NAMES[measure]
     for head in ("version", "is", "registered", "gate", name, "champion's", "difference", "calibration", "why", "by"):

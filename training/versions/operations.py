@@ -1,4 +1,4 @@
-"""What people do with versions: promote one, take it back, look at them."""
+"""Operations on versions: list, promote, roll back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class VersionOperations:
-    """The versions of one case, and who is at work on them."""
+    """The versions of one case, and the name of the operator."""
 
     case: Case
     registry: ModelRegistry

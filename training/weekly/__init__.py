@@ -1,1 +1,1 @@
-"""The weekly flow, its report on the data, and predicting offline."""
+"""The weekly flow, its report on the data, and offline prediction."""

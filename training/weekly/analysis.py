@@ -1,4 +1,4 @@
-"""What a run's data are like, and what changed since the last one; nothing kept joins two values of a row."""
+"""Profile of a run's data, and its drift since the last run; nothing kept joins two values of a row."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Change(Struct, frozen=True):
 
 
 class Changes(Struct, frozen=True):
-    """From one run to another; ``target`` is the target's change. Too few rows (``judged``) say nothing."""
+    """Drift from one run to another; ``target`` is that of the target. Too few rows (``judged``) say nothing."""
 
     since: str
     rows_before: int

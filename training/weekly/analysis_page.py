@@ -1,4 +1,4 @@
-"""The report on a run's data as one HTML page: it needs no network and no other file."""
+"""The report on a run's data as one HTML page, without network and other files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def render_page(case: Case, now: DataProfile, before: DataProfile | None, change
 
 
 def describe(column: ColumnData) -> dict[str, Any]:
-    """What the table says about a column."""
+    """A column's cell of the table."""
     missing = {"missing": missing_share(column)}
     if isinstance(column, NumberProfile):
         if not column.sorted_values:

@@ -1,4 +1,4 @@
-"""Predicting offline: new records through the scorer that the service uses, into Parquet or MongoDB."""
+"""Offline prediction: new records through the scorer that the service uses, into Parquet or MongoDB."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH_RECORDS = 1000
 
 @dataclass(frozen=True)
 class Scored:
-    """A row of the source and what became of it: a prediction, or the faults for which there is none."""
+    """A row of the source with its prediction, or with the faults for which there is none."""
 
     row: int
     record_id: str
@@ -30,8 +30,8 @@ class Scored:
     faults: tuple[Fault, ...] = ()
 
 
-class PredictionsPlace(Protocol):
-    """Where offline predictions go.
+class PredictionsOutput(Protocol):
+    """The port for offline predictions.
 
     :meth:`write` may hold back what it is given; after :meth:`close` all of it is durable. :meth:`discard` gives up
     instead. Raises :class:`~event_backbone.errors.TryAgainLaterError` when it is away; the same source may then be
@@ -49,7 +49,7 @@ class PredictionsPlace(Protocol):
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a run of predicting did."""
+    """The outcome of offline prediction."""
 
     model: str
     records: int
@@ -77,7 +77,7 @@ def open_champion(case: Case, bundles: BundleStore, registry: ModelRegistry) -> 
     return Scorer(bundles.install(champion, registry), champion.model, case)
 
 
-def predict(case: Case, scorer: Scorer, records: NewRecords, place: PredictionsPlace) -> Predicted:
+def predict(case: Case, scorer: Scorer, records: NewRecords, place: PredictionsOutput) -> Predicted:
     """Score every record; a bad one never fails its neighbours.
 
     Raises:
@@ -93,7 +93,7 @@ def predict(case: Case, scorer: Scorer, records: NewRecords, place: PredictionsP
     return written
 
 
-def _write_all(case: Case, scorer: Scorer, records: NewRecords, place: PredictionsPlace) -> Predicted:
+def _write_all(case: Case, scorer: Scorer, records: NewRecords, place: PredictionsOutput) -> Predicted:
     count = refused = 0
     for batch in _batches(records.read(case)):
         scored = list(_scored(case, scorer, batch))

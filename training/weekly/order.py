@@ -1,4 +1,4 @@
-"""What a weekly run is asked for, and the adapters that follow from it."""
+"""Options of a weekly run, and the adapters that follow from them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from training.bootstrap import build_parts
 from training.commands.options import settings_given
 from training.families.catalog import FamilyName
 from training.fitting.candidates import champion_candidates
-from training.fitting.challenger import Say, TrainingPlan
+from training.fitting.challenger import Progress, TrainingPlan
 from training.quality.great_expectations_gate import GreatExpectationsGate
 from training.settings import TrainingSettings
-from training.weekly.predict_command import open_place, open_records
+from training.weekly.predict_command import open_output, open_records
 from training.weekly.run_folders import PREDICTIONS_FILE, PROFILE_FILE, QUALITY_FOLDER, KeptRuns
 from training.weekly.stages import NewData, Week
 
 
 class WeeklyOrder(BaseModel):
-    """What a run is asked for; Prefect shows and keeps it. ``None``: what the settings say.
+    """Options of a run; Prefect shows and keeps them. ``None``: the setting's value.
 
     ``predict_in`` and ``predict_out`` are as ``train-model predict`` takes them; without them the stream split is
     predicted, into the run's folder.
@@ -65,8 +65,8 @@ class WeeklyOrder(BaseModel):
             raise SettingsError("weekly", faults)
 
 
-def open_week(order: WeeklyOrder, say: Say) -> Week:
-    """A run with a folder of its own; nothing is asked over the network yet.
+def open_week(order: WeeklyOrder, progress: Progress) -> Week:
+    """A run with a folder of its own; no network is used yet.
 
     Raises:
         SettingsError: something in the order or the settings must be mended.
@@ -90,9 +90,9 @@ def open_week(order: WeeklyOrder, say: Say) -> Week:
             quality=GreatExpectationsGate(settings.expectations_path, folder / QUALITY_FOLDER),
         ),
         new_data=NewData(
-            lambda: open_records(case, source, order.predict_collection), lambda: open_place(case, str(destination))
+            lambda: open_records(case, source, order.predict_collection), lambda: open_output(case, str(destination))
         ),
         folder=folder,
         last_profile=runs.last_with(PROFILE_FILE, before=folder),
-        say=say,
+        progress=progress,
     )

@@ -13,8 +13,8 @@ from event_backbone.settings import ConnectionSettings, read_settings
 from training.commands.options import CASE_OPTION, settings_given
 from training.settings import TrainingSettings
 from training.weekly.new_records import NewRecords, records_in_collection, records_in_file
-from training.weekly.offline_prediction import Predicted, PredictionsPlace, open_champion, predict
-from training.weekly.prediction_outputs import MongoPlace, ParquetPlace
+from training.weekly.offline_prediction import Predicted, PredictionsOutput, open_champion, predict
+from training.weekly.prediction_outputs import MongoOutput, ParquetOutput
 
 #: Seconds until a MongoDB that doesn't answer is away.
 _MONGO_TIMEOUT_S = 30.0
@@ -49,7 +49,7 @@ def predict_offline(
     from training.bootstrap import build_parts
 
     case = settings.load_case()
-    records, place = open_records(case, source, collection), open_place(case, destination)
+    records, place = open_records(case, source, collection), open_output(case, destination)
     parts = build_parts(settings)
     return predict(case, open_champion(case, parts.bundles, parts.registry), records, place)
 
@@ -63,14 +63,14 @@ def open_records(case: Case, source: str, collection: str | None = None) -> NewR
     return records_in_file(case, Path(source))
 
 
-def open_place(case: Case, destination: str) -> PredictionsPlace:
+def open_output(case: Case, destination: str) -> PredictionsOutput:
     """Raises :class:`SettingsError` when nothing writes ``destination``; nothing is made yet."""
     if destination.startswith(_MONGO):
-        return MongoPlace(_access(destination, "--out"), case)
+        return MongoOutput(_access(destination, "--out"), case)
     if not destination.endswith(".parquet"):
         message = "is neither a file that ends in .parquet nor mongodb://host[/database]"
         raise SettingsError("settings", [Fault("--out", "format", message)])
-    return ParquetPlace(case, Path(destination))
+    return ParquetOutput(case, Path(destination))
 
 
 def _access(url: str, place: str) -> MongoAccess:

@@ -1,4 +1,4 @@
-"""Where offline predictions go: a Parquet file, or MongoDB beside the log."""
+"""Outputs of offline predictions: a Parquet file, or MongoDB beside the log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter
 
 
-class ParquetPlace:
+class ParquetOutput:
     """One row for each row of the source: its place, the prediction, or the faults for which there is none.
 
     The file appears when it is whole, in place of one that was there, and is durable from then on.
@@ -78,8 +78,8 @@ def _row(one: Scored) -> dict[str, Any]:
     return {**row, **model, "prediction": said.prediction, "score": said.score, "predicted_at": said.predicted_at}
 
 
-class MongoPlace:
-    """The collection of what model versions say beside the log: once by ``(record_id, model version)``.
+class MongoOutput:
+    """The collection of re-scored predictions: once by ``(record_id, model version)``.
 
     Each batch is durable when it is written; a run that is repeated adds nothing twice.
     """

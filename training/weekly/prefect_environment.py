@@ -1,4 +1,4 @@
-"""What Prefect is told before its import: keep to this machine, tell nobody, take the time that starting takes."""
+"""Environment variables for Prefect: no network but this machine, no telemetry, long start-up timeouts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _START_WITHIN_S = 300
 
 
 def prepare_prefect(state_dir: Path) -> None:
-    """Set what the environment doesn't say already; nothing of Prefect may have been imported before.
+    """Set what the environment doesn't set already; nothing of Prefect may have been imported before.
 
     Without PREFECT_API_URL a server of its own, with a database below ``state_dir``, lives as long as a run.
     """
@@ -30,5 +30,5 @@ def prepare_prefect(state_dir: Path) -> None:
 
 
 def api_url() -> str | None:
-    """Where Prefect's server is, if one is named."""
+    """The URL of Prefect's server, if one is set."""
     return os.environ.get("PREFECT_API_URL") or None

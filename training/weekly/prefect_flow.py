@@ -1,4 +1,4 @@
-"""The weekly flow as Prefect runs it: each stage a task, tried again where what it needs was away."""
+"""The weekly flow in Prefect: each stage a task, retried where what it needs was away."""
 
 # No `from __future__ import annotations`: a scheduled run gets the flow pickled, where a name can't be looked up.
 
@@ -122,7 +122,7 @@ def _is_worth_trying_again(_task: Any, _run: Any, state: Any) -> bool:
 
 
 def _show(outcome: WeekOutcome) -> None:
-    """What Prefect's pages show of a run beside its log."""
+    """Artifacts on Prefect's pages of a run."""
     from prefect.artifacts import create_markdown_artifact
 
     card = (outcome.folder / CARD_FILE).read_text(encoding="utf-8")

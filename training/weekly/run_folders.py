@@ -1,4 +1,4 @@
-"""Folders of the runs: what each one leaves, the newest of them kept."""
+"""Folders of the runs, the newest of them kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of the weekly flow, in order. Who runs them (Prefect, a test) is asked to run each one by its name."""
+"""The stages of the weekly flow, in order; a runner (Prefect, a test) runs each one by its name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.data.parts import divide
 from training.data.raw import Raw
 from training.data.reading import Retrieved
 from training.data.retrieval import retrieve
-from training.fitting.challenger import Challenger, Say, TrainingPlan, fingerprint_of, fit_and_evaluate
+from training.fitting.challenger import Challenger, Progress, TrainingPlan, fingerprint_of, fit_and_evaluate
 from training.flow.training_flow import FlowOutcome, FlowParts, put_in_use, settle
 from training.promotion.card import model_card
 from training.promotion.gate import GateDecision
@@ -26,29 +26,29 @@ from training.quality.gate import Inspection, validate
 from training.weekly.analysis import Changes, changes_between, load_profile, profile_of
 from training.weekly.analysis_page import render_page
 from training.weekly.new_records import NewRecords
-from training.weekly.offline_prediction import Predicted, PredictionsPlace, open_champion, predict
+from training.weekly.offline_prediction import Predicted, PredictionsOutput, open_champion, predict
 from training.weekly.run_folders import CARD_FILE, PROFILE_FILE, REPORT_FILE
 
 T = TypeVar("T")
 
 
 class StageRunner(Protocol):
-    """Runs a stage under its name, again where what it needs was away, and gives back what it returned."""
+    """Runs a stage under its name, retries where what it needs was away, and returns its result."""
 
     def __call__(self, name: str, stage: Callable[[], T]) -> T: ...
 
 
 @dataclass(frozen=True)
 class NewData:
-    """What is predicted at the end, and where to; opened when it is its turn."""
+    """Source and output of the predictions at the end; opened when it is their turn."""
 
     records: Callable[[], NewRecords]
-    place: Callable[[], PredictionsPlace]
+    place: Callable[[], PredictionsOutput]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A challenger, the champion that it was compared with, and what came of it."""
+    """A challenger, the champion that it was compared with, and the decision."""
 
     challenger: Challenger
     champion: RegisteredBundle | None
@@ -57,7 +57,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Week:
-    """What a run works with; it leaves its report, the model card and the gate's results in ``folder``.
+    """Collaborators of a run; it leaves its report, the model card and the gate's results in ``folder``.
 
     ``last_profile`` is what the run before left of its data.
     """
@@ -68,17 +68,17 @@ class Week:
     new_data: NewData
     folder: Path
     last_profile: Path | None
-    say: Say
+    progress: Progress
     started_at: float = field(default_factory=time.monotonic)
 
     def retrieve(self) -> Raw:
         raw = retrieve(self.case, self.parts.places, self.parts.fetch)
-        self.say(f"data: {raw.source.sentence}")
+        self.progress(f"data: {raw.source.sentence}")
         return raw
 
     def validate(self, raw: Raw) -> tuple[Retrieved, Inspection]:
         retrieved, inspection = validate(self.case, raw, self.parts.quality)
-        self.say(f"quality: {inspection.sentence}")
+        self.progress(f"quality: {inspection.sentence}")
         return retrieved, inspection
 
     def analyse(self, retrieved: Retrieved) -> Changes | None:
@@ -87,18 +87,18 @@ class Week:
         changes = None if before is None else changes_between(self.case, before, now)
         (self.folder / REPORT_FILE).write_text(render_page(self.case, now, before, changes), encoding="utf-8")
         replace_file(self.folder / PROFILE_FILE, msgspec.json.encode(now), durable=True)  # the next week reads it
-        self.say(f"analysis: {'no earlier run' if changes is None else changes.sentence}")
+        self.progress(f"analysis: {'no earlier run' if changes is None else changes.sentence}")
         return changes
 
     def train(self, retrieved: Retrieved, inspection: Inspection) -> Challenger:
         data = divide(self.case, retrieved, self.plan.seed)
         fingerprint = fingerprint_of(self.case, self.plan, retrieved.source)
-        evaluated = fit_and_evaluate(self.case, self.plan, data, self.say)
+        evaluated = fit_and_evaluate(self.case, self.plan, data, self.progress)
         return Challenger(self.case, self.plan, data, inspection.folder, evaluated, fingerprint)
 
     def evaluate(self, challenger: Challenger) -> Verdict:
         champion, decision = judge(challenger, self.parts.registry, self.parts.bundles)
-        self.say(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
+        self.progress(f"gate: {decision.state}: {'; '.join(decision.reasons)}")
         (self.folder / CARD_FILE).write_bytes(model_card(challenger, decision, champion))
         return Verdict(challenger, champion, decision)
 
@@ -107,19 +107,19 @@ class Week:
         outcome = settle(challenger, judged.champion, judged.decision, self.parts, self.started_at)
         is_ours = outcome.state == "promoted"
         put_in_use(self.parts, outcome.champion, challenger.data.stream, challenger.note(), is_ours=is_ours)
-        self.say(f"champion: {outcome.champion.model.name} version {outcome.champion.model.version}")
+        self.progress(f"champion: {outcome.champion.model.name} version {outcome.champion.model.version}")
         return outcome
 
     def predict(self) -> Predicted:
         scorer = open_champion(self.case, self.parts.bundles, self.parts.registry)
         predicted = predict(self.case, scorer, self.new_data.records(), self.new_data.place())
-        self.say(predicted.sentence)
+        self.progress(predicted.sentence)
         return predicted
 
 
 @dataclass(frozen=True)
 class WeekOutcome:
-    """What a whole run ended with."""
+    """The outcome of a run."""
 
     training: FlowOutcome
     changes: Changes | None

@@ -24,7 +24,7 @@ from training_world import (
 from event_backbone.case.files import case_from_dict
 from event_backbone.case.schema import Case
 from event_backbone.errors import SettingsError
-from training.data.retrieval import DataPlaces
+from training.data.retrieval import DataLocations
 from training.flow.training_flow import FlowParts, train
 from training.pipeline.folders import PipelineFolders
 from training.pipeline.stages import retrieve_data, validate_data
@@ -156,7 +156,7 @@ def test_a_shuffled_header_stops_at_validate(tmp_path: Path) -> None:
 
 def test_the_stage_leaves_no_rows_of_bad_data_for_the_next_one(tmp_path: Path) -> None:
     folders, parts = PipelineFolders(tmp_path / "pipeline"), made_parts(tmp_path / "state")
-    places = DataPlaces(_written(tmp_path / "raw", {}), tmp_path / "downloads", tmp_path / "none.json")
+    places = DataLocations(_written(tmp_path / "raw", {}), tmp_path / "downloads", tmp_path / "none.json")
     retrieve_data(made_case(), folders, places, no_network, silent())
     validate_data(made_case(), folders, parts.quality, silent())
     assert (folders.rows / "train.jsonl").is_file()

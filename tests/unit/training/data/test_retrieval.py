@@ -10,16 +10,16 @@ from training_world import TEST_ROWS, TRAIN_ROWS, RawFiles, digest, made_case, n
 from event_backbone.case.schema import Case
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from training.data.reading import Retrieved, read_raw
-from training.data.retrieval import DataPlaces, Fetch, retrieve, retrieve_real
+from training.data.retrieval import DataLocations, Fetch, retrieve, retrieve_real
 
 RAW = RawFiles()
 
 
-def _places(folder: Path, data_dir: Path | None = None, *, synthetic_only: bool = False) -> DataPlaces:
-    return DataPlaces(data_dir, folder / "downloads", folder / "samples" / "fruit.json", synthetic_only)
+def _places(folder: Path, data_dir: Path | None = None, *, synthetic_only: bool = False) -> DataLocations:
+    return DataLocations(data_dir, folder / "downloads", folder / "samples" / "fruit.json", synthetic_only)
 
 
-def _rows(case: Case, places: DataPlaces, fetch: Fetch) -> Retrieved:
+def _rows(case: Case, places: DataLocations, fetch: Fetch) -> Retrieved:
     return read_raw(case, retrieve(case, places, fetch))
 
 

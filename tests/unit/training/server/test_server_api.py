@@ -23,7 +23,7 @@ from monitoring_service.alerting.training_client import HttpTrainingServer
 from monitoring_service.alerting.views import AlertLinks, webhook_body
 from monitoring_service.state.conditions import Condition
 from training.server.api import ServerParts, build_api
-from training.server.messages import Ended
+from training.server.messages import RunResult
 from training.server.metrics import TrainingMetrics
 from training.server.retraining import RunScheduler
 from training.server.runs import RetrainingRun, RunHistory
@@ -38,15 +38,15 @@ class FakeRun:
 
     def __init__(self, run: RetrainingRun) -> None:
         self.run = run
-        self.stages: queue.Queue[str | Ended] = queue.Queue()
+        self.stages: queue.Queue[str | RunResult] = queue.Queue()
 
-    def follow(self, at_stage: Callable[[str], None]) -> Ended:
-        while not isinstance(said := self.stages.get(timeout=30), Ended):
+    def follow(self, at_stage: Callable[[str], None]) -> RunResult:
+        while not isinstance(said := self.stages.get(timeout=30), RunResult):
             at_stage(said)
         return said
 
     def stop(self) -> None:
-        self.stages.put(Ended("failed", {"reasons": ["stopped"]}))
+        self.stages.put(RunResult("failed", {"reasons": ["stopped"]}))
 
 
 class World:
@@ -87,7 +87,7 @@ class World:
 
     def end(self, state: Any = "promoted") -> None:
         poll_until(lambda: self.launched)
-        self.launched[-1].stages.put(Ended(state, DECISION))
+        self.launched[-1].stages.put(RunResult(state, DECISION))
         poll_until(lambda: self.scheduler.newest(1)[0].state == state)
 
     def metric(self, line: str) -> bool:

@@ -8,7 +8,7 @@ from monitoring_world import label, made_case, prediction
 from event_backbone.events.schema import Event, time_text
 from event_backbone.in_memory.log import MemoryLog
 from training.data.rows import LabelledRows
-from training.server.newest_records import IDLE_S, LOOK_EVERY_S, Newest
+from training.server.newest_records import IDLE_S, LOOK_EVERY_S, NewestRecords
 
 NOW = 1_800_000_000.0
 
@@ -31,7 +31,7 @@ class Looking:
         self.rate_per_look = 0
         self.found = LabelledRows([], [])
         self._next = 10_000
-        self.newest = Newest(made_case(), self.log, rows, clock=lambda: self.now, sleep=self._sleep)
+        self.newest = NewestRecords(made_case(), self.log, rows, clock=lambda: self.now, sleep=self._sleep)
 
     def _sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -42,7 +42,7 @@ class Looking:
     def wait(self, since: float, longest_s: float = 1000.0) -> float:
         """How long it waits."""
         started_at = self.now
-        self.found = self.newest.after(since, longest_s=longest_s, say=self.said.append)
+        self.found = self.newest.after(since, longest_s=longest_s, progress=self.said.append)
         return self.now - started_at
 
 

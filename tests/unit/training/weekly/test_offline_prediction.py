@@ -21,8 +21,8 @@ from event_backbone.model.scoring import Scorer
 from training.__main__ import cli
 from training.weekly.new_records import NewRecords, records_in_file
 from training.weekly.offline_prediction import BATCH_RECORDS, Predicted, Scored, open_champion, predict
-from training.weekly.predict_command import open_place, open_records
-from training.weekly.prediction_outputs import ParquetPlace
+from training.weekly.predict_command import open_output, open_records
+from training.weekly.prediction_outputs import ParquetOutput
 
 CASE = made_case()
 RECORDS = [made_record(number) for number in range(25)]
@@ -62,7 +62,7 @@ def _parquet(path: Path, records: Sequence[dict[str, Any]]) -> Path:
 def _predicted(scorer: Scorer, source: Path) -> list[dict[str, Any]]:
     """The rows of the file that predicting ``source`` writes."""
     out = source.with_name("out.parquet")
-    predict(CASE, scorer, records_in_file(CASE, source), ParquetPlace(CASE, out))
+    predict(CASE, scorer, records_in_file(CASE, source), ParquetOutput(CASE, out))
     rows: list[dict[str, Any]] = parquet.read_table(out).to_pylist()
     return rows
 
@@ -171,7 +171,7 @@ def test_a_source_that_goes_away_leaves_the_old_file_in_place(scorer: Scorer, tm
     out = tmp_path / "out.parquet"
     out.write_bytes(b"old")
     with pytest.raises(TryAgainLaterError):
-        predict(CASE, scorer, NewRecords("made", rows), ParquetPlace(CASE, out))
+        predict(CASE, scorer, NewRecords("made", rows), ParquetOutput(CASE, out))
     assert out.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [out]
 
@@ -222,7 +222,7 @@ def test_a_collection_belongs_to_mongodb(tmp_path: Path) -> None:
 
 def test_a_destination_that_nothing_writes_is_an_error_of_the_settings() -> None:
     with pytest.raises(SettingsError, match="--out"):
-        open_place(CASE, "out.csv")
+        open_output(CASE, "out.csv")
 
 
 def test_the_command_says_what_it_needs() -> None:

@@ -19,7 +19,7 @@ from training.flow.training_flow import FlowParts
 from training.quality.gate import Inspection, Unmet
 from training.weekly.new_records import records_in_file
 from training.weekly.order import WeeklyOrder, open_week
-from training.weekly.prediction_outputs import ParquetPlace
+from training.weekly.prediction_outputs import ParquetOutput
 from training.weekly.run_folders import CARD_FILE, PROFILE_FILE, REPORT_FILE, RUNS_KEPT, KeptRuns
 from training.weekly.stages import NewData, Week, WeekOutcome, run_week
 
@@ -58,7 +58,7 @@ def _week(parts: FlowParts, folder: Path, said: list[str] | None = None, *, case
     runs = KeptRuns(folder / "weekly")
     run = runs.open()
     stream = parts.splits_dir / "stream.jsonl"
-    new_data = NewData(lambda: records_in_file(case, stream), lambda: ParquetPlace(case, run / "predictions.parquet"))
+    new_data = NewData(lambda: records_in_file(case, stream), lambda: ParquetOutput(case, run / "predictions.parquet"))
     last = runs.last_with(PROFILE_FILE, before=run)
     return Week(case, PLAN, parts, new_data, run, last, [].append if said is None else said.append)
 
