@@ -1,4 +1,4 @@
-"""Which columns differ from the reference, since when, by how much, and how sure that is."""
+"""The dashboard of data drift: which columns differ from the reference, since when, by how much."""
 
 from __future__ import annotations
 

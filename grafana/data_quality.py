@@ -1,4 +1,4 @@
-"""Whether what comes is what should come: missing, never seen, out of range, refused."""
+"""The dashboard of data quality: missing, unseen, out-of-range and rejected values."""
 
 from __future__ import annotations
 

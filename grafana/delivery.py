@@ -1,4 +1,4 @@
-"""What waits between records and where they belong: journal, sinks, Kafka."""
+"""Panels of delivery: journal, sinks, Kafka."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from grafana.queries import Query, either, increase, of_case, or_zero, rate
 
 
 def waiting_rows() -> list[Panel]:
-    """How far sinks, the worker and monitoring are behind."""
+    """Lag of sinks, worker and monitoring."""
     waiting = either(
         of_case("prediction_sink_lag_rows"),
         of_case("prediction_worker_lag_records"),
@@ -38,7 +38,7 @@ def waiting_rows() -> list[Panel]:
 
 
 def journal() -> list[Panel]:
-    """What every answer goes through first, and what no sink would take."""
+    """The journal, and rows that no sink would take."""
     return [
         lines(
             "Journal",
@@ -87,7 +87,7 @@ def messages() -> list[Panel]:
 
 
 def work() -> list[Panel]:
-    """The worker's own; 0 where there is none."""
+    """Metrics of the worker; 0 where there is none."""
     worker = "prediction_worker"
     step_seconds = rate(f"{worker}_step_duration_seconds_sum", by="step")
     steps = rate(f"{worker}_step_duration_seconds_count", by="step")

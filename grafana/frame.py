@@ -1,4 +1,4 @@
-"""What every dashboard has: variables, alerts drawn into each chart, links to the others and to the live page."""
+"""The frame of every dashboard: variables, alert annotations, links to the others and to the live page."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _variable(name: str, label: str, query: str) -> dashboard.QueryVariable:
 
 
 def _version() -> dashboard.QueryVariable:
-    """Every version that was seen in the chosen time."""
+    """A variable for the model versions in the chosen time."""
     variable = _variable("version", "Model version", 'label_values(monitoring_model_info{case="$case"}, version)')
     everything = models.VariableOption(text="All", value="$__all", selected=True)
     return variable.multi(True).include_all(True).all_value(".*").current(everything)
@@ -55,19 +55,19 @@ def _version() -> dashboard.QueryVariable:
 
 def make_dashboard(uid: str, title: str, text: str, sections: Sections, *, cases: str = ANY_CASE) -> models.Dashboard:
     """``sections``: headings and their panels, from top to bottom; ``cases``: a metric whose cases can be chosen."""
-    board = dashboard.Dashboard(title).uid(uid).description(text).tags([TAG])
-    board.readonly().refresh("10s").time("now-1h", "now").timezone(TimeZoneBrowser)
-    board.tooltip(models.DashboardCursorSync.CROSSHAIR)
-    board.with_variable(_variable("case", "Case", f"label_values({cases}, case)"))
-    board.with_variable(_version())
-    board.with_variable(dashboard.TextBoxVariable("live_page").label("Live page").default_value(LIVE_PAGE))
-    board.annotation(_Built(_alerts("Pages", "page", RED))).annotation(_Built(_alerts("Tickets", "ticket", ORANGE)))
+    built = dashboard.Dashboard(title).uid(uid).description(text).tags([TAG])
+    built.readonly().refresh("10s").time("now-1h", "now").timezone(TimeZoneBrowser)
+    built.tooltip(models.DashboardCursorSync.CROSSHAIR)
+    built.with_variable(_variable("case", "Case", f"label_values({cases}, case)"))
+    built.with_variable(_version())
+    built.with_variable(dashboard.TextBoxVariable("live_page").label("Live page").default_value(LIVE_PAGE))
+    built.annotation(_Built(_alerts("Pages", "page", RED))).annotation(_Built(_alerts("Tickets", "ticket", ORANGE)))
     others = dashboard.DashboardLink("Dashboards").type(models.DashboardLinkType.DASHBOARDS).tags([TAG])
-    board.link(others.as_dropdown(True).include_vars(True).keep_time(True))
+    built.link(others.as_dropdown(True).include_vars(True).keep_time(True))
     live_page = dashboard.DashboardLink("Live page").type(models.DashboardLinkType.LINK).url("${live_page}/")
-    board.link(live_page.icon("external link").tooltip("The same story, live, without Grafana").target_blank(True))
+    built.link(live_page.icon("external link").tooltip("The same story, live, without Grafana").target_blank(True))
     for heading, panels in sections.items():
-        board.with_row(dashboard.Row(heading).id(panel_id(f"row {heading}")).datasource(DATA_SOURCE))
+        built.with_row(dashboard.Row(heading).id(panel_id(f"row {heading}")).datasource(DATA_SOURCE))
         for panel in panels:
-            board.with_panel(panel)
-    return board.build()
+            built.with_panel(panel)
+    return built.build()

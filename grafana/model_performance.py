@@ -1,4 +1,4 @@
-"""How good the predictions are: realised with labels, estimated without, overall and by segment."""
+"""The dashboards of model performance: realised with labels, estimated without, overall and by segment."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CONDITIONS = 'condition=~"concept_drift|estimated_loss|realised_loss|label_delay
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure by its name in the metrics."""
+class Metric:
+    """A metric of performance; ``name`` is the label ``figure`` of its series."""
 
     name: str
     title: str
@@ -25,39 +25,39 @@ class Figure:
 
 
 CLASSIFICATION = (
-    Figure("accuracy", "Accuracy", "Share of predictions that were right.", SHARE),
-    Figure("precision", "Precision", "Share of the positive predictions that were right.", SHARE),
-    Figure("recall", "Recall", "Share of the positive labels that were found.", SHARE),
-    Figure("f1", "F1", "Harmonic mean of precision and recall.", SHARE),
-    Figure("auc", "AUC", "Chance that a positive record has a higher score than another one.", SHARE),
-    Figure("log_loss", "Log loss", "Mean negative logarithm of the probability given to the truth.", NUMBER),
-    Figure("calibration_error", "Calibration error", "Mean distance of scores from what came true.", SHARE, False),
+    Metric("accuracy", "Accuracy", "Share of predictions that were right.", SHARE),
+    Metric("precision", "Precision", "Share of the positive predictions that were right.", SHARE),
+    Metric("recall", "Recall", "Share of the positive labels that were found.", SHARE),
+    Metric("f1", "F1", "Harmonic mean of precision and recall.", SHARE),
+    Metric("auc", "AUC", "Chance that a positive record has a higher score than another one.", SHARE),
+    Metric("log_loss", "Log loss", "Mean negative logarithm of the probability given to the truth.", NUMBER),
+    Metric("calibration_error", "Calibration error", "Mean distance of scores from what came true.", SHARE, False),
 )
 REGRESSION = (
-    Figure("mae", "Mean absolute error", "Mean distance from the truth, in the target's unit.", NUMBER),
-    Figure("rmse", "Root mean squared error", "Large errors count more, in the target's unit.", NUMBER),
-    Figure("r2", "R²", "Share of the target's variance that is explained.", SHARE, False),
+    Metric("mae", "Mean absolute error", "Mean distance from the truth, in the target's unit.", NUMBER),
+    Metric("rmse", "Root mean squared error", "Large errors count more, in the target's unit.", NUMBER),
+    Metric("r2", "R²", "Share of the target's variance that is explained.", SHARE, False),
 )
 
 
-def _series(figure: Figure) -> str:
-    return f'figure="{figure.name}"'
+def _series(shown: Metric) -> str:
+    return f'figure="{shown.name}"'
 
 
-def _now(figure: Figure) -> list[Panel]:
-    named = _series(figure)
+def _now(shown: Metric) -> list[Panel]:
+    named = _series(shown)
     what = (
         ("Realised", "monitoring_performance", "With the labels that came."),
         ("Estimated", "monitoring_estimated_performance", "Without labels, from the scores' calibration."),
         ("Reference", "monitoring_reference_performance", "On the rows that every window is compared with."),
     )
     return [
-        number(f"{title}: {figure.title.lower()}", text, figure.unit, Query(of_version(metric, named)), width=6)
+        number(f"{title}: {shown.title.lower()}", text, shown.unit, Query(of_version(metric, named)), width=6)
         for title, metric, text in what
     ] + [
         number(
             "Labelled",
-            "Share of the window's rows whose label is known: what the realised figures rest on.",
+            "Share of the window's rows whose label is known: what the realised metrics rest on.",
             SHARE,
             Query(of_version("monitoring_labelled_ratio")),
             width=6,
@@ -65,65 +65,65 @@ def _now(figure: Figure) -> list[Panel]:
     ]
 
 
-def _over_time(figure: Figure) -> Panel:
-    named, legend = _series(figure), "{{version}}"
+def _over_time(shown: Metric) -> Panel:
+    named, legend = _series(shown), "{{version}}"
     queries = [Query(of_version("monitoring_performance", named), f"realised, version {legend}")]
-    if figure.has_estimate:
+    if shown.has_estimate:
         queries.append(Query(of_version("monitoring_estimated_performance", named), f"estimated, version {legend}"))
     queries.append(Query(of_version("monitoring_reference_performance", named), f"reference, version {legend}"))
     # A band needs one series on each side, whatever versions are chosen.
     low = Query(f"min({of_version('monitoring_performance_low', named)})", "low")
     high = Query(f"max({of_version('monitoring_performance_high', named)})", "high")
     return band(
-        figure.title,
-        f"{figure.text} Realised with its 95 % interval, estimated and on the reference.",
-        figure.unit,
+        shown.title,
+        f"{shown.text} Realised with its 95 % interval, estimated and on the reference.",
+        shown.unit,
         *queries,
         low=low,
         high=high,
     )
 
 
-def _loss(figure: Figure) -> str:
+def _degradation(shown: Metric) -> str:
     """From the case file: a drop of accuracy, or the growth of an error as a share of it."""
-    realised = of_version("monitoring_performance", _series(figure))
-    reference = of_version("monitoring_reference_performance", _series(figure))
-    return f"{realised} / {reference} - 1" if figure.name == "mae" else f"{reference} - {realised}"
+    realised = of_version("monitoring_performance", _series(shown))
+    reference = of_version("monitoring_reference_performance", _series(shown))
+    return f"{realised} / {reference} - 1" if shown.name == "mae" else f"{reference} - {realised}"
 
 
-def _loss_and_gap(figure: Figure) -> list[Panel]:
+def _degradation_and_gap(shown: Metric) -> list[Panel]:
     return [
         states(
-            "Conditions of quality",
-            "What holds when: losses against the reference, a gap to the estimate, labels that come late.",
+            "Performance conditions",
+            "What holds when: degradation against the reference, a gap to the estimate, labels that come late.",
             Query(of_case("monitoring_condition", CONDITIONS), "{{condition}}"),
             height=6,
         ),
         lines(
-            "Loss",
-            "How much worse the realised figure is than on the reference; above the limit somebody is called.",
+            "Degradation",
+            "How much worse the realised metric is than on the reference; above the limit somebody is called.",
             SHARE,
-            Query(_loss(figure), "version {{version}}"),
+            Query(_degradation(shown), "version {{version}}"),
             limit("loss"),
         ),
         lines(
             "Gap",
-            "How much worse the realised figure is than the one estimated for the same rows: the relation between "
+            "How much worse the realised metric is than the one estimated for the same rows: the relation between "
             "record and label has changed.",
             SHARE,
-            Query(of_version("monitoring_performance_gap", _series(figure)), "version {{version}}"),
+            Query(of_version("monitoring_performance_gap", _series(shown)), "version {{version}}"),
             limit("gap"),
         ),
     ]
 
 
-def _segments(figure: Figure) -> list[Panel]:
-    named, legend = _series(figure), "{{segment}} {{value}}"
+def _segments(shown: Metric) -> list[Panel]:
+    named, legend = _series(shown), "{{segment}} {{value}}"
     return [
         lines(
-            f"{figure.title} by segment",
+            f"{shown.title} by segment",
             "Of segments with enough labels, by the columns that the case file names.",
-            figure.unit,
+            shown.unit,
             Query(of_version("monitoring_segment_performance", named), legend),
         ),
         rows(
@@ -142,7 +142,7 @@ def _labelled() -> list[Panel]:
     return [
         lines(
             "Labelled rows",
-            "Rows that the realised figures are computed from.",
+            "Rows that the realised metrics are computed from.",
             ROWS,
             Query(of_version("monitoring_labelled_rows"), "version {{version}}"),
             whole=True,
@@ -178,13 +178,13 @@ def _label_delay() -> list[Panel]:
     ]
 
 
-def _performance(uid: str, kind: str, figures: tuple[Figure, ...], cases: str) -> Dashboard:
-    headline = figures[0]
+def _performance(uid: str, kind: str, metrics: tuple[Metric, ...], cases: str) -> Dashboard:
+    primary = metrics[0]
     sections = {
-        "Now": _now(headline),
-        "Worse than it should be?": _loss_and_gap(headline),
-        "Figures": [_over_time(figure) for figure in figures],
-        "Segments": _segments(headline),
+        "Now": _now(primary),
+        "Worse than it should be?": _degradation_and_gap(primary),
+        "Metrics": [_over_time(shown) for shown in metrics],
+        "Segments": _segments(primary),
         "Labels": [*_labelled(), *_label_delay()],
     }
     text = f"How good the predictions of a {kind} are: realised with labels, estimated without, and by segment."

@@ -1,4 +1,4 @@
-"""Is everything well, and where to look when it is not."""
+"""The overview dashboard: alerts, conditions, performance and traffic, with links to the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from grafana.panels import (
 )
 from grafana.queries import Query, either, of_case, of_version, or_zero, quantile, rate, seconds_since
 
-HEADLINE = 'figure=~"accuracy|mae"'
+PRIMARY_METRIC = 'figure=~"accuracy|mae"'
 
 
 def _holding() -> list[Panel]:
@@ -74,9 +74,9 @@ def _pace() -> list[Panel]:
     ]
 
 
-def _conditions_and_quality() -> list[Panel]:
+def _conditions_and_performance() -> list[Panel]:
     realised, estimated, reference = (
-        Query(of_version(metric, HEADLINE), f"{what} {{{{figure}}}}, version {{{{version}}}}")
+        Query(of_version(metric, PRIMARY_METRIC), f"{what} {{{{figure}}}}, version {{{{version}}}}")
         for metric, what in (
             ("monitoring_performance", "realised"),
             ("monitoring_estimated_performance", "estimated"),
@@ -91,7 +91,7 @@ def _conditions_and_quality() -> list[Panel]:
             height=9,
         ),
         lines(
-            "Quality",
+            "Performance",
             "Accuracy (classification) or mean absolute error (regression, in the target's unit): realised with "
             "labels, estimated without, and on the reference.",
             NUMBER,
@@ -191,7 +191,7 @@ def _cases_and_processes() -> list[Panel]:
 def overview() -> Dashboard:
     sections = {
         "Now": [*_holding(), *_pace()],
-        "Over time": [*_conditions_and_quality(), *_traffic()],
+        "Over time": [*_conditions_and_performance(), *_traffic()],
         "Details": [*_alerts_and_versions(), *_cases_and_processes()],
     }
     return make_dashboard("streamgauge-overview", "Overview", "Is everything well, and where to look?", sections)

@@ -1,4 +1,4 @@
-"""Kinds of panels, each with all that a panel has to have: title, description, unit, data source and a stable id."""
+"""Kinds of panels, each with title, description, unit, data source and a stable id."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _names(words: Mapping[int, tuple[str, str]]) -> list[models.ValueMapping]:
 
 
 def number(title: str, text: str, unit: str, query: Query, *, red_from: float | None = None, width: int = 4) -> Panel:
-    """One figure as it is now; red from ``red_from`` on."""
+    """One value as it is now; red from ``red_from`` on."""
     panel = _asking(_described(stat.Panel(), title, text, unit, (width, 4)), [query])
     steps: list[tuple[float | None, str]] = [(None, BLUE if red_from is None else GREEN)]
     if red_from is not None:
@@ -106,7 +106,7 @@ def number(title: str, text: str, unit: str, query: Query, *, red_from: float | 
 def lines(
     title: str, text: str, unit: str, *queries: Query, width: int = 12, log: bool = False, whole: bool = False
 ) -> timeseries.Panel:
-    """Figures over time; ``whole`` starts the axis at 0."""
+    """Values over time; ``whole`` starts the axis at 0."""
     panel = _asking(_described(timeseries.Panel(), title, text, unit, (width, 8)), queries)
     panel.legend(
         common.VizLegendOptions()
@@ -134,7 +134,7 @@ def _as_limit() -> list[models.DynamicConfigValue]:
 
 
 def band(title: str, text: str, unit: str, *queries: Query, low: Query, high: Query, width: int = 12) -> Panel:
-    """Figures over time, with a 95 % interval as a band. The legends of ``low`` and ``high`` name one series each."""
+    """Values over time, with a 95 % interval as a band. The legends of ``low`` and ``high`` name one series each."""
     panel = lines(title, text, unit, *queries, low, high, width=width)
     faint = models.DynamicConfigValue("custom.lineWidth", 0)
     grey = models.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": BLUE})

@@ -1,4 +1,4 @@
-"""Whether the model answers differently than on the reference, and whether the truth does."""
+"""The dashboard of prediction and target drift."""
 
 from __future__ import annotations
 

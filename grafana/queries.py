@@ -1,4 +1,4 @@
-"""Parts of PromQL that many panels share. ``$case`` and ``$version`` are the dashboards' variables."""
+"""PromQL expressions that many panels share. ``$case`` and ``$version`` are the dashboards' variables."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def numbered(metric: str, label: str, names: Mapping[str, int], by: str) -> str:
 
 
 def limit(name: str) -> Query:
-    """A share from the case file, as it is exported."""
+    """A limit from the case file, as it is exported."""
     return Query(of_case("monitoring_threshold_ratio", f'threshold="{name}"'), "limit", is_limit=True)
 
 

@@ -1,4 +1,4 @@
-"""Whether records are answered, kept and passed on, and whether monitoring keeps up."""
+"""The dashboard of serving: requests, journal, sinks, Kafka and monitoring."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def _own_alerts() -> list[Panel]:
     ]
 
 
-def _doors() -> list[Panel]:
+def _access() -> list[Panel]:
     background = or_zero(increase("prediction_background_failures_total", by="task"))
     return [
         lines(
@@ -188,7 +188,7 @@ def _doors() -> list[Panel]:
         ),
         lines(
             "Background work that failed",
-            "Upkeep of the journal and the model, by task, and bundles that were refused.",
+            "Maintenance of the journal and the model, by task, and bundles that were refused.",
             NUMBER,
             Query(background, "{{task}}"),
             Query(increase("prediction_model_load_failures_total"), "bundles refused"),
@@ -203,7 +203,7 @@ def serving() -> Dashboard:
         "Journal and sinks": [*delivery.waiting_rows(), *delivery.journal(), *_model()],
         "Kafka": [*delivery.messages(), *delivery.work()],
         "Monitoring": [*_checks(), *_reports(), *_own_alerts()],
-        "Doors and background": _doors(),
+        "Access and background tasks": _access(),
     }
     text = "Whether records are answered, kept and passed on, and whether monitoring keeps up."
     return make_dashboard("streamgauge-serving", "Serving and sinks", text, sections)
