@@ -4,7 +4,7 @@
     python -m benchmarks.estimation --data-dir DIR --quick
 
 Real rows, divided by the seed: the model is fitted to some, others are the reference, and windows are drawn from the
-rest. What is measured is made by what training runs and measured by what the service runs. A figure that misses what is
+rest. What is measured is made by what training runs and measured by what the service runs. A number that misses what is
 promised makes the exit code 1.
 """
 
@@ -47,7 +47,7 @@ WINDOWS_A_STREAM = 6
 #: How many times more often the most favoured rows of a covariate shift come than the least favoured.
 STRONGEST_PREFERENCE = 30.0
 
-#: Promised mean absolute differences between estimated and realised figures.
+#: Promised mean absolute differences between estimated and realised metrics.
 LARGEST_ERRORS = {"accuracy": 0.010, "f1": 0.022, "auc": 0.011}
 
 
@@ -113,7 +113,7 @@ def _pool(case: Case, model: FittedModel, rows: LabelledRows) -> Pool:
 
 
 def mean_errors(world: World, windows: int, seed: int) -> dict[str, float]:
-    """The mean absolute difference between estimated and realised, by figure."""
+    """The mean absolute difference between estimated and realised, by metric."""
     random = np.random.default_rng([seed, 1])
     errors: dict[str, list[float]] = {name: [] for name in LARGEST_ERRORS}
     for _ in range(windows):

@@ -3,7 +3,7 @@
     python -m benchmarks.monitoring --records 1000000
     python -m benchmarks.monitoring --quick
 
-Real records of the stream split against the reference of the current bundle. Every figure that is promised is printed
+Real records of the stream split against the reference of the current bundle. Every number that is promised is printed
 with its limit, and one that is missed makes the exit code 1.
 """
 
@@ -42,7 +42,7 @@ MOST_GROWTH_MB = 1.0
 
 @dataclass
 class Findings:
-    """Prints each figure as it is found."""
+    """Prints each number as it is measured."""
 
     missed: int = 0
 
@@ -105,7 +105,7 @@ def show_memory(findings: Findings, monitor: RunningMonitor, stream: Stream, rec
 @click.option("--records", type=click.IntRange(min=LARGE_BATCH), help="fed for memory  [default: 1000000]")
 @click.option("--seconds", type=click.FloatRange(min=1), help="of the load  [default: 60]")
 def main(quick: bool, records: int | None, seconds: float | None) -> None:
-    """Measure what monitoring costs; exit with 1 when a promised figure is missed."""
+    """Measure what monitoring costs; exit with 1 when a promised number is missed."""
     os.environ["DO_NOT_TRACK"] = "true"
     settings = read_settings(Settings)
     stream, findings = Stream(settings, settings.load_case()), Findings()
@@ -119,7 +119,7 @@ def main(quick: bool, records: int | None, seconds: float | None) -> None:
         show_load(findings, monitor, stream, seconds or (10 if quick else 60))
         show_memory(findings, monitor, stream, records or (50_000 if quick else 1_000_000))
     if findings.missed:
-        print(f"{findings.missed} promised figures were missed")
+        print(f"{findings.missed} promised numbers were missed")
         sys.exit(1)
 
 

@@ -43,8 +43,8 @@ class Judged:
 
     def line(self, measure: str) -> str:
         numbers = self.decision.numbers
-        figures = (numbers[f"{name}"] for name in (f"champion_{measure}", f"challenger_{measure}"))
-        champion, challenger = (f"{figure:.4f}" for figure in figures)
+        pair = (numbers[f"{name}"] for name in (f"champion_{measure}", f"challenger_{measure}"))
+        champion, challenger = (f"{value:.4f}" for value in pair)
         return (
             f"| {self.seed} | {self.scenario} | {self.decision.state} | {champion} | {challenger} | "
             f"{numbers[f'{measure}_difference']:+.4f} | {numbers[f'{measure}_difference_lower']:+.4f} | "

@@ -50,7 +50,7 @@ class Replica:
             # A machine that stalls makes replies late here, and refuses none.
             "MAX_IN_FLIGHT": "200",
             "SERVER_THREADS": "220",
-            # Nobody answers there: the pointers on the shelf are what counts.
+            # Nobody answers there: the pointers of the bundle store are what counts.
             "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
         }
         stack.enter_context(running(["-m", "monitoring_service"], self._env, f"{self.monitoring_url}/readyz"))

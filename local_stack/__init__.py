@@ -1,1 +1,1 @@
-"""What ``make run`` starts: the services of one case on this machine, and a driver that sends a stream through them."""
+"""``make run``: starts the services of one case on this machine, and a driver that sends a stream through them."""

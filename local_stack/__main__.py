@@ -1,4 +1,4 @@
-"""``python -m local_stack``, which is what ``make run`` starts: a champion, every service, a stream, until Ctrl-C."""
+"""``python -m local_stack``, the command of ``make run``: a champion, every service, a stream, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def train(settings: StackSettings) -> None:
 
 
 def environment(settings: StackSettings) -> Mapping[str, str]:
-    """What the processes are told: ours, and where this run keeps its state."""
+    """The processes' environment: ours, and the folder of this run's state."""
     retraining = {"TRAINING_URL": settings.training_url, "RETRAIN_ON_ALERTS": "true"} if settings.retraining else {}
     return {
         **os.environ,

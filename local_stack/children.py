@@ -1,4 +1,4 @@
-"""Child processes that do not outlive us, however we end."""
+"""Child processes that end with us, however we end."""
 
 from __future__ import annotations
 

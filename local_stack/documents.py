@@ -1,4 +1,4 @@
-"""What the generator, the prediction service and monitoring say about a run: the parts that the check reads."""
+"""Documents of the generator, the prediction service and monitoring: the parts that the check reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The driver of ``make run``: waits for the services, sends the stream, and checks that all is accounted for.
+"""The driver of ``make run``: waits for the services, sends the stream, and reconciles the counts.
 
 Run as ``python -m local_stack.drive`` beside the services. Exit code 0: all is well; 1: something is lost, doubled or
 unexplained, or a service fell silent.
@@ -81,7 +81,7 @@ class Driver:
         self.tell(f"  metrics     {prediction}/metrics  {monitoring}/metrics")
 
     def _send(self) -> None:
-        """Run the generator; that some records failed is for the check to say, anything worse ends the run."""
+        """Run the generator; failed records are left to the check, anything worse ends the run."""
         watch = Watch(self.services, self.prober, self.clock)
         with child(generator_arguments(self.settings)) as generator:
             deadline = self.clock.now() + _longest_s(self.settings)

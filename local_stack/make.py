@@ -1,4 +1,4 @@
-"""``make`` as our parent: interrupted alone, it waits for us without telling us."""
+"""Handling of ``make`` as the parent process: interrupted alone, it waits for us without telling us."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes of the stack under honcho. None of them outlives the process that started it, however that one ends."""
+"""The processes of the stack under honcho; none outlives the process that started it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is every record accounted for, and every drift verdict? A pure function over what the three sides say."""
+"""Reconciliation of a run: is every record accounted for, and every drift verdict? A pure function."""
 
 from __future__ import annotations
 

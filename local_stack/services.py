@@ -1,4 +1,4 @@
-"""The services from outside: are they ready, do they still answer, what do they say they hold."""
+"""Probing of the services: readiness, liveness and status."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Prober(Protocol):
 
 
 class HttpProber:
-    """The real one; ``api_key`` is shown where the services ask for one."""
+    """The adapter over HTTP; ``api_key`` is sent where the services ask for one."""
 
     def __init__(self, timeout_s: float = 5.0, api_key: str | None = None) -> None:
         self._client = own_client(timeout_s=timeout_s, api_key=api_key)
@@ -51,7 +51,7 @@ class HttpProber:
 
 
 def fault_in(service: Service, path: str, prober: Prober) -> str | None:
-    """Why ``path`` is not answered with 200, in the service's own words where it has any; ``None`` when it is."""
+    """Why ``path`` is not answered with 200, with the service's own reason if any; ``None`` when it is."""
     try:
         reply = prober.get(service.url + path)
     except UnreachableError as error:
@@ -66,7 +66,7 @@ def not_ready(services: Sequence[Service], prober: Prober) -> str | None:
 
 
 class Watch:
-    """Notices a service that has stopped answering while its process is still there."""
+    """Detects a service that has stopped answering while its process is still there."""
 
     def __init__(self, services: Sequence[Service], prober: Prober, clock: WaitClock) -> None:
         self._services = services

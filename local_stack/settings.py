@@ -66,7 +66,7 @@ class StackSettings(Settings):
 
     @property
     def kept_in(self) -> Path:
-        """Where this run keeps its state."""
+        """The folder of this run's state."""
         return self.run_dir or self.case_dir
 
     @property

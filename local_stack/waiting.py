@@ -1,4 +1,4 @@
-"""Waiting with a bound, and saying what for."""
+"""Polling with a time limit."""
 
 from __future__ import annotations
 

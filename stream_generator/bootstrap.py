@@ -1,4 +1,4 @@
-"""The one place that chooses and wires adapters."""
+"""Wiring of the generator: the one place that chooses adapters."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Connections:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What an adapter of a target is made from."""
+    """Arguments of a target's adapter."""
 
     url: str
     settings: GeneratorSettings
@@ -101,7 +101,7 @@ def _kafka(wiring: Wiring) -> Connections:
 
 
 def persistence(settings: GeneratorSettings, clock: Clock) -> Persistence:
-    """How long a source that is away is asked again."""
+    """The retry policy for a source that is away."""
     return Persistence(clock, Patience(total_s=settings.give_up_after_s))
 
 

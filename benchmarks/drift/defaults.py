@@ -24,7 +24,7 @@ from benchmarks.drift.frames import Drawing, Frame, draw_again, frame_of, profil
 from benchmarks.drift.measuring import BEFORE_ROWS, HORIZON_ROWS, mixed
 from benchmarks.drift.rules import Verdicts
 from benchmarks.drift.shifts import Shift, divergence, drawn_shifts, shifted_rows
-from benchmarks.drift.table import told
+from benchmarks.drift.table import rows_text
 from event_backbone.case.files import load_case
 from event_backbone.case.schema import Case, MonitoringSettings
 from monitoring_service.drift.verdict import Cause
@@ -33,7 +33,7 @@ from training.data.rows import LabelledRows
 
 #: What a set consists of; everything else is the case type's default.
 SET_BY = ("significance", "detector_significance", "minimum_effect", "detector_delta")
-#: A shift that moves its column this far, in nats, counts as missed when it is not found; less is told apart.
+#: A shift that moves its column this far, in nats, counts as missed when it is not found; less is rows_text apart.
 LEAST_DIVERGENCE = 0.01
 #: So many rows tell how far it is: of many categories chance alone would move few rows further.
 DIVERGENCE_ROWS = 50_000
@@ -56,7 +56,7 @@ class Table:
     seed: int
 
 
-class Found(NamedTuple):
+class DelaysFound(NamedTuple):
     """One stream with a shift: how far it moved the column, and each set's rows to the verdict; none, if it missed."""
 
     divergence: float
@@ -108,7 +108,7 @@ def false_episodes(table: Table, sets: Sequence[MonitoringSettings], rows: int, 
     return episodes
 
 
-def delays(table: Table, sets: Sequence[MonitoringSettings], task: tuple[Shift, int, int]) -> Found:
+def delays(table: Table, sets: Sequence[MonitoringSettings], task: tuple[Shift, int, int]) -> DelaysFound:
     """Rows from a sudden shift's first one to the verdict on its column."""
     shift, references, run = task
     drawing = drawing_of(table, run % references)
@@ -125,7 +125,7 @@ def delays(table: Table, sets: Sequence[MonitoringSettings], task: tuple[Shift, 
         if None not in found:
             break
     moved = shifted_rows(drawing, shift, DIVERGENCE_ROWS, random).columns[shift.column]
-    return Found(divergence(profiled(drawing.held_out.columns[shift.column]), moved), found)
+    return DelaysFound(divergence(profiled(drawing.held_out.columns[shift.column]), moved), found)
 
 
 def parsed_set(text: str) -> MonitoringSettings:
@@ -180,7 +180,7 @@ def _name(one: MonitoringSettings) -> str:
     return " / ".join(f"{getattr(one, name):g}" for name in SET_BY)
 
 
-def _line(counts: Counter[Cause], rows: int, found: Sequence[Found], place: int) -> str:
+def _line(counts: Counter[Cause], rows: int, found: Sequence[DelaysFound], place: int) -> str:
     far = [one.rows[place] for one in found if one.divergence >= LEAST_DIVERGENCE]
     near = [one.rows[place] for one in found if one.divergence < LEAST_DIVERGENCE]
     late = [np.inf if delay is None else delay for delay in far] or [np.inf]
@@ -189,7 +189,7 @@ def _line(counts: Counter[Cause], rows: int, found: Sequence[Found], place: int)
         f"{counts['window']} + {counts['stream']}",
         f"{counts.total() * 100_000 / rows:.1f}",
         f"{far.count(None)} of {len(far)}",
-        f"{told(median)} / {told(nearly_all)}",
+        f"{rows_text(median)} / {rows_text(nearly_all)}",
         f"{len(near) - near.count(None)} of {len(near)}",
     )
     return " | ".join(cells)

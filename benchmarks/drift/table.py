@@ -53,11 +53,11 @@ def summary(group: Sequence[Delays], rule: str) -> str:
     late = sorted(one.rows.get(rule, np.inf) for one in group)
     median, nearly_all = np.median(late), late[max(0, -(-9 * len(late) // 10) - 1)]
     missed = misses(group, rule)
-    both = f"{told(float(median))} / {told(float(nearly_all))}"
+    both = f"{rows_text(float(median))} / {rows_text(float(nearly_all))}"
     return f"{both}, {missed} missed" if missed else both
 
 
-def told(rows: float) -> str:
+def rows_text(rows: float) -> str:
     return "late" if rows == np.inf else f"{rows:,.0f}"
 
 

@@ -43,7 +43,7 @@ class KafkaPublisher:
 
     def publish(self, messages: Sequence[Message]) -> Sequence[tuple[int, str]]:
         if os.getpid() != self._process_id:
-            raise StopError("a Kafka outlet can't be used in a forked process")
+            raise StopError("a Kafka producer can't be used in a forked process")
         if not messages:
             return []
         try:

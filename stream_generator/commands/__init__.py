@@ -1,1 +1,1 @@
-"""What commands take and show: options, progress, summary; sends nothing."""
+"""Options, progress and summary of the commands; sends nothing."""

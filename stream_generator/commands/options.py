@@ -1,4 +1,4 @@
-"""What the commands' options may say."""
+"""Options of the commands."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class UtcTime(click.ParamType[datetime]):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a stream is sent, whatever it holds; ``None`` leaves the target its own default."""
+    """Options of sending a stream; ``None`` leaves the target its own default."""
 
     target: str | None
     concurrency: int | None
@@ -96,7 +96,7 @@ _DELIVERY_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """What is replayed, and how. ``speed`` is ``None`` for as fast as possible."""
+    """Options of a replay. ``speed`` is ``None`` for as fast as possible."""
 
     source: str
     topic: str

@@ -1,4 +1,4 @@
-"""The end of a run, for people and for programs."""
+"""The summary of a run, for people and for programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LatencyMs(Struct, frozen=True):
 
 
 class ScenarioRun(Struct, frozen=True):
-    """Which drift was injected; ``start_index`` is the first record it may have changed."""
+    """The injected scenario; ``start_index`` is the first record it may have changed."""
 
     name: str
     start_index: int

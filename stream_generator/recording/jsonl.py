@@ -38,7 +38,7 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 
 
 class LinesRecording:
-    """Opening it reads the file once: every faulty line is told before anything is sent.
+    """Opening it reads the file once: every faulty line is reported before anything is sent.
 
     ``needs_times`` makes a line without ``at`` a fault. A cursor is the number of the byte behind the line.
 

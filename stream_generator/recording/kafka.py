@@ -29,8 +29,8 @@ _POLLS_AT_END = 4
 _BESIDE_THE_RECORD = ("record_id", "schema_version", "case_sha256")
 
 
-class TopicPlaces(Protocol):
-    """What is asked of a broker; each may raise :class:`~event_backbone.errors.TryAgainLaterError`."""
+class TopicOffsets(Protocol):
+    """Queries to a broker; each may raise :class:`~event_backbone.errors.TryAgainLaterError`."""
 
     def ends(self, topics: Sequence[str]) -> Mapping[Partition, int]:
         """The offset of the next message of each partition of those topics that are there."""
@@ -66,7 +66,7 @@ class KafkaRecording:
     Memory: a page of messages and a consumer for each partition.
     """
 
-    places: TopicPlaces
+    places: TopicOffsets
     topics: Sequence[str]
     case: Case
     period: Period

@@ -1,4 +1,4 @@
-"""The port of recorded streams: what can be replayed or scored again, in order, with its times."""
+"""The port of recorded streams, which can be replayed or scored again, in order, with their times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream_generator.scenario.changes import Label
 
 
 class Answered(Struct, frozen=True):
-    """What a model said about a recorded record."""
+    """The recorded prediction for a record."""
 
     prediction: str | float
     score: float

@@ -1,4 +1,4 @@
-"""A recorded stream, as it will be sent again."""
+"""The plan of a replay: recorded items with their times."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from event_backbone.prediction_log.opening import open_prediction_log
 from event_backbone.process.urls import without_login
 from stream_generator.recording.jsonl import LinesRecording
 from stream_generator.recording.kafka import KafkaRecording
-from stream_generator.recording.kafka_places import KafkaPlaces
+from stream_generator.recording.kafka_offsets import KafkaOffsets
 from stream_generator.recording.log import LogRecording
 from stream_generator.recording.port import Period, Recording
 from stream_generator.sending.retrying import Persistence
@@ -23,7 +23,7 @@ _SQLITE_MAGIC = b"SQLite format 3\x00"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of a source.
+    """Options of opening a source.
 
     ``needs_times``: gaps will be kept. ``now`` (RFC 3339) ends a period without an end. ``topic`` is the kind of topic
     that Kafka is asked for.
@@ -53,7 +53,7 @@ def open_recording(source: str, wanted: Wanted) -> Recording:
 
 
 def source_name(source: str, topic: str) -> str:
-    """The same text for the same recording, without a login."""
+    """A stable name for a recording, without a login."""
     if "://" not in source:
         return str(Path(source).resolve())
     parts = urlsplit(source)
@@ -100,7 +100,7 @@ def _open_topics(source: str, wanted: Wanted) -> Recording:
     named = [topics.records if wanted.topic == "records" else topics.predictions]
     if wanted.with_labels:
         named.append(topics.labels)
-    places = KafkaPlaces(access, settings.request_timeout_s)
+    places = KafkaOffsets(access, settings.request_timeout_s)
     return KafkaRecording(places, named, case, wanted.period, wanted.persistence)
 
 

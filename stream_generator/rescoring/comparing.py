@@ -1,4 +1,4 @@
-"""The command ``replay --model``: a recording, a model version, and the report of how they differ."""
+"""The command ``replay --model``: a recording, a model version, and the report of their difference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SEGMENTS_SHOWN = 10
 
 @dataclass(frozen=True)
 class Rescoring:
-    """One re-scoring, as it was asked for."""
+    """Options of one re-scoring."""
 
     settings: GeneratorSettings
     options: ReplayOptions

@@ -1,4 +1,4 @@
-"""How what one model version says differs from what was recorded: decisions, scores, by segment and by version."""
+"""Difference between a model version's predictions and the recorded ones: decisions, scores, by segment and version."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class _Spread:
 
 
 class _RecordGroup:
-    """Running figures of some of the records."""
+    """Running totals of some of the records."""
 
     def __init__(self, *, decides: bool) -> None:
         self._decides = decides
@@ -150,7 +150,7 @@ class Differences:
         return self._overall.difference().records
 
     def add(self, record: Mapping[str, Any], before: Answered, decision: str | float, score: float) -> None:
-        """``before`` is what was recorded about the record, the rest what is said now."""
+        """``before`` is the recorded prediction, the rest the new one."""
         for group in self._groups_of(record, before):
             group.add(before, decision, score)
 

@@ -1,4 +1,4 @@
-"""Recorded predictions, scored again with one model version; nothing is sent and no log is changed."""
+"""Scoring recorded predictions again with one model version; nothing is sent and no log is changed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ BATCH_RECORDS = 256
 
 
 class RescoredStore(Protocol):
-    """Stores what a version says, once by ``(record_id, model version)``, and says how much of it was new."""
+    """The port for storing re-scored predictions, once by ``(record_id, model version)``; returns how many were new."""
 
     def keep(self, predictions: Sequence[Prediction]) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class VersionModel:
-    """A version that can score; ``case`` is the case file it was made for."""
+    """A version's scorer; ``case`` is the case file it was made for."""
 
     scorer: Scorer
     case: Case

@@ -1,1 +1,1 @@
-"""A run and a replay from start to summary, as a command asks for them."""
+"""A run and a replay from start to summary."""

@@ -22,7 +22,7 @@ from stream_generator.settings import GeneratorSettings
 
 @dataclass(frozen=True)
 class Replaying:
-    """One replay, as it was asked for."""
+    """Options of one replay."""
 
     settings: GeneratorSettings
     delivery: Delivery

@@ -1,4 +1,4 @@
-"""One run of a command: everything is sent, how far it is is kept, and its summary is told."""
+"""One run of a command: send everything, keep the progress, and report the summary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEEP_EVERY_S = 0.5
 
 
 class ReplayKeeper:
-    """Writes a replay's state while it runs, and what it came to."""
+    """Writes a replay's state while it runs, and at its end."""
 
     def __init__(self, file: StateFile, state: ReplayState) -> None:
         self.marks = LowWaterMark(state.mark)
@@ -38,7 +38,7 @@ class ReplayKeeper:
         return self._state.mark.done
 
     def keep(self, clock: Clock) -> None:
-        """Now and then, so that the disk is left in peace."""
+        """At intervals, to spare the disk."""
         if clock.now() >= self._next_at:
             self._write(self.marks.reached(), finished=False)
             self._next_at = clock.now() + KEEP_EVERY_S

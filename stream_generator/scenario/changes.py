@@ -1,4 +1,4 @@
-"""The kinds of drift a scenario is made of. Each changes one column's value, or the label, of one record.
+"""The kinds of drift in a scenario. Each changes one column's value, or the label, of one record.
 
 A change never looks at another column than its own (label changes: at those of their conditions), so only the marginal
 distributions of the columns named by a scenario move. A value that is missing stays missing.

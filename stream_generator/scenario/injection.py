@@ -1,4 +1,4 @@
-"""A scenario at work on a stream."""
+"""Injection of a scenario into a stream."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Injector:
         ]
 
     def apply(self, index: int, row: StreamRow) -> StreamRow:
-        """Row ``index`` of the stream as it shall be sent; call it once for each index, in order."""
+        """Row ``index`` of the stream with its changes; call it once for each index, in order."""
         strength = self._timing.strength(index)
         if not strength:
             return row

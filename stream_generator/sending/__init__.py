@@ -1,1 +1,1 @@
-"""Records and labels on their way: plan, pace, targets, retries, tally; knows no scenario file."""
+"""Sending of records and labels: plan, pace, targets, retries, tally; knows no scenario file."""

@@ -1,4 +1,4 @@
-"""A stream into Kafka: records to ``<case>.records``, labels to ``<case>.labels``, keyed by their ``record_id``."""
+"""The target Kafka: records to ``<case>.records``, labels to ``<case>.labels``, keyed by their ``record_id``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from stream_generator.sending.targets import LabelOut, SendResult, encode_json
 _UNKNOWN = SendResult("broker", is_final=False)
 
 
-class Outlet(MessageProducer, Protocol):
-    """One that can be told beforehand what it will be used for; it may raise as ``publish`` does."""
+class TopicProducer(MessageProducer, Protocol):
+    """A producer that can look up its topics before the first message; it may raise as ``publish`` does."""
 
     def look_up(self, topics: Sequence[str]) -> None: ...
 
@@ -32,7 +32,7 @@ class KafkaTarget:
     to the case's own services, as any producer's are: labels are stored and joined, never published again.
     """
 
-    def __init__(self, publisher: Outlet, topics: Topics, persistence: Persistence, most_at_once: int) -> None:
+    def __init__(self, publisher: TopicProducer, topics: Topics, persistence: Persistence, most_at_once: int) -> None:
         self.most_at_once = most_at_once
         self._publisher = publisher
         self._topics = topics

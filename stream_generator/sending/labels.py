@@ -1,4 +1,4 @@
-"""Ground truth that comes later: labels of answered records, sent in small batches after a delay."""
+"""Delayed labels of answered records, sent in small batches."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Labeller:
         self._no_more = threading.Event()
 
     def answered(self, item: Outgoing) -> None:
-        """The item's record was taken: its label, where it has one, is next."""
+        """Queue the label of an item whose record was taken."""
         if item.label is None:
             self._marks.settled(item.index)
         else:

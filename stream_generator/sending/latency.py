@@ -1,4 +1,4 @@
-"""Distributions in bounded memory: a histogram with buckets one per cent wide."""
+"""Latency histograms in bounded memory, with buckets one per cent wide."""
 
 from __future__ import annotations
 

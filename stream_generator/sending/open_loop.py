@@ -1,4 +1,4 @@
-"""Sends a planned stream on its schedule, with a bounded number of requests in flight."""
+"""The open loop: sends a planned stream on its schedule, with a bounded number of requests in flight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When each record is due: an open loop, whose schedule does not depend on how fast the other side answers."""
+"""Pacing: when each record is due, however fast the other side answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What will be sent, one item after the other: nothing here knows HTTP or waits."""
+"""The plan of a stream: its items, one after the other; knows no HTTP and never waits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream_generator.sending.pacing import EvenPace
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One request to come, or a label alone, which has no ``body``.
+    """A request to send, or a label alone, which has no ``body``.
 
     ``due_s`` counts from the start of the run; ``None`` means at once. ``label`` is ``None`` when none will be sent;
     without ``labelled_at`` its time is when it is sent. ``index`` numbers the items of a stream, and ``cursor`` is a

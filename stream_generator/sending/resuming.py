@@ -1,4 +1,4 @@
-"""How far a replay is: which records have an outcome, and the file that says so to a later run."""
+"""Progress of a replay: which records have an outcome, and the file by which a later run goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Mark(Struct, frozen=True):
 
 
 class Marks(Protocol):
-    """Told what becomes of the items of a stream. Thread-safe.
+    """Receives the outcomes of a stream's items. Thread-safe.
 
     An item is begun in its order. It is settled when it and its label will not be sent again, whether they were taken
     or refused; lost when nobody knows what the other side made of it.
@@ -109,7 +109,7 @@ class LowWaterMark:
 
 
 class ReplayOf(Struct, frozen=True):
-    """What is replayed, and where to: a state is good for this alone. No password stands in a URL here."""
+    """The identity of a replay: source and target; a state is valid for this alone. URLs hold no password here."""
 
     case: str
     source: str
@@ -125,7 +125,7 @@ class ReplayOf(Struct, frozen=True):
 
 
 class ReplayState(Struct, frozen=True):
-    """What the file holds. ``started_at`` (RFC 3339) and ``run_id`` are the first run's, whoever goes on."""
+    """The content of the file. ``started_at`` (RFC 3339) and ``run_id`` are the first run's, whoever goes on."""
 
     replay: ReplayOf
     run_id: str
@@ -136,7 +136,7 @@ class ReplayState(Struct, frozen=True):
 
 
 class StateFile:
-    """One replay's state, replaced as a whole: whoever reads sees the old one or the new one."""
+    """One replay's state, replaced as a whole: a reader sees the old one or the new one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

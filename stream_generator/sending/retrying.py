@@ -1,4 +1,4 @@
-"""One request until it is answered for good: the same body, hence the same ``record_id``, is sent again on trouble."""
+"""Retries of a request until its final answer: the same body, hence the same ``record_id``, is sent again."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long one request is tried, in seconds: the first pause is at most ``first_pause_s``, doubled each time."""
+    """Time limits of one request, in seconds: the first pause is at most ``first_pause_s``, doubled each time."""
 
     total_s: float = 30.0
     first_pause_s: float = 0.05
@@ -58,7 +58,7 @@ class Patience:
 
 
 class Persistence:
-    """Tries something again while that is worth it; not thread-safe."""
+    """Retries an attempt while that is worth it; not thread-safe."""
 
     def __init__(self, clock: Clock, patience: Patience) -> None:
         self._clock = clock
@@ -88,7 +88,7 @@ class Persistence:
         self._clock.wait(seconds)
 
     def _pause_s(self, state: RetryCallState) -> float:
-        """What the other side asked for, and a random time on top so that not all come back at once."""
+        """``Retry-After``, and a random time on top so that not all come back at once."""
         error = state.outcome.exception() if state.outcome else None
         asked_s = error.retry_after_s if isinstance(error, NoAnswerError) else 0.0
         return asked_s + self._back_off(state)

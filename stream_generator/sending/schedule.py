@@ -1,4 +1,4 @@
-"""Hands a stream out in its order, each item when it is due, to the threads that send."""
+"""The schedule: gives each item to a sending thread when it is due, in the stream's order."""
 
 from __future__ import annotations
 

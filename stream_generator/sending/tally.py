@@ -1,4 +1,4 @@
-"""What became of the records and labels of a run."""
+"""Counts of the outcomes of a run's records and labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a stream goes: the port that the sending threads meet, and its adapter for HTTP."""
+"""The port of a stream's target, and its adapter for HTTP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LabelOut(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What became of one record or label.
+    """The outcome of one record or label.
 
     ``fault`` is ``None`` when it was taken, else a status or reason. ``is_final`` is ``False`` when nobody knows
     whether it was taken, or when the fault lies elsewhere than in what was sent.
@@ -37,7 +37,7 @@ class SendResult:
 
 
 class StreamTarget(Protocol):
-    """The other side, through one connection.
+    """One connection to the target.
 
     Both methods return an outcome for each item, in the order of the items, after at most the patience of the adapter;
     they raise nothing. The other side meets the items of a call in their order. ``most_at_once`` bounds the records of

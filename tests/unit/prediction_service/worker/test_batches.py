@@ -27,7 +27,7 @@ TOPICS = Topics(None, "garden")
 RECORDS, LABELS = Partition(TOPICS.records, 0), Partition(TOPICS.labels, 0)
 
 
-class Outlet:
+class FailingProducer:
     """Keeps what is published, but what ``is_too_large``."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class World:
         self.scorer: FakeScorer | None = FakeScorer()
         predictor = Predictor(CASE, lambda: self.scorer)
         self.maker = BatchMaker(CASE, TOPICS, predictor, self.metrics, most_invalid_in_a_row=most_invalid_in_a_row)
-        self.log, self.publisher = Log("mongodb"), Outlet()
+        self.log, self.publisher = Log("mongodb"), FailingProducer()
         self._keep = StoreStep([self.log], self.maker)
         self._publish = PublishStep(self.publisher, TOPICS, CASE.sha256, self.maker, self.metrics)
 

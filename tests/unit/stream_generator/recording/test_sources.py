@@ -223,13 +223,13 @@ def test_a_topic_that_is_missing_is_told() -> None:
         broker.recording().count()
 
 
-class _Outlet(MemoryPublisher):
+class _Producer(MemoryPublisher):
     def look_up(self, topics: Sequence[str]) -> None:
         assert self._broker.partitions_of(topics)
 
 
 def _target(broker: Broker, clock: FakeClock | None = None) -> KafkaTarget:
-    return KafkaTarget(_Outlet(broker.memory), TOPICS, _persistence(clock), 500)
+    return KafkaTarget(_Producer(broker.memory), TOPICS, _persistence(clock), 500)
 
 
 def test_records_and_labels_become_messages_of_another_producer() -> None:

@@ -1,4 +1,4 @@
-"""The contract of the MessageOutlet port, on each adapter, and on broken ones that must fail it."""
+"""The contract of the MessageProducer port, on each adapter, and on broken ones that must fail it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADERS = [("ce_id", b"1"), ("empty", b"")]
 
 
 class Side(Protocol):
-    """The broker behind an outlet, as a check sees it."""
+    """The broker behind a producer, as a check sees it."""
 
     topic: str
 
@@ -159,12 +159,12 @@ class KafkaSide:
         self.topic = f"{namespace}.records"
         self._broker = broker
         self._access = kafka_access(f"{broker.url}/{namespace}", ConnectionSettings())
-        self._outlets: list[KafkaPublisher] = []
+        self._publishers: list[KafkaPublisher] = []
         create_topics(self._access, [TopicSpec(self.topic, 3, 1)])
 
     def publisher(self) -> MessageProducer:
-        self._outlets.append(KafkaPublisher(self._access, timeout_s=6))
-        return self._outlets[-1]
+        self._publishers.append(KafkaPublisher(self._access, timeout_s=6))
+        return self._publishers[-1]
 
     def messages(self) -> list[Received]:
         expected = sum(end_offsets(self._access, [self.topic]).values())
@@ -182,7 +182,7 @@ class KafkaSide:
         self._broker.start()
 
     def close(self) -> None:
-        for publisher in self._outlets:
+        for publisher in self._publishers:
             publisher.close()
 
 
@@ -276,14 +276,14 @@ def test_the_suite_fails_on_a_broken_adapter(kind: type[MemoryPublisher]) -> Non
 # What only Kafka can do -----------------------------------------------------------------------------------------------
 
 
-def test_an_outlet_is_made_while_no_broker_is_there() -> None:
+def test_a_producer_is_made_while_no_broker_is_there() -> None:
     publisher = KafkaPublisher(kafka_access("kafka://127.0.0.1:1", ConnectionSettings()), timeout_s=1)
     with pytest.raises(TryAgainLaterError, match="no broker answers"):
         publisher.publish([Message("x", b"k", b"v")])
     publisher.close()
 
 
-def test_a_forked_process_can_not_use_an_outlet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forked_process_can_not_use_a_producer(monkeypatch: pytest.MonkeyPatch) -> None:
     publisher = KafkaPublisher(kafka_access("kafka://127.0.0.1:1", ConnectionSettings()))
     monkeypatch.setattr("os.getpid", lambda: 1)
     with pytest.raises(StopError, match="forked"):

@@ -1,4 +1,4 @@
-"""The questions of a Kafka recording, asked at real brokers."""
+"""Offsets and partitions of a Kafka recording, queried from real brokers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from event_backbone.ports import MessageConsumer, Partition
 
 
 @dataclass(frozen=True, slots=True)
-class KafkaPlaces:
-    """:class:`~stream_generator.recording.kafka.TopicPlaces` of the brokers of a URL; each question connects anew."""
+class KafkaOffsets:
+    """:class:`~stream_generator.recording.kafka.TopicOffsets` of the brokers of a URL; each question connects anew."""
 
     access: KafkaAccess
     timeout_s: float
