@@ -71,7 +71,7 @@ were chosen by measurement ([ADR 0017](adr/0017-defaults-by-measurement.md)).
 
 METRICS_INTRO = """\
 Every service answers `GET /metrics` in Prometheus' text format. Every series carries the label `case`, beside those
-below. Labels come from closed sets: columns of the case, reasons, statuses, names in the settings. A figure that is not
+below. Labels come from closed sets: columns of the case, reasons, statuses, names in the settings. A value that is not
 known has no series, never a false zero. What alerts follow from them stands in the [runbook](runbook.md).
 """.splitlines()
 

@@ -66,7 +66,7 @@ class Chart {
     this.readNewest();
   }
 
-  // Lines of another figure must not stay where this one has none.
+  // Lines of another metric must not stay where this one has none.
   clear() {
     if (!this.plot) return;
     this.plot.destroy();

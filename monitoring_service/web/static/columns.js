@@ -1,4 +1,4 @@
-// One row for each column of the case: its strip of checks, its verdict and its figures, and its distribution on demand.
+// One row for each column of the case: its strip of checks, its verdict and its numbers, and its distribution on demand.
 
 import { Distribution } from "./distribution.js";
 import { byId, make, refill, when, write } from "./dom.js";

@@ -21,7 +21,7 @@ const TITLES = {
   stale: "Checks are late",
   stream_away: "Kafka not read",
 };
-// Those that make every figure below them doubtful, and why.
+// Those that make every number below them doubtful, and why.
 const WARNINGS = {
   reference_missing: "this model's bundle is not on this machine or is damaged, so nothing can be compared",
   evaluator_failed: "checks get no answer; verdicts stay as they were",
@@ -31,7 +31,7 @@ const WARNINGS = {
 };
 const SECONDS = ["label_delay", "stale"];
 // Of accuracy, a difference; of an error, the share by which it grew.
-const LOSSES = ["concept_drift", "estimated_loss", "realised_loss"];
+const DEGRADATIONS = ["concept_drift", "estimated_loss", "realised_loss"];
 const EPISODES_SHOWN = 12;
 
 export function conditionTitle(name) {
@@ -41,7 +41,7 @@ export function conditionTitle(name) {
 export class Conditions {
   constructor(shown) {
     this.titles = new Map(shown.columns.map(({ name, title }) => [name, title]));
-    this.lossesAreShares = shown.losses_are_shares;
+    this.degradationsAreShares = shown.losses_are_shares;
   }
 
   show(state) {
@@ -70,7 +70,7 @@ export class Conditions {
 
   written(name, value) {
     if (SECONDS.includes(name)) return duration(value);
-    return LOSSES.includes(name) && !this.lossesAreShares ? figure(value) : percent(value);
+    return DEGRADATIONS.includes(name) && !this.degradationsAreShares ? figure(value) : percent(value);
   }
 
   showWarnings(state, active) {

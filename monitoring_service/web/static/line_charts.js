@@ -1,10 +1,10 @@
-// The lines of the page over time and records: throughput, what is predicted, and one figure of quality at a time.
+// The lines of the page over time and records: throughput, what is predicted, and one metric of performance at a time.
 
 import { RowChart, ThroughputChart } from "./charts.js";
 import { byId } from "./dom.js";
 
 const THROUGHPUT_S = 180;
-const QUALITY_LINES = [
+const PERFORMANCE_LINES = [
   { label: "realised", stroke: "accent" },
   { label: "estimated", stroke: "second", dash: [6, 4] },
   { label: "reference", stroke: "soft", dash: [2, 4] },
@@ -13,20 +13,20 @@ const QUALITY_LINES = [
 export class LineCharts {
   constructor(shown) {
     this.mixLines = shown.mix_lines;
-    this.figure = byId("quality-figure");
+    this.metric = byId("quality-figure");
     this.throughput = new ThroughputChart(byId("chart-throughput"), "No record in the last minutes");
     this.mix = new RowChart(byId("chart-mix"), "Shown from the first check on", shown.mix_lines, { shares: shown.shares });
-    this.quality = new RowChart(byId("chart-quality"), "Shown once labels have come, or an estimate", QUALITY_LINES, { shares: false });
-    this.figure.addEventListener("change", () => this.last && this.draw(...this.last));
+    this.performance = new RowChart(byId("chart-quality"), "Shown once labels have come, or an estimate", PERFORMANCE_LINES, { shares: false });
+    this.metric.addEventListener("change", () => this.last && this.draw(...this.last));
   }
 
   draw(history, state) {
     this.last = [history, state];
     this.throughput.show(history.arrivals.length || this.throughput.plot ? history.throughput(THROUGHPUT_S) : [[]]);
-    const signature = `${history.firstRow} ${history.lastRow} ${this.figure.value}`;
+    const signature = `${history.firstRow} ${history.lastRow} ${this.metric.value}`;
     if (signature === this.drawn) {
       this.mix.readNewest();
-      this.quality.readNewest();
+      this.performance.readNewest();
       return;
     }
     this.drawn = signature;
@@ -37,16 +37,16 @@ export class LineCharts {
       ...this.mixLines.map(({ name, of }) =>
         history.series((check) => (of === "reference" ? reference[name] : check.mix[name]))),
     ]);
-    this.drawQuality(history, rows, state.quality?.reference?.[this.figure.value]);
+    this.drawPerformance(history, rows, state.quality?.reference?.[this.metric.value]);
   }
 
-  drawQuality(history, rows, reference) {
-    const name = this.figure.value;
+  drawPerformance(history, rows, reference) {
+    const name = this.metric.value;
     const lines = [
       history.series((check) => check.performance?.[name]),
       history.series((check) => check.estimated?.[name]),
     ];
     const isKnown = lines.some((values) => values.some((value) => value !== null));
-    this.quality.show(isKnown ? [rows, ...lines, rows.map(() => reference ?? null)] : [[]]);
+    this.performance.show(isKnown ? [rows, ...lines, rows.map(() => reference ?? null)] : [[]]);
   }
 }

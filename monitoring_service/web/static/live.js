@@ -12,7 +12,7 @@ import { ApiKey, KeyNeeded } from "./key.js";
 import { Reference, Reports, showVersions } from "./operations.js";
 import { Performance } from "./performance.js";
 import { Question } from "./question.js";
-import { QualityWindows } from "./quality_windows.js";
+import { PerformanceWindows } from "./quality_windows.js";
 import { Retraining } from "./retraining.js";
 import { Service } from "./service.js";
 import { Shadow } from "./shadow.js";
@@ -31,7 +31,7 @@ const conditions = new Conditions(shown);
 const columns = new Columns(byId("columns"), shown.columns, service);
 const charts = new LineCharts(shown);
 const performance = new Performance(shown);
-const qualityWindows = new QualityWindows(shown, service);
+const performanceWindows = new PerformanceWindows(shown, service);
 const shadow = new Shadow(shown, service);
 const reference = new Reference(service, question);
 const retraining = new Retraining(service, question);
@@ -74,7 +74,7 @@ function show(state) {
   columns.draw(history);
   charts.draw(history, state);
   performance.show(state.quality);
-  qualityWindows.follow(state);
+  performanceWindows.follow(state);
   shadow.follow(state);
   showDataQuality(state.columns);
   showLabelDelay(state.label_delay);
@@ -91,7 +91,7 @@ async function refresh() {
 }
 
 async function follow() {
-  // A page nobody looks at needs no figures; it catches up when it is seen again.
+  // A page nobody looks at needs no data; it catches up when it is seen again.
   if (!document.hidden) await refresh();
   setTimeout(follow, EVERY_MS);
 }

@@ -32,8 +32,8 @@ export class Performance {
 
   table(quality) {
     const known = this.names.filter(({ name }) => quality?.figures?.[name] || quality?.estimated?.[name] || quality?.reference?.[name] !== undefined);
-    if (known.length === 0) return [make("tbody", {}, make("tr", {}, make("td", {}, empty("No figures yet: there are too few labels, and no estimate."))))];
-    const heads = ["Figure", "Realised", "Estimated", "Reference"];
+    if (known.length === 0) return [make("tbody", {}, make("tr", {}, make("td", {}, empty("No metrics yet: there are too few labels, and no estimate."))))];
+    const heads = ["Metric", "Realised", "Estimated", "Reference"];
     const head = make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text))));
     const rows = known.map(({ name, title, unit }) => tableRow(
       make("span", {}, title, unit ? make("small", {}, unit) : null),

@@ -1,4 +1,4 @@
-// Quality by windows that don't overlap: each is restated as late labels come, and then stays.
+// Performance by windows that don't overlap: each is restated as late labels come, and then stays.
 
 import { RowChart } from "./charts.js";
 import { byId, empty, make, refill, tableRow } from "./dom.js";
@@ -12,7 +12,7 @@ const LINES = [
   { label: "high", stroke: "third", dash: [2, 3] },
 ];
 
-export class QualityWindows {
+export class PerformanceWindows {
   constructor(shown, service) {
     this.service = service;
     this.select = byId("quality-figure");

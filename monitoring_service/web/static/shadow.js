@@ -53,8 +53,8 @@ export class Shadow {
 
   figures({ champion, challenger, champion_figures: ours, challenger_figures: theirs }) {
     const known = this.names.filter(({ name }) => ours[name] || theirs[name]);
-    if (known.length === 0) return [make("tbody", {}, make("tr", {}, make("td", {}, empty("Too few labels for a figure."))))];
-    const heads = ["Figure", `Version ${champion.version}`, `Shadow: version ${challenger.version}`];
+    if (known.length === 0) return [make("tbody", {}, make("tr", {}, make("td", {}, empty("Too few labels for a metric."))))];
+    const heads = ["Metric", `Version ${champion.version}`, `Shadow: version ${challenger.version}`];
     const head = make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text))));
     return [head, make("tbody", {}, ...known.map(({ name, title }) => tableRow(title, valued(ours[name], figure), valued(theirs[name], figure))))];
   }
