@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         limit = item.get_closest_marker("timeout")
         if limit:
             item.add_marker(pytest.mark.timeout(limit.args[0] * PATIENCE), append=False)
-        group = group_of(item)
+        group = group_of(item) if config.pluginmanager.hasplugin("xdist") else None
         if group:
             item.add_marker(pytest.mark.xdist_group(group))
 
