@@ -105,13 +105,11 @@ def _champion_state(case: str, data_dir: Path, config: pytest.Config) -> Path:
     assert config.cache is not None, "run without -p no:cacheprovider: champions are kept in pytest's cache"
     state_dir = config.cache.mkdir(f"champion-{_digest_of_training()}")
     environment = {**os.environ, "STATE_DIR": str(state_dir), "CASES_DIR": str(ROOT / "cases")}
-    for name in ("MLFLOW_TRACKING_URI", "TRAINING_SEED"):
-        environment.pop(name, None)
     command = [sys.executable, "-m", "training", "--case", case, "--data-dir", str(data_dir), "--if-needed"]
     with (state_dir / f"{case}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one worker trains, the others wait for it
         ended = subprocess.run(
-            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280 * PATIENCE, check=False
+            command, env=environment, cwd=state_dir, capture_output=True, text=True, timeout=280 * PATIENCE, check=False
         )
     assert ended.returncode == 0, ended.stderr
     return state_dir
