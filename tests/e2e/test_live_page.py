@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from monitoring_process import MonitoringProcess, poll_until
+from monitoring_process import PATIENCE, MonitoringProcess, poll_until
 from monitoring_world import body_of, label, predictions
 from playwright.sync_api import Browser, expect
 from watched_page import Watched
@@ -97,7 +97,6 @@ def test_a_strip_can_be_read_and_opened_with_the_keyboard(browser: Browser, moni
     watched.close()
 
 
-@pytest.mark.alone
 def test_the_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
     browser: Browser, monitoring: MonitoringProcess
 ) -> None:
@@ -107,12 +106,12 @@ def test_the_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
     expect(page.locator("#records")).to_have_text("40")
     expect(page.locator("#unreachable")).to_be_hidden()
     monitoring.kill()
-    expect(page.locator("#unreachable")).to_be_visible(timeout=10_000)
+    expect(page.locator("#unreachable")).to_be_visible(timeout=10_000 * PATIENCE)
     expect(page.locator("#live")).to_have_text("not connected")
     expect(page.locator("#records")).to_have_text("40")
     monitoring.start()
     stream(monitoring, 20, first=40)
-    expect(page.locator("#unreachable")).to_be_hidden(timeout=10_000)
+    expect(page.locator("#unreachable")).to_be_hidden(timeout=10_000 * PATIENCE)
     expect(page.locator("#records")).to_have_text("60")
     watched.close()
 

@@ -131,7 +131,6 @@ def test_predictions_go_on_while_monitoring_is_away_and_are_counted_when_it_retu
     check_books(client, replica)
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(120)
 def test_sigterm_lets_readiness_fall_first_and_loses_nothing(replica: Replica) -> None:
     client = Client(replica.prediction_url, seed=6)

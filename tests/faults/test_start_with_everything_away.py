@@ -50,15 +50,17 @@ def replica(broker: KafkaBroker, mongo: MongoServer, tmp_path: Path) -> Iterator
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(180)
-def test_a_start_needs_nobody_and_everything_arrives_when_they_come(
-    broker: KafkaBroker, mongo: MongoServer, replica: Replica
-) -> None:
+@pytest.mark.timeout(60)
+def test_a_start_needs_nobody_and_takes_seconds(replica: Replica) -> None:
     started_at = time.monotonic()
     replica.start("serving")
     poll_until(lambda: requests.get(f"{replica.prediction_url}/readyz", timeout=2).ok, 30, "the server is ready")
     assert time.monotonic() - started_at < READY_WITHIN_S
-    for name in ("sidecar", "monitoring", "worker"):
+
+
+@pytest.mark.timeout(180)
+def test_everything_arrives_when_they_come(broker: KafkaBroker, mongo: MongoServer, replica: Replica) -> None:
+    for name in EVERYTHING:
         replica.start(name)
     replica.wait_until_ready()
     client = Client(replica.prediction_url, seed=1)

@@ -147,6 +147,7 @@ def muted_alerts(stack: AlertingStack) -> set[str]:
     return {one["labels"]["alertname"] for one in stack.alertmanager.alerts() if one["status"]["inhibitedBy"]}
 
 
+@pytest.mark.long
 def test_a_harmful_change_of_what_follows_from_the_records_pages_although_no_column_drifted(
     stack: AlertingStack, stream: Stream
 ) -> None:
