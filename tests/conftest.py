@@ -19,7 +19,7 @@ from monitoring_process import PATIENCE
 from real_parts import KafkaBroker, MongoServer, RealPart, Toxiproxy, remove_folder
 from shared_parts import AskedParts, KeptParts, SharedParts
 
-from tests.selection import COLLECTED, group_of
+from tests.selection import COLLECTED
 
 ROOT = Path(__file__).parents[1]
 AnyPart = TypeVar("AnyPart", bound=RealPart)
@@ -50,9 +50,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         limit = item.get_closest_marker("timeout")
         if limit:
             item.add_marker(pytest.mark.timeout(limit.args[0] * PATIENCE), append=False)
-        group = group_of(item) if config.pluginmanager.hasplugin("xdist") else None
-        if group:
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 pytest_plugins = ["loopback_only"]

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pytest
 from _pytest.mark import MarkMatcher
@@ -23,9 +22,6 @@ SIDE_BY_SIDE, BY_ITSELF = "not alone", "alone"
 WORKERS_PER_CORE = 2
 #: Threads of OpenMP that wait for each other give their core away; otherwise they keep it from other tests' processes.
 THREADS_SLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
-#: Fixtures of the parts that tests may kill.
-OWN_PARTS = {"kafka_broker", "mongo_server", "toxiproxy"}
-FOLDERS_WITH_PROCESSES = ("integration", "faults", "e2e")
 #: Everything that a run collected, before marks and options take tests out.
 COLLECTED = pytest.StashKey[list[pytest.Item]]()
 NOTHING_SELECTED = pytest.ExitCode.NO_TESTS_COLLECTED
@@ -60,28 +56,6 @@ def runs_of(item: pytest.Item) -> list[tuple[str, str]]:
         for expression, _ in phases_of(selection)
         if Expression.compile(expression).evaluate(MarkMatcher.from_markers(item.iter_markers()))
     ]
-
-
-def group_of(item: pytest.Item) -> str | None:
-    """Tests of one group run one after the other in one worker, because they share what one of them started.
-
-    A Kafka and a MongoDB that may be killed are started once for the contracts and once for everybody else; what a
-    module starts stays with it; each other test of processes goes where there is room.
-    """
-    folder = item.path.parent.name
-    if folder == "contracts":
-        return folder
-    fixtures = _fixtures_of(item)
-    if fixtures.keys() & OWN_PARTS:
-        return "own parts"
-    scopes = {definition.scope for found in fixtures.values() for definition in found}
-    is_by_itself = folder in FOLDERS_WITH_PROCESSES and not scopes & {"module", "package"}
-    return None if is_by_itself else str(item.path)
-
-
-def _fixtures_of(item: pytest.Item) -> dict[str, Sequence[pytest.FixtureDef[Any]]]:
-    info = getattr(item, "_fixtureinfo", None)
-    return info.name2fixturedefs if info else {}
 
 
 if __name__ == "__main__":
