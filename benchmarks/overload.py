@@ -74,7 +74,7 @@ def measure(stream: Path, seconds: float, seed: int) -> bool:
 @click.option("--seconds", default=30.0, show_default=True, help="length of each open loop")
 @click.option("--seed", default=1, show_default=True)
 def main(stream: Path, seconds: float, seed: int) -> None:
-    """Latency and losses at 1.5 times capacity; exits 1 when a promise is broken."""
+    """Latency and lost records at 1.5 times capacity; exits 1 when a promise is broken."""
     sys.exit(0 if measure(stream, seconds, seed) else 1)
 
 

@@ -32,7 +32,7 @@ PROMISED = {"none": "refused", "label-noise": "refused", "concept-drift": "promo
 
 
 @dataclass(frozen=True)
-class Judged:
+class GateRun:
     seed: int
     scenario: str
     decision: GateDecision
@@ -52,7 +52,7 @@ class Judged:
         )
 
 
-def judge_seed(settings: TrainingSettings, seed: int, rows: int) -> Iterator[Judged]:
+def judge_seed(settings: TrainingSettings, seed: int, rows: int) -> Iterator[GateRun]:
     """A champion, and what the gate says to each world."""
     parts, case = build_parts(settings), settings.load_case()
     plan = TrainingPlan(seed, settings.training_threads)
@@ -61,7 +61,7 @@ def judge_seed(settings: TrainingSettings, seed: int, rows: int) -> Iterator[Jud
     newest = world.unseen.take(np.arange(min(rows, len(world.unseen))))
     for scenario in PROMISED:
         changed = newest if scenario == "none" else replace(world, scenario=scenario).changed(newest, seed)
-        yield Judged(seed, scenario, _retrained(world, plan, parts, changed))
+        yield GateRun(seed, scenario, _retrained(world, plan, parts, changed))
 
 
 def _retrained(world: World, plan: TrainingPlan, parts: FlowParts, rows: LabelledRows) -> GateDecision:

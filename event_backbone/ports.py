@@ -143,7 +143,7 @@ class RebalanceListener(Protocol):
     """Told that partitions come or go, while :meth:`MessageConsumer.poll` is called and never beside other calls of its
     caller, though perhaps from another thread.
 
-    :meth:`revoked` may still commit; after :meth:`lost` somebody else has them already, and what is in hand from them
+    :meth:`revoked` may still commit; after :meth:`lost` somebody else has them already, and what is in flight from them
     must not be committed.
     """
 

@@ -15,7 +15,7 @@ from honcho.process import Popen, Process
 
 from event_backbone.process.lifetime import die_with_parent
 
-#: The services finish what they have in hand within 10 s.
+#: The services finish what they have in flight within 10 s.
 _STOP_WITHIN_S = 12
 EXIT_INTERRUPTED = 130
 

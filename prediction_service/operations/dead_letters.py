@@ -84,14 +84,14 @@ def find(
     published: Callable[[], Iterator[Received]], journals_dir: Path, chosen: Filter, *, contents: bool
 ) -> list[CollectedLetter]:
     """Letters of the topic and of parked rows on this machine. Other messages in the topic are passed over."""
-    box = DeadLetterCollector(chosen, contents=contents)
+    collector = DeadLetterCollector(chosen, contents=contents)
     for message in published():
         with contextlib.suppress(UnreadableMessageError):
-            box.take(dead_letter_in(message))
+            collector.take(dead_letter_in(message))
     for rows in parked_rows(journals_dir):
         for letter in rows.letters():
-            box.take_parked(letter)
-    return box.found()
+            collector.take_parked(letter)
+    return collector.found()
 
 
 def messages_until_now(access: KafkaAccess, topic: str, *, timeout_s: float) -> Iterator[Received]:

@@ -1,7 +1,7 @@
 """Erasure of records at every target: replicas, idle journals and sinks.
 
 Replicas come first: each forgets the record and tells its own sinks so in the journal's order, which also removes what
-its sidecar had in hand meanwhile. Then the sinks are told directly, so that nothing waits for a sidecar.
+its sidecar had in flight. Then the sinks get the events directly, so that nothing waits for a sidecar.
 """
 
 from __future__ import annotations

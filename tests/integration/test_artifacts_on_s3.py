@@ -59,11 +59,11 @@ def test_a_champion_whose_files_are_on_s3_is_trained_fetched_replaced_and_rolled
     assert elsewhere.install(outcome.champion, parts.registry).sha256 == outcome.champion.bundle_sha256
 
     assert train(CASE, replace(PLAN, seed=8), parts, silent()).state == "refused"
-    desk = VersionOperations(CASE, parts.registry, elsewhere, "tester")
-    assert desk.promote(None, reason="tried by hand", force=True).version == "2"
-    assert desk.rollback(reason="it was worse").version == "1"
-    assert [sorted(one.aliases) for one in desk.versions()] == [["champion"], []]
-    tags = desk.versions()[1].tags
+    operations = VersionOperations(CASE, parts.registry, elsewhere, "tester")
+    assert operations.promote(None, reason="tried by hand", force=True).version == "2"
+    assert operations.rollback(reason="it was worse").version == "1"
+    assert [sorted(one.aliases) for one in operations.versions()] == [["champion"], []]
+    tags = operations.versions()[1].tags
     assert (tags["decision"], tags["rolled_back_by"]) == ("refused", "tester")
     assert float(tags["gate.gate_rows"]) == 30
 

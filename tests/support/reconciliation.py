@@ -1,4 +1,4 @@
-"""What MongoDB, Kafka and monitoring hold, read past our own code, and compared with the books of the senders."""
+"""What MongoDB, Kafka and monitoring hold, read past our own code, and compared with what was sent."""
 
 from __future__ import annotations
 

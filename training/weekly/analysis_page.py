@@ -41,8 +41,8 @@ def describe(column: ColumnData) -> dict[str, Any]:
     if isinstance(column, NumberProfile):
         if not column.sorted_values:
             return {**missing, "kind": "numbers", "text": "no value"}
-        figures = (*np.quantile(column.sorted_values, [0, 0.5, 1]), np.mean(column.sorted_values))
-        low, median, high, mean = map(_written, figures)
+        numbers = (*np.quantile(column.sorted_values, [0, 0.5, 1]), np.mean(column.sorted_values))
+        low, median, high, mean = map(_written, numbers)
         return {
             **missing,
             "kind": "numbers",

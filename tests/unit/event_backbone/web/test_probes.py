@@ -80,8 +80,10 @@ def of_training_server(folder: Path) -> Client:
     def launch(_run: object) -> Any:
         raise AssertionError
 
-    desk = RunScheduler(RunsFile(folder), launch, cooldown_s=1, count=lambda _outcome: None)
-    return build_api(ServerParts("shop", desk, TrainingMetrics(CollectorRegistry()), (), lambda: True)).test_client()
+    scheduler = RunScheduler(RunsFile(folder), launch, cooldown_s=1, count=lambda _outcome: None)
+    return build_api(
+        ServerParts("shop", scheduler, TrainingMetrics(CollectorRegistry()), (), lambda: True)
+    ).test_client()
 
 
 @pytest.mark.parametrize("client_of", [of_standby, of_worker, of_training_server])

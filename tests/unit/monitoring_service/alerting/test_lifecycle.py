@@ -50,7 +50,7 @@ class KeptDocuments:
 
 
 class World:
-    """One desk, its clock and a receiver that takes everything unless it is away."""
+    """One service, its clock and a receiver that takes everything unless it is away."""
 
     def __init__(self, *, notifying: bool = True, time_scale: float = 1.0) -> None:
         self.now = 1_000_000.0

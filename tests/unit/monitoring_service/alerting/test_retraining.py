@@ -60,7 +60,7 @@ class Documents:
 
 
 class Alerting:
-    """Alerts, the desk that tells of them, and the clock of both."""
+    """Alerts, the bridge that notifies of them, and the clock of both."""
 
     def __init__(self) -> None:
         self.now = 1000.0

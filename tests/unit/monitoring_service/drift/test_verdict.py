@@ -1,4 +1,4 @@
-"""The verdict: family-wise adjustment, streaks, and the episodes they make."""
+"""The verdict: family-wise adjustment, runs of checks, and the episodes they make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RULE = Rule(significance=0.01, consecutive_checks=3, window_rows=200)
 
 
 def run(checks: str) -> list[VerdictState]:
-    """Streaks after each check, 50 rows apart: ``x`` suspicious, ``.`` clean, ``?`` could not judge.
+    """Verdict states after each check, 50 rows apart: ``x`` suspicious, ``.`` clean, ``?`` could not judge.
 
     ``A`` is a clean check in which the stream detector speaks.
     """
