@@ -140,7 +140,7 @@ class MessageProducer(Protocol):
 
 
 class RebalanceListener(Protocol):
-    """Told that partitions come or go, while :meth:`MessageConsumer.poll` is called and never beside other calls of its
+    """Callbacks of rebalances, from within :meth:`MessageConsumer.poll` and never beside other calls of its
     caller, though perhaps from another thread.
 
     :meth:`revoked` may still commit; after :meth:`lost` somebody else has them already, and what is in flight from them

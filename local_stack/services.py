@@ -75,7 +75,7 @@ class Watch:
         self._heard_at = dict.fromkeys(services, clock.now())
 
     def look(self) -> None:
-        """Raise :class:`StopError` naming a service that has been silent for too long."""
+        """Probe once; raise :class:`StopError` naming a service that has been silent for too long."""
         for service in self._services:
             fault = fault_in(service, "/livez", self._prober)
             if fault is None:

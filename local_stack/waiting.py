@@ -38,7 +38,7 @@ def poll_until(
     every_s: float = 0.5,
     tell_every_s: float = 5.0,
 ) -> None:
-    """Call ``missing`` until it returns ``None``; tell what it returned now and then.
+    """Call ``missing`` until it returns ``None``; report what it returned now and then.
 
     Raises:
         StillWaitingError: with what it returned last, after ``timeout_s``.

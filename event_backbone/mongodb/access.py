@@ -29,7 +29,7 @@ class MongoAccess:
 
 
 def mongo_access(url: str, settings: ConnectionSettings, *, timeout_s: float, place: str = "mongodb") -> MongoAccess:
-    """What ``mongodb://host[:port][,host…][/database][?options]`` and the settings say; nothing is connected.
+    """Parse ``mongodb://host[:port][,host…][/database][?options]`` and the settings; nothing is connected.
 
     Raises:
         SettingsError: naming ``place``, and never what stands in the URL before its hosts.

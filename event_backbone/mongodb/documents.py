@@ -45,7 +45,7 @@ class Collections:
 
     @property
     def rescored(self) -> str:
-        """What other model versions say about stored records, once by ``record_id`` and version: a shadow's as they
+        """Other model versions' predictions of stored records, once by ``record_id`` and version: a shadow's as they
         are answered, a replay's later."""
         return f"{self.case}.rescored"
 

@@ -78,7 +78,7 @@ class RescoredPredictions:
         self._collections = Collections(case)
 
     def keep(self, predictions: Sequence[Prediction]) -> int:
-        """Store what is new, and say how much of it; what is known already and what was erased is left out.
+        """Store new ones and return their number; what is known already and what was erased is left out.
 
         When this returns, it survives the death of any process of ours.
         Raises :class:`~event_backbone.errors.TryAgainLaterError` when MongoDB is away; call again with all of them.

@@ -36,7 +36,7 @@ def _options(command: click.decorators.FC) -> click.decorators.FC:
 @topics.command("create")
 @_options
 def create_command(partitions: int, replication: int, retention_s: float) -> None:
-    """Make the topics that are missing, and say how the others differ from what is wanted.
+    """Make the topics that are missing, and list how the others differ from what is wanted.
 
     What is there is never changed: doing it again does nothing.
 
