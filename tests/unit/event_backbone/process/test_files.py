@@ -171,7 +171,7 @@ def _splits(folder: Path) -> None:
 
 DURABLE: dict[str, tuple[str, Callable[[Path], None]]] = {
     "the pointer to a bundle": ("current", _pointer),
-    "a note of the sidecar": ("registry-fault", lambda it: SyncFiles(it).note_fault(RegistryFault("fetch", "x"))),
+    "a fault of the registry": ("registry-fault", lambda it: SyncFiles(it).write_fault(RegistryFault("fetch", "x"))),
     "a request of the server": ("look-asked", _ask),
     "the runs": ("runs.json", _runs),
     "the state of a replay": ("replay.json", _replay),
