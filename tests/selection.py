@@ -30,8 +30,9 @@ NOTHING_SELECTED = pytest.ExitCode.NO_TESTS_COLLECTED
 def phases_of(selection: str) -> Iterator[tuple[str, Sequence[str]]]:
     """Expression of marks and further options of pytest."""
     workers = WORKERS_PER_CORE * (os.cpu_count() or 1)
-    # In the order of the files: the long ones come first, and unit tests fill what is left.
-    beside = (f"--numprocesses={workers}", "--dist=loadgroup", "--no-loadscope-reorder", "--timeout=900")
+    # A file stays with one worker, because its tests share what one of them started. In the order of the files: the
+    # long ones come first, and unit tests fill what is left.
+    beside = (f"--numprocesses={workers}", "--dist=loadfile", "--no-loadscope-reorder", "--timeout=900")
     yield f"({SELECTIONS[selection]}) and {SIDE_BY_SIDE}", beside
     yield f"({SELECTIONS[selection]}) and {BY_ITSELF}", ()
 
