@@ -75,7 +75,8 @@ def wait_until_seen(client: Client, days: float) -> None:
     wanted = datetime.now(UTC) + timedelta(days=days)
 
     def seen() -> bool:
-        times = [datetime.fromisoformat(answers[0]["predicted_at"]) for answers in list(client.answers.values())[-200:]]
+        newest = [answers for answers in list(client.answers.values())[-200:] if answers]
+        times = [datetime.fromisoformat(answers[0]["predicted_at"]) for answers in newest]
         return sum(abs(time - wanted) < timedelta(minutes=5) for time in times) > 100
 
     poll_until(seen, 30, f"the server's clock is {days:+g} days off")

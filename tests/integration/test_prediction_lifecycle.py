@@ -206,14 +206,14 @@ def test_without_a_champion_it_starts_and_says_so_and_takes_the_first_that_comes
 
 
 def test_a_new_champion_takes_over_with_no_failed_request_and_a_broken_one_does_not(tmp_path: Path) -> None:
-    bundles = tmp_path / "state" / "garden" / "bundles"
-    bundles = BundleStore(bundles)
+    folder = tmp_path / "state" / "garden" / "bundles"
+    bundles = BundleStore(folder)
     with running(tmp_path) as server:
         load = Load(server, clients=4)
         try:
-            bundles.repoint(shelve(bundles, made_case(), version="8"))
+            bundles.repoint(shelve(folder, made_case(), version="8"))
             poll_until(lambda: server.status()["model"]["version"] == "8", 10)
-            bundles.repoint(shelve(bundles, made_case(), version="9", model_onnx=b"broken"))
+            bundles.repoint(shelve(folder, made_case(), version="9", model_onnx=b"broken"))
             poll_until(lambda: server.metric("prediction_model_load_failures_total") == 1, 10)
             seen = len(load.answered)
             poll_until(lambda: len(load.answered) > seen + 100, 10)

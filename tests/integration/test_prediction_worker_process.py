@@ -95,7 +95,8 @@ def test_nothing_but_invalid_records_stops_it_loudly(urls: Urls, tmp_path: Path)
 
 
 def test_what_is_wrong_with_the_settings_is_said_at_once(tmp_path: Path) -> None:
-    env = {**os.environ, "SINKS": "http://127.0.0.1:1", "STATE_DIR": str(tmp_path)}
+    cases_dir = str(Path(__file__).parents[2] / "cases")
+    env = {**os.environ, "SINKS": "http://127.0.0.1:1", "STATE_DIR": str(tmp_path), "CASES_DIR": cases_dir}
     command = [sys.executable, "-m", "prediction_service", "worker"]
     ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2

@@ -52,7 +52,7 @@ class RunProcess:
             self._timer.cancel()
             self._lines.close()
             code = self._process.wait()
-        return result or RunResult("failed", {"reasons": [f"its process ended with {code} and result nothing"]})
+        return result or RunResult("failed", {"reasons": [f"its process ended with {code} and said nothing"]})
 
     def _tell_order(self) -> None:
         assert self._process.stdin is not None
