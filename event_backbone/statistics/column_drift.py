@@ -14,7 +14,7 @@ import numpy as np
 from event_backbone.statistics.multiple_testing import holm
 from event_backbone.statistics.two_sample import (
     Floats,
-    TestResult,
+    TwoSampleResult,
     compare_counts,
     compare_numbers,
     compare_shares,
@@ -36,7 +36,7 @@ class ColumnDifference:
     that there are values enough to compare distributions.
     """
 
-    comparison: TestResult | None
+    comparison: TwoSampleResult | None
     moved: Moved | None
     enough: bool
 
@@ -56,7 +56,7 @@ class NumberSample:
 def compare_number_columns(reference: NumberSample, window: NumberSample) -> ColumnDifference:
     """The distribution is tested and, where any row has no value, the share of missing ones as well."""
     enough = min(reference.sorted_values.size, window.sorted_values.size) >= FEWEST_VALUES
-    tests: dict[Moved, TestResult] = {}
+    tests: dict[Moved, TwoSampleResult] = {}
     if reference.missing + window.missing and reference.rows and window.rows:
         tests["missing"] = compare_shares(reference.missing, reference.rows, window.missing, window.rows)
     if enough:
@@ -95,7 +95,7 @@ class CategoryCounts:
         placed: Floats = np.bincount(places, weights=[*rows_by_name, missing], minlength=unseen + 2).astype(np.float64)
         return placed
 
-    def _moved(self, window: Floats, comparison: TestResult) -> Moved:
+    def _moved(self, window: Floats, comparison: TwoSampleResult) -> Moved:
         """Half of all differences of shares, or more, that are those of the missing is about them."""
         went_missing = abs(window[-1] / window.sum() - self._counts[-1] / self._counts.sum())
         return (
@@ -114,7 +114,7 @@ class ColumnDecision:
 
 
 def decide_family(
-    comparisons: Mapping[Name, TestResult | None],
+    comparisons: Mapping[Name, TwoSampleResult | None],
     minimum_effects: Mapping[Name, float],
     significance: float,
     beside: Sequence[float] = (),

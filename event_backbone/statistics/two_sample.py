@@ -26,14 +26,14 @@ Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
-class TestResult:
+class TwoSampleResult:
     """``p_value`` of "nothing moved"; ``effect`` from 0 (equal) to 1 (nothing in common)."""
 
     p_value: float
     effect: float
 
 
-def compare_numbers(reference_sorted: Floats, window_sorted: Floats) -> TestResult:
+def compare_numbers(reference_sorted: Floats, window_sorted: Floats) -> TwoSampleResult:
     """Two-sample Kolmogorov-Smirnov; the effect is its statistic D, the largest distance of the two ECDFs.
 
     Both one-dimensional, finite, not empty and in ascending order. The p-value is scipy's ``ks_2samp(method="asymp")``:
@@ -48,7 +48,7 @@ def compare_numbers(reference_sorted: Floats, window_sorted: Floats) -> TestResu
         below_reference = np.searchsorted(reference_sorted, window_sorted, side=side)
         below_window = np.searchsorted(window_sorted, window_sorted, side=side)
         gap = max(gap, int(np.abs(below_reference * sizes[1] - below_window * sizes[0]).max()))
-    return TestResult(_kolmogorov_smirnov_p(gap, *sizes), gap / (sizes[0] * sizes[1]))
+    return TwoSampleResult(_kolmogorov_smirnov_p(gap, *sizes), gap / (sizes[0] * sizes[1]))
 
 
 @lru_cache(maxsize=65_536)
@@ -58,7 +58,7 @@ def _kolmogorov_smirnov_p(gap: int, reference_rows: int, window_rows: int) -> fl
     return float(kstwo.sf(gap / rows, np.round(rows / (reference_rows + window_rows))))
 
 
-def compare_counts(reference: Floats, window: Floats) -> TestResult:
+def compare_counts(reference: Floats, window: Floats) -> TwoSampleResult:
     """Two samples' category counts; the effect is the total variation distance of shares.
 
     Both of shape ``(categories,)`` in the same order. Chi-square tests the categories that are common enough for it,
@@ -68,7 +68,7 @@ def compare_counts(reference: Floats, window: Floats) -> TestResult:
     """
     effect = float(np.abs(reference / reference.sum() - window / window.sum()).sum() / 2)
     table = np.stack([reference, window])
-    return TestResult(_strongest_p([*_tests_of_counts(table[:, table.sum(axis=0) > 0])]), effect)
+    return TwoSampleResult(_strongest_p([*_tests_of_counts(table[:, table.sum(axis=0) > 0])]), effect)
 
 
 def _tests_of_counts(table: Floats) -> Iterator[float]:
@@ -92,7 +92,7 @@ def _strongest_p(p_values: Sequence[float]) -> float:
     return min(1.0, min(p_values) * len(p_values)) if p_values else 1.0
 
 
-def compare_shares(reference_hits: int, reference_rows: int, window_hits: int, window_rows: int) -> TestResult:
+def compare_shares(reference_hits: int, reference_rows: int, window_hits: int, window_rows: int) -> TwoSampleResult:
     """Two proportions: chi-square on the 2x2 table, Fisher's exact test where a count is too small for it.
 
     The effect is the difference of the two shares.
@@ -102,8 +102,8 @@ def compare_shares(reference_hits: int, reference_rows: int, window_hits: int, w
     )
     effect = abs(reference_hits / reference_rows - window_hits / window_rows)
     if _expected(table).min() >= SMALLEST_EXPECTED_COUNT:
-        return TestResult(_chi_square_p(table), effect)
-    return TestResult(_fisher_p(reference_hits, reference_rows, window_hits, window_rows), effect)
+        return TwoSampleResult(_chi_square_p(table), effect)
+    return TwoSampleResult(_fisher_p(reference_hits, reference_rows, window_hits, window_rows), effect)
 
 
 @lru_cache(maxsize=65_536)
@@ -123,10 +123,10 @@ def _log_choose(rows: int, hits: NDArray[np.int_]) -> Floats:
     return ways
 
 
-def strongest_of(comparisons: Mapping[Name, TestResult]) -> tuple[Name, TestResult]:
+def strongest_of(comparisons: Mapping[Name, TwoSampleResult]) -> tuple[Name, TwoSampleResult]:
     """The result of several tests of one column: the smallest p-value times their number, and that test's effect."""
     name, strongest = min(comparisons.items(), key=lambda named: named[1].p_value)
-    return name, TestResult(_strongest_p([one.p_value for one in comparisons.values()]), strongest.effect)
+    return name, TwoSampleResult(_strongest_p([one.p_value for one in comparisons.values()]), strongest.effect)
 
 
 def _expected(table: Floats) -> Floats:

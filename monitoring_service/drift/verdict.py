@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from event_backbone.statistics.column_drift import decide_family
-from event_backbone.statistics.two_sample import TestResult
+from event_backbone.statistics.two_sample import TwoSampleResult
 from monitoring_service.messages import ColumnMeasure
 
 Cause = Literal["window", "stream"]
@@ -164,7 +164,7 @@ def judge(
     return column_verdict
 
 
-def _comparison(measure: ColumnMeasure) -> TestResult | None:
+def _comparison(measure: ColumnMeasure) -> TwoSampleResult | None:
     if measure.p_value is None or measure.effect is None:
         return None
-    return TestResult(measure.p_value, measure.effect)
+    return TwoSampleResult(measure.p_value, measure.effect)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, Profile
-from event_backbone.statistics.two_sample import TestResult, compare_numbers, compare_shares
+from event_backbone.statistics.two_sample import TwoSampleResult, compare_numbers, compare_shares
 from monitoring_service.messages import (
     ColumnMeasure,
     Labelled,
@@ -109,7 +109,7 @@ def target_drift(case: Case, profile: Profile | None, labels: Floats) -> ColumnM
     return ColumnMeasure(case.target.name, "ok", effect=compared.effect, p_value=compared.p_value)
 
 
-def _compare_labels(case: Case, known: NumberProfile | CategoryProfile, labels: Floats) -> TestResult:
+def _compare_labels(case: Case, known: NumberProfile | CategoryProfile, labels: Floats) -> TwoSampleResult:
     if isinstance(known, NumberProfile):
         return compare_numbers(np.array(known.sorted_values), np.sort(labels))
     positive = known.counts.get(str(case.target.positive), 0)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from event_backbone.case.schema import Case
-from training.fitting.challenger import TestedModel
+from training.fitting.challenger import EvaluatedModel
 from training.fitting.cross_validation import measure_name
 from training.flow.training_flow import FlowOutcome
 
@@ -52,7 +52,7 @@ def _rows(case: Case, outcome: FlowOutcome) -> Iterator[tuple[str, str]]:
     yield "time", f"{outcome.seconds:.1f} s"
 
 
-def _performance(case: Case, outcome: FlowOutcome, evaluated: TestedModel) -> Iterator[tuple[str, str]]:
+def _performance(case: Case, outcome: FlowOutcome, evaluated: EvaluatedModel) -> Iterator[tuple[str, str]]:
     model, measure = evaluated.model, measure_name(case)
     for one in model.compared:
         name = "chosen" if one is model.chosen else "candidate"

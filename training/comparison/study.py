@@ -21,7 +21,7 @@ from training.comparison.tables import (
     segment_lines,
     test_lines,
 )
-from training.comparison.test_rows import TestRowMeasures, judge
+from training.comparison.test_rows import HeldOutMeasures, judge
 from training.data.parts import divide
 from training.data.reading import Retrieved
 from training.data.rows import LabelledRows
@@ -48,7 +48,7 @@ class Compiled:
     """A comparison's report; ``sections`` are tables by title, ``pictures`` PNG files by name."""
 
     comparison: CandidateComparison
-    judged: TestRowMeasures
+    judged: HeldOutMeasures
     document: Mapping[str, Any]
     sections: Mapping[str, Sequence[Sequence[str]]]
     pictures: Mapping[str, bytes]
@@ -99,7 +99,7 @@ def _announcer(case: Case, candidates: int, progress: Progress) -> Callable[[Can
 
 
 def _sections(
-    case: Case, comparison: CandidateComparison, judged: TestRowMeasures
+    case: Case, comparison: CandidateComparison, judged: HeldOutMeasures
 ) -> dict[str, Sequence[Sequence[str]]]:
     name = comparison.chosen.candidate.name
     return {
@@ -111,7 +111,7 @@ def _sections(
 
 
 def _document(
-    case: Case, retrieved: Retrieved, plan: ComparisonPlan, comparison: CandidateComparison, judged: TestRowMeasures
+    case: Case, retrieved: Retrieved, plan: ComparisonPlan, comparison: CandidateComparison, judged: HeldOutMeasures
 ) -> dict[str, Any]:
     return {
         "case": case.name,

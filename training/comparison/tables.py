@@ -10,7 +10,7 @@ from rich.table import Table
 from event_backbone.case.schema import Case
 from training.comparison.cross_validation import CandidateComparison, CandidateMeasures, loss_name
 from training.comparison.importance import Importance
-from training.comparison.test_rows import TestRowMeasures
+from training.comparison.test_rows import HeldOutMeasures
 from training.promotion.segments import Segment
 
 _CLASSES = {
@@ -93,7 +93,7 @@ def as_document(comparison: CandidateComparison) -> list[dict[str, Any]]:
     ]
 
 
-def test_lines(case: Case, judged: TestRowMeasures) -> Lines:
+def test_lines(case: Case, judged: HeldOutMeasures) -> Lines:
     """The chosen model on the test rows."""
     shown = {name: title for name, title in (_CLASSES if case.is_binary else _VALUES).items() if name in judged.test}
     return [list(shown.values()), [number(judged.test[name]) for name in shown]]

@@ -16,7 +16,7 @@ from training.promotion.segments import Segment, measure_segments
 
 
 @dataclass(frozen=True)
-class TestRowMeasures:
+class HeldOutMeasures:
     """Measures of the chosen model on the test rows.
 
     ``test`` is measured by even odds, ``at_threshold`` by the threshold with the best F1 in cross-validation.
@@ -34,7 +34,7 @@ class TestRowMeasures:
 
 def judge(
     case: Case, rows: LabelledRows, test: LabelledRows, comparison: CandidateComparison, seed: int
-) -> TestRowMeasures:
+) -> HeldOutMeasures:
     """Fit the chosen candidate on ``rows`` and score ``test``, once, with the scorer that a bundle would hold.
 
     Raises:
@@ -45,7 +45,7 @@ def judge(
     onnx, features = to_onnx(model), model.encoder.encode_rows(test.records)
     scores, targets = onnx_scores(onnx, features), test.targets(case)
     parity = check_parity(case, scores, model.model.scores(features))
-    return TestRowMeasures(
+    return HeldOutMeasures(
         model=model,
         onnx=onnx,
         scores=scores,

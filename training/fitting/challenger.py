@@ -54,7 +54,7 @@ class Converted:
 
 
 @dataclass(frozen=True)
-class TestedModel(Converted):
+class EvaluatedModel(Converted):
     """A converted model with its measures on the test rows."""
 
     test_scores: Floats
@@ -72,7 +72,7 @@ class Challenger:
     plan: TrainingPlan
     data: DataParts
     quality: Path
-    evaluated: TestedModel
+    evaluated: EvaluatedModel
     fingerprint: str
 
     def files(self) -> dict[str, bytes]:
@@ -106,7 +106,7 @@ def fingerprint_of(case: Case, plan: TrainingPlan, source: DataOrigin) -> str:
     return content_hash({"case": case.sha256, "data": source.digests, "settings": settings})
 
 
-def fit_and_evaluate(case: Case, plan: TrainingPlan, data: DataParts, progress: Progress) -> TestedModel:
+def fit_and_evaluate(case: Case, plan: TrainingPlan, data: DataParts, progress: Progress) -> EvaluatedModel:
     """Fit on the fit rows, and evaluate on the test rows once.
 
     Raises :class:`~event_backbone.errors.StopError` when ONNX and the model disagree.
@@ -124,12 +124,12 @@ def fit_and_convert(case: Case, plan: TrainingPlan, data: DataParts, progress: P
     return Converted(model, onnx, parity)
 
 
-def evaluate_converted(case: Case, converted: Converted, test: LabelledRows) -> TestedModel:
+def evaluate_converted(case: Case, converted: Converted, test: LabelledRows) -> EvaluatedModel:
     """Scores and measures of the test rows."""
     model, onnx = converted.model, converted.onnx
     scores = onnx_scores(onnx, model.encoder.encode_rows(test.records))
     metrics = evaluate(case, test.targets(case), scores, model.threshold)
-    return TestedModel(model, onnx, converted.parity, scores, metrics)
+    return EvaluatedModel(model, onnx, converted.parity, scores, metrics)
 
 
 def note_of(case: Case, plan: TrainingPlan, data: DataParts, fingerprint: str) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def note_of(case: Case, plan: TrainingPlan, data: DataParts, fingerprint: str) -
     }
 
 
-def _metrics_report(case: Case, evaluated: TestedModel) -> dict[str, Any]:
+def _metrics_report(case: Case, evaluated: EvaluatedModel) -> dict[str, Any]:
     model = evaluated.model
     compared = [
         {"name": one.candidate.name, "rounds": one.rounds, measure_name(case): one.measure} for one in model.compared

@@ -23,8 +23,8 @@ from training.data.splits_on_disk import fingerprint_of_splits, write_splits
 from training.fitting.challenger import (
     PROVENANCE_FILE,
     Challenger,
+    EvaluatedModel,
     Progress,
-    TestedModel,
     TrainingPlan,
     fingerprint_of,
     fit_and_evaluate,
@@ -75,7 +75,7 @@ class FlowOutcome:
     sizes: Mapping[str, int]
     seconds: float
     challenger: RegisteredBundle | None = None
-    evaluated: TestedModel | None = None
+    evaluated: EvaluatedModel | None = None
     decision: GateDecision | None = None
 
     @property

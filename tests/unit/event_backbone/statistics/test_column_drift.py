@@ -16,7 +16,7 @@ from event_backbone.statistics.column_drift import (
 )
 from event_backbone.statistics.two_sample import (
     Floats,
-    TestResult,
+    TwoSampleResult,
     compare_counts,
     compare_numbers,
     compare_shares,
@@ -39,7 +39,7 @@ def test_numbers_without_missing_values_get_one_test() -> None:
 def test_of_numbers_and_missing_values_the_stronger_test_counts_at_twice_its_p_value() -> None:
     found = compare_number_columns(numbers(500, missing=5), numbers(400, missing=100))
     missing = compare_shares(5, 505, 100, 500)
-    assert found == ColumnDifference(TestResult(2 * missing.p_value, missing.effect), "missing", enough=True)
+    assert found == ColumnDifference(TwoSampleResult(2 * missing.p_value, missing.effect), "missing", enough=True)
 
 
 def test_with_too_few_values_only_the_missing_ones_are_compared() -> None:
@@ -71,9 +71,9 @@ def test_categories_of_too_few_rows_are_not_compared() -> None:
 def test_a_column_drifted_when_both_its_adjusted_p_value_and_its_effect_say_so() -> None:
     decided = decide_family(
         {
-            "clear": TestResult(0.001, 0.2),
-            "small": TestResult(0.001, 0.04),
-            "chance": TestResult(0.03, 0.2),
+            "clear": TwoSampleResult(0.001, 0.2),
+            "small": TwoSampleResult(0.001, 0.04),
+            "chance": TwoSampleResult(0.03, 0.2),
             "nothing": None,
         },
         dict.fromkeys(("clear", "small", "chance", "nothing"), 0.05),
@@ -89,14 +89,14 @@ def test_a_column_drifted_when_both_its_adjusted_p_value_and_its_effect_say_so()
 
 def test_the_limits_themselves_are_no_drift_by_p_value_and_drift_by_effect() -> None:
     def drifted(p_value: float, effect: float) -> bool | None:
-        return decide_family({"a": TestResult(p_value, effect)}, {"a": 0.05}, significance=0.01)["a"].drifted
+        return decide_family({"a": TwoSampleResult(p_value, effect)}, {"a": 0.05}, significance=0.01)["a"].drifted
 
     assert drifted(0.01, 0.5) is False
     assert drifted(np.nextafter(0.01, 0), 0.05) is True
 
 
 def test_what_stands_beside_makes_the_family_larger() -> None:
-    alone = decide_family({"a": TestResult(0.004, 0.5)}, {"a": 0.05}, significance=0.01)
-    beside = decide_family({"a": TestResult(0.004, 0.5)}, {"a": 0.05}, significance=0.01, beside=[0.9, 0.8])
+    alone = decide_family({"a": TwoSampleResult(0.004, 0.5)}, {"a": 0.05}, significance=0.01)
+    beside = decide_family({"a": TwoSampleResult(0.004, 0.5)}, {"a": 0.05}, significance=0.01, beside=[0.9, 0.8])
     assert alone["a"] == ColumnDecision(0.004, drifted=True)
     assert beside["a"] == ColumnDecision(pytest.approx(0.012), drifted=False)

@@ -8,7 +8,7 @@ from scipy import stats
 
 from event_backbone.statistics.two_sample import (
     Floats,
-    TestResult,
+    TwoSampleResult,
     _fisher_p,
     compare_counts,
     compare_numbers,
@@ -43,8 +43,8 @@ def test_numbers_with_nothing_in_common_have_the_largest_effect() -> None:
 
 
 def test_equal_samples_have_no_effect_and_p_one() -> None:
-    assert compare_numbers(np.arange(50.0), np.arange(50.0)) == TestResult(1.0, 0.0)
-    assert compare_counts(np.array([30.0, 70.0]), np.array([30.0, 70.0])) == TestResult(1.0, 0.0)
+    assert compare_numbers(np.arange(50.0), np.arange(50.0)) == TwoSampleResult(1.0, 0.0)
+    assert compare_counts(np.array([30.0, 70.0]), np.array([30.0, 70.0])) == TwoSampleResult(1.0, 0.0)
 
 
 def test_counts_have_the_p_value_of_scipys_chi_square_test() -> None:
@@ -121,7 +121,7 @@ def test_two_columns_of_which_one_is_rare_have_fishers_p_value() -> None:
 
 
 def test_a_single_category_can_not_differ() -> None:
-    assert compare_counts(np.array([100.0]), np.array([10.0])) == TestResult(1.0, 0.0)
+    assert compare_counts(np.array([100.0]), np.array([10.0])) == TwoSampleResult(1.0, 0.0)
     assert compare_counts(np.array([100.0, 0.0]), np.array([10.0, 0.0])).p_value == 1.0
 
 
@@ -154,12 +154,15 @@ def test_shares_with_large_counts_have_the_chi_square_p_value() -> None:
 
 
 def test_always_missing_on_both_sides_is_no_difference() -> None:
-    assert compare_shares(500, 500, 200, 200) == TestResult(1.0, 0.0)
+    assert compare_shares(500, 500, 200, 200) == TwoSampleResult(1.0, 0.0)
 
 
 def test_of_several_tests_the_strongest_counts_at_the_price_of_having_looked_at_all() -> None:
-    assert strongest_of({"one": TestResult(0.01, 0.3), "other": TestResult(0.2, 0.9)}) == ("one", TestResult(0.02, 0.3))
-    assert strongest_of({"one": TestResult(0.7, 0.1), "other": TestResult(0.8, 0.2)})[1].p_value == 1.0
+    assert strongest_of({"one": TwoSampleResult(0.01, 0.3), "other": TwoSampleResult(0.2, 0.9)}) == (
+        "one",
+        TwoSampleResult(0.02, 0.3),
+    )
+    assert strongest_of({"one": TwoSampleResult(0.7, 0.1), "other": TwoSampleResult(0.8, 0.2)})[1].p_value == 1.0
 
 
 def test_numbers_have_the_published_critical_value() -> None:
