@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 from callers_environment import environment_of_nobody
+from hypothesis import settings
 from monitoring_process import PATIENCE
 from real_parts import KafkaBroker, MongoServer, RealPart, Toxiproxy, remove_folder
 from shared_parts import AskedParts, KeptParts, SharedParts
@@ -53,6 +54,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 pytest_plugins = ["loopback_only"]
+
+# A test that others run beside may take longer; what is measured in time is measured by the benchmarks.
+settings.register_profile("side by side", deadline=None)
+settings.load_profile("side by side")
 
 
 @pytest.fixture(scope="session", autouse=True)
