@@ -64,7 +64,7 @@ class ColumnVerdict(msgspec.Struct, frozen=True):
     """One column after a check: its measures, their limits, and its verdict state.
 
     ``suspicious`` is what the window test of this check alone says, ``None`` when it couldn't judge. ``alarm`` is
-    whether the stream detector speaks: it saw a change, and what came since is not like the reference.
+    whether the stream detector alarms: it saw a change, and what came since is not like the reference.
     """
 
     measure: ColumnMeasure
@@ -146,7 +146,7 @@ def judge(
 ) -> list[ColumnVerdict]:
     """One family of columns, judged together, corrected for their number.
 
-    ``alarms`` names the columns whose stream detector speaks; ``beside`` are those that belong to the family as well.
+    ``alarms`` names the columns whose stream detector alarms; ``beside`` are those that belong to the family as well.
     """
     compared = {measure.name: _comparison(measure) for measure in measures}
     others = [each.p_value for each in beside if each.p_value is not None]

@@ -102,7 +102,7 @@ def after_evaluation(
 ) -> StateChange:
     """Judge what was measured; the same events give the same state however often the service was restarted.
 
-    ``alarms`` names the columns, and ``score``, whose stream detector speaks; ``None`` says that detectors fail.
+    ``alarms`` names the columns, and ``score``, whose stream detector alarms; ``None`` says that detectors fail.
     """
     spoken = alarms or frozenset()
     last = _comparable(before, window_measures)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 from event_backbone.case.records import Record, RecordDecoder
 from event_backbone.case.schema import Case
@@ -19,12 +18,6 @@ from stream_generator.rescoring.difference import Differences
 
 #: Scored in one run of the model.
 BATCH_RECORDS = 256
-
-
-class RescoredStore(Protocol):
-    """The port for storing re-scored predictions, once by ``(record_id, model version)``; returns how many were new."""
-
-    def keep(self, predictions: Sequence[Prediction]) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
