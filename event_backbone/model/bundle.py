@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import yaml
@@ -35,6 +36,8 @@ CHAMPION_ALIAS = "champion"
 #: The alias of the version that was registered last and has not replaced the champion.
 CHALLENGER_ALIAS = "challenger"
 
+Content = TypeVar("Content")
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,6 +48,22 @@ def registered_name(case: Case) -> str:
 
 class BrokenBundleError(StreamgaugeError):
     """A bundle that does not match its digests: it must not be served; an earlier one stays in use."""
+
+
+def decode_file(content: bytes, kind: type[Content], *, at: object, known_format: int | None = None) -> Content:
+    """Decode a JSON file of a bundle; ``at`` names it in messages.
+
+    Raises:
+        BrokenBundleError: it is not of this ``kind``, or has another ``format`` than the one that is known.
+    """
+    try:
+        decoded = msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BrokenBundleError(f"{at}: {error}") from None
+    found = getattr(decoded, "format", None)
+    if found != known_format:
+        raise BrokenBundleError(f"{at}: format {found} is unknown, this is format {known_format}")
+    return decoded
 
 
 class _Manifest(Struct, frozen=True):
@@ -70,6 +89,10 @@ class Bundle:
         if name not in self.files:
             raise BrokenBundleError(f"bundle {self.path}: {name} is not in the manifest")
         return _read_checked(self.path / name, self.files[name])
+
+    def decode(self, name: str, kind: type[Content]) -> Content:
+        """One JSON file as a ``kind``; raises :class:`BrokenBundleError` naming the file."""
+        return decode_file(self.read(name), kind, at=f"bundle {self.sha256[:12]}: {name}")
 
 
 def write_bundle(directory: Path, case: Case, parts: Mapping[str, bytes]) -> str:
@@ -138,10 +161,7 @@ class BundleStore:
             body = self._pointer.read_bytes()
         except FileNotFoundError:
             return None
-        try:
-            pointer = msgspec.json.decode(body, type=_Pointer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BrokenBundleError(f"{self._pointer}: {error}") from None
+        pointer = decode_file(body, _Pointer, at=self._pointer)
         return RegisteredBundle(ModelRef(pointer.name, pointer.version), pointer.bundle_sha256)
 
     def path_of(self, sha256: str) -> Path:
@@ -217,17 +237,7 @@ def _checked_manifest(path: Path, expected_sha256: str | None) -> tuple[str, _Ma
     sha256 = _digest(body)
     if expected_sha256 is not None and sha256 != expected_sha256:
         raise _wrong_digest(path / MANIFEST, sha256, expected_sha256)
-    return sha256, _decode_manifest(path, body)
-
-
-def _decode_manifest(path: Path, body: bytes) -> _Manifest:
-    try:
-        manifest = msgspec.json.decode(body, type=_Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BrokenBundleError(f"{path / MANIFEST}: {error}") from None
-    if manifest.format != FORMAT:
-        raise BrokenBundleError(f"{path / MANIFEST}: format {manifest.format} is unknown, this is format {FORMAT}")
-    return manifest
+    return sha256, decode_file(body, _Manifest, at=path / MANIFEST, known_format=FORMAT)
 
 
 def _check_file_name(path: Path, name: str) -> None:

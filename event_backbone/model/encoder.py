@@ -17,7 +17,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from event_backbone.case.schema import Case
-from event_backbone.model.bundle import BrokenBundleError
+from event_backbone.model.bundle import decode_file
 
 FORMAT = 1
 
@@ -69,12 +69,7 @@ class Encoder:
     @classmethod
     def from_json(cls, content: bytes) -> Self:
         """Raises :class:`BrokenBundleError` when ``content`` is no encoder of this format."""
-        try:
-            file = msgspec.json.decode(content, type=_EncoderFile)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BrokenBundleError(f"encoder: {error}") from None
-        if file.format != FORMAT:
-            raise BrokenBundleError(f"encoder: format {file.format} is unknown, this is format {FORMAT}")
+        file = decode_file(content, _EncoderFile, at="encoder", known_format=FORMAT)
         return cls(file.columns)
 
     def to_json(self) -> bytes:

@@ -47,11 +47,11 @@ class Scorer:
         self._case = case
         self._encoder = Encoder.from_json(bundle.read("encoder.json"))
         self._features_of = values_getter(self._encoder.feature_names)
-        self._decision = _decode(bundle, "decision.json", DecisionThreshold)
+        self._decision = bundle.decode("decision.json", DecisionThreshold)
         if case.is_binary and self._decision.threshold is None:
             raise BrokenBundleError(f"bundle {bundle.sha256[:12]}: decision.json has no threshold")
         self._run = _open_session(bundle)
-        self._check_golden_rows(_decode(bundle, "golden.json", _Golden))
+        self._check_golden_rows(bundle.decode("golden.json", _Golden))
 
     def score(self, records: Sequence[Record]) -> list[float]:
         """Probability of the positive class, or the predicted value, for one record or many in one run of the model."""
@@ -104,13 +104,6 @@ def predict(case: Case, scorer: Scorer, records: Sequence[Record], record_ids: S
             )
         )
     return made
-
-
-def _decode(bundle: Bundle, name: str, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(bundle.read(name), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BrokenBundleError(f"bundle {bundle.sha256[:12]}: {name}: {error}") from None
 
 
 def _open_session(bundle: Bundle) -> Any:

@@ -28,6 +28,8 @@ from event_backbone.web.browser_guard import BrowserGuard
 from event_backbone.web.key_guard import KeyGuard
 
 if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = structlog.get_logger()
@@ -115,6 +117,31 @@ class Respawns:
         self._at.append(now)
 
 
+@dataclass(frozen=True, slots=True)
+class _WorkerStart:
+    """Makes the application, in the worker process."""
+
+    build: Callable[[Draining], Application]
+    access: Access
+    draining: Draining
+    failed_to_build: Event
+    parent_pid: int
+
+    def __call__(self) -> WSGIApplication:
+        die_with_parent(self.parent_pid)
+        # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
+        os.setpgid(0, 0)
+        try:
+            application = self.build(self.draining)
+        except StreamgaugeError as error:
+            self.failed_to_build.set()
+            log.critical("start_failed", error=str(error))
+            sys.exit(1)
+        # granian's workers never run atexit; multiprocessing's finalizers do run.
+        Finalize(None, application.close, exitpriority=0)
+        return self.access.guarding(application)
+
+
 def serve(
     build: Callable[[Draining], Application],
     *,
@@ -139,22 +166,8 @@ def serve(
     multiprocessing.set_start_method("fork", force=True)
     draining = multiprocessing.Event()
     failed_to_build = multiprocessing.Event()
-    parent_pid = os.getpid()
+    start = _WorkerStart(build, access, draining, failed_to_build, os.getpid())
     respawns = Respawns()
-
-    def load() -> WSGIApplication:
-        die_with_parent(parent_pid)
-        # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
-        os.setpgid(0, 0)
-        try:
-            application = build(draining)
-        except StreamgaugeError as error:
-            failed_to_build.set()
-            log.critical("start_failed", error=str(error))
-            sys.exit(1)
-        # granian's workers never run atexit; multiprocessing's finalizers do run.
-        Finalize(None, application.close, exitpriority=0)
-        return access.guarding(application)
 
     class DrainingServer(MPServer):
         def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
@@ -182,5 +195,5 @@ def serve(
         respawn_failed_workers=True,
         workers_kill_timeout=stop_within_s,
     )
-    server.serve(target_loader=load, wrap_loader=False)
+    server.serve(target_loader=start, wrap_loader=False)
     log.info("stopped", port=port)
