@@ -1,6 +1,6 @@
 """Drift of one window against a reference, column by column: Evidently's score, a p-value and an effect.
 
-The only module that computes with Evidently; it is imported where it is used, in the evaluator process. A column that
+Evidently is imported where its score is computed, in the evaluator process (``evidently_score.py``). A column that
 can't be measured says so and leaves the others alone, where an Evidently report would fail as a whole.
 """
 
