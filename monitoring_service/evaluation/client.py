@@ -58,7 +58,8 @@ class EvaluatorFailedError(TryAgainLaterError):
 class EvaluatorPort(Protocol):
     """Measures windows and performance, and makes reports.
 
-    One caller at a time; every method blocks at most the adapter's time limit. Raises :class:`EvaluatorFailedError` when there is no answer; asking again is always safe.
+    One caller at a time; every method blocks at most the adapter's time limit. Raises :class:`EvaluatorFailedError`
+    when there is no answer; asking again is always safe.
     """
 
     def start(self) -> None:
