@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import socket
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
@@ -25,7 +26,8 @@ from event_backbone.process.lifetime import die_with_parent
 from event_backbone.settings import LOOPBACK_HOSTS, ListeningSettings
 from event_backbone.web.api_keys import ApiKeys, KeyCheck
 from event_backbone.web.browser_guard import BrowserGuard
-from event_backbone.web.key_guard import KeyGuard
+from event_backbone.web.key_guard import STRANGERS_AT_ONCE, KeyGuard
+from event_backbone.web.reading_limit import BODIES_AT_ONCE, LimitedBodies, ReadingLimit, address_of
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = structlog.get_logger()
+
+#: Threads that answer probes, refuse strangers and turn away bodies, beside those that work or wait for one.
+_THREADS_TO_SPARE = 16
 
 
 class Application(Protocol):
@@ -65,12 +70,15 @@ class Access:
         keys = ApiKeys(settings.api_keys_file) if settings.api_keys_file else None
         return cls(LOOPBACK_HOSTS.union(settings.allowed_hosts), keys, frozenset(forms))
 
-    def guarding(self, application: Application) -> WSGIApplication:
-        """The application behind the guards."""
-        inner: WSGIApplication = application
-        if self.keys is not None:
-            inner = KeyGuard(application, self.keys, count_refusal=application.count_unauthorized, forms=self.forms)
-        return BrowserGuard(inner, self.hosts)
+    def guarding(self, application: Application, at_once: int) -> WSGIApplication:
+        """The application behind the guards, with so many requests worked on at once."""
+        places = threading.BoundedSemaphore(at_once)
+        if self.keys is None:
+            return BrowserGuard(LimitedBodies(application, places, address_of, ReadingLimit()), self.hosts)
+        count_refusal = application.count_unauthorized
+        return BrowserGuard(
+            KeyGuard(application, self.keys, places, count_refusal=count_refusal, forms=self.forms), self.hosts
+        )
 
 
 class Draining(Protocol):
@@ -126,6 +134,7 @@ class _WorkerStart:
     draining: Draining
     failed_to_build: Event
     parent_pid: int
+    at_once: int
 
     def __call__(self) -> WSGIApplication:
         die_with_parent(self.parent_pid)
@@ -139,7 +148,7 @@ class _WorkerStart:
             sys.exit(1)
         # granian's workers never run atexit; multiprocessing's finalizers do run.
         Finalize(None, application.close, exitpriority=0)
-        return self.access.guarding(application)
+        return self.access.guarding(application, self.at_once)
 
 
 def serve(
@@ -152,7 +161,7 @@ def serve(
     readiness_notice_s: float = 0.3,
     stop_within_s: int = 10,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; return when the application is closed.
+    """Serve until SIGTERM or SIGINT; return when the application is closed. ``threads`` work at once.
 
     ``build`` runs in the worker process, and again when a dead worker is replaced. After a signal the ``Draining`` it
     was given is set for ``readiness_notice_s`` before the listener closes.
@@ -166,7 +175,7 @@ def serve(
     multiprocessing.set_start_method("fork", force=True)
     draining = multiprocessing.Event()
     failed_to_build = multiprocessing.Event()
-    start = _WorkerStart(build, access, draining, failed_to_build, os.getpid())
+    start = _WorkerStart(build, access, draining, failed_to_build, os.getpid(), threads)
     respawns = Respawns()
 
     class DrainingServer(MPServer):
@@ -190,7 +199,7 @@ def serve(
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         workers=1,
-        blocking_threads=threads,
+        blocking_threads=threads + BODIES_AT_ONCE + STRANGERS_AT_ONCE + _THREADS_TO_SPARE,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=stop_within_s,

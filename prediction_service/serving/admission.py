@@ -26,7 +26,14 @@ class AdmissionControl:
         self._lock = threading.Lock()
         self.in_flight = 0
 
+    def is_full(self) -> bool:
+        """Whether :meth:`enter` would refuse now; if so, a request was refused."""
+        return self.in_flight >= self._strained_limit and not self._try(0)
+
     def enter(self) -> bool:
+        return self._try(1)
+
+    def _try(self, places: int) -> bool:
         with self._lock:
             strained = self._clock() < self._strained_until
             if self.in_flight >= (self._strained_limit if strained else self._limit):
@@ -34,7 +41,7 @@ class AdmissionControl:
                     # Not prolonged by refusals meanwhile: clients that never pause would keep it up for ever.
                     self._strained_until = self._clock() + STRAIN_S
                 return False
-            self.in_flight += 1
+            self.in_flight += places
             return True
 
     def leave(self) -> None:

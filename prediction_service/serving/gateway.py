@@ -17,6 +17,7 @@ from prometheus_client import Counter
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.web.problems import CONTENT_TYPE, problem
+from event_backbone.web.reading_limit import PROBES
 from event_backbone.web.responses import JSON, retry_after_header, try_again
 from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.handlers import Reply
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = structlog.get_logger()
-
-#: Answered whatever the load is: a probe or a status request must get an answer.
-PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
 
 _MOST_DRAINED_BYTES = 16 * 1024 * 1024
 
@@ -67,31 +65,41 @@ class RequestGateway:
         path = environ["PATH_INFO"]
         if path in PROBES:
             return self._flask_app(environ, start_response)
+        # Looked at before the body is awaited, which costs nothing, and after it, so that no slow body counts.
+        if self._admission.is_full():
+            return self._refuse(start_response)
+        body = read_body(environ, self._max_body_bytes)
         if not self._admission.enter():
-            self._shed.inc()
-            return _send(start_response, self._shed_reply)
+            return self._refuse(start_response)
         try:
-            return self._answer(path, environ, start_response)
+            return self._answer(path, body, environ, start_response)
         finally:
             self._admission.leave()
 
-    def _answer(self, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def _refuse(self, start_response: StartResponse) -> list[bytes]:
+        self._shed.inc()
+        return _send(start_response, self._shed_reply)
+
+    def _answer(
+        self, path: str, body: bytes | None, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         """Answer on the fast path or through Flask, and count the request."""
         started = time.perf_counter()
         endpoint = ENDPOINTS.get(path, OTHER)
         if self._fast_path and endpoint == "predict" and environ["REQUEST_METHOD"] == "POST":
-            status, answer = self._answer_on_fast_path(environ, start_response)
+            status, answer = self._answer_on_fast_path(body, start_response)
+        elif body is None:
+            status, answer = "413", _send(start_response, too_large(self._max_body_bytes))
         else:
-            status, answer = self._answer_in_flask(environ, start_response)
+            status, answer = self._answer_in_flask(body, environ, start_response)
         self._counter(endpoint, status).inc()
         self._observe_seconds[endpoint](time.perf_counter() - started)
         return answer
 
-    def _answer_in_flask(self, environ: WSGIEnvironment, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
-        # Read here, because Flask cuts a body without a length at its limit and takes that for all there is.
-        body = read_body(environ, self._max_body_bytes)
-        if body is None:
-            return "413", _send(start_response, too_large(self._max_body_bytes))
+    def _answer_in_flask(
+        self, body: bytes, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> tuple[str, Iterable[bytes]]:
+        # Not left to Flask, which cuts a body without a length at its limit and takes that for all there is.
         environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         statuses: list[str] = []
 
@@ -108,11 +116,8 @@ class RequestGateway:
             counter = self._counters[endpoint, status] = self._requests.labels(endpoint, status)
         return counter
 
-    def _answer_on_fast_path(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> tuple[str, Iterable[bytes]]:
+    def _answer_on_fast_path(self, body: bytes | None, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
         try:
-            body = read_body(environ, self._max_body_bytes)
             reply = too_large(self._max_body_bytes) if body is None else self._predict(body)
         except TryAgainLaterError as error:
             reply = unavailable(str(error), error.retry_after_s)

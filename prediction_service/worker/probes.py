@@ -20,6 +20,8 @@ from prediction_service.worker.loop import WorkerLoop
 
 #: A loop that has not come round for so long hangs: one turn waits for a few seconds at most.
 SILENT_TOO_LONG_S = 60.0
+#: Requests worked on at once.
+_AT_ONCE = 4
 
 
 class WorkerStatus:
@@ -82,7 +84,7 @@ def serve_beside(app: Flask, metrics: PredictingMetrics, access: Access, *, host
     A few probes a second need no server that is fast.
     """
     check_port_is_free(host, port)
-    guarded = access.guarding(_Application(app, metrics))
+    guarded = access.guarding(_Application(app, metrics), _AT_ONCE)
     server = make_server(host, port, guarded, threaded=True, request_handler=_Quiet)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
     return server

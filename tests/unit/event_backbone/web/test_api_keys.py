@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from event_backbone.errors import SettingsError
 from event_backbone.web.api_keys import CHECK_EVERY_S, ApiKeys, append_line, line_for, new_key, parse_keys
-from event_backbone.web.key_guard import STRANGERS_AT_ONCE, KeyGuard
+from event_backbone.web.key_guard import BODIES_OF_AN_ADDRESS, STRANGERS_AT_ONCE, KeyGuard
 from prediction_service import __main__ as command
 
 EMPTY_DIGEST = hashlib.sha256(b"").hexdigest()
@@ -259,7 +259,13 @@ class Gate:
         self.body = b""
         self.sent: Any = io.BytesIO()
         self.headers: dict[str, str] = {}
-        self._guard = KeyGuard(self._application, self, count_refusal=self._count, forms={"/form", "/reports/"})
+        self._guard = KeyGuard(
+            self._application,
+            self,
+            threading.BoundedSemaphore(),
+            count_refusal=self._count,
+            forms={"/form", "/reports/"},
+        )
 
     def accepts(self, presented: str) -> bool:
         return presented == self.KEY
@@ -268,7 +274,8 @@ class Gate:
         self.refused += 1
 
     @staticmethod
-    def _application(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def _application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ["wsgi.input"].read(1)
         start_response("204 No Content", [])
         return []
 
@@ -386,21 +393,27 @@ class SlowBody:
         return b""
 
 
-def test_strangers_who_send_slowly_hold_few_threads_and_nobody_with_a_key() -> None:
+@pytest.mark.parametrize(("addresses", "bodies"), [(1, BODIES_OF_AN_ADDRESS), (STRANGERS_AT_ONCE, STRANGERS_AT_ONCE)])
+def test_strangers_who_send_slowly_hold_few_threads_and_nobody_with_a_key(addresses: int, bodies: int) -> None:
     gate, slow = Gate(), SlowBody()
     gate.sent = slow
-    threads = [threading.Thread(target=gate.status, args=("POST", "/predict")) for _ in range(STRANGERS_AT_ONCE)]
-    for thread in threads:
-        thread.start()
+    senders = [
+        threading.Thread(target=gate.status, args=("POST", "/predict"), kwargs={"REMOTE_ADDR": str(number % addresses)})
+        for number in range(bodies)
+    ]
+    for sender in senders:
+        sender.start()
         assert slow.asked.acquire(timeout=10)
     try:
-        assert gate.status("POST", "/predict") == 401  # not read
-        assert gate.status("POST", "/form") == 503
+        assert gate.status("POST", "/predict", REMOTE_ADDR="0") == 401  # not read
+        assert gate.status("POST", "/form", REMOTE_ADDR="0") == 503
         assert gate.headers["Retry-After"] == "1"
-        assert gate.status("GET", "/livez") == 204
-        assert gate.status("POST", "/predict", HTTP_X_API_KEY="good-key") == 204
+        assert gate.status("GET", "/livez", REMOTE_ADDR="0") == 204
+        gate.sent = io.BytesIO()
+        assert gate.status("POST", "/predict", REMOTE_ADDR="0", HTTP_X_API_KEY="good-key") == 204
+        assert gate.status("POST", "/form", REMOTE_ADDR="of somebody else") == (204 if addresses == 1 else 503)
     finally:
         slow.come.set()
-        for thread in threads:
-            thread.join()
-    assert gate.status("POST", "/form") == 204
+        for sender in senders:
+            sender.join()
+    assert gate.status("POST", "/form", REMOTE_ADDR="0") == 204

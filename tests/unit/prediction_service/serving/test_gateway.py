@@ -14,8 +14,9 @@ from prediction_world import Reply, call, made_case, made_record, serving
 from prometheus_client import CollectorRegistry
 
 from event_backbone.errors import TryAgainLaterError
+from event_backbone.web.reading_limit import PROBES
 from prediction_service.serving.admission import AdmissionControl
-from prediction_service.serving.gateway import PROBES, RequestGateway
+from prediction_service.serving.gateway import RequestGateway
 from prediction_service.serving.metrics import ServingMetrics
 
 LIMIT = 1024
