@@ -94,6 +94,7 @@ bench: install  ## the numbers the README quotes, as ratios measured in one run
 	$(BIN)/train-model --case census --if-needed
 	$(BIN)/python -m benchmarks.serving --stream var/census/splits/stream.jsonl
 	$(BIN)/python -m benchmarks.overload --stream var/census/splits/stream.jsonl
+	$(BIN)/python -m benchmarks.slow_connections --stream var/census/splits/stream.jsonl
 	$(BIN)/python -m benchmarks.shadow --stream var/census/splits/stream.jsonl
 	$(BIN)/python -m benchmarks.monitoring
 	$(BIN)/python -m benchmarks.mongo_sink

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-_HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n"
 
 
 @dataclass
@@ -69,10 +69,13 @@ class _Connection(asyncio.Protocol):
 class OpenLoop:
     """Sends to one URL path of one server on loopback, over at most ``max_connections``."""
 
-    def __init__(self, port: int, bodies: Sequence[bytes], *, max_connections: int = 512) -> None:
+    def __init__(
+        self, port: int, bodies: Sequence[bytes], *, max_connections: int = 512, api_key: str | None = None
+    ) -> None:
         self._port = port
         self._bodies = bodies
         self._max_connections = max_connections
+        self._key_header = f"X-API-Key: {api_key}\r\n".encode() if api_key else b""
         self._free: list[_Connection] = []
         self._busy: set[_Connection] = set()
         self._waiting: deque[tuple[float, int]] = deque()
@@ -129,7 +132,7 @@ class OpenLoop:
         self._busy.add(connection)
         record_id = f"{self._prefix}-{number}"
         body = b'{"record_id":"' + record_id.encode() + b'",' + self._bodies[number % len(self._bodies)][1:]
-        connection.send(due, record_id, _HEAD % len(body) + body)
+        connection.send(due, record_id, _HEAD % (self._key_header, len(body)) + body)
 
     def done(self, connection: _Connection, due: float, record_id: str, status: int, retry_after: bool) -> None:
         self.outcome.latencies_s.setdefault(status, []).append(time.perf_counter() - due)

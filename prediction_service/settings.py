@@ -51,7 +51,7 @@ class ServingSettings(ListeningSettings, ReplicaSettings):
         default=24,
         ge=1,
         le=1000,
-        description="threads for requests; those above MAX_IN_FLIGHT answer 503 and probes",
+        description="requests worked on at once; those above MAX_IN_FLIGHT are answered with 503",
     )
 
     _listening_host = field_validator("prediction_host")(listening_host)
