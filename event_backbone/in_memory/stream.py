@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import AwayError, TryAgainLaterError
 from event_backbone.ports import Lag, Message, Partition, RebalanceListener, Received
 
 TOO_LARGE = "too_large"
@@ -44,9 +44,9 @@ class MemoryBroker:
                 self._logs.setdefault(Partition(topic, number), [])
 
     def answer(self) -> None:
-        """Raises :class:`TryAgainLaterError` while it is away."""
+        """Raises :class:`AwayError` while it is away."""
         if self.away is not None:
-            raise TryAgainLaterError(self.away)
+            raise AwayError(self.away)
 
     def append(self, message: Message) -> None:
         """Equal keys go to the same partition, messages without a key to the first."""
@@ -210,8 +210,8 @@ class MemoryStream:
     def _lag(self, partition: Partition, position: int) -> Lag:
         missing = self._broker.log(partition)[position:]
         if not missing:
-            return Lag(0, 0.0)
-        return Lag(len(missing), max(0.0, self._broker.now() - missing[0].timestamp_ms / 1000))
+            return Lag(0, 0.0, position)
+        return Lag(len(missing), max(0.0, self._broker.now() - missing[0].timestamp_ms / 1000), position)
 
     def close(self) -> None:
         members = self._member_of().members

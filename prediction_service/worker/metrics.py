@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 from prediction_service.inference.metrics import LATENCY_BUCKETS, PredictingMetrics
 
 #: Why the worker makes a dead letter; ``sink`` stands for what a sink refused for good.
-DEAD_LETTER_REASONS = ("record", "label", "json", "key", "schema_version", "case", "type", "sink", "too_large")
+DEAD_LETTER_REASONS = (
+    *("record", "label", "json", "key", "schema_version", "case", "type"),
+    *("sink", "too_large", "corrupt", "gone"),
+)
 
 
 class WorkerMetrics(PredictingMetrics):

@@ -67,7 +67,7 @@ class AssignedStream:
         now = self._broker.now()
         missing = {partition: self._broker.log(partition)[offset:] for partition, offset in self._next.items()}
         return {
-            partition: Lag(len(left), now - left[0].timestamp_ms / 1000 if left else 0.0)
+            partition: Lag(len(left), now - left[0].timestamp_ms / 1000 if left else 0.0, self._next[partition])
             for partition, left in missing.items()
         }
 
