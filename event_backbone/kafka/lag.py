@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from event_backbone.ports import Lag, Partition
 
@@ -40,25 +40,19 @@ class LagClock:
         return Lag(records, max(0.0, now - self._since), next_offset)
 
 
-@dataclass(frozen=True, slots=True)
-class Standstill:
-    """A partition that has not moved on for ``seconds``; ``next_offset`` is where it stands, if that is known."""
+class _Place(NamedTuple):
+    """Where a partition goes on, since when, and whether nothing was unread then."""
 
-    partition: Partition
+    since: float
+    is_at_end: bool
     next_offset: int | None
-    seconds: float
-
-    def __str__(self) -> str:
-        at = "an unknown offset" if self.next_offset is None else f"offset {self.next_offset}"
-        place = f"partition {self.partition.number} of {self.partition.topic}"
-        return f"{place} has not moved on from {at} for {self.seconds:.0f} s"
 
 
 class StandstillClock:
     """How long partitions have not moved on, whatever the reason; thread-safe.
 
     A partition moves on when its next offset changes, and does not stand while nothing in it is unread. Time runs on
-    while nobody looks: a reader that fails before it could, or hangs, stands still as well.
+    while nobody looks: a reader that can't, or hangs, stands still as well.
     """
 
     def __init__(self, topics: Collection[str], clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,28 +60,20 @@ class StandstillClock:
         self._clock = clock
         self._lock = threading.Lock()
         self._looked_at = clock()
-        self._standing: dict[Partition, tuple[int | None, float]] = {}
+        self._places: dict[Partition, _Place] = {}
 
     def look(self, lags: Mapping[Partition, Lag]) -> None:
         """Take note of where a reader's partitions are now."""
         with self._lock:
             self._looked_at = self._clock()
-            self._standing = {partition: self._now(partition, lag) for partition, lag in lags.items()}
+            self._places = {partition: self._now(partition, lag) for partition, lag in lags.items()}
 
-    def moved(self, partitions: Collection[Partition]) -> None:
-        """Messages of these were just taken."""
-        with self._lock:
-            now = self._clock()
-            for partition in partitions:
-                self._standing[partition] = (None, now)
-
-    def _now(self, partition: Partition, lag: Lag) -> tuple[int | None, float]:
-        """The next offset and since when it is that."""
-        before = self._standing.get(partition)
+    def _now(self, partition: Partition, lag: Lag) -> _Place:
+        before = self._places.get(partition)
         is_at_end = lag.records == 0 and lag.next_offset is not None
-        if before is None or is_at_end or lag.next_offset != before[0]:
-            return lag.next_offset, self._looked_at
-        return before
+        if before is None or is_at_end or lag.next_offset != before.next_offset:
+            return _Place(self._looked_at, is_at_end, lag.next_offset)
+        return before._replace(is_at_end=False)
 
     def by_topic(self) -> Mapping[str, float]:
         """Seconds of each topic's longest standstill; where no partition is known, since somebody last looked."""
@@ -96,12 +82,23 @@ class StandstillClock:
             return {topic: now - min(self._since(topic), default=self._looked_at) for topic in self._topics}
 
     def _since(self, topic: str) -> list[float]:
-        return [since for partition, (_, since) in self._standing.items() if partition.topic == topic]
+        return [place.since for partition, place in self._places.items() if partition.topic == topic]
 
-    def longest(self) -> Standstill | None:
-        """The partition that has stood for longest, if that is too long."""
+    def fault(self) -> str | None:
+        """What has stood still for too long, in a sentence."""
         with self._lock:
             now = self._clock()
-            found = [Standstill(partition, at, now - since) for partition, (at, since) in self._standing.items()]
-        worst = max(found, key=lambda one: one.seconds, default=None)
-        return worst if worst is not None and worst.seconds > STANDS_STILL_AFTER_S else None
+            partition, place = min(
+                self._places.items(), key=_worst, default=(None, _Place(self._looked_at, False, None))
+            )
+        seconds = now - place.since
+        if seconds <= STANDS_STILL_AFTER_S:
+            return None
+        if partition is None:
+            return f"reading has not come to anything for {seconds:.0f} s"
+        at = "" if place.next_offset is None else f" from offset {place.next_offset}"
+        return f"partition {partition.number} of {partition.topic} has not moved on{at} for {seconds:.0f} s"
+
+
+def _worst(item: tuple[Partition, _Place]) -> tuple[float, bool]:
+    return item[1].since, item[1].is_at_end

@@ -49,7 +49,7 @@ class AssignedStream:
                 self._next[partition] = self._position(partition) or 0
         found: list[Received] = []
         for partition, offset in self._next.items():
-            new = self._broker.log(partition)[offset : offset + max_messages - len(found)]
+            new = self._broker.read(partition, offset, max_messages - len(found))
             self._next[partition] += len(new)
             found += new
         return found
