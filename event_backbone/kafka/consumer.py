@@ -59,7 +59,6 @@ class KafkaReader:
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
         from kafka.errors import CorruptRecordError
 
-        self._dropped.look()
         try:
             with translated(self._access, but=CorruptRecordError):
                 found = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_messages)
@@ -90,16 +89,16 @@ class KafkaReader:
         """What was to be read next and is gone, as one empty message at its last place."""
         try:
             with translated(self._access):
-                gone = list(self._dropped.since_then(found))
+                gone = self._dropped.gone(found)
         except TryAgainLaterError as error:  # what was found must not be lost for this
             log.warning("jumps_not_explained", error=str(error))
             return []
-        return [
-            self._empty(
-                place, last, Loss("gone", f"offsets {first} to {last} were dropped by the broker before they were read")
-            )
-            for place, first, last in gone
-        ]
+        lost = []
+        for place, first, last in gone:
+            log.warning("messages_gone", topic=place.topic, partition=place.partition, first=first, last=last)
+            loss = Loss("gone", f"offsets {first} to {last} were dropped by the broker before they were read")
+            lost.append(self._empty(place, last, loss))
+        return lost
 
     def _past_the_undecodable(self, failed: UndecodableError) -> Sequence[Received]:
         """A message that can't be decoded is fetched once more, then returned empty.

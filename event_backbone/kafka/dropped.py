@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from event_backbone.kafka.internals import known_position
-
-log = structlog.get_logger()
 
 
 class DroppedMessages:
@@ -24,36 +20,39 @@ class DroppedMessages:
         self._timeout_ms = timeout_ms
         #: Where a partition begins whose place only the group knows.
         self._committed = committed
-        self._places: dict[Any, int | None] = {}
+        #: Where each partition is to go on. The client's own places change in its own thread, at any time.
+        self._expected: dict[Any, int] = {}
 
-    def look(self) -> None:
-        """Remember where every partition goes on. While a place is being reset, it is the last that was known."""
-        known = {place: known_position(self._consumer, place) for place in self._consumer.assignment()}
-        self._places = {place: self._places.get(place) if at is None else at for place, at in known.items()}
+    def expect(self, place: Any, offset: int) -> None:
+        """Reading begins there."""
+        self._expected[place] = offset
 
     def forget(self, places: Collection[Any]) -> None:
         """They were given to this consumer anew; another one may have read on meanwhile."""
         for place in places:
-            self._places.pop(place, None)
+            self._expected.pop(place, None)
 
-    def since_then(self, found: Mapping[Any, Sequence[Any]]) -> Iterator[tuple[Any, int, int]]:
-        """Partition, first and last offset of what is gone since the last look; ``found`` was read since."""
-        jumps = {place: ends for place, ends in self._jumps(found) if ends[0] < ends[1]}
+    def gone(self, found: Mapping[Any, Sequence[Any]]) -> list[tuple[Any, int, int]]:
+        """Partition, first and last offset of what is gone; ``found`` was read since the last call.
+
+        Raises what the client does.
+        """
+        jumps = {place: ends for place, ends in self._ends(found) if ends[0] < ends[1]}
         starts = self._consumer.beginning_offsets(list(jumps), timeout_ms=self._timeout_ms) if jumps else {}
-        for place, (first, after) in jumps.items():
-            begin = min(starts[place], after)
-            if begin > first:
-                log.warning("messages_gone", topic=place.topic, partition=place.partition, first=first, last=begin - 1)
-                yield place, first, begin - 1
+        lost = [(place, first, min(starts[place], after) - 1) for place, (first, after) in jumps.items()]
+        return [(place, first, last) for place, first, last in lost if first <= last]
 
-    def _jumps(self, found: Mapping[Any, Sequence[Any]]) -> Iterator[tuple[Any, tuple[int, int]]]:
-        """Where each partition was to go on, and where it went on."""
+    def _ends(self, found: Mapping[Any, Sequence[Any]]) -> Iterator[tuple[Any, tuple[int, int]]]:
+        """Where each partition was to go on, and where it went on; from now on it is to go on where it stands."""
         for place in self._consumer.assignment():
-            after = found[place][0].offset if place in found else known_position(self._consumer, place)
+            position = known_position(self._consumer, place)
+            messages = found.get(place, ())
+            after = messages[0].offset if messages else position
             if after is None:
                 continue
-            first = self._places.get(place)
+            first = self._expected.get(place)
             if first is None:
                 first = self._committed(place)
+            self._expected[place] = messages[-1].offset + 1 if messages else after
             if first is not None:
                 yield place, (first, after)

@@ -9,22 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import requests
 from foreign_producers import CLIENTS, made_plan, seed_of
 from full_stack import Urls, make_topics, running_stack
 from monitoring_process import PATIENCE, poll_until
 from reconciliation import TopicReader, check_kept
 from record_producer import bootstrap_of, topic_of
+from recorded_topics import recorded
 from replica import Replica
-
-from event_backbone.case.files import load_case
-from event_backbone.kafka.access import kafka_access
-from event_backbone.kafka.topics import Topics
-from event_backbone.settings import ConnectionSettings
-from stream_generator.recording.kafka import KafkaRecording
-from stream_generator.recording.kafka_offsets import KafkaOffsets
-from stream_generator.recording.port import Period
-from stream_generator.sending.pacing import StoppableClock
-from stream_generator.sending.retrying import Patience, Persistence
 
 
 @pytest.fixture
@@ -44,8 +36,8 @@ def check_all(client: str, messages: int, urls: Urls, folder: Path) -> None:
         check_named(plan.invalid, urls)
         poll_until(lambda: replica.monitoring_totals()["rejected_records"] == len(plan.invalid), 30, "they are counted")
         check_read_to_the_end(replica, urls)
-        recorded = recorded_ids(urls, folder / "cases")
-    assert sorted(recorded) == sorted([*plan.valid, *(key.decode() for key in plan.invalid)])
+        ids = [item.record_id for item in recorded(urls.kafka, folder / "cases")]
+    assert sorted(map(str, ids)) == sorted([*plan.valid, *(key.decode() for key in plan.invalid)])
 
 
 def check_named(invalid: set[bytes], urls: Urls) -> None:
@@ -61,7 +53,6 @@ def check_named(invalid: set[bytes], urls: Urls) -> None:
 
 def check_read_to_the_end(replica: Replica, urls: Urls) -> None:
     """A topic may end with what no reader is given: the worker is not late for that."""
-    import requests
 
     def lag() -> object:
         return requests.get(f"{replica.url_of('worker')}/status", timeout=5).json()["lag"]
@@ -70,19 +61,6 @@ def check_read_to_the_end(replica: Replica, urls: Urls) -> None:
     poll_until(lambda: lag() == wanted, 30, "nothing is left to read")
     ready = requests.get(f"{replica.url_of('worker')}/readyz", timeout=5)
     assert (ready.status_code, ready.json()["faults"]) == (200, {})
-
-
-def recorded_ids(urls: Urls, cases_dir: Path) -> list[str]:
-    """What a replay of the topic would send."""
-    access = kafka_access(urls.kafka, ConnectionSettings(_env_file=None))  # type: ignore[call-arg]
-    case = load_case(cases_dir / "shop.yaml")
-    topics = Topics(access.namespace, case.name)
-    persistence = Persistence(StoppableClock(), Patience())
-    recording = KafkaRecording(KafkaOffsets(access, 10.0), [topics.records], case, Period(), persistence)
-    try:
-        return [item.record_id or "" for item in recording.items()]
-    finally:
-        recording.close()
 
 
 @pytest.mark.timeout(240)
