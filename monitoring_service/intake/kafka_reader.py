@@ -108,7 +108,7 @@ class StreamReader:
         else:
             self._read_or_tell_how_late()
         if self._look_is_due():
-            self._look_around()
+            self._look_around(reads_well=True)
             self._status.note_well()
 
     def _look_is_due(self) -> bool:
@@ -126,7 +126,7 @@ class StreamReader:
         except TryAgainLaterError:
             with contextlib.suppress(TryAgainLaterError):
                 if self._look_is_due():
-                    self._look_around()
+                    self._look_around(reads_well=False)
             raise
 
     def _read(self) -> None:
@@ -157,12 +157,12 @@ class StreamReader:
         for index, reason in self._publisher.publish(too_large):
             log.error("dead_letter_refused", reason=reason, topic=too_large[index].topic)
 
-    def _look_around(self) -> None:
+    def _look_around(self, *, reads_well: bool) -> None:
         if self._stream is None:
             return
         if lags := self._stream.lags():
             self._status.note_lags(lags)
-        if self._in_hand is None:
+        if self._in_hand is None and (lags or reads_well):  # without partitions no broker was asked
             self._status.note_places(lags)
         if self._uncommitted:
             self._stream.commit(self._uncommitted)

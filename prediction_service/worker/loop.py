@@ -63,6 +63,7 @@ class WorkerLoop:
         self._stop = threading.Event()
         self._commit_due_at = self._measure_due_at = 0.0
         self._broker_fault: TryAgainLaterError | None = None
+        self._polls_well = True
         self._standstill = standstill
         self._lags: Mapping[str, Lag] = {}
         self._turned_at = time.monotonic()
@@ -123,8 +124,10 @@ class WorkerLoop:
             if self._broker_fault is None:
                 log.warning("broker_away" if isinstance(error, AwayError) else "reading_failed", error=str(error))
             self._broker_fault = error
+            self._polls_well = False
             self._stop.wait(max(timeout_s, 0.2))
             return []
+        self._polls_well = True
         if not isinstance(self._broker_fault, AwayError):  # of a broker that is back the lags know
             self._broker_fault = None
         return messages
@@ -190,10 +193,11 @@ class WorkerLoop:
         except TryAgainLaterError as error:
             self._broker_fault = error
             return
-        self._standstill.look(lags)
         self._lags = _by_topic(lags)
-        if isinstance(self._broker_fault, AwayError):
-            self._broker_fault = None
+        if lags or self._polls_well:  # without partitions no broker was asked
+            self._standstill.look(lags)
+            if isinstance(self._broker_fault, AwayError):
+                self._broker_fault = None
         for topic, lag in self._lags.items():
             self._metrics.lag_records.labels(topic).set(lag.records)
             self._metrics.lag_seconds.labels(topic).set(lag.seconds)

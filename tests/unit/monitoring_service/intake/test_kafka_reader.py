@@ -338,6 +338,18 @@ def test_a_place_that_fails_again_and_again_is_a_fault_a_metric_and_a_lag(
     assert reading.status.standstill is None
 
 
+def test_topics_that_are_not_there_are_a_fault_though_a_broker_answers(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_there(*_: object, **__: object) -> object:
+        raise TryAgainLaterError("there is none of them")
+
+    monkeypatch.setattr(AssignedStream, "poll", none_there)
+    reading.reader.run(ScriptedStop(5))
+    reading.seconds = STANDS_STILL_AFTER_S + 1
+    assert reading.status.standstill == "reading has not come to anything for 11 s: there is none of them"
+
+
 def test_what_can_not_be_kept_stands_still_though_it_was_read(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from event_backbone.in_memory.sink import MemorySink
 from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher, MemoryStream
 from event_backbone.kafka.lag import STANDS_STILL_AFTER_S, StandstillClock
 from event_backbone.kafka.topics import Topics
-from event_backbone.ports import Message, Partition
+from event_backbone.ports import Message, Partition, Received
 from prediction_service.inference.predictor import Predictor
 from prediction_service.worker.batches import BatchMaker, TooManyInvalidError, WorkBatch
 from prediction_service.worker.loop import WorkerLoop, WorkerTiming
@@ -48,7 +48,8 @@ class World:
         self.errors: list[BaseException] = []
         self._threads: list[threading.Thread] = []
 
-    def start(self, *, most_invalid: int = 100) -> WorkerLoop:
+    def start(self, *, most_invalid: int = 100, poll: Callable[..., list[Received]] | None = None) -> WorkerLoop:
+        """``poll`` stands in for that of its stream."""
         self.registries.append(CollectorRegistry())
         metrics = WorkerMetrics(self.registries[-1], CASE)
         predictor = Predictor(CASE, lambda: self.scorer)
@@ -62,6 +63,8 @@ class World:
         worker = WorkerLoop(
             self._open_stream, maker, pipeline, metrics, lambda: self.scorer is not None, PACE, standstill
         )
+        if poll is not None:
+            self.streams[-1].poll = poll  # type: ignore[method-assign]
         self.workers.append(worker)
         thread = threading.Thread(target=self._run, args=(worker,))
         self._threads.append(thread)
@@ -266,6 +269,26 @@ def test_an_error_that_no_next_try_could_mend_ends_the_worker_at_once(world: Wor
     world.produce(0, 20)
     world.start()
     assert isinstance(the_one_error(world), ValueError)
+
+
+def test_a_worker_that_never_gets_partitions_because_of_an_error_says_so(world: World) -> None:
+    def refused(**_: object) -> list[Received]:
+        raise TryAgainLaterError("not allowed to join")
+
+    worker = world.start(poll=refused)
+    eventually(lambda: worker.status()["away"], "the error is told")
+    world.seconds = STANDS_STILL_AFTER_S + 1
+    eventually(
+        lambda: worker.standstill == "reading has not come to anything for 11 s: not allowed to join", "it is a fault"
+    )
+    assert world.standstill_s() == STANDS_STILL_AFTER_S + 1
+
+
+def test_a_worker_without_partitions_for_which_there_are_none_is_well(world: World) -> None:
+    workers = [world.start() for _ in range(3)]
+    eventually(lambda: sum(len(one.status()["partitions"]) for one in workers) == 4, "all partitions are dealt out")
+    world.seconds = STANDS_STILL_AFTER_S + 1
+    eventually(lambda: [one.standstill for one in workers] == [None] * 3, "nobody stands still")
 
 
 def test_a_sink_that_is_away_stands_in_the_metric_and_is_no_fault_of_the_worker(world: World) -> None:
