@@ -45,6 +45,7 @@ class RejectedError(StreamgaugeError):
 UNREADABLE_REASONS = (
     *("schema_version", "case", "json", "key", "type"),
     *("prediction", "label", "rejections", "record_id", "erasure"),
+    *("corrupt", "gone"),
 )
 
 
@@ -62,6 +63,10 @@ class TryAgainLaterError(StreamgaugeError):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(message)
+
+
+class AwayError(TryAgainLaterError):
+    """The other side does not answer: whether it has anything for us is not known."""
 
 
 class ConflictError(StreamgaugeError):

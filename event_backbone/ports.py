@@ -105,8 +105,22 @@ class Partition(Struct, frozen=True):
     number: int
 
 
+class Loss(Struct, frozen=True):
+    """Why there is nothing to read at a place of a topic.
+
+    ``reason`` is ``corrupt``, the message can't be decoded, or ``gone``, the broker dropped it, and perhaps others
+    before it, before they were read. ``message`` is a sentence's end, for people.
+    """
+
+    reason: str
+    message: str
+
+
 class Received(Struct, frozen=True):
-    """A message read from a topic; ``timestamp_ms`` is the broker's or the producer's time since 1970."""
+    """A message read from a topic; ``timestamp_ms`` is the broker's or the producer's time since 1970, below 0 before.
+
+    With a ``loss`` it stands for what could not be read.
+    """
 
     partition: Partition
     offset: int
@@ -114,13 +128,19 @@ class Received(Struct, frozen=True):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
+    loss: Loss | None = None
 
 
 class Lag(Struct, frozen=True):
-    """How far a reader is behind the end of a partition: messages, and the age of the oldest unread one."""
+    """How far a reader is behind the end of a partition: messages, and the age of the oldest unread one.
+
+    The end is that of what may be read: what a transaction wrote counts once it is committed, and so does what stands
+    behind it. ``next_offset`` is where the reader goes on, ``None`` as long as that is not known.
+    """
 
     records: int
     seconds: float
+    next_offset: int | None = None
 
 
 class MessageProducer(Protocol):
@@ -161,8 +181,11 @@ class MessageConsumer(Protocol):
     on return. :meth:`poll` returns at once when there is something, else after ``timeout_s``; while
     :meth:`pause` holds, it returns nothing and keeps the membership alive, so that a caller whose sinks are away calls
     it and goes on waiting.
-    Errors: :class:`~event_backbone.errors.TryAgainLaterError` when the broker is away; the next call tries again.
-    One caller at a time.
+    What a transaction aborted is never given, what one has not committed yet only then. A message that can't be
+    decoded, or that is no longer there, comes with its ``loss``: nothing is passed in silence.
+    Errors: :class:`~event_backbone.errors.AwayError` when no broker answers, another
+    :class:`~event_backbone.errors.TryAgainLaterError` when one does and reading fails all the same; the next call tries
+    again. :class:`~event_backbone.errors.StopError` when no next call could do better. One caller at a time.
     """
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]: ...

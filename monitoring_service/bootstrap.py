@@ -96,7 +96,7 @@ def build_application(
     )
 
     def faults() -> dict[str, str]:
-        return _readiness_faults(draining, checks, stream, alerts)
+        return _readiness_faults(draining, checks, stream, alerts, status)
 
     parts = api_parts(case, settings, restored, metrics, wired, faults, keys, retraining)
     application = MonitoringApplication(build_api(parts), checks, stream, alerts, restored.inbox, metrics)
@@ -172,12 +172,14 @@ def _retraining_bridge(settings: MonitoringServiceSettings, alerts: AlertService
 
 
 def _readiness_faults(
-    draining: Draining, checks: CheckThread, stream: StreamThread, alerts: AlertThreads
+    draining: Draining, checks: CheckThread, stream: StreamThread, alerts: AlertThreads, status: StreamStatus | None
 ) -> dict[str, str]:
+    standstill = status.standstill if status else None
     faults = {
         "draining": (draining.is_set(), "the service is stopping"),
         "checks_stopped": (not checks.is_alive(), "the thread that makes the checks has ended"),
         "reading_stopped": (not stream.is_alive(), "the thread that reads from Kafka has ended"),
+        "standstill": (standstill is not None, standstill or ""),
         "alerts_stopped": (not alerts.is_alive(), "a thread of the alerts has ended"),
     }
     return {name: message for name, (holds, message) in faults.items() if holds}

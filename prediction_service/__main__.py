@@ -12,11 +12,15 @@ import click
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.process.commands import run_command
+from event_backbone.process.lifetime import StopDeadline
 from event_backbone.process.logs import set_up_logging
 from event_backbone.settings import Settings, read_settings
 from prediction_service.operations.dead_letters_command import dead_letters
 from prediction_service.operations.topics_command import topics
 from prediction_service.settings import ErasingSettings, ServingSettings, SidecarSettings, WorkerSettings
+
+#: Of a sidecar or worker; whoever started it waits for about ten.
+_STOP_WITHIN_S = 9.5
 
 
 @click.group(invoke_without_command=True)
@@ -48,7 +52,7 @@ def sidecar() -> None:
     set_up_logging("prediction-sidecar", settings.log_level)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     running = build_sidecar(settings, settings.load_case())
-    _on_stop_signals(lambda *_: running.stop())
+    _on_stop_signals(running.stop)
     running.run()
 
 
@@ -99,7 +103,7 @@ def worker() -> None:
     settings = read_settings(WorkerSettings)
     set_up_logging("prediction-worker", settings.log_level)
     running = build_worker(settings, settings.load_case())
-    _on_stop_signals(lambda *_: running.stop())
+    _on_stop_signals(running.stop)
     running.run()
 
 
@@ -190,9 +194,15 @@ def _serve() -> None:
     )
 
 
-def _on_stop_signals(handler: Callable[..., Any]) -> None:
+def _on_stop_signals(stop: Callable[[], None]) -> None:
+    deadline = StopDeadline(_STOP_WITHIN_S)
+
+    def handle(*_: Any) -> None:
+        deadline.begin()
+        stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handler)
+        signal.signal(number, handle)
 
 
 def main() -> None:

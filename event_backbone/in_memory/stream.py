@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import AwayError, TryAgainLaterError
 from event_backbone.ports import Lag, Message, Partition, RebalanceListener, Received
 
 TOO_LARGE = "too_large"
@@ -26,12 +26,16 @@ class _ConsumerGroup:
 
 
 class MemoryBroker:
-    """Keeps every message; ``away`` is the reason why it is unavailable. One thread at a time."""
+    """Keeps every message; ``away`` is the reason why it is unavailable. One thread at a time.
+
+    Reading on from the offset that ``failing`` has for a partition raises the error beside it.
+    """
 
     def __init__(
         self, *, partitions: int = 1, max_message_bytes: int = 1_000_000, clock: Callable[[], float] = time.time
     ) -> None:
         self.away: str | None = None
+        self.failing: dict[Partition, tuple[int, Exception]] = {}
         self.max_message_bytes = max_message_bytes
         self._partitions = partitions
         self._clock = clock
@@ -44,9 +48,9 @@ class MemoryBroker:
                 self._logs.setdefault(Partition(topic, number), [])
 
     def answer(self) -> None:
-        """Raises :class:`TryAgainLaterError` while it is away."""
+        """Raises :class:`AwayError` while it is away."""
         if self.away is not None:
-            raise TryAgainLaterError(self.away)
+            raise AwayError(self.away)
 
     def append(self, message: Message) -> None:
         """Equal keys go to the same partition, messages without a key to the first."""
@@ -71,6 +75,14 @@ class MemoryBroker:
 
     def log(self, partition: Partition) -> Sequence[Received]:
         return self._logs[partition]
+
+    def read(self, partition: Partition, offset: int, most: int) -> Sequence[Received]:
+        """Messages from an offset on, up to one that can't be read."""
+        last, error = self.failing.get(partition, (None, None))
+        if last == offset and error is not None and most > 0:
+            raise error
+        end = offset + most if last is None or last < offset else min(offset + most, last)
+        return self._logs[partition][offset:end]
 
     def now(self) -> float:
         return self._clock()
@@ -156,11 +168,18 @@ class MemoryStream:
         if self._paused:
             return []
         found: list[Received] = []
+        failed: Exception | None = None
         positions = self._positions  # the group may take them away meanwhile, from another thread
         for partition, position in positions.items():
-            new = self._broker.log(partition)[position : position + max_messages - len(found)]
+            try:
+                new = self._broker.read(partition, position, max_messages - len(found))
+            except Exception as error:  # raised when nothing else came, as a client does
+                failed = error
+                continue
             positions[partition] = position + len(new)
             found += new
+        if failed is not None and not found:
+            raise failed
         return found
 
     def _follow_the_group(self) -> None:
@@ -210,8 +229,8 @@ class MemoryStream:
     def _lag(self, partition: Partition, position: int) -> Lag:
         missing = self._broker.log(partition)[position:]
         if not missing:
-            return Lag(0, 0.0)
-        return Lag(len(missing), max(0.0, self._broker.now() - missing[0].timestamp_ms / 1000))
+            return Lag(0, 0.0, position)
+        return Lag(len(missing), max(0.0, self._broker.now() - missing[0].timestamp_ms / 1000), position)
 
     def close(self) -> None:
         members = self._member_of().members

@@ -92,7 +92,7 @@ def partitions_of(access: KafkaAccess, topics: Sequence[str], *, timeout_s: floa
 
 
 def end_offsets(access: KafkaAccess, topics: Sequence[str], *, timeout_s: float = 10.0) -> dict[Partition, int]:
-    """The offset of the next message of each partition."""
+    """Where each partition ends for who reads what is committed: before the first open transaction."""
     places = partitions_of(access, topics, timeout_s=timeout_s)
     with _consumer(access, timeout_s) as consumer:
         found = consumer.end_offsets([_kafkas(place) for place in places], timeout_ms=int(timeout_s * 1000))
@@ -102,10 +102,16 @@ def end_offsets(access: KafkaAccess, topics: Sequence[str], *, timeout_s: float 
 def offsets_at(
     access: KafkaAccess, topics: Sequence[str], timestamp_ms: int, *, timeout_s: float = 10.0
 ) -> dict[Partition, int]:
-    """The first offset of each partition whose message is not older than a time since 1970; else its end."""
+    """The first offset of each partition whose message is not older than a time since 1970; else its end.
+
+    Of 1970 and before it is the beginning: there may be messages whose own time is older.
+    """
     ends = end_offsets(access, topics, timeout_s=timeout_s)
-    wanted = {_kafkas(place): max(timestamp_ms, 0) for place in ends}
+    wanted = {_kafkas(place): timestamp_ms for place in ends}
     with _consumer(access, timeout_s) as consumer:
+        if timestamp_ms <= 0:
+            begins = consumer.beginning_offsets(list(wanted), timeout_ms=int(timeout_s * 1000))
+            return {place: begins[_kafkas(place)] for place in ends}
         found = consumer.offsets_for_times(wanted, timeout_ms=int(timeout_s * 1000)) if wanted else {}
     return {
         place: end if (at := found.get(_kafkas(place))) is None or at.offset < 0 else at.offset
@@ -126,7 +132,10 @@ def _consumer(access: KafkaAccess, timeout_s: float) -> Iterator[Any]:
     quiet()
     with translated(access):
         consumer = KafkaConsumer(
-            **access.client_options, api_version=API_VERSION, request_timeout_ms=max(int(timeout_s * 1000), 1000)
+            **access.client_options,
+            api_version=API_VERSION,
+            request_timeout_ms=max(int(timeout_s * 1000), 1000),
+            isolation_level="read_committed",
         )
         try:
             yield consumer

@@ -87,6 +87,7 @@ class KafkaAssignedConsumer(KafkaReader):
                 self._consumer.seek_to_beginning(place)
             else:
                 self._consumer.seek(place, offset)
+                self._dropped.expect(place, offset)
         if self._paused:
             self._consumer.pause(*places)
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import AwayError, TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
 
 #: Told to the library, or it would have to ask a broker before it can be made; it still finds out about older ones.
@@ -16,13 +16,15 @@ API_VERSION = (4, 1)
 @contextlib.contextmanager
 def translated(access: KafkaAccess, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
     """The library's errors as ours, ``but`` as it is. Broker and network errors may go away: try again later."""
-    from kafka.errors import KafkaError
+    from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, NodeNotReadyError
 
     try:
         yield
     except but:
         raise
-    except (KafkaError, OSError) as error:
+    except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, OSError) as error:
+        raise AwayError(f"{access.shown}: {type(error).__name__}") from None
+    except KafkaError as error:
         # Only the error's name is told: its text may hold what was sent.
         raise TryAgainLaterError(f"{access.shown}: {type(error).__name__}") from None
 

@@ -7,12 +7,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from event_backbone.errors import TryAgainLaterError
+import structlog
+
+from event_backbone.errors import AwayError, StopError, TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.client import API_VERSION, quiet, translated
-from event_backbone.kafka.internals import Network, known_position, take_failed_batch
+from event_backbone.kafka.dropped import DroppedMessages
+from event_backbone.kafka.internals import Network, UndecodableError, known_position, name_what_fails
 from event_backbone.kafka.lag import LagClock
-from event_backbone.ports import Lag, Partition, Received
+from event_backbone.ports import Lag, Loss, Partition, Received
+
+log = structlog.get_logger()
 
 #: Without a connection for this long, a poll that brings nothing says that the broker is away.
 _AWAY_AFTER_S = 1.0
@@ -35,6 +40,7 @@ class KafkaReader:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,
+            isolation_level="read_committed",
             # Bounds what is fetched ahead, and with it the memory.
             fetch_max_bytes=_FETCH_MAX_BYTES,
             request_timeout_ms=self._timeout_ms,
@@ -42,6 +48,8 @@ class KafkaReader:
             kafka_client=self._network,
             **options,
         )
+        name_what_fails(self._consumer)
+        self._dropped = DroppedMessages(self._consumer, self._timeout_ms, self._committed)
         self._partitions: dict[Any, Partition] = {}
         self._connected_at = time.monotonic()
         self._lag_clocks: dict[Any, LagClock] = {}
@@ -54,12 +62,16 @@ class KafkaReader:
         try:
             with translated(self._access, but=CorruptRecordError):
                 found = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_messages)
-        except CorruptRecordError:
-            return self._past_the_corrupt()
+        except UndecodableError as error:
+            return self._past_the_undecodable(error)
+        except CorruptRecordError:  # told by the broker
+            raise TryAgainLaterError(f"{self._access.shown}: a broker can't read its log") from None
+        lost = self._lost(found)
         if not found:
-            self._raise_if_away()
-            return []
-        messages: list[Received] = []
+            if not lost:
+                self._raise_if_away()
+            return lost
+        messages: list[Received] = [*lost]
         for place, batch in found.items():
             partition = self._named(place)
             messages += [
@@ -69,26 +81,50 @@ class KafkaReader:
             self._clock(place).got(batch[-1].timestamp)
         return messages
 
-    def _past_the_corrupt(self) -> Sequence[Received]:
-        """A message that the client can't decode is fetched once more, then returned empty.
+    def _committed(self, place: Any) -> int | None:
+        """Where a partition begins whose place only a group knows."""
+        return None
 
-        Its readers find nothing in it and make it a dead letter with its place. Left alone, the client would never
-        come past it. What its producer sent with it, in one batch, shares its fate.
+    def _lost(self, found: Mapping[Any, Sequence[Any]]) -> Sequence[Received]:
+        """What was to be read next and is gone, as one empty message at its last place."""
+        try:
+            with translated(self._access):
+                gone = self._dropped.gone(found)
+        except TryAgainLaterError as error:  # what was found must not be lost for this
+            log.warning("jumps_not_explained", error=str(error))
+            return []
+        lost = []
+        for place, first, last in gone:
+            log.warning("messages_gone", topic=place.topic, partition=place.partition, first=first, last=last)
+            loss = Loss("gone", f"offsets {first} to {last} were dropped by the broker before they were read")
+            lost.append(self._empty(place, last, loss))
+        return lost
+
+    def _past_the_undecodable(self, failed: UndecodableError) -> Sequence[Received]:
+        """A message that can't be decoded is fetched once more, then returned empty.
+
+        Its readers make it a dead letter with its place. Left alone, nobody would ever come past it. What its producer
+        sent with it, in one batch, shares its fate. A codec that is not installed is no fault of the message.
         """
-        failed = take_failed_batch(self._consumer)
-        if failed is None:
-            raise TryAgainLaterError(f"{self._access.shown}: a broker can't read its log")
-        place, next_offset = failed
-        position = known_position(self._consumer, place)
+        from kafka.errors import UnsupportedCodecError
+
+        reason = type(failed.__cause__).__name__
+        position = known_position(self._consumer, failed.place)
         if position is None:
             return []  # it was taken away meanwhile
-        offset = max(next_offset, position)  # a batch is always taken apart from its beginning
-        if self._suspect != (place, offset):
-            self._suspect = (place, offset)
-            self._consumer.seek(place, offset)
+        offset = max(failed.offset, position)  # a batch is always decoded from its beginning
+        if isinstance(failed.__cause__, UnsupportedCodecError):
+            shown = f"partition {failed.place.partition} of {failed.place.topic} at offset {offset}"
+            raise StopError(f"{shown} is compressed by a codec that is not installed: {failed.__cause__}")
+        if self._suspect != (failed.place, offset):
+            self._suspect = (failed.place, offset)
+            self._consumer.seek(failed.place, offset)
             return []
-        self._consumer.seek(place, offset + 1)
-        return [Received(self._named(place), offset, int(time.time() * 1000), None, None)]
+        self._consumer.seek(failed.place, offset + 1)
+        return [self._empty(failed.place, offset, Loss("corrupt", f"can't be decoded: {reason}"))]
+
+    def _empty(self, place: Any, offset: int, loss: Loss) -> Received:
+        return Received(self._named(place), offset, int(time.time() * 1000), None, None, loss=loss)
 
     def _named(self, place: Any) -> Partition:
         partition = self._partitions.get(place)
@@ -102,7 +138,7 @@ class KafkaReader:
         if self._network.is_connected(self._consumer.config["group_id"]):
             self._connected_at = now
         elif now - self._connected_at > _AWAY_AFTER_S:
-            raise TryAgainLaterError(f"{self._access.shown}: no broker answers")
+            raise AwayError(f"{self._access.shown}: no broker answers")
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         from kafka import TopicPartition
@@ -136,7 +172,9 @@ class KafkaReader:
 
     def _lag(self, place: Any, end: int) -> Lag:
         position = known_position(self._consumer, place)
-        return Lag(0, 0.0) if position is None else self._clock(place).lag(max(0, end - position))
+        if position is None:
+            return Lag(0, 0.0)
+        return self._clock(place).lag(max(0, end - position), position)
 
     def _clock(self, place: Any) -> LagClock:
         clock = self._lag_clocks.get(place)

@@ -54,6 +54,10 @@ class KafkaGroupConsumer(KafkaReader):
             raise error
         return messages
 
+    def _committed(self, place: Any) -> int | None:
+        offset: int | None = self._consumer.committed(place, timeout_ms=self._timeout_ms)
+        return offset
+
     async def _notify_in_thread(self, what: str, places: Collection[Any]) -> None:
         """Runs in the client's own thread, which must go on with heartbeats and commits: the listener gets another.
 
@@ -75,6 +79,7 @@ class KafkaGroupConsumer(KafkaReader):
     def _notify(self, what: str, places: Collection[Any]) -> None:
         if what == "assigned" and self._paused:
             self._consumer.pause(*places)
+        self._dropped.forget(places)
         for place in places:
             self._lag_clocks.pop(place, None)
             if what == "assigned":

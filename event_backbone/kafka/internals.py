@@ -77,20 +77,39 @@ def known_position(consumer: Any, place: Any) -> int | None:
     return None if state is None or state.position is None else state.position.offset
 
 
-def take_failed_batch(consumer: Any) -> tuple[Any, int] | None:
-    """Partition and offset of the message that the last poll could not decode, whose batch is then dropped.
+class UndecodableError(Exception):
+    """A fetched message can't be decoded; ``__cause__`` says why. ``place`` and ``offset`` say which."""
 
-    ``None`` where it was no message: a broker that can't read its own log answers with the same error. Missing: an
-    error that names the place, as ``RecordDeserializationException`` of the Java client does
-    (https://github.com/apache/kafka/pull/10836). Without it one bad message holds its partition for good.
+    def __init__(self, place: Any, offset: int) -> None:
+        self.place = place
+        self.offset = offset
+        super().__init__(f"{place} at {offset}")
+
+
+def name_what_fails(consumer: Any) -> None:
+    """From now on a poll raises :class:`UndecodableError`, whatever decoding raised, and the batch is dropped.
+
+    Missing: an error that names the place, as ``RecordDeserializationException`` of the Java client does
+    (https://github.com/apache/kafka/pull/10836), and its being told once: the batch that failed stays where it is, and
+    the poll after the error (3.0.12), or after a pause that swallowed the error, asks it for messages without end. No
+    signal ends that, for the process is asked to stop by whoever polls.
     """
     fetcher = consumer._fetcher
-    batch, fetcher._next_partition_records = fetcher._next_partition_records, None
-    if not batch:
-        return None
-    failed = batch.topic_partition, batch.next_fetch_offset
-    batch.drain()
-    return failed
+    kind: Any = fetcher.PartitionRecords
+
+    class NamingBatch(kind):  # type: ignore[misc]  # the library ships no types
+        """A fetched batch."""
+
+        def take(self, n: int | None = None) -> list[Any]:
+            try:
+                taken: list[Any] = super().take(n)
+            except Exception as error:  # a codec's errors are of no one family
+                failed = UndecodableError(self.topic_partition, self.next_fetch_offset)
+                self.drain()
+                raise failed from error
+            return taken
+
+    fetcher.PartitionRecords = NamingBatch
 
 
 def batch_filler(producer: Any) -> Callable[..., Any]:

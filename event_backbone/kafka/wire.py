@@ -107,6 +107,8 @@ def event_of(received: Received, case: Case) -> Event:
         UnreadableMessageError: it is no event of this case.
     """
     topic_kind = received.partition.topic.rpartition(".")[2]
+    if received.loss is not None:
+        raise _unreadable(received.loss.reason, "(message)", received.loss.message)
     if received.value is None:
         return _erasure(received, case)
     preamble = _decode(received.value, _preamble_decoder, "json")
@@ -210,6 +212,8 @@ def _labelled_at(received: Received, text: str | None) -> str:
     try:
         if text is not None:
             return format_utc(parse_utc(text))
+        if received.timestamp_ms < 0:  # Kafka's sign for none is a moment of 1969
+            raise _unreadable("label", "labelled_at", "is missing, and so is the message's own time", "missing")
         return format_utc(datetime.fromtimestamp(received.timestamp_ms / 1000, UTC))
     except (ValueError, OverflowError, OSError):
         raise _unreadable("label", "labelled_at", "must be an RFC 3339 time with an offset", "format") from None

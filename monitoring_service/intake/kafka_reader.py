@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import structlog
 
-from event_backbone.errors import StopError, TryAgainLaterError
+from event_backbone.errors import AwayError, StopError, TryAgainLaterError
 from event_backbone.kafka.dead_letters import without_value
 from event_backbone.ports import Message, MessageConsumer, MessageProducer, Partition
 from event_backbone.process.backoff import Backoff
@@ -87,7 +87,7 @@ class StreamReader:
         except InboxUnavailableError as error:
             log.warning("stream_not_kept", reason=str(error))
         except TryAgainLaterError as error:
-            if self._status.note_error(str(error)):
+            if self._status.note_error(str(error), is_away=isinstance(error, AwayError)):
                 log.warning("stream_away", reason=str(error))
         except Exception as error:
             # The thread's border. What was read and not kept is read again, from the inbox's places.
@@ -101,13 +101,33 @@ class StreamReader:
 
     def step(self, stopping: threading.Event) -> None:
         """Read and keep what is there; while too many rows wait for their check, nothing is read."""
-        if self._in_hand is None and self._intake.is_full:
+        is_full = self._in_hand is None and self._intake.is_full
+        self._status.note_backlog(is_full)
+        if is_full:
             stopping.wait(_PAUSE_S)
         else:
-            self._read()
-        if self._clock() >= self._next_at:
+            self._read_or_tell_how_late()
+        if self._look_is_due():
+            self._look_around(reads_well=True)
+            self._status.note_well()
+
+    def _look_is_due(self) -> bool:
+        is_due = self._clock() >= self._next_at
+        if is_due:
             self._next_at = self._clock() + EVERY_S
-            self._look_around()
+        return is_due
+
+    def _read_or_tell_how_late(self) -> None:
+        """What can't be read or kept, though a broker answers, makes lags grow that somebody should see."""
+        try:
+            self._read()
+        except AwayError:
+            raise
+        except TryAgainLaterError:
+            with contextlib.suppress(TryAgainLaterError):
+                if self._look_is_due():
+                    self._look_around(reads_well=False)
+            raise
 
     def _read(self) -> None:
         if self._stream is None:
@@ -137,11 +157,13 @@ class StreamReader:
         for index, reason in self._publisher.publish(too_large):
             log.error("dead_letter_refused", reason=reason, topic=too_large[index].topic)
 
-    def _look_around(self) -> None:
+    def _look_around(self, *, reads_well: bool) -> None:
         if self._stream is None:
             return
         if lags := self._stream.lags():
             self._status.note_lags(lags)
+        if self._in_hand is None and (lags or reads_well):  # without partitions no broker was asked
+            self._status.note_places(lags)
         if self._uncommitted:
             self._stream.commit(self._uncommitted)
             self._uncommitted = {}

@@ -83,6 +83,11 @@ class MonitoringMetrics:
         self.read_errors = make.counter("read_errors", "Times that reading from Kafka failed.")
         self.lag_records = make.gauge("lag_records", "Messages in Kafka that were not read yet.", "topic")
         self.lag_seconds = make.gauge("lag_seconds", "Age of the oldest of them.", "topic")
+        self.standstill = make.gauge(
+            "standstill_seconds",
+            "How long a partition has not moved on though messages wait, or nobody could look.",
+            "topic",
+        )
 
     def _make_window(self, make: SeriesMaker) -> None:
         self.window_rows = make.gauge("window_rows", "Rows in the window that ends at the newest record.")
@@ -153,6 +158,7 @@ class MonitoringMetrics:
             lag = stream.lags.get(kind)
             show(self.lag_records, lag.records if lag else None, kind)
             show(self.lag_seconds, lag.seconds if lag else None, kind)
+            show(self.standstill, stream.standstill.get(kind), kind)
 
     def _show_window(self, snapshot: Snapshot) -> None:
         self.window_rows.set(snapshot.window.rows)

@@ -127,7 +127,7 @@ class BatchMaker:
         if self._invalid_in_a_row[received.partition] >= self._most_invalid:
             raise TooManyInvalidError(received.partition, self._most_invalid)
         batch.dead_letters.append(self.dead_letter(received, reason, error.faults))
-        if received.partition.topic == self._topics.records:
+        if received.partition.topic == self._topics.records and reason != "gone":  # nobody knows what it was
             self._add(batch, self._rejections(received, error.faults), received)
 
     def _rejections(self, received: Received, faults: Sequence[Fault]) -> Rejections:

@@ -14,7 +14,8 @@ from typing import Any
 
 import structlog
 
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import AwayError, TryAgainLaterError
+from event_backbone.kafka.lag import StandstillClock
 from event_backbone.ports import Lag, MessageConsumer, Partition, RebalanceListener
 from prediction_service.worker.batches import BatchMaker, WorkBatch
 from prediction_service.worker.metrics import WorkerMetrics
@@ -50,6 +51,7 @@ class WorkerLoop:
         metrics: WorkerMetrics,
         is_model_loaded: Callable[[], bool],
         pace: WorkerTiming,
+        standstill: StandstillClock,
     ) -> None:
         self._stream = open_stream(self)
         self._maker = maker
@@ -60,7 +62,9 @@ class WorkerLoop:
         self._tracker = OffsetTracker()
         self._stop = threading.Event()
         self._commit_due_at = self._measure_due_at = 0.0
-        self._broker_fault: str | None = None
+        self._broker_fault: TryAgainLaterError | None = None
+        self._polls_well = True
+        self._standstill = standstill
         self._lags: Mapping[str, Lag] = {}
         self._turned_at = time.monotonic()
 
@@ -118,11 +122,13 @@ class WorkerLoop:
             messages = self._stream.poll(timeout_s=timeout_s, max_messages=self._pace.batch_records)
         except TryAgainLaterError as error:
             if self._broker_fault is None:
-                log.warning("broker_away", error=str(error))
-            self._broker_fault = str(error)
+                log.warning("broker_away" if isinstance(error, AwayError) else "reading_failed", error=str(error))
+            self._broker_fault = error
+            self._polls_well = False
             self._stop.wait(max(timeout_s, 0.2))
             return []
-        if messages:
+        self._polls_well = True
+        if not isinstance(self._broker_fault, AwayError):  # of a broker that is back the lags know
             self._broker_fault = None
         return messages
 
@@ -183,11 +189,15 @@ class WorkerLoop:
             return
         self._measure_due_at = time.monotonic() + 1.0
         try:
-            self._lags = _by_topic(self._stream.lags())
+            lags = self._stream.lags()
         except TryAgainLaterError as error:
-            self._broker_fault = str(error)
+            self._broker_fault = error
             return
-        self._broker_fault = None
+        self._lags = _by_topic(lags)
+        if lags or self._polls_well:  # without partitions no broker was asked
+            self._standstill.look(lags)
+            if isinstance(self._broker_fault, AwayError):
+                self._broker_fault = None
         for topic, lag in self._lags.items():
             self._metrics.lag_records.labels(topic).set(lag.records)
             self._metrics.lag_seconds.labels(topic).set(lag.seconds)
@@ -197,12 +207,20 @@ class WorkerLoop:
         """Seconds since the loop's last round; a healthy one is never silent for long."""
         return time.monotonic() - self._turned_at
 
+    @property
+    def standstill(self) -> str | None:
+        """What has stood still for too long; that Kafka or a sink does not answer is told elsewhere."""
+        if isinstance(self._broker_fault, AwayError) or self._pipeline.away:
+            return None
+        fault = self._standstill.fault()
+        return f"{fault}: {self._broker_fault}" if fault and self._broker_fault else fault
+
     def status(self) -> dict[str, Any]:
         return {
             "partitions": _named(self._tracker.partitions),
             "lag": {topic: {"records": lag.records, "seconds": lag.seconds} for topic, lag in self._lags.items()},
             "batches_in_hand": self._pipeline.in_hand,
-            "away": {**({"kafka": self._broker_fault} if self._broker_fault else {}), **self._pipeline.away},
+            "away": {**({"kafka": str(self._broker_fault)} if self._broker_fault else {}), **self._pipeline.away},
         }
 
 

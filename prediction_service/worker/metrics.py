@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from event_backbone.case.schema import Case
+from event_backbone.kafka.lag import StandstillClock
 from prediction_service.inference.metrics import LATENCY_BUCKETS, PredictingMetrics
 
 #: Why the worker makes a dead letter; ``sink`` stands for what a sink refused for good.
-DEAD_LETTER_REASONS = ("record", "label", "json", "key", "schema_version", "case", "type", "sink", "too_large")
+DEAD_LETTER_REASONS = (
+    *("record", "label", "json", "key", "schema_version", "case", "type"),
+    *("sink", "too_large", "corrupt", "gone"),
+)
 
 
 class WorkerMetrics(PredictingMetrics):
@@ -30,6 +35,12 @@ class WorkerMetrics(PredictingMetrics):
         self.lag_seconds = Gauge(
             "prediction_worker_lag_seconds", "Age of the oldest message not taken yet.", ["topic"], registry=registry
         )
+        self.standstill = Gauge(
+            "prediction_worker_standstill_seconds",
+            "How long one of our partitions has not moved on though messages wait, or nobody could look.",
+            ["topic"],
+            registry=registry,
+        )
         self.partitions = Gauge("prediction_worker_partitions", "Partitions that are ours.", registry=registry)
         self.rebalances = Counter(
             "prediction_worker_rebalances_total", "Changes of what is ours.", ["kind"], registry=registry
@@ -47,10 +58,18 @@ class WorkerMetrics(PredictingMetrics):
         for kind in ("assigned", "revoked", "lost"):
             self.rebalances.labels(kind)
 
-    def expect(self, topics: Iterable[str], steps: Iterable[str]) -> None:
-        """Set the counters of these topics and steps to 0: nothing read is a zero and no gap."""
+    def expect(self, topics: Iterable[str], steps: Iterable[str], standstill: StandstillClock) -> None:
+        """Set the counters of these topics and steps to 0: nothing read is a zero and no gap.
+
+        Standstills are asked for when somebody looks: they grow while the loop does nothing.
+        """
         for topic in topics:
             self.consumed.labels(topic)
+            self.standstill.labels(topic).set_function(partial(_seconds_of, standstill, topic))
         for step in steps:
             self.step_seconds.labels(step)
             self.retries.labels(step)
+
+
+def _seconds_of(standstill: StandstillClock, topic: str) -> float:
+    return standstill.by_topic()[topic]

@@ -35,9 +35,10 @@ class WorkerStatus:
         return self._worker.silent_s > SILENT_TOO_LONG_S
 
     def faults(self) -> dict[str, str]:
-        """Why this worker takes no records; a broker or a sink that is away is no reason."""
+        """Why this worker takes no records; a broker or a sink that does not answer is no reason."""
         checks = {
             "model": self._champion.fault if self._champion.scorer is None else None,
+            "standstill": self._worker.standstill,
             "draining": "the worker is stopping" if self._worker.is_stopping else None,
         }
         return {name: fault for name, fault in checks.items() if fault}

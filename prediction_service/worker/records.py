@@ -42,6 +42,9 @@ class RecordReader:
         Raises:
             RejectedMessageError: with every fault by field.
         """
+        if received.loss is not None:
+            fault = Fault("(message)", "invalid", received.loss.message)
+            raise RejectedMessageError(received.loss.reason, [fault])
         record = self._decode(received.value or b"")
         if received.key is None or header(received.headers, "dl_id") == received.key:
             # A replayed dead letter without a key of its own has its place as key.

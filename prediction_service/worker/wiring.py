@@ -10,6 +10,7 @@ from werkzeug.serving import BaseWSGIServer
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.kafka.access import kafka_access
+from event_backbone.kafka.lag import StandstillClock
 from event_backbone.kafka.topics import Topics
 from event_backbone.model.bundle import BundleStore
 from event_backbone.web.server import Access
@@ -87,7 +88,8 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
         ("publish", PublishStep(publisher, topics, case.sha256, maker, metrics)),
     ]
     taken = [topics.records, *([topics.labels] if sinks else [])]
-    metrics.expect(taken, [name for name, _ in steps])
+    standstill = StandstillClock(taken)
+    metrics.expect(taken, [name for name, _ in steps], standstill)
     pipeline: Pipeline[WorkBatch] = Pipeline(steps, StepMetrics(metrics), depth=_BATCHES_IN_HAND)
     worker = WorkerLoop(
         lambda listener: KafkaGroupConsumer(
@@ -102,6 +104,7 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
         metrics,
         lambda: champion.scorer is not None,
         WorkerTiming(batch_records=settings.worker_batch_records),
+        standstill,
     )
     periodic_tasks = PeriodicTasks(metrics)
     periodic_tasks.every(0.5, "champion", champion.refresh)

@@ -25,6 +25,8 @@ _PAGE_MESSAGES = 200
 _POLL_S = 0.5
 #: A reader whose place is being looked up seems to be at the end, for a moment.
 _POLLS_AT_END = 4
+#: Of the years 1 and 9999.
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_000
 #: What a record's message may hold beside the record.
 _BESIDE_THE_RECORD = ("record_id", "schema_version", "case_sha256")
 
@@ -107,7 +109,7 @@ class KafkaRecording:
     def _recorded(self, partition: Partition, span: Span) -> Iterator[tuple[float, Received, Recorded]]:
         """What a partition holds, with its time in seconds since 1970."""
         for received in self._messages(partition, span):
-            sent_at = datetime.fromtimestamp(received.timestamp_ms / 1000, UTC)
+            sent_at = _moment(received.timestamp_ms)
             recorded = self._decoded(received) if self.period.contains(sent_at) else None
             if recorded is not None:
                 at = sent_at if recorded.at is None else datetime.fromisoformat(recorded.at)
@@ -116,7 +118,7 @@ class KafkaRecording:
     def _messages(self, partition: Partition, span: Span) -> Iterator[Received]:
         stream = self.places.open(partition, span.next)
         self._streams.append(stream)
-        while page := self._page(stream):
+        while page := self._page(stream, span.end):
             for received in page:
                 if received.offset >= span.end:
                     return
@@ -124,14 +126,16 @@ class KafkaRecording:
             if page[-1].offset + 1 >= span.end:
                 return
 
-    def _page(self, stream: MessageConsumer) -> Sequence[Received]:
-        """The next messages; none at the partition's end, which compaction or control records may have moved."""
+    def _page(self, stream: MessageConsumer, end: int) -> Sequence[Received]:
+        """The next messages; none at the partition's end, where compaction or a transaction may leave no message."""
         at_end = 0
         while at_end < _POLLS_AT_END and not self.persistence.is_over:
             page = self.persistence.until_done(lambda: stream.poll(timeout_s=_POLL_S, max_messages=_PAGE_MESSAGES))
             if page:
                 return page
             lags = self.persistence.until_done(stream.lags)
+            if lags and all((lag.next_offset or 0) >= end for lag in lags.values()):
+                break
             at_end = at_end + 1 if lags and not any(lag.records for lag in lags.values()) else 0
         return []
 
@@ -174,6 +178,11 @@ def _spans_of(cursor: str) -> Spans:
 
 def _place(found: tuple[Partition, Any]) -> tuple[str, int]:
     return found[0].topic, found[0].number
+
+
+def _moment(timestamp_ms: int) -> datetime:
+    """A producer may write any number; beyond the years of a calendar it is the first or the last moment there is."""
+    return datetime.fromtimestamp(min(max(timestamp_ms, _FIRST_MS), _LAST_MS) / 1000, UTC)
 
 
 def _ms(moment: datetime) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import click
 import msgspec
 
+from event_backbone.process.lifetime import StopDeadline
 from stream_generator.bootstrap import build_open_loop
 from stream_generator.commands.options import Delivery
 from stream_generator.commands.progress import progress_display
@@ -22,6 +23,8 @@ from stream_generator.settings import GeneratorSettings
 
 NOTHING_INJECTED = ScenarioRun(NO_DRIFT.name, 0, [])
 KEEP_EVERY_S = 0.5
+#: After a SIGTERM; what a run did since its state was last kept is then sent again, which is safe.
+_STOP_WITHIN_S = 9.5
 
 
 class ReplayKeeper:
@@ -125,12 +128,18 @@ class StreamRun:
 
 
 def _stop_on_signals(clock: StoppableClock) -> list[int]:
-    """Let SIGINT or SIGTERM end the run in order, and a SIGINT after that at once; return where they are noted."""
+    """Let SIGINT or SIGTERM end the run in order, and a SIGINT after that at once; return where they are noted.
+
+    After a SIGTERM the end has a deadline: whoever sends one does not wait for ever.
+    """
     received: list[int] = []
+    deadline = StopDeadline(_STOP_WITHIN_S)
 
     def stop(number: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         # Handlers interrupt each other, and the clock's lock may be taken once: the first one stops it.
+        if number == signal.SIGTERM:
+            deadline.begin()
         if not received:
             received.append(number)
             clock.stop()

@@ -42,7 +42,9 @@ def full_snapshot(case: Case) -> Snapshot:
         at=0.0,
         totals=InboxTotals(),
         unreadable={},
-        stream=StreamView({kind: Lag(1, 2.0) for kind in TOPIC_KINDS}, {}, 0, None, None),
+        stream=StreamView(
+            {kind: Lag(1, 2.0) for kind in TOPIC_KINDS}, {}, 0, None, None, dict.fromkeys(TOPIC_KINDS, 0.5)
+        ),
         waiting_labels=0,
         positions={},
         window=WindowSpan(1000, AT, AT),

@@ -49,7 +49,7 @@ class AssignedStream:
                 self._next[partition] = self._position(partition) or 0
         found: list[Received] = []
         for partition, offset in self._next.items():
-            new = self._broker.log(partition)[offset : offset + max_messages - len(found)]
+            new = self._broker.read(partition, offset, max_messages - len(found))
             self._next[partition] += len(new)
             found += new
         return found
@@ -67,7 +67,7 @@ class AssignedStream:
         now = self._broker.now()
         missing = {partition: self._broker.log(partition)[offset:] for partition, offset in self._next.items()}
         return {
-            partition: Lag(len(left), now - left[0].timestamp_ms / 1000 if left else 0.0)
+            partition: Lag(len(left), now - left[0].timestamp_ms / 1000 if left else 0.0, self._next[partition])
             for partition, left in missing.items()
         }
 

@@ -56,6 +56,18 @@ def toxiproxy_binary() -> Path:
     return _kept(f"toxiproxy-{version}", lambda folder: _run("go", "install", TOXIPROXY, GOBIN=str(folder))) / "server"
 
 
+def go_program(name: str) -> Path:
+    """The program whose source stands in the folder of that name beside the other parts."""
+    part_or_skip("go")
+    source = PARTS_DIR / name
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(source.iterdir()))).hexdigest()[:12]
+
+    def build(folder: Path) -> None:
+        _run("go", "build", "-C", str(source), "-o", str(folder / name), ".")
+
+    return _kept(f"{name}-{digest}", build) / name
+
+
 def _kept(name: str, fetch: Callable[[Path], None]) -> Path:
     """The folder of that name; ``fetch`` fills it when it is not there, one process at a time, all of it or nothing."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamgauge" / "parts"

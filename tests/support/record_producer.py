@@ -24,13 +24,22 @@ def topic_of(kafka_url: str, kind: str, case: str = "shop") -> str:
 
 
 class RecordProducer:
-    """``duplicates``: share of records that are published twice."""
+    """``duplicates``: share of records that are published twice; ``partition``: of the topic, else the key's."""
 
-    def __init__(self, kafka_url: str, seed: int, *, rate_per_s: float = 100, duplicates: float = 0.1) -> None:
+    def __init__(
+        self,
+        kafka_url: str,
+        seed: int,
+        *,
+        rate_per_s: float = 100,
+        duplicates: float = 0.1,
+        kind: str = "records",
+        partition: int | None = None,
+    ) -> None:
         from kafka import KafkaProducer
 
         self._producer = KafkaProducer(bootstrap_servers=bootstrap_of(kafka_url), linger_ms=5, api_version=(4, 1))
-        self._topic = topic_of(kafka_url, "records")
+        self._topic, self._partition = topic_of(kafka_url, kind), partition
         self._rng = random.Random(seed)
         self._prefix = f"k{seed}"
         self._rate_per_s = rate_per_s
@@ -67,7 +76,9 @@ class RecordProducer:
         record_id, record = f"{self._prefix}-{len(self.records) + 1}", made_record(self._rng)
         self.records[record_id] = record
         for _ in range(2 if self._rng.random() < self._duplicates else 1):
-            sent = self._producer.send(self._topic, key=record_id.encode(), value=json.dumps(record).encode())
+            sent = self._producer.send(
+                self._topic, key=record_id.encode(), value=json.dumps(record).encode(), partition=self._partition
+            )
             sent.add_callback(functools.partial(self._acknowledge, record_id))
 
     def _acknowledge(self, record_id: str, _metadata: object) -> None:

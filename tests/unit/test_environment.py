@@ -41,6 +41,24 @@ def test_kafka_computes_checksums_in_c() -> None:
     assert util.calc_crc32c(memoryview(b"123456789")) == 0xE3069283
 
 
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_kafka_reads_what_others_compress(codec: str) -> None:
+    """kafka-python has all but gzip from packages of their own; without one, a batch can't be read at all."""
+    from kafka import codec as codecs
+
+    packed = getattr(codecs, f"{codec}_encode")(b"a record" * 100)
+    assert getattr(codecs, f"{codec}_decode")(packed) == b"a record" * 100
+
+
+@pytest.mark.parametrize("extra", ["prediction", "monitoring", "generator"])
+def test_every_service_that_reads_kafka_asks_for_the_codecs(extra: str) -> None:
+    wanted = [Requirement(text) for text in PROJECT["optional-dependencies"][extra]]
+    (kafka,) = [one for one in wanted if canonicalize_name(one.name) == "kafka-python"]
+    assert kafka.extras == {"crc32c", "lz4", "snappy", "zstd"}
+    lock = (ROOT / "containers" / "locks" / f"{extra}.lock").read_text()
+    assert all(re.search(rf"^{name}==", lock, re.MULTILINE) for name in ("lz4", "python-snappy", "zstandard"))
+
+
 def test_make_takes_the_newest_of_the_pythons_that_the_package_names() -> None:
     found = re.search(r"^PYTHONS := (.+)$", MAKEFILE, re.MULTILINE)
     assert found is not None

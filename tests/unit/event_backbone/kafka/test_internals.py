@@ -21,10 +21,17 @@ from kafka.errors import CorruptRecordError, KafkaTimeoutError
 from kafka.record.memory_records import MemoryRecordsBuilder
 from loopback_broker import PARTITIONS, TOPIC, LoopbackBroker
 
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import StopError, TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
-from event_backbone.kafka.internals import Network, batch_filler, drop_unsent, known_position, take_failed_batch
+from event_backbone.kafka.internals import (
+    Network,
+    UndecodableError,
+    batch_filler,
+    drop_unsent,
+    known_position,
+    name_what_fails,
+)
 from event_backbone.kafka.producer import KafkaPublisher
 from event_backbone.ports import Partition, Received
 
@@ -220,8 +227,8 @@ def test_a_position_moves_with_what_was_read(broker: LoopbackBroker, consumer: A
 # Messages that can't be taken apart -----------------------------------------------------------------------------------
 
 
-def batch(*values: bytes, first: int = 0) -> bytes:
-    builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=100_000)
+def batch(*values: bytes, first: int = 0, codec: int = 0) -> bytes:
+    builder = MemoryRecordsBuilder(magic=2, compression_type=codec, batch_size=100_000)
     for value in values:
         builder.append(1_700_000_000_000, b"k", value, [])
     builder.close()
@@ -248,16 +255,57 @@ def polled(consumer: Any, max_records: int = 10) -> list[Any]:
 
 def test_a_message_that_can_not_be_taken_apart_is_named(broker: LoopbackBroker, consumer: Any) -> None:
     broker.log = {0: batch(b"a", b"b"), 2: spoiled(batch(b"c", first=2))}
-    consumer.assign([PLACE])
-    consumer.seek(PLACE, 0)
-    assert [one.value for one in polled(consumer)] == [b"a", b"b"]
-    with touch("take_failed_batch"):
-        with pytest.raises(CorruptRecordError):
+    with touch("name_what_fails"):
+        name_what_fails(consumer)
+        consumer.assign([PLACE])
+        consumer.seek(PLACE, 0)
+        assert [one.value for one in polled(consumer)] == [b"a", b"b"]
+        with pytest.raises(UndecodableError) as raised:
             until(lambda: bool(consumer.poll(timeout_ms=100)), "no error")
-        assert take_failed_batch(consumer) == (PLACE, 2)
-        assert take_failed_batch(consumer) is None
+        assert (raised.value.place, raised.value.offset) == (PLACE, 2)
+        assert type(raised.value.__cause__) is CorruptRecordError
         broker.log[2] = batch(b"c", b"d", first=2)
         assert [one.value for one in polled(consumer)] == [b"c", b"d"], "the batch was not dropped"
+
+
+def test_an_error_that_a_pause_swallows_comes_again_after_it(broker: LoopbackBroker, consumer: Any) -> None:
+    """The client alone would ask the batch that failed for messages without end, in the next poll."""
+    broker.log = {0: batch(b"a"), 1: spoiled(batch(b"b", first=1))}
+    name_what_fails(consumer)
+    consumer.assign([PLACE])
+    consumer.seek(PLACE, 0)
+    assert [one.value for one in polled(consumer)] == [b"a"]
+    consumer.pause(PLACE)
+    for _ in range(3):
+        assert consumer.poll(timeout_ms=50) == {}
+    consumer.resume(PLACE)
+    with touch("name_what_fails"):
+        for _ in range(2):
+            with pytest.raises(UndecodableError):
+                until(lambda: bool(consumer.poll(timeout_ms=100)), "no error")
+
+
+def test_whatever_decoding_raises_is_named(
+    broker: LoopbackBroker, consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A codec raises what it likes; an `OSError`, as gzip does, says nothing of the network."""
+    broker.log = {0: batch(b"a" * 100, codec=1)}
+    monkeypatch.setattr("kafka.record.default_records.gzip_decode", raising(OSError("no gzip")))
+    name_what_fails(consumer)
+    consumer.assign([PLACE])
+    consumer.seek(PLACE, 0)
+    with touch("name_what_fails"):
+        for _ in range(2):
+            with pytest.raises(UndecodableError) as raised:
+                until(lambda: bool(consumer.poll(timeout_ms=100)), "no error")
+            assert type(raised.value.__cause__) is OSError
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    return fail
 
 
 def test_a_stream_comes_past_a_message_that_can_not_be_taken_apart(broker: LoopbackBroker) -> None:
@@ -271,6 +319,53 @@ def test_a_stream_comes_past_a_message_that_can_not_be_taken_apart(broker: Loopb
 
     until(step, "it stayed before the spoiled one")
     assert [(one.offset, one.value) for one in found] == [(0, b"a"), (1, None), (2, b"c")]
+    assert [one.loss and one.loss.reason for one in found] == [None, "corrupt", None]
+    stream.close()
+
+
+@pytest.mark.parametrize("error", [OSError("x"), RuntimeError("x"), EOFError(), ValueError("x"), MemoryError()])
+def test_a_stream_comes_past_a_batch_whose_codec_fails(
+    broker: LoopbackBroker, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    broker.log = {0: batch(b"a"), 1: batch(b"b" * 100, b"c", first=1, codec=1), 3: batch(b"d", first=3)}
+    monkeypatch.setattr("kafka.record.default_records.gzip_decode", raising(error))
+    stream = KafkaAssignedConsumer(access_to(broker), [TOPIC], lambda _: 0, only=Partition(TOPIC, 0))
+    found: list[Received] = []
+
+    def step() -> bool:
+        found.extend(stream.poll(timeout_s=0.1, max_messages=1))
+        return len(found) == 4
+
+    until(step, "it stayed before the batch")
+    assert [(one.offset, one.value, one.loss and one.loss.reason) for one in found] == [
+        (0, b"a", None),
+        (1, None, "corrupt"),
+        (2, None, "corrupt"),
+        (3, b"d", None),
+    ]
+    assert found[1].loss is not None
+    assert type(error).__name__ in found[1].loss.message
+    stream.close()
+
+
+def test_a_codec_that_is_not_installed_stops_a_stream_and_costs_no_message(
+    broker: LoopbackBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.log = {0: batch(b"a" * 100, codec=1)}
+    stream = KafkaAssignedConsumer(access_to(broker), [TOPIC], lambda _: 0, only=Partition(TOPIC, 0))
+    with monkeypatch.context() as patched:
+        patched.setattr("kafka.codec.has_gzip", lambda: False)
+        for _ in range(3):
+            with pytest.raises(StopError, match="offset 0 is compressed by a codec that is not installed"):
+                until(lambda: bool(stream.poll(timeout_s=0.1, max_messages=1)), "no error")
+    found: list[Received] = []
+
+    def step() -> bool:
+        found.extend(stream.poll(timeout_s=0.1, max_messages=1))
+        return bool(found)
+
+    until(step, "it did not go on")
+    assert [(one.offset, one.value) for one in found] == [(0, b"a" * 100)]
     stream.close()
 
 

@@ -16,12 +16,13 @@ from event_backbone.errors import StopError, TryAgainLaterError
 from event_backbone.events.schema import Erasure, FaultCount, Rejections
 from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher
 from event_backbone.kafka.dead_letters import dead_letter_in
+from event_backbone.kafka.lag import STANDS_STILL_AFTER_S, StandstillClock
 from event_backbone.kafka.topics import place_source
 from event_backbone.ports import Message, Partition
 from monitoring_service.inbox.store import InboxUnavailableError
 from monitoring_service.intake.kafka_messages import StreamDecoder
 from monitoring_service.intake.kafka_reader import StreamReader
-from monitoring_service.intake.kafka_status import StreamStatus
+from monitoring_service.intake.kafka_status import TOPIC_KINDS, StreamStatus
 
 
 class Reading:
@@ -32,7 +33,8 @@ class Reading:
         self.stopping = threading.Event()
         self.stopped: list[str] = []
         self.opened: list[AssignedStream] = []
-        self.status = StreamStatus()
+        self.seconds = 0.0
+        self.status = StreamStatus(standstill=StandstillClock(TOPIC_KINDS, lambda: self.seconds))
         self.bench = Bench(folder, max_backlog_rows=max_backlog_rows, stream=self.status)
         self.now = 0.0
         decoder = StreamDecoder(made_case(), TOPICS.dead_letters, unreadable_limit=limit, now=lambda: START)
@@ -308,6 +310,73 @@ def test_a_broker_that_is_away_is_told_and_asked_again(reading: Reading, broker:
     assert 'monitoring_lag_records{case="shop",topic="predictions"} 0.0' in text
     assert 'monitoring_lag_seconds{case="shop",topic="labels"} 0.0' in text
     again.bench.close()
+
+
+def test_a_place_that_fails_again_and_again_is_a_fault_a_metric_and_a_lag(
+    reading: Reading, broker: MemoryBroker
+) -> None:
+    stuck = Partition(TOPICS.predictions, 0)
+    broker.failing[stuck] = 2, TryAgainLaterError("can't be read")
+    reading.publish(*published(predictions(20)))
+    readable = 2 + len(broker.log(Partition(TOPICS.predictions, 1)))
+    reading.reader.run(ScriptedStop(5))
+    assert reading.bench.inbox.totals.predictions == readable
+    assert reading.status.standstill is None
+    reading.seconds = STANDS_STILL_AFTER_S + 1
+    assert reading.status.standstill == (
+        "partition 0 of predictions has not moved on from offset 2 for 11 s: can't be read"
+    )
+    state = reading.bench.client.get("/api/state").get_json()
+    assert state["stream"]["lags"]["predictions"]["records"] == 20 - readable
+    assert {one["name"] for one in state["conditions"] if one["active"]} == {"stream_away"}
+    text = reading.bench.client.get("/metrics").get_data(as_text=True)
+    assert 'monitoring_standstill_seconds{case="shop",topic="predictions"} 11.0' in text
+    assert 'monitoring_standstill_seconds{case="shop",topic="labels"}' in text
+    del broker.failing[stuck]
+    reading.reader.run(ScriptedStop(5))
+    assert reading.bench.inbox.totals.predictions == 20
+    assert reading.status.standstill is None
+
+
+def test_topics_that_are_not_there_are_a_fault_though_a_broker_answers(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_there(*_: object, **__: object) -> object:
+        raise TryAgainLaterError("there is none of them")
+
+    monkeypatch.setattr(AssignedStream, "poll", none_there)
+    reading.reader.run(ScriptedStop(5))
+    reading.seconds = STANDS_STILL_AFTER_S + 1
+    assert reading.status.standstill == "reading has not come to anything for 11 s: there is none of them"
+
+
+def test_what_can_not_be_kept_stands_still_though_it_was_read(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> object:
+        raise InboxUnavailableError("full")
+
+    monkeypatch.setattr(reading.bench.intake, "keep", full)
+    reading.publish(*published(predictions(5)))
+    reading.run(5)
+    reading.seconds = STANDS_STILL_AFTER_S + 1
+    assert reading.status.standstill is not None
+
+
+def test_neither_a_broker_that_is_away_nor_a_backlog_is_a_fault_of_the_reader(
+    tmp_path: Path, broker: MemoryBroker
+) -> None:
+    reading = Reading(tmp_path, broker, max_backlog_rows=100)
+    reading.publish(*published(predictions(160)))
+    reading.reader.run(ScriptedStop(9))
+    reading.seconds = STANDS_STILL_AFTER_S + 1
+    assert reading.bench.intake.is_full
+    assert reading.status.standstill is None
+    assert reading.status.view().standstill["predictions"] >= 0
+    broker.away = "no broker answers"
+    reading.reader.run(ScriptedStop(3))
+    assert reading.status.standstill is None
+    reading.bench.close()
 
 
 class ScriptedStop(threading.Event):

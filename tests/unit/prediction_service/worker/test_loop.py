@@ -12,10 +12,12 @@ from monitoring_process import poll_until
 from prediction_world import FakeScorer, made_case, made_record
 from prometheus_client import CollectorRegistry
 
+from event_backbone.errors import TryAgainLaterError
 from event_backbone.in_memory.sink import MemorySink
 from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher, MemoryStream
+from event_backbone.kafka.lag import STANDS_STILL_AFTER_S, StandstillClock
 from event_backbone.kafka.topics import Topics
-from event_backbone.ports import Message, Partition
+from event_backbone.ports import Message, Partition, Received
 from prediction_service.inference.predictor import Predictor
 from prediction_service.worker.batches import BatchMaker, TooManyInvalidError, WorkBatch
 from prediction_service.worker.loop import WorkerLoop, WorkerTiming
@@ -39,20 +41,30 @@ class World:
         self.broker.create_topics(TOPICS.all)
         self.sink = MemorySink("mongodb")
         self.scorer: FakeScorer | None = FakeScorer()
+        self.seconds = 0.0
+        self.registries: list[CollectorRegistry] = []
         self.workers: list[WorkerLoop] = []
         self.streams: list[MemoryStream] = []
         self.errors: list[BaseException] = []
         self._threads: list[threading.Thread] = []
 
-    def start(self, *, most_invalid: int = 100) -> WorkerLoop:
-        metrics = WorkerMetrics(CollectorRegistry(), CASE)
+    def start(self, *, most_invalid: int = 100, poll: Callable[..., list[Received]] | None = None) -> WorkerLoop:
+        """``poll`` stands in for that of its stream."""
+        self.registries.append(CollectorRegistry())
+        metrics = WorkerMetrics(self.registries[-1], CASE)
         predictor = Predictor(CASE, lambda: self.scorer)
         maker = BatchMaker(CASE, TOPICS, predictor, metrics, most_invalid_in_a_row=most_invalid)
         publish = PublishStep(MemoryPublisher(self.broker), TOPICS, CASE.sha256, maker, metrics)
         pipeline: Pipeline[WorkBatch] = Pipeline(
             [("keep", StoreStep([self.sink], maker)), ("publish", publish)], StepMetrics(metrics), depth=3
         )
-        worker = WorkerLoop(self._open_stream, maker, pipeline, metrics, lambda: self.scorer is not None, PACE)
+        standstill = StandstillClock([TOPICS.records, TOPICS.labels], lambda: self.seconds)
+        metrics.expect([TOPICS.records, TOPICS.labels], ["keep", "publish"], standstill)
+        worker = WorkerLoop(
+            self._open_stream, maker, pipeline, metrics, lambda: self.scorer is not None, PACE, standstill
+        )
+        if poll is not None:
+            self.streams[-1].poll = poll  # type: ignore[method-assign]
         self.workers.append(worker)
         thread = threading.Thread(target=self._run, args=(worker,))
         self._threads.append(thread)
@@ -73,6 +85,12 @@ class World:
         for number in range(first, first + count):
             body = json.dumps(made_record(number, **changes)).encode()
             self.broker.append(Message(TOPICS.records, f"r{number}".encode(), body))
+
+    def standstill_s(self, topic: str = TOPICS.records) -> float:
+        """What the first worker's metrics say."""
+        found = self.registries[0].get_sample_value("prediction_worker_standstill_seconds", {"topic": topic})
+        assert found is not None
+        return found
 
     def stop(self) -> None:
         for worker in self.workers:
@@ -223,9 +241,73 @@ def test_an_error_nobody_expected_ends_the_worker_and_commits_nothing_of_its_bat
     assert world.committed == 0
 
 
+def test_a_place_that_fails_again_and_again_is_a_fault_a_metric_and_a_lag(world: World) -> None:
+    stuck = Partition(TOPICS.records, 0)
+    world.broker.failing[stuck] = 3, TryAgainLaterError("can't be read")
+    world.produce(0, 20)
+    worker = world.start()
+    readable = 3 + len(world.broker.log(Partition(TOPICS.records, 1)))
+    all_committed(world, readable)
+    assert worker.standstill is None
+    eventually(lambda: worker.status()["lag"].get(TOPICS.records), "the lag is measured")
+    world.seconds = STANDS_STILL_AFTER_S + 1
+    eventually(lambda: worker.status()["lag"][TOPICS.records]["records"] == 20 - readable, "the lag is what is left")
+    eventually(
+        lambda: (
+            worker.standstill == "partition 0 of garden.records has not moved on from offset 3 for 11 s: can't be read"
+        ),
+        "the fault says where, for how long and why",
+    )
+    assert world.standstill_s() == STANDS_STILL_AFTER_S + 1
+    del world.broker.failing[stuck]
+    all_committed(world, 20)
+    eventually(lambda: worker.standstill is None and world.standstill_s() == 0, "nothing stands still any more")
+
+
+def test_an_error_that_no_next_try_could_mend_ends_the_worker_at_once(world: World) -> None:
+    world.broker.failing[Partition(TOPICS.records, 0)] = 0, ValueError("a fault of a library")
+    world.produce(0, 20)
+    world.start()
+    assert isinstance(the_one_error(world), ValueError)
+
+
+def test_a_worker_that_never_gets_partitions_because_of_an_error_says_so(world: World) -> None:
+    def refused(**_: object) -> list[Received]:
+        raise TryAgainLaterError("not allowed to join")
+
+    worker = world.start(poll=refused)
+    eventually(lambda: worker.status()["away"], "the error is told")
+    world.seconds = STANDS_STILL_AFTER_S + 1
+    eventually(
+        lambda: worker.standstill == "reading has not come to anything for 11 s: not allowed to join", "it is a fault"
+    )
+    assert world.standstill_s() == STANDS_STILL_AFTER_S + 1
+
+
+def test_a_worker_without_partitions_for_which_there_are_none_is_well(world: World) -> None:
+    workers = [world.start() for _ in range(3)]
+    eventually(lambda: sum(len(one.status()["partitions"]) for one in workers) == 4, "all partitions are dealt out")
+    world.seconds = STANDS_STILL_AFTER_S + 1
+    eventually(lambda: [one.standstill for one in workers] == [None] * 3, "nobody stands still")
+
+
+def test_a_sink_that_is_away_stands_in_the_metric_and_is_no_fault_of_the_worker(world: World) -> None:
+    world.sink.away = "gone"
+    world.produce(0, 200)
+    worker = world.start()
+    eventually(lambda: worker.status()["away"].get("keep"), "the sink is named")
+    eventually(lambda: worker.status()["lag"].get(TOPICS.records), "the lag is measured")
+    world.seconds = STANDS_STILL_AFTER_S + 1
+    assert world.standstill_s() == STANDS_STILL_AFTER_S + 1
+    assert worker.standstill is None
+    world.sink.away = None
+    all_committed(world, 200)
+
+
 def test_what_has_not_happened_yet_is_a_zero_and_no_gap() -> None:
     registry = CollectorRegistry()
-    WorkerMetrics(registry, CASE).expect([TOPICS.records], ["keep"])
+    WorkerMetrics(registry, CASE).expect([TOPICS.records], ["keep"], StandstillClock([TOPICS.records], lambda: 0.0))
     assert registry.get_sample_value("prediction_worker_messages_total", {"topic": TOPICS.records}) == 0
     assert registry.get_sample_value("prediction_worker_retries_total", {"step": "keep"}) == 0
+    assert registry.get_sample_value("prediction_worker_standstill_seconds", {"topic": TOPICS.records}) == 0
     assert registry.get_sample_value("prediction_worker_step_duration_seconds_count", {"step": "keep"}) == 0
