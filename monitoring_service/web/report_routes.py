@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from event_backbone.web.api_keys import KeyCheck
+from event_backbone.web.browser_guard import POLICY
 from event_backbone.web.key_guard import CHALLENGE, DETAIL, KEY_FIELD
 from event_backbone.web.responses import json_response, problem_response
 from monitoring_service.checks.report_schedule import ReportScheduler
@@ -66,5 +67,5 @@ def _page(report: Report) -> Response:
         response = send_file(report.path.resolve(), mimetype="text/html", max_age=0)
     except FileNotFoundError:
         raise NotFound("This report was just replaced; ask again.") from None
-    response.headers["Content-Security-Policy"] = policy
+    response.headers[POLICY] = policy
     return response
