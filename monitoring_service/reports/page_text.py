@@ -11,12 +11,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from event_backbone.formats.visible_text import visible
+
 _BRACKETS = str.maketrans(
     "<>", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
 )
-#: Controls, line ends, and what turns the direction of the text behind it.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_UNSEEN_MARK = "\N{REPLACEMENT CHARACTER}"
 #: What begins an entity; a joiner behind it, which nobody sees, ends that.
 _ENTITY = re.compile(r"&(?=#?[A-Za-z0-9]+;)")
 _BROKEN_ENTITY = "&\N{WORD JOINER}"
@@ -24,7 +23,7 @@ _BROKEN_ENTITY = "&\N{WORD JOINER}"
 
 def as_text(value: str) -> str:
     """``value`` without a character that HTML, a script or a chart's label would read as more than a letter."""
-    return _ENTITY.sub(_BROKEN_ENTITY, _UNSEEN.sub(_UNSEEN_MARK, value.translate(_BRACKETS)))
+    return _ENTITY.sub(_BROKEN_ENTITY, visible(value).translate(_BRACKETS))
 
 
 def all_as_text(values: Sequence[Any]) -> list[Any]:

@@ -79,6 +79,7 @@ ROOMS = {
         "events": "",
         "process": "errors",
         "statistics": "",
+        "formats": "",
         "errors": "",
     },
     "prediction_service": {
