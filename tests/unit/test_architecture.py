@@ -77,7 +77,7 @@ ROOMS = {
         "case": "events errors",
         "ports": "events",
         "events": "",
-        "process": "errors",
+        "process": "formats errors",
         "statistics": "",
         "formats": "",
         "errors": "",
