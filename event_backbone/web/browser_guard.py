@@ -23,7 +23,7 @@ POLICY = "Content-Security-Policy"
 _NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
 _NO_FRAME = "frame-ancestors 'none'"
 _ALWAYS = f"base-uri 'none'; {_NO_FRAME}"
-_NOTHING = (POLICY, f"default-src 'none'; form-action 'none'; {_ALWAYS}")
+_FOR_NO_PAGE = [_NO_SNIFFING, (POLICY, f"default-src 'none'; form-action 'none'; {_ALWAYS}")]
 
 #: Whoever asks whether a process is there, such as an orchestrator, calls it by an address that nobody knows before.
 _PROBES = frozenset({"/livez", "/readyz"})
@@ -63,10 +63,10 @@ class BrowserGuard:
 
 
 def _with_policy(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    own = [(name, policy) for name, policy in headers if name.lower() == "content-security-policy"]
-    if not own:
-        return [*headers, _NO_SNIFFING, _NOTHING]
-    return [*headers, _NO_SNIFFING, *([] if any(_NO_FRAME in policy for _, policy in own) else [(POLICY, _NO_FRAME)])]
+    for name, policy in headers:
+        if name == POLICY:
+            return [*headers, _NO_SNIFFING] if _NO_FRAME in policy else [*headers, _NO_SNIFFING, (POLICY, _NO_FRAME)]
+    return headers + _FOR_NO_PAGE
 
 
 def _without_port(host: str) -> str:

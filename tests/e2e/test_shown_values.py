@@ -24,7 +24,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 from flask import Flask
-from live_page_stage import Stage
+from live_page_stage import Stage, staged_retraining
 from markdown_it import MarkdownIt
 from markers import ALL, MARKERS, SHORT, UNSEEN, MarkedPage, marked, marked_case
 from monitoring_world import made_reference
@@ -96,7 +96,8 @@ def marked_stage(task: str) -> Stage:
     stage = Stage(marked_case(task=task))
     stage.state = marked(stage.state, STATE_TEXTS - {"reason"}) | {"model": {"name": ALL, "version": ALL}}
     stage.state["reference"] |= {"kind": "accepted", "at": stage.state["at"], "by": ALL, "note": ALL}
-    stage.state["conditions"][0] |= {"value": 0.3}
+    running = staged_retraining(running="a person's note", fault="away")
+    stage.state["retraining"] = marked(running, STATE_TEXTS)
     stage.checks = [{**check, "version": f"{check['version']} {ALL}"} for check in stage.checks]
     stage.performance_windows = marked(stage.performance_windows, {"version"})
     stage.shadow = marked(stage.shadow, {"name", "version"})
@@ -295,8 +296,11 @@ def weekly_rows(values: tuple[str, ...]) -> Any:
 def test_weekly_report(opened: MarkedPage, tmp_path: Path) -> None:
     path = tmp_path / "analysis.html"
     path.write_text(weekly_page(), encoding="utf-8")
-    opened.open(path.as_uri())
+    page = opened.open(path.as_uri())
     opened.holds_text_only()
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', `<img src=x onerror=\"window.markerRan = 'event'\">`)")
+    page.wait_for_timeout(100)
+    assert opened.found()["ran"] is None, "the file brings a policy along"
 
 
 def test_quality_pages(browser: Browser, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_every_answer_is_what_its_type_says_runs_nothing_and_is_framed_by_nobody
 def test_a_page_keeps_its_own_policy_and_is_framed_by_nobody_all_the_same() -> None:
     whole = "default-src 'self'; frame-ancestors 'none'"
     assert [value for name, value in headers_for(("Content-Security-Policy", whole)) if "Policy" in name] == [whole]
-    headers = headers_for(("content-security-policy", "default-src 'self'"))
-    assert headers[0] == ("content-security-policy", "default-src 'self'")
+    headers = headers_for(("Content-Security-Policy", "default-src 'self'"))
+    assert headers[0] == ("Content-Security-Policy", "default-src 'self'")
     assert headers[2] == ("Content-Security-Policy", "frame-ancestors 'none'")
     assert headers[1] == ("X-Content-Type-Options", "nosniff")
