@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from event_backbone.case.schema import Case
-from event_backbone.formats.visible_text import visible
 from monitoring_service.messages import MetricValue, Performance, SegmentPerformance
 from monitoring_service.performance.degradation import primary_metric
 from monitoring_service.views.series import SeriesMaker, show_only
@@ -55,19 +54,16 @@ class PerformanceMetrics:
         show_only(self._gap, _values(performance.gap, version))
 
     def _show_segments(self, version: str, segments: list[SegmentPerformance]) -> None:
-        """The only label that records fill: a line of a legend or of a message, whatever is in it."""
         primary_metric = self._primary_metric
-        values = [visible(one.value) for one in segments]
         show_only(
             self._segments,
             {
-                (primary_metric, one.column, value, version): one.metric_values[primary_metric].value
-                for one, value in zip(segments, values, strict=True)
+                (primary_metric, one.column, one.value, version): one.metric_values[primary_metric].value
+                for one in segments
                 if primary_metric in one.metric_values
             },
         )
-        rows = {(one.column, value, version): one.labelled_rows for one, value in zip(segments, values, strict=True)}
-        show_only(self._segment_rows, rows)
+        show_only(self._segment_rows, {(one.column, one.value, version): one.labelled_rows for one in segments})
 
 
 def _values(metric_values: Mapping[str, MetricValue], version: str) -> Mapping[Labels, float | None]:

@@ -474,7 +474,7 @@ def test_log_lines() -> None:
 
 
 def test_metrics() -> None:
-    """Values of segments are the only labels from records: one line each, as Prometheus reads them."""
+    """Values of segments and versions of models are the only labels from outside: one line each."""
     from prometheus_client import CollectorRegistry
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -487,7 +487,7 @@ def test_metrics() -> None:
     metrics = PerformanceMetrics(marked_case(), SeriesMaker(registry))
     known = {"accuracy": MetricValue(0.5, 0.4, 0.6), "auc": MetricValue(0.5, 0.4, 0.6)}
     segments = [SegmentPerformance("payment", value, 7, known) for value in (UNSEEN, *MARKERS)]
-    metrics.show("1", Performance(labelled_rows=7, segments=segments))
+    metrics.show(f"1 {UNSEEN}", Performance(labelled_rows=7, segments=segments))
     text = exposition(registry, "shop").decode()
     samples = [line for line in text.splitlines() if line.startswith("monitoring_segment_labelled_rows{")]
     assert len(samples) == 1 + len(MARKERS)
@@ -498,7 +498,7 @@ def test_metrics() -> None:
 
 # Grafana, Prometheus and Alertmanager ---------------------------------------------------------------------------------
 
-#: Labels whose values our own code or configuration chooses.
+#: Labels whose values our own code or configuration chooses, or whoever trains the model.
 CHOSEN = {
     "case", "column", "condition", "figure", "instance", "job", "reason", "sink", "step", "topic", "version",
 }  # fmt: skip
