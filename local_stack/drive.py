@@ -177,7 +177,7 @@ def print_checks(checks: list[Check]) -> None:
             check.what, check.expected, check.found, check.fault or "ok", style="red" if check.fault else None
         )
     # honcho reads our output through a pipe, which has no width of its own.
-    Console(width=_TABLE_WIDTH).print(table)
+    Console(width=_TABLE_WIDTH, markup=False).print(table)
 
 
 def drive() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import click
 
 from event_backbone.errors import SettingsError, StreamgaugeError
+from event_backbone.formats.visible_text import visible
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2
@@ -25,7 +26,8 @@ def run_command(name: str, command: Callable[[], object]) -> None:
     try:
         command()
     except StreamgaugeError as error:
-        click.echo(f"{name}: {error}", err=True)
+        # What a file or a service said may be in it: its lines are ours, and a terminal obeys none of it.
+        click.echo(f"{name}: " + "\n".join(map(visible, str(error).split("\n"))), err=True)
         sys.exit(EXIT_SETTINGS if isinstance(error, SettingsError) else EXIT_FAILED)
     finally:
         os.umask(permitted)

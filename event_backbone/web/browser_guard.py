@@ -1,14 +1,17 @@
-"""Protection against requests from other web pages: checks of ``Host`` and ``Origin``.
+"""What a browser may do: no requests from other pages, no frames around ours, and a policy for every answer.
 
 A browser lets any page post to ``127.0.0.1`` without asking, and a page whose host name is made to point there may even
 read the answers. Such requests carry a foreign ``Origin`` or a foreign ``Host``; other clients send neither.
+
+Every answer says that it is what its type says, and that nobody may frame it; one that brings no policy of its own, as
+only pages do, may load and run nothing. See ``docs/adr/0019-what-a-page-may-do.md``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from event_backbone.web.problems import problem
 from event_backbone.web.responses import send_problem
@@ -16,6 +19,12 @@ from event_backbone.web.responses import send_problem
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+
+POLICY = "Content-Security-Policy"
+_NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
+_NO_FRAME = "frame-ancestors 'none'"
+_ALWAYS = f"base-uri 'none'; {_NO_FRAME}"
+_FOR_NO_PAGE = [_NO_SNIFFING, (POLICY, f"default-src 'none'; form-action 'none'; {_ALWAYS}")]
 
 #: Whoever asks whether a process is there, such as an orchestrator, calls it by an address that nobody knows before.
 _PROBES = frozenset({"/livez", "/readyz"})
@@ -25,8 +34,13 @@ _FOREIGN_HOST = problem(403, "The Host header names another host than this servi
 _FOREIGN_ORIGIN = problem(403, "Pages of another origin may not use this service.")
 
 
+def page_policy(*directives: str) -> str:
+    """The policy of a page that may do a little more than nothing."""
+    return "; ".join((*directives, _ALWAYS))
+
+
 class BrowserGuard:
-    """WSGI middleware: 403 for a ``Host`` that is not ours or an ``Origin`` that differs from it.
+    """WSGI middleware: 403 for a ``Host`` that is not ours or an ``Origin`` that differs from it, and our headers.
 
     ``hosts`` are in small letters, without ports.
     """
@@ -36,6 +50,12 @@ class BrowserGuard:
         self._hosts = frozenset(hosts)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, _with_policy(headers), *rest)
+
+        return self._answer(environ, start)
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         host = environ.get("HTTP_HOST")
         if host is not None and _without_port(host) not in self._hosts and environ.get("PATH_INFO") not in _PROBES:
             return send_problem(start_response, 403, _FOREIGN_HOST)
@@ -43,6 +63,13 @@ class BrowserGuard:
         if origin is not None and origin.partition("://")[2] != host:
             return send_problem(start_response, 403, _FOREIGN_ORIGIN)
         return self._application(environ, start_response)
+
+
+def _with_policy(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    for name, policy in headers:
+        if name == POLICY:
+            return [*headers, _NO_SNIFFING] if _NO_FRAME in policy else [*headers, _NO_SNIFFING, (POLICY, _NO_FRAME)]
+    return headers + _FOR_NO_PAGE
 
 
 def _without_port(host: str) -> str | None:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from event_backbone.case.schema import Case
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError
+from event_backbone.web.browser_guard import POLICY, page_policy
 from event_backbone.web.exposition import exposition
 from event_backbone.web.probes import AnsweringStatus, add_probes
 from event_backbone.web.responses import later_response, retry_after_header
@@ -34,6 +35,7 @@ log = structlog.get_logger()
 #: How often a process that stands by looks whether the active one is gone.
 LOOK_EVERY_S = 0.2
 RETRY_AFTER_S = 5
+_PAGE_POLICY = page_policy("default-src 'none'", "style-src 'self'", "img-src 'self'", "form-action 'none'")
 
 
 class ActiveStandby:
@@ -117,9 +119,8 @@ def build_standby(case: Case) -> Flask:
 
     @app.get("/")
     def page() -> ResponseReturnValue:
-        return Response(
-            render_template("standby.html", case=case), 503, {"Retry-After": retry_after_header(RETRY_AFTER_S)}
-        )
+        headers = {"Retry-After": retry_after_header(RETRY_AFTER_S), POLICY: _PAGE_POLICY}
+        return Response(render_template("standby.html", case=case), 503, headers)
 
     @app.errorhandler(404)
     @app.errorhandler(405)

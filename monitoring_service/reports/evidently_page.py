@@ -2,21 +2,23 @@
 
 Evidently refuses a whole report for one column it can't draw, so what it can't report on is left out and named on the
 page, and the rest is made.
+
+Its pages trust what they show, so values go in as text that is no markup (:mod:`.page_text`), at :func:`_dataset`
+alone, and the page says which scripts it has (:mod:`.script_policy`).
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from event_backbone.case.schema import Case
 from monitoring_service.messages import Labelled, MakeReport, ReportKind
-
-if TYPE_CHECKING:
-    import pandas as pd
+from monitoring_service.reports.page_text import all_as_text, as_text
+from monitoring_service.reports.script_policy import with_script_policy
 
 log = structlog.get_logger()
 
@@ -69,7 +71,7 @@ def render_report(
 def _with_our_head(page: str, case: Case) -> str:
     """Evidently's page has no title, and hides what is beyond the edge of a phone."""
     title = html.escape(f"{case.title} · Evidently report")
-    return page.replace("<head>", f"<head>\n<title>{title}</title>\n{_SCROLLS_SIDEWAYS}", 1)
+    return with_script_policy(page.replace("<head>", f"<head>\n<title>{title}</title>\n{_SCROLLS_SIDEWAYS}", 1))
 
 
 def _has_values(reference: Columns, window: Columns, name: str) -> bool:
@@ -83,7 +85,7 @@ def _left_out(why: str, names: Sequence[str]) -> str | None:
 def _note(text: str) -> Any:
     from evidently.legacy.renderers.html_widgets import header_text
 
-    return header_text(label=text)
+    return header_text(label=as_text(text))
 
 
 def _columns_that_can_be_drawn(
@@ -120,19 +122,16 @@ def _run_columns(case: Case, reference: Columns, window: Columns, names: Sequenc
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
     kinds = {name: "object" if name in categories else "float64" for name in names}
     return EvidentlyReport([DataDriftPreset(), DataSummaryPreset()]).run(
-        _dataset(_frame(window, kinds), definition), _dataset(_frame(reference, kinds), definition)
+        _dataset(window, kinds, definition), _dataset(reference, kinds, definition)
     )
 
 
-def _frame(columns: Columns, kinds: Mapping[str, str]) -> pd.DataFrame:
+def _dataset(columns: Columns, kinds: Mapping[str, str], definition: Any) -> Any:
+    """The only door into Evidently. Names need no change: those of columns and target are identifiers."""
     import pandas as pd
-
-    return pd.DataFrame({name: pd.Series(list(columns[name]), dtype=kind) for name, kind in kinds.items()})
-
-
-def _dataset(frame: pd.DataFrame, definition: Any) -> Any:
     from evidently import Dataset
 
+    frame = pd.DataFrame({name: pd.Series(all_as_text(columns[name]), dtype=kind) for name, kind in kinds.items()})
     return Dataset.from_pandas(frame, data_definition=definition)
 
 
@@ -153,20 +152,23 @@ def _performance_if_possible(case: Case, known: Columns, labelled: Labelled) -> 
 
 def _run_performance(case: Case, known: Columns, labelled: Labelled) -> Any:
     """Evidently's quality preset over the labelled rows and those whose labels were known at training."""
-    import pandas as pd
     from evidently import BinaryClassification, DataDefinition, Regression
     from evidently import Report as EvidentlyReport
     from evidently.presets import ClassificationPreset, RegressionPreset
 
     target = case.target.name
-    window = pd.DataFrame({target: labelled.labels, "prediction": labelled.predictions, "score": labelled.scores})
-    reference = pd.DataFrame({name: list(known[name]) for name in (target, "prediction", "score")})
+    window: Columns = {target: labelled.labels, "prediction": labelled.predictions, "score": labelled.scores}
     if case.is_binary:
         task = BinaryClassification(
-            target=target, prediction_labels="prediction", prediction_probas="score", pos_label=case.target.positive
+            target=target,
+            prediction_labels="prediction",
+            prediction_probas="score",
+            pos_label=as_text(str(case.target.positive)),
         )
         preset, definition = ClassificationPreset(), DataDefinition(classification=[task])
     else:
         preset = RegressionPreset()
         definition = DataDefinition(regression=[Regression(target=target, prediction="score")])
-    return EvidentlyReport([preset]).run(_dataset(window, definition), _dataset(reference, definition))
+    answers = "object" if case.is_binary else "float64"
+    kinds = {target: answers, "prediction": answers, "score": "float64"}
+    return EvidentlyReport([preset]).run(_dataset(window, kinds, definition), _dataset(known, kinds, definition))

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from event_backbone.formats.visible_text import visible
+
 PREFIX = "monitoring_"
 Labels = TypeVar("Labels", bound=tuple[str, ...])
 
@@ -93,8 +95,11 @@ def show(gauge: Gauge, value: float | None, *labels: str) -> None:
 
 
 def show_only(gauge: Gauge, values: Mapping[Labels, float | None]) -> None:
-    """These series and no others, by their labels' values; what is ``None`` has none."""
+    """These series and no others, by their labels' values; what is ``None`` has none.
+
+    Values of records and names of models are among the labels: each is one line of a legend or a message.
+    """
     gauge.clear()
     for labels, value in values.items():
         if value is not None:
-            gauge.labels(*labels).set(value)
+            gauge.labels(*map(visible, labels)).set(value)

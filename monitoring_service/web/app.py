@@ -11,6 +11,7 @@ from werkzeug.exceptions import NotFound
 
 from event_backbone.case.schema import Case
 from event_backbone.web.api_keys import KeyCheck
+from event_backbone.web.browser_guard import POLICY, page_policy
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.probes import AnsweringStatus, add_probes
 from event_backbone.web.responses import json_response, later_response
@@ -34,7 +35,9 @@ from monitoring_service.web.report_routes import add_report_routes
 from monitoring_service.web.retraining_routes import add_retraining_routes
 
 #: The page runs nothing but what this service serves.
-PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+PAGE_POLICY = page_policy(
+    "default-src 'self'", "style-src 'self' 'unsafe-inline'", "object-src 'none'", "form-action 'self'"
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def _add_pages(app: Flask, parts: RouteParts) -> None:
     @app.get("/")
     def page() -> ResponseReturnValue:
         response = Response(render_template("live.html", case=parts.case, shown=shown))
-        response.headers["Content-Security-Policy"] = PAGE_POLICY
+        response.headers[POLICY] = PAGE_POLICY
         return response
 
 

@@ -9,19 +9,15 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from event_backbone.web.api_keys import KeyCheck
+from event_backbone.web.browser_guard import POLICY
 from event_backbone.web.key_guard import CHALLENGE, DETAIL, KEY_FIELD
 from event_backbone.web.responses import json_response, problem_response
 from monitoring_service.checks.report_schedule import ReportScheduler
 from monitoring_service.reports.folder import Report, ReportFolder
+from monitoring_service.reports.script_policy import policy_of
 from monitoring_service.views.report_document import REPORTS_PATH, document_of
 
 LATEST = "latest"
-#: A report is one file with scripts and styles inside, made by a library from records that anybody may have sent: it
-#: gets an origin of its own and reaches no network.
-_REPORT_POLICY = (
-    "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
-)
 
 
 def add_report_routes(
@@ -67,8 +63,9 @@ def _found(folder: ReportFolder, name: str) -> Report:
 
 def _page(report: Report) -> Response:
     try:
+        policy = policy_of(report.path)
         response = send_file(report.path.resolve(), mimetype="text/html", max_age=0)
     except FileNotFoundError:
         raise NotFound("This report was just replaced; ask again.") from None
-    response.headers["Content-Security-Policy"] = _REPORT_POLICY
+    response.headers[POLICY] = policy
     return response

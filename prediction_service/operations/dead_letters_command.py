@@ -12,6 +12,7 @@ import click
 
 from event_backbone.errors import Fault, RejectedError, SettingsError
 from event_backbone.events.schema import encode_json, format_utc, parse_utc
+from event_backbone.formats.visible_text import visible
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import MessageProducer, Received, Sink
@@ -123,15 +124,20 @@ def _row(one: CollectedLetter) -> dict[str, Any]:
 def _show_table(found: Sequence[CollectedLetter]) -> None:
     if not sys.stdout.isatty():
         for one in found:
-            click.echo("\t".join(str(value) for value in _row(one).values()))
+            click.echo("\t".join(_cells(one)))
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table(*_COLUMNS)
     for one in found:
-        table.add_row(*(str(value) for value in _row(one).values()))
-    Console().print(table)
+        table.add_row(*_cells(one))
+    Console(markup=False).print(table)
+
+
+def _cells(one: CollectedLetter) -> list[str]:
+    """Whoever may write to the topic chose ids and reasons: one line each, and nothing that a terminal obeys."""
+    return [visible(str(value)) for value in _row(one).values()]
 
 
 @dead_letters.command("show")

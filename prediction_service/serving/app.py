@@ -14,6 +14,7 @@ from werkzeug.exceptions import InternalServerError
 from event_backbone.case.records import fault_in_record_id
 from event_backbone.case.schema import Case
 from event_backbone.errors import RejectedError, TryAgainLaterError
+from event_backbone.web.browser_guard import POLICY, page_policy
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.exposition import exposition
 from event_backbone.web.key_guard import CHALLENGE
@@ -34,10 +35,16 @@ from prediction_service.serving.status import ReplicaStatus
 from prediction_service.serving.stored_predictions import StoredPredictions
 
 #: The form runs no script, is framed by nobody and sends what is typed into it nowhere else.
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-}
+_PAGE_HEADERS = {POLICY: page_policy("default-src 'none'", "style-src 'self'", "img-src data:", "form-action 'self'")}
+#: The viewer of the API document runs its own files, which style what they make, and asks this service alone.
+_DOCS_POLICY = page_policy(
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "form-action 'none'",
+)
 
 
 def build_api(
@@ -146,7 +153,16 @@ def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_by
         reply = json.decode(body)
         return page(form.fields(sent, reply.get("faults", [])), form.shown(code, reply)), code, headers
 
-    app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": case.title}))
+    # No field for other documents, and nobody outside is asked whether this one is valid.
+    shown = {"app_name": case.title, "layout": "BaseLayout", "validatorUrl": None}
+    docs = get_swaggerui_blueprint("/docs", "/openapi.json", config=shown)
+    docs.after_request(_with_docs_policy)
+    app.register_blueprint(docs)
+
+
+def _with_docs_policy(response: Response) -> Response:
+    response.headers[POLICY] = _DOCS_POLICY
+    return response
 
 
 def _add_errors(app: Flask) -> None:

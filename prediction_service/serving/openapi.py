@@ -9,6 +9,7 @@ import msgspec
 from event_backbone.case.records import RECORD_ID_PATTERN, record_type
 from event_backbone.case.schema import Case, Column
 from event_backbone.events.schema import Prediction
+from event_backbone.formats import markdown
 from event_backbone.web.key_guard import DETAIL, OPEN_PATHS
 from event_backbone.web.problems import CONTENT_TYPE, Problem
 from event_backbone.web.responses import JSON
@@ -28,7 +29,11 @@ def openapi_document(case: Case, *, max_body_bytes: int, with_keys: bool = False
     schemas["Label"] = _label_schema(case)
     document = {
         "openapi": "3.1.0",
-        "info": {"title": f"{case.title}: predictions", "version": "1", "description": case.description},
+        "info": {
+            "title": f"{case.title}: predictions",
+            "version": "1",
+            "description": markdown.paragraph(case.description),
+        },
         "paths": _paths(case, max_body_bytes),
         "components": {"schemas": schemas},
     }
@@ -54,7 +59,7 @@ def _with_keys(document: dict[str, Any]) -> dict[str, Any]:
 def _with_columns_described(case: Case, schema: dict[str, Any]) -> dict[str, Any]:
     for column in case.columns:
         prop = schema["properties"][column.name]
-        prop["title"], prop["description"] = column.title, _description(column)
+        prop["title"], prop["description"] = column.title, markdown.paragraph(_description(column))
         prop["examples"] = [_example(column)]
     schema["properties"]["record_id"] = {
         "anyOf": [_RECORD_ID, {"type": "null"}],

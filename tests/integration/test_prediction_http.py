@@ -178,6 +178,19 @@ def test_every_page_is_there(server: PredictionProcess, path: str) -> None:
     assert server.send("GET", path).status == 200
 
 
+def test_every_answer_tells_a_browser_to_trust_its_type_and_to_frame_nothing(server: PredictionProcess) -> None:
+    answers = [
+        server.predict(made_record()),
+        server.predict({}),
+        send_lines(server, "/labels", [{}]),
+        *(server.send("GET", path) for path in ("/metrics", "/status", "/docs/", "/static/form.css", "/", "/nothing")),
+    ]
+    assert {answer.status for answer in answers} == {200, 404, 422}
+    for answer in answers:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
 def test_a_full_journal_is_503_with_retry_after_and_takes_again_after_a_trim(tmp_path: Path) -> None:
     bounds = {"JOURNAL_MAX_BYTES": str(128 * 1024), "JOURNAL_RETENTION_BYTES": "0", "JOURNAL_RETENTION_S": "0"}
     with running(tmp_path, **bounds) as server:

@@ -99,6 +99,15 @@ def test_a_warning_stops_nothing_and_is_said(tmp_path: Path) -> None:
     assert "warning: train: expect_column_mean_to_be_between(weight)" in inspection.sentence
 
 
+def test_values_that_are_told_apart_and_not_counted_are_no_error_of_ours(tmp_path: Path) -> None:
+    further = (
+        "expectations: [{type: expect_column_distinct_values_to_be_in_set, kwargs: {column: colour, value_set: [red]},"
+        " why: x, severity: warning}]"
+    )
+    (unmet,) = _inspect(tmp_path, made_rows(400), further).unmet
+    assert unmet.message == "is not met (x)"
+
+
 @pytest.mark.parametrize(
     "wrong",
     ["expect_flying_pigs", "expect_column_mean_to_be_between", "expect_column_quantile_values_to_be_between"],

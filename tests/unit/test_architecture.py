@@ -77,8 +77,9 @@ ROOMS = {
         "case": "events errors",
         "ports": "events",
         "events": "",
-        "process": "errors",
+        "process": "formats errors",
         "statistics": "",
+        "formats": "",
         "errors": "",
     },
     "prediction_service": {

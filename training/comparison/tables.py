@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from event_backbone.case.schema import Case
+from event_backbone.formats import markdown
 from training.comparison.cross_validation import CandidateComparison, CandidateMeasures, loss_name
 from training.comparison.held_out import HeldOutMeasures
 from training.comparison.importance import Importance
@@ -70,7 +71,7 @@ def as_table(title: str, lines: Lines) -> Table:
 
 
 def as_markdown(lines: Lines) -> str:
-    head, *rows = lines
+    head, *rows = ([markdown.inline(cell) for cell in line] for line in lines)
     ruler = ["---", *("---:" for _ in head[1:])]
     return "".join(f"| {' | '.join(line)} |\n" for line in [head, ruler, *rows])
 

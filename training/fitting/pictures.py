@@ -38,6 +38,11 @@ def new_figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
 
 
 def as_png(figure: Figure) -> bytes:
+    """Texts are letters: a title or a value may hold any character, and $ begins a formula, which fails as one."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     written = io.BytesIO()
     figure.savefig(written, format="png")
     return written.getvalue()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from event_backbone.case.schema import Case
+from event_backbone.formats import markdown
 from event_backbone.ports import RegisteredBundle
 from training.fitting.challenger import Challenger
 from training.promotion.gate import GateDecision, SegmentGrowth
@@ -22,10 +23,10 @@ def model_card(challenger: Challenger, decision: GateDecision, champion: Registe
 
 def _lines(challenger: Challenger, decision: GateDecision, champion: RegisteredBundle | None) -> Iterator[str]:
     case, against = challenger.case, "no champion" if champion is None else f"version {champion.model.version}"
-    yield f"# {case.title}"
-    yield f"\n{case.description}\n"
+    yield f"# {markdown.inline(case.title)}"
+    yield f"\n{markdown.paragraph(case.description)}\n"
     yield f"**{decision.state.capitalize()}**, compared with {against}:\n"
-    yield from (f"- {reason}" for reason in decision.reasons)
+    yield from (f"- {markdown.paragraph(reason)}" for reason in decision.reasons)
     yield "\n## Model\n"
     yield from _table(("", ""), _about_model(challenger))
     yield "\n## Data\n"
@@ -103,4 +104,4 @@ def _table(head: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Iterator[str
 
 def _row(cells: Sequence[str]) -> str:
     """A row of a Markdown table; a category may hold any character."""
-    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(markdown.inline(cell) for cell in cells) + " |"

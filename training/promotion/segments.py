@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from event_backbone.case.schema import Case
+from event_backbone.formats.visible_text import visible
 from training.data.rows import Floats, Indices, LabelledRows
 from training.promotion.paired import auc, r2
 
@@ -65,10 +66,11 @@ def _bands(edges: list[float]) -> list[str]:
 
 
 def _grouped(column: str, values: list[str], names: list[str]) -> Iterator[tuple[str, str, Indices]]:
+    """Values of records come out as one line, for tables, tags and terminals."""
     for name in names:
         places = np.flatnonzero(np.array(values) == name)
         if len(places) >= _FEWEST_ROWS:
-            yield column, name, places
+            yield column, visible(name), places
 
 
 def measure_segments(

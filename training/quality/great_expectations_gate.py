@@ -140,7 +140,7 @@ def _shortfall(result: Mapping[str, Any]) -> str:
     if "observed_value" not in result["result"] and "element_count" not in result["result"]:
         return "could not be computed from what the columns hold"
     found = result["result"]
-    if "unexpected_count" in found:
+    if {"unexpected_count", "element_count"} <= found.keys():
         return f"{found['unexpected_count']:,} of {found['element_count']:,} values are not as expected"
     observed = found.get("observed_value")
     return f"observed {observed:,.6g}" if isinstance(observed, int | float) else "is not met"

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from event_backbone.case.schema import Case
+from event_backbone.formats.visible_text import visible
 from event_backbone.ports import RegisteredVersion
 from training.promotion.gate import gate_metric
 from training.promotion.registration import DECISION_TAG
@@ -24,7 +25,7 @@ def print_versions(case: Case, versions: Sequence[RegisteredVersion], console: C
     for head in ("version", "is", "registered", "gate", name, "champion's", "difference", "calibration", "why", "by"):
         table.add_column(head, no_wrap=head != "why")
     for one in reversed(versions):
-        table.add_row(*_cells(one, measure))
+        table.add_row(*map(visible, _cells(one, measure)))
     console.print(table)
 
 

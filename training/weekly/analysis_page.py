@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
+from training.fitting.pictures import as_png
 from training.weekly.analysis import Changes, ColumnData, DataProfile, missing_share
 
 if TYPE_CHECKING:
@@ -78,9 +78,7 @@ def draw_distributions(case: Case, now: DataProfile, before: DataProfile | None)
         _draw(axes, column, earlier)
     for axes in all_axes[len(panels) :]:
         axes.set_visible(False)
-    written = io.BytesIO()
-    figure.savefig(written, format="png")
-    return written.getvalue()
+    return as_png(figure)
 
 
 def _draw(axes: Axes, column: ColumnData, earlier: ColumnData | None) -> None:
@@ -105,8 +103,7 @@ def _draw_categories(axes: Axes, column: CategoryProfile, earlier: CategoryProfi
     axes.barh(places, _shares(column, names), color=_NOW)
     if earlier:
         axes.barh(places, _shares(earlier, names), fill=False, edgecolor=_BEFORE)
-    # A category may be called anything, and $ begins a formula.
-    axes.set_yticks(places, [name[:24].replace("$", r"\$") for name in names])
+    axes.set_yticks(places, [name[:24] for name in names])
     axes.invert_yaxis()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from event_backbone.errors import Fault, SettingsError, StreamgaugeError, TryAgainLaterError
+from event_backbone.formats import markdown
 from training.weekly.order import WeeklyOrder, open_week
 from training.weekly.prefect_environment import api_url, prepare_prefect
 from training.weekly.run_folders import CARD_FILE, REPORT_FILE
@@ -128,7 +129,8 @@ def _show(outcome: WeekOutcome) -> None:
     card = (outcome.folder / CARD_FILE).read_text(encoding="utf-8")
     create_markdown_artifact(card, key="model-card", description="The challenger, and the decision about it")
     changes = "no earlier run" if outcome.changes is None else outcome.changes.sentence
-    report = f"{changes}; report: {outcome.folder / REPORT_FILE}\n\n{outcome.predicted.sentence}"
+    told = (f"{changes}; report: {outcome.folder / REPORT_FILE}", outcome.predicted.sentence)
+    report = "\n\n".join(map(markdown.paragraph, told))
     create_markdown_artifact(report, key="data", description="The run's data, and what was predicted")
 
 

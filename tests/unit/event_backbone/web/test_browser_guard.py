@@ -63,3 +63,36 @@ def test_a_page_of_another_origin_is_refused(origin: str) -> None:
 
 def test_a_name_made_to_point_at_us_is_refused() -> None:
     assert status_for(HTTP_HOST="rebound.example.com:9696") == "403"
+
+
+def headers_for(*sent: tuple[str, str], host: str = "localhost") -> list[tuple[str, str]]:
+    seen: list[tuple[str, str]] = []
+
+    def application(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", list(sent))
+        return []
+
+    def start_response(_status: str, headers: list[tuple[str, str]], *_rest: Any) -> Any:
+        seen.extend(headers)
+
+    BrowserGuard(application, HOSTS)({"HTTP_HOST": host}, start_response)
+    return seen
+
+
+NOTHING = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+
+@pytest.mark.parametrize("host", ["localhost", "rebound.example.com"])
+def test_every_answer_is_what_its_type_says_runs_nothing_and_is_framed_by_nobody(host: str) -> None:
+    headers = headers_for(("Content-Type", "application/json"), host=host)
+    assert ("X-Content-Type-Options", "nosniff") in headers
+    assert [value for name, value in headers if name == "Content-Security-Policy"] == [NOTHING]
+
+
+def test_a_page_keeps_its_own_policy_and_is_framed_by_nobody_all_the_same() -> None:
+    whole = "default-src 'self'; frame-ancestors 'none'"
+    assert [value for name, value in headers_for(("Content-Security-Policy", whole)) if "Policy" in name] == [whole]
+    headers = headers_for(("Content-Security-Policy", "default-src 'self'"))
+    assert headers[0] == ("Content-Security-Policy", "default-src 'self'")
+    assert headers[2] == ("Content-Security-Policy", "frame-ancestors 'none'")
+    assert headers[1] == ("X-Content-Type-Options", "nosniff")

@@ -22,3 +22,11 @@ def test_values_are_pictured_by_their_residuals() -> None:
     pictures = draw_pictures(regression_case(), TARGETS * 1000, SCORES * 1000, None)
     assert list(pictures) == ["residuals.png"]
     assert pictures["residuals.png"].startswith(PNG_SIGNATURE)
+
+
+def test_a_name_that_is_no_formula_is_drawn_as_it_is() -> None:
+    case = regression_case()
+    target = case.target.model_copy(update={"unit": "$ (\\of $1)"})
+    broken = case.model_copy(update={"title": "below $5 or $\\frac{", "target": target})
+    pictures = draw_pictures(broken, TARGETS * 1000, SCORES * 1000, None)
+    assert pictures["residuals.png"].startswith(PNG_SIGNATURE)

@@ -1,0 +1,1 @@
+"""Values written where others read more than letters: control characters, Markdown."""
