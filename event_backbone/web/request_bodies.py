@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import fields
 
-from event_backbone.errors import Fault, RejectedError
+from event_backbone.decoding.json_bounds import fault_in_bounds
+from event_backbone.errors import Fault, RejectedError, unknown_fields
 
 LONGEST_NAME = 100
 LONGEST_NOTE = 1000
@@ -21,10 +22,12 @@ Body = TypeVar("Body", bound=Struct)
 
 
 def read_json(content: bytes) -> Any:
-    """The document; raises :class:`RejectedError` when it is none."""
+    """The document; raises :class:`RejectedError` when it is none, too deep or holds too many values."""
+    if (fault := fault_in_bounds(content)) is not None:
+        raise RejectedError([fault])
     try:
         return msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise RejectedError([Fault("(body)", "json", "the body is no JSON")]) from None
 
 
@@ -50,9 +53,7 @@ def _faults_in(values: Mapping[str, Any], kind: type[Struct]) -> Iterator[Fault]
             yield from _faults_in_value(field.name, values[field.name], plain[field.name], field.type)
         elif field.required:
             yield Fault(field.name, "missing", "is missing")
-    known = {field.name for field in fields(kind)}
-    for name in sorted(values.keys() - known):
-        yield Fault(name[:64], "unknown", "is not a field of this request")
+    yield from unknown_fields(values.keys() - {field.name for field in fields(kind)}, "a field of this request")
 
 
 def _faults_in_value(name: str, value: object, plain: Any, limited: Any) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from event_backbone.case.event_rules import LARGEST_INTEGER, check_event
 from event_backbone.case.schema import Case
+from event_backbone.decoding.json_bounds import is_too_deep
 from event_backbone.errors import TryAgainLaterError, UnreadableMessageError
 from event_backbone.events.schema import SCHEMA_VERSION, Envelope, decode_envelope
 from monitoring_service.inbox.store import Inbox
@@ -133,9 +134,11 @@ class Intake:
         return envelopes, refused
 
     def _decode_line(self, line: bytes) -> tuple[Envelope | None, str | None]:
+        if is_too_deep(line):
+            return None, "malformed"
         try:
             envelope = decode_envelope(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None, "malformed"
         return envelope, _reason_to_refuse(self._case, envelope)
 

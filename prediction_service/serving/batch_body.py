@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from event_backbone.decoding.json_bounds import TOO_DEEP, is_too_deep
 from event_backbone.errors import Fault, RejectedError
 
 _BLANKS = " \t\n\r"
@@ -28,9 +29,12 @@ def split_batch(body: bytes, *, at_most: int) -> list[bytes]:
 
 
 def _elements(body: bytes) -> list[bytes]:
+    if is_too_deep(body):
+        # Where its elements end can only be known by going down into them.
+        raise RejectedError([TOO_DEEP])
     try:
         return [bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.DecodeError:
         # One element may hold what is no JSON and still has an end, such as NaN: it is to be named by its own fields.
         return _elements_leniently(body)
 
@@ -38,7 +42,7 @@ def _elements(body: bytes) -> list[bytes]:
 def _elements_leniently(body: bytes) -> list[bytes]:
     try:
         return [item.encode() for item in _slices(body.decode())]
-    except (ValueError, RecursionError):
+    except ValueError:
         raise RejectedError([Fault("(body)", "json", "is not a valid JSON array")]) from None
 
 

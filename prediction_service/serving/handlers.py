@@ -9,10 +9,10 @@ import msgspec
 from event_backbone.case.labels import decode_label
 from event_backbone.case.records import Record, RecordDecoder
 from event_backbone.case.schema import Case
-from event_backbone.errors import ConflictError, Fault, RejectedError
+from event_backbone.errors import ConflictError, RejectedError
 from event_backbone.events.schema import ModelRef, Prediction, decode_event
 from event_backbone.prediction_log.journal_layout import Entry, entry_of
-from event_backbone.web.problems import fault_documents, problem, rejection, rejection_status
+from event_backbone.web.problems import FaultListing, problem, rejection, rejection_status
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
 from prediction_service.journal.writer import HeldEntry, Journal
@@ -116,23 +116,35 @@ class PredictionHandlers:
 
     def predict_batch(self, body: bytes) -> Reply:
         """A JSON array of records, or one record a line: ``results`` in the same order, each with its own status."""
-        try:
-            items = split_batch(body, at_most=self._max_batch_records)
-        except RejectedError as error:
-            self._rejections.count(error.faults)
-            return rejection(error.faults, "batch")
+        records = self.decoder.decode_array(body)
+        results: list[RecordAnswer | None]
+        valid: Sequence[tuple[int, Record]]
+        if records is not None and 0 < len(records) <= self._max_batch_records:
+            results, valid = [None] * len(records), list(enumerate(records))
+        else:
+            try:
+                results, valid = self._decode_each(body)
+            except RejectedError as error:
+                self._rejections.count(error.faults)
+                return rejection(error.faults, "batch")
+        answered = self._answer_all([record for _, record in valid]) if valid else []
+        for (index, _), (made, kept) in zip(valid, answered, strict=True):
+            results[index] = self._record_answer(made, kept)
+        return 200, _encode({"results": results})
+
+    def _decode_each(self, body: bytes) -> tuple[list[RecordAnswer | None], list[tuple[int, Record]]]:
+        """The refusals of a batch by place, and its valid records; raises :class:`RejectedError` when it is none."""
+        items = split_batch(body, at_most=self._max_batch_records)
         results: list[RecordAnswer | None] = [None] * len(items)
         valid: list[tuple[int, Record]] = []
+        listing = FaultListing()
         for index, item in enumerate(items):
             try:
                 valid.append((index, self.decoder.decode(item)))
             except RejectedError as error:
                 self._rejections.count(error.faults)
-                results[index] = _refused(error.faults)
-        answered = self._answer_all([record for _, record in valid]) if valid else []
-        for (index, _), (made, kept) in zip(valid, answered, strict=True):
-            results[index] = self._record_answer(made, kept)
-        return 200, _encode({"results": results})
+                results[index] = RecordAnswer(rejection_status(error.faults), faults=listing.documents(error.faults))
+        return results, valid
 
     def _record_answer(self, made: Prediction, kept: HeldEntry) -> RecordAnswer:
         try:
@@ -159,7 +171,8 @@ class PredictionHandlers:
             return rejection([fault for _, faults in refused for fault in faults], "label")
         self._journal.append(entries)
         self._metrics.labels.inc(len(entries))
-        named = [{"index": index, "faults": fault_documents(faults)} for index, faults in refused]
+        listing = FaultListing()
+        named = [{"index": index, "faults": listing.documents(faults)} for index, faults in refused]
         return 202, _encode({"accepted": len(entries), "rejected": named})
 
 
@@ -171,7 +184,3 @@ def _stored_prediction(kept: HeldEntry) -> Prediction:
     event = decode_event(kept.body)
     assert isinstance(event, Prediction)
     return event
-
-
-def _refused(faults: Sequence[Fault]) -> RecordAnswer:
-    return RecordAnswer(rejection_status(faults), faults=fault_documents(faults))
