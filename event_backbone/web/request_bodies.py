@@ -1,17 +1,27 @@
-"""Validation of small JSON bodies, refused with all of their faults at once."""
+"""Reading of bodies within the limit of their route, and validation of small ones with all faults at once."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
+from flask import request
 from msgspec import Meta, Struct
 from msgspec.structs import fields
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from event_backbone.decoding.json_bounds import fault_in_bounds
 from event_backbone.errors import Fault, RejectedError, unknown_fields
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+#: A form that holds little more than a key.
+MOST_FORM_BYTES = 8192
+_MOST_DRAINED_BYTES = 16 * 1024 * 1024
 LONGEST_NAME = 100
 LONGEST_NOTE = 1000
 #: Who does something, and why.
@@ -19,6 +29,44 @@ Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 Note = Annotated[str, Meta(max_length=LONGEST_NOTE)]
 
 Body = TypeVar("Body", bound=Struct)
+
+
+def read_body(environ: WSGIEnvironment, most_bytes: int) -> bytes | None:
+    """The request's body, with or without a length, or ``None`` when it is larger than allowed."""
+    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
+    if not (length.isdigit() and int(length) > most_bytes):
+        body: bytes = stream.read(int(length) if length.isdigit() else most_bytes + 1)
+        if len(body) <= most_bytes:
+            return body
+    drain(stream)
+    return None
+
+
+def drain(stream: Any, most_bytes: int = _MOST_DRAINED_BYTES) -> None:
+    """Read on for a while: a client whose connection closes while it sends never sees the response."""
+    left = most_bytes
+    while left > 0 and (chunk := stream.read(min(left, 64 * 1024))):
+        left -= len(chunk)
+
+
+def body_within(most_bytes: int) -> bytes:
+    """The body of the present request of Flask's; raises 413 when it is larger.
+
+    Flask itself cuts a body without a length at its limit and takes that for all there is.
+    """
+    request.max_content_length = most_bytes
+    body = read_body(request.environ, most_bytes)
+    if body is None:
+        raise RequestEntityTooLarge
+    return body
+
+
+def form_within(most_bytes: int) -> MultiDict[str, str]:
+    """The fields of the form in the present request; raises 413 when its body is larger."""
+    body = body_within(most_bytes)
+    request.environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+    request.max_form_memory_size = most_bytes
+    return request.form
 
 
 def read_json(content: bytes) -> Any:

@@ -2,7 +2,7 @@
 
 What granian leaves open is closed here: a port in use is an error at start, a worker never outlives its parent, SIGTERM
 lets readiness fall before the listener closes, the application is closed before its process exits, pages of another
-origin are refused, and so is whoever shows no API key where there are keys.
+origin are refused, and so are encoded bodies and whoever shows no API key where there are keys.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from event_backbone.process.lifetime import die_with_parent
 from event_backbone.settings import LOOPBACK_HOSTS, ListeningSettings
 from event_backbone.web.api_keys import ApiKeys, KeyCheck
 from event_backbone.web.browser_guard import BrowserGuard
+from event_backbone.web.encoding_guard import EncodingGuard
 from event_backbone.web.key_guard import KeyGuard
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ class Access:
 
     def guarding(self, application: Application) -> WSGIApplication:
         """The application behind the guards."""
-        inner: WSGIApplication = application
+        inner: WSGIApplication = EncodingGuard(application)
         if self.keys is not None:
-            inner = KeyGuard(application, self.keys, count_refusal=application.count_unauthorized, forms=self.forms)
+            inner = KeyGuard(inner, self.keys, count_refusal=application.count_unauthorized, forms=self.forms)
         return BrowserGuard(inner, self.hosts)
 
 

@@ -13,6 +13,7 @@ from event_backbone.case.schema import Case
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.probes import AnsweringStatus, add_probes
+from event_backbone.web.request_bodies import body_within
 from event_backbone.web.responses import json_response, later_response
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
@@ -60,7 +61,6 @@ class RouteParts:
 def build_api(parts: RouteParts) -> Flask:
     """The Flask application; everything it needs is given, nothing is global."""
     app = Flask("monitoring_service.web")
-    app.config["MAX_CONTENT_LENGTH"] = parts.max_body_bytes
     _add_events(app, parts)
     _add_state(app, parts)
     _add_probes(app, parts)
@@ -79,7 +79,7 @@ def build_api(parts: RouteParts) -> Flask:
 def _add_events(app: Flask, parts: RouteParts) -> None:
     @app.post("/events")
     def events() -> ResponseReturnValue:
-        return json_response(parts.intake.take(request.get_data(cache=False)))
+        return json_response(parts.intake.take(body_within(parts.max_body_bytes)))
 
 
 def _add_state(app: Flask, parts: RouteParts) -> None:

@@ -18,6 +18,7 @@ from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.exposition import exposition
 from event_backbone.web.key_guard import CHALLENGE
 from event_backbone.web.probes import add_probes
+from event_backbone.web.request_bodies import body_within, form_within
 from event_backbone.web.responses import (
     json_bytes_response,
     json_response,
@@ -53,8 +54,7 @@ def build_api(
 ) -> Flask:
     """The Flask application; everything it needs is given, nothing is global."""
     app = Flask(__name__)
-    app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes  # what is larger never comes here
-    _add_predictions(app, handlers)
+    _add_predictions(app, handlers, max_body_bytes)
     _add_stored_predictions(app, case, journal, stored)
     add_probes(app, case.name, status, lambda: exposition(registry, case.name))
     _add_pages(app, case, handlers, max_body_bytes, form_key or FormKey())
@@ -67,18 +67,18 @@ def _render(reply: Reply) -> Response:
     return json_bytes_response(body, code)
 
 
-def _add_predictions(app: Flask, handlers: PredictionHandlers) -> None:
+def _add_predictions(app: Flask, handlers: PredictionHandlers, max_body_bytes: int) -> None:
     @app.post("/predict")
     def predict() -> ResponseReturnValue:
-        return _render(handlers.predict(request.get_data(cache=False)))
+        return _render(handlers.predict(body_within(max_body_bytes)))
 
     @app.post("/predict/batch")
     def predict_batch() -> ResponseReturnValue:
-        return _render(handlers.predict_batch(request.get_data(cache=False)))
+        return _render(handlers.predict_batch(body_within(max_body_bytes)))
 
     @app.post("/labels")
     def labels() -> ResponseReturnValue:
-        return _render(handlers.take_labels(request.get_data(cache=False)))
+        return _render(handlers.take_labels(body_within(max_body_bytes)))
 
 
 def _add_stored_predictions(app: Flask, case: Case, journal: Journal, stored: StoredPredictions) -> None:
@@ -117,6 +117,7 @@ def _check_record_id(record_id: str) -> None:
 
 def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_bytes: int, form_key: FormKey) -> None:
     form = CaseForm(case)
+    most_form_bytes = min(form.most_bytes, max_body_bytes)
     with_keys = form_key.field is not None
     document = json.encode(openapi_document(case, max_body_bytes=max_body_bytes, with_keys=with_keys))
 
@@ -135,7 +136,7 @@ def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_by
 
     @app.post("/")
     def filled_form() -> ResponseReturnValue:
-        sent, headers = request.form.to_dict(), _PAGE_HEADERS
+        sent, headers = form_within(most_form_bytes).to_dict(), _PAGE_HEADERS
         if (key_fault := form_key.fault(sent)) is not None:
             return page(form.fields(sent, []), None, key_fault), 401, {**headers, CHALLENGE[0]: CHALLENGE[1]}
         try:

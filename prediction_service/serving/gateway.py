@@ -17,6 +17,7 @@ from prometheus_client import Counter
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.web.problems import CONTENT_TYPE, problem
+from event_backbone.web.request_bodies import read_body
 from event_backbone.web.responses import JSON, retry_after_header, try_again
 from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.handlers import Reply
@@ -29,9 +30,6 @@ log = structlog.get_logger()
 
 #: Answered whatever the load is: a probe or a status request must get an answer.
 PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
-
-_MOST_DRAINED_BYTES = 16 * 1024 * 1024
-
 
 _STATUS_LINES = {code: f"{code} {HTTPStatus(code).phrase}" for code in (200, 400, 409, 413, 422, 500, 503)}
 
@@ -146,21 +144,3 @@ def failed() -> Reply:
 
 def too_large(max_body_bytes: int) -> Reply:
     return 413, problem(413, f"The body is larger than {max_body_bytes} bytes; nothing was stored.")
-
-
-def read_body(environ: WSGIEnvironment, max_body_bytes: int) -> bytes | None:
-    """The request's body, with or without a length, or ``None`` when it is larger than allowed."""
-    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
-    if not (length.isdigit() and int(length) > max_body_bytes):
-        body: bytes = stream.read(max_body_bytes + 1)
-        if len(body) <= max_body_bytes:
-            return body
-    _drain(stream)
-    return None
-
-
-def _drain(stream: Any) -> None:
-    """Read on for a while: a client whose connection closes while it sends never sees the response."""
-    left = _MOST_DRAINED_BYTES
-    while left > 0 and (chunk := stream.read(min(left, 64 * 1024))):
-        left -= len(chunk)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 from werkzeug.exceptions import NotFound
@@ -15,7 +15,7 @@ from event_backbone.events.schema import time_text
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.exposition import exposition
 from event_backbone.web.probes import AnsweringStatus, add_probes
-from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE, read_object
+from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE, body_within, read_object
 from event_backbone.web.responses import json_response, problem_response, retry_after_header
 from training.server.alertmanager import read_message, request_of
 from training.server.metrics import TrainingMetrics
@@ -51,7 +51,6 @@ class ServerParts:
 def build_api(parts: ServerParts) -> Flask:
     """The Flask application; everything it needs is given, nothing is global."""
     app = Flask("training")
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     _add_runs(app, parts)
     _add_alerts(app, parts)
     _add_probes(app, parts)
@@ -62,7 +61,7 @@ def build_api(parts: ServerParts) -> Flask:
 def _add_runs(app: Flask, parts: ServerParts) -> None:
     @app.post("/train")
     def train() -> ResponseReturnValue:
-        asked = read_object(request.get_data(cache=False), TrainRequest)
+        asked = read_object(body_within(MOST_BYTES), TrainRequest)
         answer = _ask(parts, RetrainingRequest(asked.reason, asked.episode))
         return _refused(answer) if isinstance(answer, RunRefusal) else json_response({"id": answer.id}, 202)
 
@@ -90,7 +89,7 @@ def _add_alerts(app: Flask, parts: ServerParts) -> None:
         """Always 200 for a message that can be read: what still fires is told again, so nobody has to insist."""
         started: list[dict[str, Any]] = []
         passed_over: list[dict[str, Any]] = []
-        for alert in read_message(request.get_data(cache=False)).alerts:
+        for alert in read_message(body_within(MOST_BYTES)).alerts:
             wanted = request_of(alert, parts.case, parts.alerts)
             if wanted is None:
                 continue
