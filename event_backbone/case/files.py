@@ -48,6 +48,12 @@ def read_yaml(path: Path) -> Any:
         raise SettingsError(str(path), [Fault("(file)", "unreadable", error.strerror or "can't be read")]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), [Fault("(file)", "no_yaml", " ".join(str(error).split()))]) from None
+    except (ValueError, LookupError, AttributeError) as error:
+        # PyYAML lets out what its constructors raise: for a month 99, or for a tag that does not fit its value.
+        message = f"a value can't be read as what its form or tag says ({type(error).__name__}: {error})"
+        raise SettingsError(str(path), [Fault("(file)", "no_yaml", message)]) from None
+    except RecursionError:  # the loader is Python all through, so this is no end of a stack
+        raise SettingsError(str(path), [Fault("(file)", "no_yaml", "is nested too deeply")]) from None
 
 
 def load_case(path: Path) -> Case:

@@ -29,7 +29,8 @@ LARGEST_EXACT_INTEGER = 2**53
 _RECORD_ID = re.compile(RECORD_ID_PATTERN)
 #: An id that was taken once, when ``.`` and ``..`` were.
 _KEPT_RECORD_ID = re.compile(r"[A-Za-z0-9._:~-]{1,128}")
-_ID_FAULT = Fault("record_id", "format", "must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -, and not . or .. alone")
+_KEPT_ID_FAULT = Fault("record_id", "format", "must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -")
+_ID_FAULT = Fault("record_id", "format", f"{_KEPT_ID_FAULT.message}, and not . or .. alone")
 
 
 class Record(Struct, forbid_unknown_fields=True):
@@ -118,7 +119,7 @@ def fault_in_record_id(value: object) -> Fault | None:
 
 def fault_in_kept_id(value: str) -> Fault | None:
     """The fault of an id of something that may be kept for long: it has to be delivered, found and erased."""
-    return None if _KEPT_RECORD_ID.fullmatch(value) else _ID_FAULT
+    return None if _KEPT_RECORD_ID.fullmatch(value) else _KEPT_ID_FAULT
 
 
 def _first_fault(value: object, fault_in: Callable[[object], Fault | None]) -> Fault | None:

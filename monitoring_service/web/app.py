@@ -14,14 +14,14 @@ from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.probes import AnsweringStatus, add_probes
 from event_backbone.web.request_bodies import body_within
-from event_backbone.web.responses import json_response, later_response
+from event_backbone.web.responses import json_response, later_response, problem_response
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.checks.performance_windows import PerformanceWindows
 from monitoring_service.checks.report_schedule import ReportScheduler, TooSoonError
 from monitoring_service.checks.shadow_comparison import ShadowComparisons
 from monitoring_service.intake.arrivals import ARRIVALS_SHOWN_S
-from monitoring_service.intake.receiver import Intake
+from monitoring_service.intake.receiver import Intake, TooManyLinesError
 from monitoring_service.references.acceptance import ReferenceService
 from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.views.metrics import MonitoringMetrics
@@ -121,6 +121,10 @@ def _add_pages(app: Flask, parts: RouteParts) -> None:
 
 def _add_errors(app: Flask) -> None:
     add_error_handlers(app)
+
+    @app.errorhandler(TooManyLinesError)
+    def too_many_lines(error: TooManyLinesError) -> ResponseReturnValue:
+        return problem_response(413, str(error))
 
     @app.errorhandler(TooSoonError)
     def too_soon(error: TooSoonError) -> ResponseReturnValue:

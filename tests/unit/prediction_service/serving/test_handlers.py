@@ -109,6 +109,16 @@ def test_a_wrong_record_is_answered_with_every_fault_and_nothing_is_kept(service
     assert kept(service) == []
 
 
+@pytest.mark.parametrize("record_id", [".", ".."])
+def test_an_id_that_no_url_can_carry_is_refused(service: Service, record_id: str) -> None:
+    status, problem = predict(service, record_id=record_id)
+    assert (status, reasons(problem)) == (422, {"record_id": "format"})
+    assert problem["faults"][0]["message"].endswith("and not . or .. alone")
+    status, problem = read(service.handlers.take_labels(as_json({"record_id": record_id, "label": "yes"})))
+    assert (status, reasons(problem)) == (422, {"record_id": "format"})
+    assert predict(service, record_id=f".{record_id}.")[0] == 200
+
+
 def test_what_is_no_json_is_400_and_what_is_wrong_json_422(service: Service) -> None:
     assert [service.handlers.predict(body)[0] for body in (b"", b"{", b"\xff", b"[]", b"null", b"{}")] == [
         *(400, 400, 400),
