@@ -1,4 +1,4 @@
-"""Reading of bodies within the limit of their route, and validation of small ones with all faults at once."""
+"""Reading of requests: bodies within the limit of their route, small ones with all faults at once, query parameters."""
 
 from __future__ import annotations
 
@@ -67,6 +67,16 @@ def form_within(most_bytes: int) -> MultiDict[str, str]:
     request.environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
     request.max_form_memory_size = most_bytes
     return request.form
+
+
+def query_number(args: Mapping[str, str], name: str, *, default: int, low: int, high: int = 10**9 - 1) -> int:
+    """A whole number of the query; raises :class:`RejectedError` when it is none from ``low`` to ``high``."""
+    text = args.get(name)
+    if text is None:
+        return default
+    if text.isdecimal() and len(text) <= len(str(high)) and low <= int(text) <= high:
+        return int(text)
+    raise RejectedError([Fault(name, "range", f"must be a whole number from {low} to {high}")])
 
 
 def read_json(content: bytes) -> Any:

@@ -10,11 +10,12 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from event_backbone.case.schema import Case
+from event_backbone.events.schema import encode_json
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.probes import AnsweringStatus, add_probes
-from event_backbone.web.request_bodies import body_within
-from event_backbone.web.responses import json_response, later_response, problem_response
+from event_backbone.web.request_bodies import body_within, query_number
+from event_backbone.web.responses import json_bytes_response, json_response, later_response, problem_response
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.checks.performance_windows import PerformanceWindows
@@ -28,6 +29,7 @@ from monitoring_service.views.metrics import MonitoringMetrics
 from monitoring_service.views.snapshot import SnapshotReader
 from monitoring_service.views.state_document import history_document, state_document
 from monitoring_service.web.alert_routes import add_alert_routes
+from monitoring_service.web.openapi import openapi_document
 from monitoring_service.web.page import page_content
 from monitoring_service.web.performance_routes import add_performance_routes, add_shadow_routes
 from monitoring_service.web.reference_routes import add_reference_routes
@@ -64,6 +66,7 @@ def build_api(parts: RouteParts) -> Flask:
     _add_events(app, parts)
     _add_state(app, parts)
     _add_probes(app, parts)
+    _add_document(app, parts)
     _add_pages(app, parts)
     add_report_routes(app, parts.reports, parts.report_scheduler, parts.keys, parts.metrics.unauthorized.inc)
     add_reference_routes(app, parts.reference_service)
@@ -97,7 +100,7 @@ def _add_state(app: Flask, parts: RouteParts) -> None:
 
     @app.get("/api/history")
     def history() -> ResponseReturnValue:
-        after_row = request.args.get("after_row", default=0, type=int)
+        after_row = query_number(request.args, "after_row", default=0, low=0)
         arrivals = parts.snapshots.arrivals(ARRIVALS_SHOWN_S)
         return json_response(history_document(parts.case, parts.snapshots.take(), arrivals, after_row=after_row))
 
@@ -107,6 +110,21 @@ def _add_probes(app: Flask, parts: RouteParts) -> None:
         return parts.metrics.exposition(parts.snapshots.take(), parts.reference_service.current())
 
     add_probes(app, parts.case.name, AnsweringStatus(parts.faults, lambda: {"active": True}), metrics)
+
+
+def _add_document(app: Flask, parts: RouteParts) -> None:
+    document = encode_json(
+        openapi_document(
+            parts.case,
+            max_body_bytes=parts.max_body_bytes,
+            with_keys=parts.keys is not None,
+            with_retraining=parts.retraining is not None,
+        )
+    )
+
+    @app.get("/openapi.json")
+    def openapi() -> ResponseReturnValue:
+        return json_bytes_response(document)
 
 
 def _add_pages(app: Flask, parts: RouteParts) -> None:

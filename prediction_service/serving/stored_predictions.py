@@ -13,6 +13,7 @@ from event_backbone.case.records import fault_in_kept_id
 from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
 from event_backbone.events.schema import Prediction, format_utc, parse_utc
 from event_backbone.ports import PredictionLog
+from event_backbone.web.request_bodies import query_number
 from prediction_service.journal.writer import Journal
 
 MAX_PAGE = 1000
@@ -95,7 +96,7 @@ class StoredPredictions:
         """
         limit, faults = _limit_of(args)
         try:
-            page = self._page(max(limit, 1), _place_of(args))
+            page = self._page(limit, _place_of(args))
         except RejectedError:
             faults.append(Fault("since", "format", "must be an RFC 3339 time with an offset, or a page's next"))
         if faults:
@@ -113,10 +114,10 @@ class StoredPredictions:
 
 
 def _limit_of(args: Mapping[str, str]) -> tuple[int, list[Fault]]:
-    text = args.get("limit", "100")
-    if text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= MAX_PAGE:
-        return int(text), []
-    return 0, [Fault("limit", "range", f"must be a whole number from 1 to {MAX_PAGE}")]
+    try:
+        return query_number(args, "limit", default=100, low=1, high=MAX_PAGE), []
+    except RejectedError as error:
+        return 1, list(error.faults)
 
 
 def _place_of(args: Mapping[str, str]) -> dict[str, str]:

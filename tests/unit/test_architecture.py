@@ -67,6 +67,7 @@ FLAT = {
 #: ``local_stack`` is one room.
 ROOMS = {
     "event_backbone": {
+        "openapi": "web decoding",
         "prediction_log": "mongodb events ports settings errors",
         "mongodb": "events ports settings errors",
         "kafka": "case decoding events ports settings errors",
