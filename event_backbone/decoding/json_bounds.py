@@ -18,37 +18,39 @@ MOST_VALUES = 20_000
 
 TOO_DEEP = Fault("(body)", "json", f"is nested too deeply: at most {MOST_DEPTH} arrays and objects inside each other")
 
-_OPENING = frozenset((b"[", b"{"))
-# What stands between two marks, strings included, is one step of the matcher. A quantifier that gives nothing back
-# (``++``) keeps the time linear, and a string without an end goes to the end.
-_BETWEEN = rb'(?:[^"\[\]{}%b]++|"(?:[^"\\]++|\\.)*+"?)*+'
-_BRACKETS = re.compile(_BETWEEN % b"" + rb"([\[\]{}])", re.DOTALL)
-_BRACKETS_AND_COMMAS = re.compile(_BETWEEN % b"," + rb"([\[\]{},])", re.DOTALL)
+# Time is linear in both: a quantifier like ``++`` gives nothing back, a string without an end goes to the end, and what
+# stands behind the last mark is a match as well.
+_STRING = rb'"(?:[^"\\]++|\\.)*+"?'
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_MARKS = re.compile(rb'(?:[^"\[\]{},]++|' + _STRING + rb")*+([\[\]{},]?)", re.DOTALL)
+_STEP = {b"[": 1, b"{": 1, b"]": -1, b"}": -1, b",": 0, b"": 0}
+_AS_PARENTHESES = bytes.maketrans(b"[{]}", b"(())")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 def is_too_deep(body: bytes) -> bool:
     """Whether anything in a body, of one value or of several, is nested deeper than :data:`MOST_DEPTH`."""
     if body.count(b"[") + body.count(b"{") <= MOST_DEPTH:
         return False
-    depth = 0
-    for found in _BRACKETS.finditer(body):
-        depth += 1 if found[1] in _OPENING else -1
-        if depth > MOST_DEPTH:
-            return True
-    return False
+    brackets = _STRINGS.sub(b"", body).translate(_AS_PARENTHESES, _NO_BRACKETS)
+    # Each round takes away what is innermost. Where brackets don't match, what is left counts as open.
+    for depth in range(MOST_DEPTH):
+        if b"()" not in brackets:
+            return depth + brackets.count(b"(") > MOST_DEPTH
+        brackets = brackets.replace(b"()", b"")
+    return b"(" in brackets
 
 
 def fault_in_bounds(body: bytes) -> Fault | None:
     """The fault of one value, no batch, that is nested too deeply or holds too many values."""
-    if is_too_deep(body):
-        return TOO_DEEP
-    if _has_too_many_values(body):
-        return Fault("(body)", "length", f"holds more than {MOST_VALUES:,} values")
+    # Each value takes two bytes or more, but for the last one.
+    if len(body) <= MOST_VALUES and body.count(b"[") + body.count(b"{") <= MOST_DEPTH:
+        return None
+    depth = 0
+    for number, found in enumerate(_MARKS.finditer(body)):
+        depth += _STEP[found[1]]
+        if depth > MOST_DEPTH:
+            return TOO_DEEP
+        if number > MOST_VALUES:
+            return Fault("(body)", "length", f"holds more than {MOST_VALUES:,} values")
     return None
-
-
-def _has_too_many_values(body: bytes) -> bool:
-    if len(body) <= MOST_VALUES:  # each takes a byte and more
-        return False
-    marks = _BRACKETS_AND_COMMAS.finditer(body)
-    return any(number > MOST_VALUES for number, _ in enumerate(marks, 1))
