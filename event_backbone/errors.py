@@ -81,7 +81,10 @@ class RejectedError(StreamgaugeError):
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("; ".join(f"{fault.place}: {fault.message}" for fault in listed(faults)))
+        super().__init__()
+
+    def __str__(self) -> str:
+        return "; ".join(f"{fault.place}: {fault.message}" for fault in listed(self.faults))
 
 
 #: Why a message can't be read; a closed set, fit for a metric label.
