@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: A form that holds little more than a key.
 MOST_FORM_BYTES = 8192
+_PART_BYTES = 64 * 1024
 _MOST_DRAINED_BYTES = 16 * 1024 * 1024
 LONGEST_NAME = 100
 LONGEST_NOTE = 1000
@@ -35,11 +36,22 @@ def read_body(environ: WSGIEnvironment, most_bytes: int) -> bytes | None:
     """The request's body, with or without a length, or ``None`` when it is larger than allowed."""
     stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
     if not (length.isdigit() and int(length) > most_bytes):
-        body: bytes = stream.read(int(length) if length.isdigit() else most_bytes + 1)
+        body = _read(stream, int(length) if length.isdigit() else most_bytes + 1)
         if len(body) <= most_bytes:
             return body
     drain(stream)
     return None
+
+
+def _read(stream: Any, at_most: int) -> bytes:
+    """In parts: granian's buffer for a part grows to several times its size, and is kept."""
+    if at_most <= _PART_BYTES:
+        first: bytes = stream.read(at_most)
+        return first
+    body, left = io.BytesIO(), at_most
+    while left > 0 and (part := stream.read(min(_PART_BYTES, left))):
+        left -= body.write(part)
+    return body.getvalue()
 
 
 def drain(stream: Any, most_bytes: int = _MOST_DRAINED_BYTES) -> None:

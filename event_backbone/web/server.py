@@ -22,6 +22,7 @@ import structlog
 
 from event_backbone.errors import Fault, SettingsError, StreamgaugeError
 from event_backbone.process.lifetime import die_with_parent
+from event_backbone.process.memory import give_back_large_blocks
 from event_backbone.settings import LOOPBACK_HOSTS, ListeningSettings
 from event_backbone.web.api_keys import ApiKeys, KeyCheck
 from event_backbone.web.browser_guard import BrowserGuard
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = structlog.get_logger()
+
+#: Of a connection, before anybody reads its body; headers have to fit in.
+_MOST_BUFFERED_BYTES = 64 * 1024
 
 
 class Application(Protocol):
@@ -130,6 +134,7 @@ class _WorkerStart:
 
     def __call__(self) -> WSGIApplication:
         die_with_parent(self.parent_pid)
+        give_back_large_blocks()
         # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
         os.setpgid(0, 0)
         try:
@@ -159,6 +164,7 @@ def serve(
     was given is set for ``readiness_notice_s`` before the listener closes.
     """
     from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server.mp import MPServer
 
@@ -190,6 +196,7 @@ def serve(
         port=port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=_MOST_BUFFERED_BYTES),
         workers=1,
         blocking_threads=threads,
         log_level=LogLevels.error,
