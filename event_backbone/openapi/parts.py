@@ -32,8 +32,8 @@ def ref(name: str) -> Part:
     return {"$ref": REF.format(name=name)}
 
 
-def array(items: Part) -> Part:
-    return {"type": "array", "items": items}
+def array(items: Part, **limits: int) -> Part:
+    return {"type": "array", "items": items, **limits}
 
 
 def or_null(schema: Part) -> Part:
@@ -43,6 +43,17 @@ def or_null(schema: Part) -> Part:
 def object_of(**properties: Part) -> Part:
     """An object that has all of these, and perhaps others."""
     return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def closed(schemas: Part, *names: str) -> Part:
+    """The same schemas; those of these names allow no other fields than their own."""
+    return {
+        name: {**schema, "additionalProperties": False} if name in names else schema for name, schema in schemas.items()
+    }
+
+
+def whole(low: int, high: int, **more: Any) -> Part:
+    return {"type": "integer", "minimum": low, "maximum": high, **more}
 
 
 def content(schema: Part, *types: str) -> Part:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: A form that holds little more than a key.
 MOST_FORM_BYTES = 8192
+LARGEST_QUERY_NUMBER = 10**9 - 1
 _PART_BYTES = 64 * 1024
 _MOST_DRAINED_BYTES = 16 * 1024 * 1024
 LONGEST_NAME = 100
@@ -81,7 +82,9 @@ def form_within(most_bytes: int) -> MultiDict[str, str]:
     return request.form
 
 
-def query_number(args: Mapping[str, str], name: str, *, default: int, low: int, high: int = 10**9 - 1) -> int:
+def query_number(
+    args: Mapping[str, str], name: str, *, default: int, low: int, high: int = LARGEST_QUERY_NUMBER
+) -> int:
     """A whole number of the query; raises :class:`RejectedError` when it is none from ``low`` to ``high``."""
     text = args.get(name)
     if text is None:

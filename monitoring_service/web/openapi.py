@@ -16,6 +16,7 @@ from event_backbone.openapi.parts import (
     answers,
     array,
     asked,
+    closed,
     content,
     document,
     object_of,
@@ -26,9 +27,10 @@ from event_backbone.openapi.parts import (
     ref,
     refusals,
     sent,
+    whole,
 )
 from event_backbone.web.key_guard import KEY_FIELD
-from event_backbone.web.request_bodies import MOST_FORM_BYTES
+from event_backbone.web.request_bodies import LARGEST_QUERY_NUMBER, MOST_FORM_BYTES
 from monitoring_service.alerting.views import AlertView
 from monitoring_service.intake.receiver import MOST_LINES, Receipt
 from monitoring_service.views.report_document import REPORTS_PATH
@@ -43,7 +45,8 @@ _DECISION_REFUSALS = refusals(MOST_DECISION_BYTES)
 def openapi_document(case: Case, *, max_body_bytes: int, with_keys: bool, with_retraining: bool) -> Part:
     """An OpenAPI 3.1 document; ``with_keys``: requests need an API key."""
     types = [Receipt, AlertView, Decision, Silencing]
-    _, schemas = msgspec.json.schema_components(types, ref_template=REF)
+    _, open_schemas = msgspec.json.schema_components(types, ref_template=REF)
+    schemas = closed(open_schemas, Decision.__name__, Silencing.__name__)
     paths = {
         "/events": {"post": _events(max_body_bytes)},
         **_state(case),
@@ -73,8 +76,8 @@ def _events(max_body_bytes: int) -> Part:
 
 def _state(case: Case) -> Part:
     column = path_parameter("name", {"type": "string", "enum": list(case.column_names)})
-    row = query_parameter("after_row", {"type": "integer", "minimum": 0, "default": 0}, "Only checks after this row.")
-    limit = query_parameter("limit", {"type": "integer", "minimum": 1}, "The newest windows, at most.")
+    row = query_parameter("after_row", whole(0, LARGEST_QUERY_NUMBER, default=0), "Only checks after this row.")
+    limit = query_parameter("limit", whole(1, LARGEST_QUERY_NUMBER), "The newest windows, at most.")
     bins = object_of(kind=TEXT, bins=array(OBJECT))
     history = object_of(at={"type": "number"}, columns=array(TEXT), checks=array(OBJECT), arrivals=array(array(WHOLE)))
     return {

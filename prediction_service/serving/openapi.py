@@ -19,6 +19,7 @@ from event_backbone.openapi.parts import (
     answers,
     array,
     asked,
+    closed,
     document,
     object_of,
     or_null,
@@ -27,6 +28,7 @@ from event_backbone.openapi.parts import (
     ref,
     refusals,
     sent,
+    whole,
 )
 from prediction_service.serving.handlers import Answer, RecordAnswer
 from prediction_service.serving.stored_predictions import MAX_PAGE, ErasureOrder, ErasureResult
@@ -42,7 +44,8 @@ def openapi_document(case: Case, *, max_body_bytes: int, with_keys: bool = False
     """An OpenAPI 3.1 document for this case; ``with_keys``: requests need an API key."""
     record = record_type(case)
     types = [record, Answer, RecordAnswer, Prediction, ErasureOrder, ErasureResult]
-    _, schemas = msgspec.json.schema_components(types, ref_template=REF)
+    _, open_schemas = msgspec.json.schema_components(types, ref_template=REF)
+    schemas = closed(open_schemas, ErasureOrder.__name__)
     schemas["Record"] = _with_columns_described(case, schemas.pop(record.__name__))
     schemas["Label"] = _label_schema(case)
     paths = {
@@ -109,7 +112,7 @@ def _posted_records(case: Case, max_body_bytes: int) -> Part:
     refused = {**refusals(max_body_bytes), "status_503": f"{_OVERLOAD} {_NOTHING_KEPT}"}
     record, label = ref("Record"), ref("Label")
     conflict = {"status_409": "The record_id was used for another record; nothing changed."}
-    one_or_many = {"oneOf": [label, array(label)]}
+    one_or_many = {"oneOf": [label, array(label, minItems=1)]}
     return {
         "/predict": {
             "post": sent(
@@ -120,7 +123,7 @@ def _posted_records(case: Case, max_body_bytes: int) -> Part:
             "post": _with_lines(
                 sent(
                     "Predict many, answered in order: an array, or one a line",
-                    array(record),
+                    array(record, minItems=1),
                     answers("200", object_of(results=array(ref("RecordAnswer"))), **refused),
                 )
             )
@@ -200,5 +203,5 @@ def _reload() -> Part:
 
 def _page_parameters() -> list[Part]:
     since = "A time (RFC 3339), or the next of the page before."
-    limit = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100}
+    limit = whole(1, MAX_PAGE, default=100)
     return [query_parameter("since", TEXT, since), query_parameter("limit", limit)]

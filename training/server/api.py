@@ -22,6 +22,7 @@ from event_backbone.openapi.parts import (
     answers,
     array,
     asked,
+    closed,
     document,
     object_of,
     or_null,
@@ -152,7 +153,8 @@ def _add_document(app: Flask, parts: ServerParts) -> None:
 
 def openapi_document(case: str, *, with_keys: bool) -> Part:
     """An OpenAPI 3.1 document of these routes; ``with_keys``: requests need an API key."""
-    _, schemas = msgspec.json.schema_components([TrainRequest, ReceivedAlerts], ref_template=REF)
+    _, open_schemas = msgspec.json.schema_components([TrainRequest, ReceivedAlerts], ref_template=REF)
+    schemas = closed(open_schemas, TrainRequest.__name__)
     run = object_of(id=TEXT, state=TEXT, stage=TEXT, reason=TEXT, started_at=TEXT)
     refusal = object_of(reason=TEXT, detail=TEXT)
     refused = refusals(MOST_BYTES)
