@@ -164,7 +164,7 @@ class ReplicaErasure:
             raise answer.refusal()
         try:
             erased = msgspec.json.decode(answer.body, type=_Erased)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise TryAgainLaterError("answered 200 and not what it erased: is it a prediction service?") from None
         if erased.not_erased:
             raise TryAgainLaterError(erased.not_erased[0].reason)

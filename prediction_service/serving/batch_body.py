@@ -54,7 +54,7 @@ def _split_array(body: bytes, at_most: int) -> tuple[list[bytes], int]:
 def _elements(body: bytes) -> list[bytes]:
     try:
         return [bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         # One element may hold what is no JSON and still has an end, such as NaN: it is to be named by its own fields.
         return _elements_leniently(body)
 

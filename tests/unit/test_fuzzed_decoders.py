@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -160,6 +161,7 @@ def _read_csv(content: bytes) -> object:
 
 # The evaluator, cursors, keys and headers -----------------------------------------------------------------------------
 
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 FRAMES = [
     frame(Start(1, b"{}", "a", "b", "c", 1, 1.0, 1.0)),
     frame(Evaluate(Window(1, 1, "b" * 64, {}, b"", b""))),
@@ -179,7 +181,7 @@ def _read_frame(content: bytes) -> object:
 
     body = read_frame(exactly)
     for decode in (decode_start, decode_request):
-        with suppress(msgspec.DecodeError):
+        with suppress(*UNDECODABLE):
             return decode(body)
     return decode_answer(body)
 
@@ -225,7 +227,7 @@ def decoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Decoder]:
         "case file": Decoder(files.load_case, (SettingsError,), spoiled([CASE_FILE])),
         "manifest": Decoder(files.open_bundle, (BrokenBundleError,), spoiled([files.manifest])),
         "CSV": Decoder(_read_csv, (), spoiled([CSV])),
-        "frame": Decoder(_read_frame, (EOFError, msgspec.DecodeError), spoiled(FRAMES)),
+        "frame": Decoder(_read_frame, (EOFError, *UNDECODABLE), spoiled(FRAMES)),
         "keys": Decoder(lambda text: parse_keys(text, "keys"), (SettingsError,), spoiled([KEY_LINES]).map(_as_text)),
         "Retry-After": Decoder(retry_after_s, (), st.none() | st.text(max_size=30) | spoiled(_DATES).map(_as_text)),
     }
@@ -248,6 +250,28 @@ def check_of(decoder: Decoder) -> Callable[[Any], None]:
             decoder.decode(found)
 
     return check
+
+
+def test_whoever_expects_what_can_not_be_decoded_expects_text_that_is_no_utf8() -> None:
+    """msgspec raises Python's own error for it, which is no ``DecodeError``."""
+    root = Path(__file__).parents[2]
+    folders = (
+        "event_backbone",
+        "prediction_service",
+        "monitoring_service",
+        "training",
+        "stream_generator",
+        "local_stack",
+    )
+    forgotten = [
+        f"{path.relative_to(root)}:{number}"
+        for folder in folders
+        for path in sorted((root / folder).rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"except .*(msgspec\.DecodeError|MsgspecError)", line)
+        and not re.search(r"UnicodeDecodeError|UnicodeError|ValueError", line)
+    ]
+    assert forgotten == []
 
 
 def test_every_decoder_is_tried(decoders: dict[str, Decoder]) -> None:
