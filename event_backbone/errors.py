@@ -48,6 +48,11 @@ def _shown(name: str) -> str:
     return name[:_LONGEST_NAME_SHOWN].encode(errors="replace").decode()
 
 
+def shortened(text: str, most: int) -> str:
+    """A text for people, cut where it is too long, and then it ends with an ellipsis."""
+    return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
 def number_of(faults: Iterable[Fault]) -> str:
     """``1 fault``, ``2 faults``."""
     number = sum(fault.count for fault in faults)

@@ -8,18 +8,24 @@ from typing import Any
 
 import msgspec
 import pytest
-from prediction_world import Reply, call
+from prediction_world import Reply, call, case_content, made_case, made_record
 from three_services import PAGES, ROUTES, Route, document_of, three_services
 
+from event_backbone.case.files import case_from_dict
 from event_backbone.decoding.json_bounds import MOST_DEPTH, MOST_VALUES
-from event_backbone.errors import MOST_UNKNOWN_LISTED
+from event_backbone.errors import MOST_FAULTS_LISTED, MOST_UNKNOWN_LISTED, SettingsError, UnreadableMessageError
+from event_backbone.kafka.dead_letters import dead_letter_of
+from event_backbone.kafka.wire import event_of
+from event_backbone.ports import Partition, Received
 from event_backbone.web.problems import CONTENT_TYPE
+from prediction_service.worker.records import RecordReader, RejectedMessageError
 
 BODIES = [route for route in ROUTES if route.kind]
 JSON = [route for route in BODIES if route.kind != "form"]
 #: An answer that lists faults; what the sender sent never makes it longer.
 LONGEST_REFUSAL_BYTES = 20_000
 UNKNOWN = 10_000
+GARDEN = made_case()
 CODINGS = ("gzip", "br", "deflate", "zstd", "gzip, identity", "x-anything")
 
 
@@ -213,3 +219,60 @@ def test_what_is_sent_counts_and_not_what_it_is_called(services: dict[str, Any],
     ]
     answers = [send(services, route, b'{"none": 1}', content_type=kind) for kind in kinds]
     assert {(answer.status, answer.body) for answer in answers} == {(answers[0].status, answers[0].body)}
+
+
+# Beside HTTP ----------------------------------------------------------------------------------------------------------
+
+
+def message(value: bytes) -> Received:
+    return Received(Partition("garden.records", 0), 7, 0, b"r1", value)
+
+
+def dead_letter(value: bytes) -> tuple[str, Any]:
+    """Reason and faults of the dead letter that a worker makes of a message."""
+    with pytest.raises(RejectedMessageError) as refused:
+        RecordReader(GARDEN).read(message(value))
+    error = refused.value
+    letter = dead_letter_of(message(value), error.reason, error.faults, "2026-01-01T00:00:00Z", "worker", "dead")
+    assert sum(len(content) for _, content in letter.headers) < LONGEST_REFUSAL_BYTES
+    assert len(str(error)) < LONGEST_REFUSAL_BYTES  # what a log says
+    return error.reason, msgspec.json.decode(dict(letter.headers)["dl_faults"])
+
+
+@pytest.mark.parametrize("deep", DEEP)
+def test_a_record_through_kafka_that_is_nested_too_deeply_is_a_dead_letter(deep: str) -> None:
+    reason, faults = dead_letter(DEEP[deep])
+    assert reason == "json"
+    assert "is nested too deeply" in faults[0]["message"]
+
+
+def test_a_dead_letter_counts_unknown_fields_and_names_the_first() -> None:
+    fields = {f"u{number:05}": 0 for number in range(UNKNOWN)}
+    reason, faults = dead_letter(msgspec.json.encode({**made_record(), **fields}))
+    assert reason == "record"
+    assert len(faults) == MOST_UNKNOWN_LISTED + 1
+    assert faults[-1]["message"].startswith(f"and {UNKNOWN - MOST_UNKNOWN_LISTED:,} more")
+
+
+@pytest.mark.parametrize("kind", ["predictions", "labels", "rejections"])
+def test_an_event_through_kafka_that_is_nested_too_deeply_is_unreadable(kind: str) -> None:
+    with pytest.raises(UnreadableMessageError) as unreadable:
+        event_of(Received(Partition(f"garden.{kind}", 0), 7, 0, b"r1", DEEP["objects"]), GARDEN)
+    assert unreadable.value.reason == "json"
+
+
+def test_what_a_command_says_of_a_file_is_bounded() -> None:
+    content = {**case_content(), **{f"u{number}": 0 for number in range(UNKNOWN)}, "x" * 100_000: 1}
+    with pytest.raises(SettingsError) as wrong:
+        case_from_dict(content, subject="made case")
+    lines = str(wrong.value).splitlines()
+    assert lines[0] == f"made case: {UNKNOWN + 1:,} faults"
+    assert lines[-1] == f"  (more): and {UNKNOWN + 1 - MOST_FAULTS_LISTED:,} more"
+    assert len(lines) == MOST_FAULTS_LISTED + 2
+    assert len(str(wrong.value)) < LONGEST_REFUSAL_BYTES
+
+
+def test_a_long_name_in_a_file_is_cut() -> None:
+    with pytest.raises(SettingsError) as wrong:
+        case_from_dict({**case_content(), "x" * 100_000: 1}, subject="made case")
+    assert len(str(wrong.value)) < 2000
