@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+
+#: Faults that are named in one answer, message or line of a log; of the others only the number is.
+MOST_FAULTS_LISTED = 100
+#: Names of unknown fields among them.
+MOST_UNKNOWN_LISTED = 10
+#: The place of a fault that stands for others.
+MORE = "(more)"
+_LONGEST_NAME_SHOWN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,12 +21,50 @@ class Fault:
     """One thing that is wrong, and where.
 
     ``place`` is a field name or a path (``columns[2].valid.minimum``), ``reason`` one of a closed set of words that
-    may become a metric label, ``message`` a sentence for people. A message never holds a record's value.
+    may become a metric label, ``message`` a sentence for people. A message never holds a record's value. ``count`` is
+    how many this one stands for.
     """
 
     place: str
     reason: str
     message: str
+    count: int = 1
+
+
+def unknown_fields(names: Iterable[object], what: str) -> list[Fault]:
+    """Faults of unknown fields, in order of their names, none of which is ``what``; the last says how many more.
+
+    Names are shown to their sender, cut, and never become metric labels.
+    """
+    texts = [str(name) for name in names]
+    first = heapq.nsmallest(MOST_UNKNOWN_LISTED, texts)
+    faults = [Fault(_shown(name), "unknown", f"is not {what}") for name in first]
+    if more := len(texts) - len(first):
+        faults.append(Fault(MORE, "unknown", f"and {more:,} more, none of them {what}", more))
+    return faults
+
+
+def _shown(name: str) -> str:
+    return name[:_LONGEST_NAME_SHOWN].encode(errors="replace").decode()
+
+
+def shortened(text: str, most: int) -> str:
+    """A text for people, cut where it is too long, and then it ends with an ellipsis."""
+    return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def number_of(faults: Iterable[Fault]) -> str:
+    """``1 fault``, ``2 faults``."""
+    number = sum(fault.count for fault in faults)
+    return f"{number:,} fault{'s' if number != 1 else ''}"
+
+
+def listed(faults: Iterable[Fault], most: int = MOST_FAULTS_LISTED) -> list[Fault]:
+    """The first faults, and where there are more than ``most`` one that says how many."""
+    left = iter(faults)
+    first = list(islice(left, most))
+    more = sum(fault.count for fault in left)
+    return [*first, Fault(MORE, "invalid", f"and {more:,} more", more)] if more else first
 
 
 class StreamgaugeError(Exception):
@@ -29,8 +77,8 @@ class SettingsError(StreamgaugeError):
     def __init__(self, subject: str, faults: Sequence[Fault]) -> None:
         self.subject = subject
         self.faults = tuple(faults)
-        lines = "".join(f"\n  {fault.place}: {fault.message}" for fault in faults)
-        super().__init__(f"{subject}: {len(self.faults)} fault{'s' if len(self.faults) != 1 else ''}{lines}")
+        lines = "".join(f"\n  {fault.place}: {fault.message}" for fault in listed(faults))
+        super().__init__(f"{subject}: {number_of(faults)}{lines}")
 
 
 class RejectedError(StreamgaugeError):
@@ -38,7 +86,10 @@ class RejectedError(StreamgaugeError):
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("; ".join(f"{fault.place}: {fault.message}" for fault in faults))
+        super().__init__()
+
+    def __str__(self) -> str:
+        return "; ".join(f"{fault.place}: {fault.message}" for fault in listed(self.faults))
 
 
 #: Why a message can't be read; a closed set, fit for a metric label.

@@ -75,5 +75,5 @@ def read_document(kind: type[Document], body: bytes, origin: str) -> Document:
     """Decode one; raise :class:`StopError` naming ``origin`` when it is not what was agreed."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StopError(f"{origin} is not what was agreed: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from event_backbone.case.records import fault_in_record_id
+from event_backbone.case.records import fault_in_kept_id
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, UnreadableMessageError
 from event_backbone.events.schema import Erasure, Event, Label, Prediction, Rejections, Shadow, parse_utc
@@ -33,7 +33,7 @@ def check_event(case: Case, event: Event) -> None:
 
 
 def _check_id(event: Prediction | Label | Erasure | Shadow) -> None:
-    if fault := fault_in_record_id(event.record_id):
+    if fault := fault_in_kept_id(event.record_id):
         raise UnreadableMessageError("record_id", [fault])
 
 

@@ -10,20 +10,23 @@ from pydantic import ValidationError
 
 from event_backbone.case.consistency import faults_across
 from event_backbone.case.schema import Case
-from event_backbone.errors import Fault, SettingsError
+from event_backbone.errors import Fault, SettingsError, shortened
+
+#: A place or a message of a fault: a name in the file may be as long as the file.
+_LONGEST_SHOWN = 500
 
 
 def _place(location: tuple[int | str, ...]) -> str:
     text = ""
     for step in location:
         text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
-    return text or "(whole file)"
+    return shortened(text, _LONGEST_SHOWN) or "(whole file)"
 
 
 def faults_in_file(error: ValidationError) -> list[Fault]:
     """What pydantic found in a file of ours, each fault with its place."""
     return [
-        Fault(_place(item["loc"]), item["type"], item["msg"].removeprefix("Value error, "))
+        Fault(_place(item["loc"]), item["type"], shortened(item["msg"].removeprefix("Value error, "), _LONGEST_SHOWN))
         for item in error.errors(include_url=False)
     ]
 
@@ -48,6 +51,12 @@ def read_yaml(path: Path) -> Any:
         raise SettingsError(str(path), [Fault("(file)", "unreadable", error.strerror or "can't be read")]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), [Fault("(file)", "no_yaml", " ".join(str(error).split()))]) from None
+    except (ValueError, LookupError, AttributeError) as error:
+        # PyYAML lets out what its constructors raise: for a month 99, or for a tag that does not fit its value.
+        message = f"a value can't be read as what its form or tag says ({type(error).__name__}: {error})"
+        raise SettingsError(str(path), [Fault("(file)", "no_yaml", message)]) from None
+    except RecursionError:  # the loader is Python all through, so this is no end of a stack
+        raise SettingsError(str(path), [Fault("(file)", "no_yaml", "is nested too deeply")]) from None
 
 
 def load_case(path: Path) -> Case:

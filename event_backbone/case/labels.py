@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from event_backbone.case.records import decode_lenient, fault_in_record_id, unknown_field
+from event_backbone.case.records import fault_in_record_id
 from event_backbone.case.schema import Case
-from event_backbone.errors import Fault, RejectedError
+from event_backbone.decoding.lenient_json import decode_lenient
+from event_backbone.errors import Fault, RejectedError, unknown_fields
 from event_backbone.events.schema import Label, format_utc, parse_utc, utc_now
 
 _FIELDS = frozenset({"record_id", "label", "labelled_at"})
@@ -51,7 +52,7 @@ def _faults_in(payload: Any, case: Case) -> list[Fault]:
         faults.append(Fault("label", "type", f"must be {allowed}"))
     if not _is_time(payload.get("labelled_at")):
         faults.append(Fault("labelled_at", "format", "must be an RFC 3339 time with an offset"))
-    return faults + [unknown_field(name, "is not a field of a label") for name in sorted(set(payload) - _FIELDS)]
+    return faults + unknown_fields(set(payload) - _FIELDS, "a field of a label")
 
 
 def _is_time(value: object) -> bool:

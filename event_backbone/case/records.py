@@ -9,7 +9,6 @@ A name that stands twice in an object is no fault by itself: each of its values 
 from __future__ import annotations
 
 import functools
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +19,18 @@ import msgspec
 from msgspec import Meta, Struct
 
 from event_backbone.case.schema import Case, Column, is_finite
-from event_backbone.errors import Fault, RejectedError
+from event_backbone.decoding.lenient_json import Repeated, decode_lenient
+from event_backbone.errors import Fault, RejectedError, unknown_fields
 
-RECORD_ID_PATTERN = r"^[A-Za-z0-9._:~-]{1,128}\Z"
+#: ``.`` and ``..`` are left out: clients, proxies and servers take them out of a URL's path.
+RECORD_ID_PATTERN = r"^(?!\.\.?\Z)[A-Za-z0-9._:~-]{1,128}\Z"
 #: Beyond this, a 64-bit float no longer holds every whole number.
 LARGEST_EXACT_INTEGER = 2**53
 _RECORD_ID = re.compile(RECORD_ID_PATTERN)
+#: An id that was taken once, when ``.`` and ``..`` were.
+_KEPT_RECORD_ID = re.compile(r"[A-Za-z0-9._:~-]{1,128}")
+_KEPT_ID_FAULT = Fault("record_id", "format", "must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -")
+_ID_FAULT = Fault("record_id", "format", f"{_KEPT_ID_FAULT.message}, and not . or .. alone")
 
 
 class Record(Struct, forbid_unknown_fields=True):
@@ -108,20 +113,13 @@ def fault_in_value(column: Column, value: object) -> Fault | None:
 
 
 def fault_in_record_id(value: object) -> Fault | None:
-    if value is None or (isinstance(value, str) and _RECORD_ID.match(value)):
-        return None
-    return Fault("record_id", "format", "must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -")
+    """The fault of an id that is given to something new."""
+    return None if value is None or (isinstance(value, str) and _RECORD_ID.match(value)) else _ID_FAULT
 
 
-def unknown_field(name: str, message: str) -> Fault:
-    """The fault of an unknown field: its name is shown to its sender, cut, and never becomes a metric label."""
-    return Fault(name[:64].encode(errors="replace").decode(), "unknown", message)
-
-
-class Repeated(tuple[Any, ...]):
-    """The values of a name that stands more than once in an object."""
-
-    __slots__ = ()
+def fault_in_kept_id(value: str) -> Fault | None:
+    """The fault of an id of something that may be kept for long: it has to be delivered, found and erased."""
+    return None if _KEPT_RECORD_ID.fullmatch(value) else _KEPT_ID_FAULT
 
 
 def _first_fault(value: object, fault_in: Callable[[object], Fault | None]) -> Fault | None:
@@ -140,12 +138,10 @@ def faults_in(case: Case, payload: object) -> list[Fault]:
             faults.append(_first_fault(payload[column.name], functools.partial(fault_in_value, column)))
         else:
             faults.append(Fault(column.name, "missing", "is missing"))
-    known = {"record_id", *case.column_names}
-    for name in sorted(str(key) for key in payload if key not in known):
-        if name == case.target.name:
-            faults.append(Fault(name, "target", "is the target and must not be sent as a feature"))
-        else:
-            faults.append(unknown_field(name, "is not a column of this case"))
+    known = {"record_id", *case.column_names, case.target.name}
+    faults += unknown_fields((name for name in payload if name not in known), "a column of this case")
+    if case.target.name in payload:
+        faults.append(Fault(case.target.name, "target", "is the target and must not be sent as a feature"))
     return [fault for fault in faults if fault is not None]
 
 
@@ -159,6 +155,7 @@ class RecordDecoder:
         self._case = case
         self.record_type = record_type(case)
         self.decode_trusted = msgspec.json.Decoder(self.record_type).decode
+        self._decode_array = msgspec.json.Decoder(list[self.record_type]).decode  # type: ignore[name-defined]  # made
 
     def decode(self, body: bytes) -> Record:
         """One record.
@@ -168,8 +165,15 @@ class RecordDecoder:
         """
         try:
             return self.decode_trusted(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise RejectedError(self.faults_in_body(body)) from None
+
+    def decode_array(self, body: bytes) -> list[Record] | None:
+        """Every record of a JSON array; ``None`` when it is none, or one of them is not valid."""
+        try:
+            return self._decode_array(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
 
     def convert(self, payload: object) -> Record:
         """One record from a payload that is already decoded: a form's."""
@@ -185,35 +189,3 @@ class RecordDecoder:
             return [fault]
         # The property test keeps this fallback unreachable; a refusal without any fault must still be a refusal.
         return faults_in(self._case, payload) or [Fault("(body)", "invalid", "is not a valid record")]
-
-
-def decode_lenient(body: bytes) -> tuple[object, Fault | None]:
-    """Decode JSON so that faults can be named: values of any type are let through.
-
-    That is NaN, Infinity, halves of surrogate pairs, and numbers too long for 64 bits, which are read as infinite. The
-    values of a name that stands more than once come as :class:`Repeated`. Everything else that is no JSON in UTF-8 is
-    refused as msgspec refuses it.
-    """
-    try:
-        return json.loads(body.decode(), parse_int=_whole_number, object_pairs_hook=_object), None
-    except RecursionError:
-        return None, Fault("(body)", "json", "is nested too deeply")
-    except UnicodeError:
-        return None, Fault("(body)", "json", "is not valid UTF-8")
-    except json.JSONDecodeError as error:
-        return None, Fault("(body)", "json", f"is not valid JSON at character {error.pos}")
-
-
-def _whole_number(text: str) -> float:
-    # Python refuses to read more than 4,300 digits, and 310 are more than a 64-bit float can hold.
-    return int(text) if len(text) < 310 else float(text)
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) == len(pairs):
-        return record
-    values: dict[str, list[Any]] = {}
-    for name, value in pairs:
-        values.setdefault(name, []).append(value)
-    return {name: Repeated(found) if len(found) > 1 else found[0] for name, found in values.items()}

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from event_backbone.errors import Fault, RejectedError, UnreadableMessageError
+from event_backbone.decoding.json_bounds import is_too_deep
+from event_backbone.errors import Fault, RejectedError, UnreadableMessageError, listed
 from event_backbone.events.cloud_events import EVENT_TYPE, SPECVERSION, header, source_uri, text_header
 from event_backbone.events.schema import encode_json
 from event_backbone.kafka.topics import place_id
@@ -116,7 +117,7 @@ def _message(
         ("ce_time", named["dl_first_seen"]),
         *identity,
         ("dl_reason", reason.encode()),
-        ("dl_faults", encode_json([DeadLetterFault(one.place, one.reason, one.message) for one in faults])),
+        ("dl_faults", encode_json([DeadLetterFault(one.place, one.reason, one.message) for one in listed(faults)])),
         ("dl_service", service.encode()),
     ]
     if key is None and value is None:  # Kafka takes no message without both
@@ -209,7 +210,9 @@ class _Named(msgspec.Struct):
 
 def _names_itself(value: bytes | None) -> bool:
     """Whether the body holds a ``record_id``; another one as key would be a fault."""
+    if value is None or is_too_deep(value):
+        return False
     try:
-        return value is not None and msgspec.json.decode(value, type=_Named).record_id is not None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.decode(value, type=_Named).record_id is not None
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False

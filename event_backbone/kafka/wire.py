@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from event_backbone.case.event_rules import check_event, is_time
-from event_backbone.case.records import decode_lenient, fault_in_record_id
+from event_backbone.case.records import fault_in_kept_id
 from event_backbone.case.schema import Case
+from event_backbone.decoding.json_bounds import TOO_DEEP, is_too_deep
+from event_backbone.decoding.lenient_json import decode_lenient
 from event_backbone.errors import Fault, UnreadableMessageError
 from event_backbone.events.cloud_events import (
     EVENT_TYPE,
@@ -157,13 +159,15 @@ def _unreadable(reason: str, place: str, message: str, fault_reason: str | None 
 
 def _decode(value: bytes, decoder: Any, reason: str) -> Any:
     """Raises :class:`UnreadableMessageError` with ``json`` where it is none, else with ``reason``."""
+    if is_too_deep(value):
+        raise UnreadableMessageError("json", [TOO_DEEP])
     try:
         return decoder.decode(value)
     except msgspec.ValidationError:
         if reason == "json":  # a preamble with a strange type inside: say which
             reason = "schema_version" if _is_object(value) else "json"
         raise _unreadable(reason, "(body)", f"is no {reason} as this version writes it") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         _, fault = decode_lenient(value)
         raise UnreadableMessageError("json", [fault or Fault("(body)", "json", "is not valid JSON")]) from None
 
@@ -177,7 +181,7 @@ def _key(received: Received, in_body: str | None) -> str:
     key = in_body if received.key is None else received.key.decode(errors="replace")
     if key is None:
         raise _unreadable("key", "record_id", "is missing: neither the key nor the body holds it", "missing")
-    if fault := fault_in_record_id(key):
+    if fault := fault_in_kept_id(key):
         raise UnreadableMessageError("key", [fault])
     if in_body is not None and in_body != key:
         raise _unreadable("key", "record_id", "differs from the key of the message")

@@ -2,7 +2,7 @@
 
 What granian leaves open is closed here: a port in use is an error at start, a worker never outlives its parent, SIGTERM
 lets readiness fall before the listener closes, the application is closed before its process exits, pages of another
-origin are refused, and so is whoever shows no API key where there are keys.
+origin are refused, and so are encoded bodies and whoever shows no API key where there are keys.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ import structlog
 
 from event_backbone.errors import Fault, SettingsError, StreamgaugeError
 from event_backbone.process.lifetime import die_with_parent
+from event_backbone.process.memory import give_back_large_blocks
 from event_backbone.settings import LOOPBACK_HOSTS, ListeningSettings
 from event_backbone.web.api_keys import ApiKeys, KeyCheck
 from event_backbone.web.browser_guard import BrowserGuard
+from event_backbone.web.encoding_guard import EncodingGuard
 from event_backbone.web.key_guard import STRANGERS_AT_ONCE, KeyGuard
 from event_backbone.web.reading_limit import BODIES_AT_ONCE, LimitedBodies, ReadingLimit, address_of
 
@@ -38,6 +40,8 @@ log = structlog.get_logger()
 
 #: Threads that answer probes, refuse strangers and turn away bodies, beside those that work or wait for one.
 _THREADS_TO_SPARE = 16
+#: Of a connection, before anybody reads its body; headers have to fit in.
+_MOST_BUFFERED_BYTES = 64 * 1024
 
 
 class Application(Protocol):
@@ -72,12 +76,12 @@ class Access:
 
     def guarding(self, application: Application, at_once: int) -> WSGIApplication:
         """The application behind the guards, with so many requests worked on at once."""
-        places = threading.BoundedSemaphore(at_once)
+        decoded, places = EncodingGuard(application), threading.BoundedSemaphore(at_once)
         if self.keys is None:
-            return BrowserGuard(LimitedBodies(application, places, address_of, ReadingLimit()), self.hosts)
+            return BrowserGuard(LimitedBodies(decoded, places, address_of, ReadingLimit()), self.hosts)
         count_refusal = application.count_unauthorized
         return BrowserGuard(
-            KeyGuard(application, self.keys, places, count_refusal=count_refusal, forms=self.forms), self.hosts
+            KeyGuard(decoded, self.keys, places, count_refusal=count_refusal, forms=self.forms), self.hosts
         )
 
 
@@ -138,6 +142,7 @@ class _WorkerStart:
 
     def __call__(self) -> WSGIApplication:
         die_with_parent(self.parent_pid)
+        give_back_large_blocks()
         # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
         os.setpgid(0, 0)
         try:
@@ -167,6 +172,7 @@ def serve(
     was given is set for ``readiness_notice_s`` before the listener closes.
     """
     from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server.mp import MPServer
 
@@ -198,6 +204,7 @@ def serve(
         port=port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=_MOST_BUFFERED_BYTES),
         workers=1,
         blocking_threads=threads + BODIES_AT_ONCE + STRANGERS_AT_ONCE + _THREADS_TO_SPARE,
         log_level=LogLevels.error,

@@ -132,7 +132,7 @@ def _restored(documents: AlertDocuments) -> AlertStates:
         return AlertStates()
     try:
         return _known_kinds(_decode(kept))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         log.warning("alerts_not_understood", reason=str(error))
         return AlertStates()
 

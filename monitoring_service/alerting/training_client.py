@@ -100,7 +100,7 @@ class HttpTrainingServer:
     def _read(self, answer: HttpAnswer, kind: type[_Answer]) -> _Answer:
         try:
             return msgspec.json.decode(answer.body, type=kind)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             self._give_up("an answer that is none of its own")
 
     @staticmethod

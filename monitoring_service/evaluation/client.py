@@ -205,7 +205,7 @@ def _framed(request: Request) -> bytes:
 def _failures_translated(give_up: Callable[[], None]) -> Iterator[None]:
     try:
         yield
-    except (OSError, EOFError, msgspec.MsgspecError) as error:
+    except (OSError, EOFError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         # Half a frame may be under way: only a new process is sure to answer what it is asked.
         give_up()
         raise EvaluatorFailedError(f"the evaluator failed: {error}") from None

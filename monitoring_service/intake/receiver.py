@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from event_backbone.case.event_rules import LARGEST_INTEGER, check_event
 from event_backbone.case.schema import Case
-from event_backbone.errors import TryAgainLaterError, UnreadableMessageError
+from event_backbone.decoding.json_bounds import is_too_deep
+from event_backbone.errors import StreamgaugeError, TryAgainLaterError, UnreadableMessageError
 from event_backbone.events.schema import SCHEMA_VERSION, Envelope, decode_envelope
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.inbox.transaction import NO_PROGRESS, Progress, Stored
@@ -22,6 +23,10 @@ from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.windows.sliding_window import Windows
 
 log = structlog.get_logger()
+
+
+#: Twice what a sidecar sends at most.
+MOST_LINES = 20_000
 
 
 class Refused(Struct, frozen=True):
@@ -42,6 +47,10 @@ class Receipt(Struct, frozen=True):
     duplicates: int
     conflicts: int
     refused: list[Refused]
+
+
+class TooManyLinesError(StreamgaugeError):
+    """A body that holds more events than are taken at once: its answer would name each of them."""
 
 
 class OverloadedError(TryAgainLaterError):
@@ -79,9 +88,12 @@ class Intake:
 
         Raises:
             TryAgainLaterError: it can't be kept now, or too many rows wait for their check; nothing was changed.
+            TooManyLinesError: it holds more than :data:`MOST_LINES`; nothing was changed.
         """
         if self.is_full:
             raise OverloadedError("too many rows wait for their check", retry_after_s=1.0)
+        if body.count(b"\n") + body.count(b"\r") > MOST_LINES:
+            raise TooManyLinesError(f"The body has more than {MOST_LINES:,} lines; nothing was stored.")
         envelopes, refused = self._decode(body)
         stored = self.keep(envelopes)
         return Receipt(stored.accepted, stored.duplicates, stored.conflicts, refused)
@@ -133,9 +145,11 @@ class Intake:
         return envelopes, refused
 
     def _decode_line(self, line: bytes) -> tuple[Envelope | None, str | None]:
+        if is_too_deep(line):
+            return None, "malformed"
         try:
             envelope = decode_envelope(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None, "malformed"
         return envelope, _reason_to_refuse(self._case, envelope)
 

@@ -78,7 +78,7 @@ def restored_state(inbox: Inbox) -> MonitorState:
         return MonitorState()
     try:
         return decode_state(kept)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         log.warning("standing_not_understood", reason=str(error))
         return MonitorState(checked_row=inbox.totals.predictions)
 

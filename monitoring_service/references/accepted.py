@@ -141,7 +141,7 @@ class AcceptedReferences:
 def _decode_history(body: bytes) -> tuple[AcceptedReference, ...]:
     try:
         return msgspec.json.decode(body, type=tuple[AcceptedReference, ...])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # Of another version of this program: each bundle's own reference is always a safe choice.
         log.warning("accepted_references_not_understood", reason=str(error))
         return ()

@@ -10,24 +10,27 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from event_backbone.case.schema import Case
+from event_backbone.events.schema import encode_json
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.browser_guard import POLICY, page_policy
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.probes import AnsweringStatus, add_probes
-from event_backbone.web.responses import json_response, later_response
+from event_backbone.web.request_bodies import body_within, query_number
+from event_backbone.web.responses import json_bytes_response, json_response, later_response, problem_response
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.checks.performance_windows import PerformanceWindows
 from monitoring_service.checks.report_schedule import ReportScheduler, TooSoonError
 from monitoring_service.checks.shadow_comparison import ShadowComparisons
 from monitoring_service.intake.arrivals import ARRIVALS_SHOWN_S
-from monitoring_service.intake.receiver import Intake
+from monitoring_service.intake.receiver import Intake, TooManyLinesError
 from monitoring_service.references.acceptance import ReferenceService
 from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.views.metrics import MonitoringMetrics
 from monitoring_service.views.snapshot import SnapshotReader
 from monitoring_service.views.state_document import history_document, state_document
 from monitoring_service.web.alert_routes import add_alert_routes
+from monitoring_service.web.openapi import openapi_document
 from monitoring_service.web.page import page_content
 from monitoring_service.web.performance_routes import add_performance_routes, add_shadow_routes
 from monitoring_service.web.reference_routes import add_reference_routes
@@ -63,10 +66,10 @@ class RouteParts:
 def build_api(parts: RouteParts) -> Flask:
     """The Flask application; everything it needs is given, nothing is global."""
     app = Flask("monitoring_service.web")
-    app.config["MAX_CONTENT_LENGTH"] = parts.max_body_bytes
     _add_events(app, parts)
     _add_state(app, parts)
     _add_probes(app, parts)
+    _add_document(app, parts)
     _add_pages(app, parts)
     add_report_routes(app, parts.reports, parts.report_scheduler, parts.keys, parts.metrics.unauthorized.inc)
     add_reference_routes(app, parts.reference_service)
@@ -82,7 +85,7 @@ def build_api(parts: RouteParts) -> Flask:
 def _add_events(app: Flask, parts: RouteParts) -> None:
     @app.post("/events")
     def events() -> ResponseReturnValue:
-        return json_response(parts.intake.take(request.get_data(cache=False)))
+        return json_response(parts.intake.take(body_within(parts.max_body_bytes)))
 
 
 def _add_state(app: Flask, parts: RouteParts) -> None:
@@ -100,7 +103,7 @@ def _add_state(app: Flask, parts: RouteParts) -> None:
 
     @app.get("/api/history")
     def history() -> ResponseReturnValue:
-        after_row = request.args.get("after_row", default=0, type=int)
+        after_row = query_number(request.args, "after_row", default=0, low=0)
         arrivals = parts.snapshots.arrivals(ARRIVALS_SHOWN_S)
         return json_response(history_document(parts.case, parts.snapshots.take(), arrivals, after_row=after_row))
 
@@ -110,6 +113,21 @@ def _add_probes(app: Flask, parts: RouteParts) -> None:
         return parts.metrics.exposition(parts.snapshots.take(), parts.reference_service.current())
 
     add_probes(app, parts.case.name, AnsweringStatus(parts.faults, lambda: {"active": True}), metrics)
+
+
+def _add_document(app: Flask, parts: RouteParts) -> None:
+    document = encode_json(
+        openapi_document(
+            parts.case,
+            max_body_bytes=parts.max_body_bytes,
+            with_keys=parts.keys is not None,
+            with_retraining=parts.retraining is not None,
+        )
+    )
+
+    @app.get("/openapi.json")
+    def openapi() -> ResponseReturnValue:
+        return json_bytes_response(document)
 
 
 def _add_pages(app: Flask, parts: RouteParts) -> None:
@@ -124,6 +142,10 @@ def _add_pages(app: Flask, parts: RouteParts) -> None:
 
 def _add_errors(app: Flask) -> None:
     add_error_handlers(app)
+
+    @app.errorhandler(TooManyLinesError)
+    def too_many_lines(error: TooManyLinesError) -> ResponseReturnValue:
+        return problem_response(413, str(error))
 
     @app.errorhandler(TooSoonError)
     def too_soon(error: TooSoonError) -> ResponseReturnValue:

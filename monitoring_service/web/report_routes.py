@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Flask, Response, request, send_file
+from flask import Flask, Response, send_file
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.browser_guard import POLICY
 from event_backbone.web.key_guard import CHALLENGE, DETAIL, KEY_FIELD
+from event_backbone.web.request_bodies import MOST_FORM_BYTES, form_within
 from event_backbone.web.responses import json_response, problem_response
 from monitoring_service.checks.report_schedule import ReportScheduler
 from monitoring_service.reports.folder import Report, ReportFolder
@@ -38,7 +39,8 @@ def add_report_routes(
     @app.post(f"{REPORTS_PATH}<name>")
     def report_by_form(name: str) -> ResponseReturnValue:
         """A link can't carry a key, so the page sends it in a form."""
-        if keys is not None and not keys.accepts(request.form.get(KEY_FIELD, "")):
+        form = form_within(MOST_FORM_BYTES)
+        if keys is not None and not keys.accepts(form.get(KEY_FIELD, "")):
             count_refusal()
             refusal = problem_response(401, DETAIL)
             refusal.headers.extend([CHALLENGE])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from flask import request
 from msgspec import Meta, Struct
 
-from event_backbone.web.request_bodies import Name, Note, read_object
+from event_backbone.web.request_bodies import Name, Note, body_within, read_object
 
 LONGEST_SILENCE_S = 30 * 86400
-_MOST_BYTES = 8192
+MOST_DECISION_BYTES = 8192
 
 
 class Decision(Struct, kw_only=True):
@@ -31,5 +30,4 @@ Sent = TypeVar("Sent", bound=Decision)
 
 def sent(kind: type[Sent]) -> Sent:
     """The body of the present request; raises :class:`RejectedError` with all of its faults."""
-    request.max_content_length = _MOST_BYTES
-    return read_object(request.get_data(cache=False), kind)
+    return read_object(body_within(MOST_DECISION_BYTES), kind)

@@ -2,20 +2,24 @@
 
 Replicas come first: each forgets the record and tells its own sinks so in the journal's order, which also removes what
 its sidecar had in flight. Then the sinks get the events directly, so that nothing waits for a sidecar.
+
+An id that fails at a target keeps none of the others from being erased there; each is named with the reason.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
 import msgspec
 
-from event_backbone.case.records import fault_in_record_id
+from event_backbone.case.records import fault_in_kept_id, fault_in_record_id
 from event_backbone.errors import Fault, SettingsError, StreamgaugeError, TryAgainLaterError
 from event_backbone.events.schema import Envelope, Erasure, utc_now
 from event_backbone.ports import Sink
@@ -30,6 +34,22 @@ from prediction_service.journal.writer import Journal
 SOURCE = "erase"
 _IDS_AT_ONCE = 500
 _NO_BOUND = 2**62
+_LONGEST_SHOWN = 130
+#: Ids that are named in the outcome at one target; of the others only the number is.
+MOST_IDS_NAMED = 20
+
+
+class NotErasedError(StreamgaugeError):
+    """Some ids were not erased; the message says what was done, and names them with the reason."""
+
+    def __init__(self, done: str, reasons: Mapping[str, str]) -> None:
+        named = "; ".join(f"{record_id}: {reason}" for record_id, reason in islice(reasons.items(), MOST_IDS_NAMED))
+        more = len(reasons) - MOST_IDS_NAMED
+        super().__init__(f"{done}; not erased: {named}" + (f"; and {more:,} more" if more > 0 else ""))
+
+
+class _NobodyToAskError(TryAgainLaterError):
+    """The target answers nobody, or not us, so that it makes no sense to ask for the next id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +76,12 @@ class ErasureTarget(Protocol):
 
 def check_record_ids(record_ids: Sequence[str]) -> None:
     """Raise :class:`SettingsError` naming every id that can't be one."""
-    found = ((record_id, fault_in_record_id(record_id)) for record_id in record_ids)
-    faults = [Fault(repr(record_id), "record_id", fault.message) for record_id, fault in found if fault is not None]
+    found = ((record_id, fault_in_kept_id(record_id)) for record_id in record_ids)
+    faults = [
+        Fault(repr(record_id[:_LONGEST_SHOWN]), "record_id", fault.message)
+        for record_id, fault in found
+        if fault is not None
+    ]
     if faults:
         raise SettingsError("erase", faults)
 
@@ -84,46 +108,76 @@ class SinkErasure:
     def erase(self, erasures: Sequence[Erasure]) -> str:
         first_seq = self._clock_us()
         batch = [Envelope(SOURCE, seq, erasure) for seq, erasure in enumerate(erasures, first_seq)]
-        for start in range(0, len(batch), _IDS_AT_ONCE):
-            refused = self._sink.deliver(batch[start : start + _IDS_AT_ONCE]).refused
-            if refused:
-                raise StreamgaugeError(f"refuses {len(refused)} of them: {refused[0].reason}")
-        return f"told to erase {len(batch)}"
+        refused = [
+            refusal
+            for start in range(0, len(batch), _IDS_AT_ONCE)
+            for refusal in self._sink.deliver(batch[start : start + _IDS_AT_ONCE]).refused
+        ]
+        done = f"told to erase {len(batch) - len(refused)}"
+        if refused:
+            reasons = {erasures[one.seq - first_seq].record_id: f"refused ({one.reason})" for one in refused}
+            raise NotErasedError(done, reasons)
+        return done
+
+
+class _Left(msgspec.Struct):
+    reason: str
 
 
 class _Erased(msgspec.Struct):
     """The part of a replica's answer that is reported."""
 
     rows_erased: int
+    not_erased: list[_Left] = []
 
 
 class ReplicaErasure:
-    """A replica's journal, by ``DELETE /predictions/<record_id>``."""
+    """A replica's journal, by ``DELETE /predictions/<record_id>``; an id that no URL can carry, by a body."""
 
     def __init__(self, url: str, *, api_key: str | None, timeout_s: float) -> None:
         self.name = f"replica {without_login(url)}"
-        self._url = f"{url.rstrip('/')}/predictions/"
+        self._url = f"{url.rstrip('/')}/predictions"
         self._client = own_client(timeout_s=timeout_s, api_key=api_key)
 
     def erase(self, erasures: Sequence[Erasure]) -> str:
-        return _removed(sum(self._erase_one(erasure.record_id) for erasure in erasures))
+        removed = 0
+        reasons: dict[str, str] = {}
+        for number, erasure in enumerate(erasures):
+            try:
+                removed += self._erase_one(erasure.record_id)
+            except _NobodyToAskError as error:
+                if number == 0:
+                    raise
+                reasons |= {left.record_id: str(error) for left in erasures[number:]}
+                break
+            except StreamgaugeError as error:
+                reasons[erasure.record_id] = str(error)
+        if reasons:
+            raise NotErasedError(_removed(removed), reasons)
+        return _removed(removed)
 
     def _erase_one(self, record_id: str) -> int:
-        answer = self._delete(record_id)
+        answer = self._ask(record_id)
         if answer.status == 401:
-            raise StreamgaugeError("wants a good API key; give it as API_KEY")
+            raise _NobodyToAskError("wants a good API key; give it as API_KEY")
         if answer.status != 200:
             raise answer.refusal()
         try:
-            return msgspec.json.decode(answer.body, type=_Erased).rows_erased
-        except msgspec.DecodeError:
+            erased = msgspec.json.decode(answer.body, type=_Erased)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise TryAgainLaterError("answered 200 and not what it erased: is it a prediction service?") from None
+        if erased.not_erased:
+            raise TryAgainLaterError(erased.not_erased[0].reason)
+        return erased.rows_erased
 
-    def _delete(self, record_id: str) -> HttpAnswer:
+    def _ask(self, record_id: str) -> HttpAnswer:
         try:
-            return self._client.send("DELETE", self._url + quote(record_id))
+            if fault_in_record_id(record_id) is None:
+                return self._client.send("DELETE", f"{self._url}/{quote(record_id)}")
+            body = msgspec.json.encode({"record_ids": [record_id]})
+            return self._client.send("POST", f"{self._url}/erase", body, headers={"Content-Type": "application/json"})
         except TryAgainLaterError as error:
-            raise TryAgainLaterError(f"gives no answer: {error}") from None
+            raise _NobodyToAskError(f"gives no answer: {error}") from None
 
 
 class LocalErasure:
@@ -159,26 +213,39 @@ class IdleJournals:
 
     def erase(self, erasures: Sequence[Erasure]) -> str:
         idle = removed = 0
+        reasons: dict[str, str] = {}
         for slot in slots_with_a_journal(self._journals_dir):
             lock = try_lock(slot / "writer.lock")
             if lock is None:
                 continue
             try:
-                removed += _erase_in(slot, erasures)
+                removed += _erase_in(slot, erasures, reasons)
             finally:
                 lock.release()
             idle += 1
-        return f"{idle} journal{'s' if idle != 1 else ''}, {_removed(removed)}"
+        done = f"{idle} journal{'s' if idle != 1 else ''}, {_removed(removed)}"
+        if reasons:
+            raise NotErasedError(done, reasons)
+        return done
 
 
-def _erase_in(slot: Path, erasures: Sequence[Erasure]) -> int:
+def _erase_in(slot: Path, erasures: Sequence[Erasure], reasons: dict[str, str]) -> int:
+    """The rows removed; ids that could not be erased go into ``reasons``."""
     sinks = read_relay_state(slot / RELAY_FILE) or {}
     delivered_seq = max((sink.delivered_seq for sink in sinks.values()), default=0)
-    journal = Journal(slot / JOURNAL_FILE, max_bytes=_NO_BOUND, delivered_seq=delivered_seq)
+    removed = 0
     try:
-        return sum(journal.erase(erasure.record_id, erasure.case) for erasure in erasures)
-    finally:
-        journal.close()
+        journal = Journal(slot / JOURNAL_FILE, max_bytes=_NO_BOUND, delivered_seq=delivered_seq)
+    except StreamgaugeError as error:
+        reasons.update({erasure.record_id: f"journal {slot.name}: {error}" for erasure in erasures})
+        return 0
+    with contextlib.closing(journal):
+        for erasure in erasures:
+            try:
+                removed += journal.erase(erasure.record_id, erasure.case)
+            except StreamgaugeError as error:
+                reasons[erasure.record_id] = f"journal {slot.name}: {error}"
+    return removed
 
 
 def _removed(rows: int) -> str:

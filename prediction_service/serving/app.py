@@ -11,7 +11,7 @@ from msgspec import json
 from prometheus_client import CollectorRegistry
 from werkzeug.exceptions import InternalServerError
 
-from event_backbone.case.records import fault_in_record_id
+from event_backbone.case.records import fault_in_kept_id
 from event_backbone.case.schema import Case
 from event_backbone.errors import RejectedError, TryAgainLaterError
 from event_backbone.web.browser_guard import POLICY, page_policy
@@ -19,6 +19,7 @@ from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.exposition import exposition
 from event_backbone.web.key_guard import CHALLENGE
 from event_backbone.web.probes import add_probes
+from event_backbone.web.request_bodies import body_within, form_within, read_object
 from event_backbone.web.responses import (
     json_bytes_response,
     json_response,
@@ -32,7 +33,7 @@ from prediction_service.serving.handlers import PredictionHandlers, Reply
 from prediction_service.serving.openapi import openapi_document
 from prediction_service.serving.reloading import Reloading
 from prediction_service.serving.status import ReplicaStatus
-from prediction_service.serving.stored_predictions import StoredPredictions
+from prediction_service.serving.stored_predictions import ErasureOrder, StoredPredictions, erase_each
 
 #: The form runs no script, is framed by nobody and sends what is typed into it nowhere else.
 _PAGE_HEADERS = {POLICY: page_policy("default-src 'none'", "style-src 'self'", "img-src data:", "form-action 'self'")}
@@ -60,9 +61,8 @@ def build_api(
 ) -> Flask:
     """The Flask application; everything it needs is given, nothing is global."""
     app = Flask(__name__)
-    app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes  # what is larger never comes here
-    _add_predictions(app, handlers)
-    _add_stored_predictions(app, case, journal, stored)
+    _add_predictions(app, handlers, max_body_bytes)
+    _add_stored_predictions(app, case, journal, stored, max_body_bytes)
     add_probes(app, case.name, status, lambda: exposition(registry, case.name))
     _add_pages(app, case, handlers, max_body_bytes, form_key or FormKey())
     _add_errors(app)
@@ -74,21 +74,23 @@ def _render(reply: Reply) -> Response:
     return json_bytes_response(body, code)
 
 
-def _add_predictions(app: Flask, handlers: PredictionHandlers) -> None:
+def _add_predictions(app: Flask, handlers: PredictionHandlers, max_body_bytes: int) -> None:
     @app.post("/predict")
     def predict() -> ResponseReturnValue:
-        return _render(handlers.predict(request.get_data(cache=False)))
+        return _render(handlers.predict(body_within(max_body_bytes)))
 
     @app.post("/predict/batch")
     def predict_batch() -> ResponseReturnValue:
-        return _render(handlers.predict_batch(request.get_data(cache=False)))
+        return _render(handlers.predict_batch(body_within(max_body_bytes)))
 
     @app.post("/labels")
     def labels() -> ResponseReturnValue:
-        return _render(handlers.take_labels(request.get_data(cache=False)))
+        return _render(handlers.take_labels(body_within(max_body_bytes)))
 
 
-def _add_stored_predictions(app: Flask, case: Case, journal: Journal, stored: StoredPredictions) -> None:
+def _add_stored_predictions(
+    app: Flask, case: Case, journal: Journal, stored: StoredPredictions, max_body_bytes: int
+) -> None:
     @app.get("/predictions/<record_id>")
     def stored_prediction(record_id: str) -> ResponseReturnValue:
         _check_record_id(record_id)
@@ -101,6 +103,13 @@ def _add_stored_predictions(app: Flask, case: Case, journal: Journal, stored: St
     def stored_predictions() -> ResponseReturnValue:
         page = stored.page(request.args.to_dict())
         return json_response({"predictions": page.predictions, "next": page.next})
+
+    @app.post("/predictions/erase")
+    def erase_predictions() -> ResponseReturnValue:
+        """For ids that no URL can carry, and for many: every one is tried, and what was not erased is named."""
+        order = read_object(body_within(max_body_bytes), ErasureOrder)
+        result = erase_each(journal, case.name, order.record_ids)
+        return json_response(result)
 
     @app.delete("/predictions/<record_id>")
     def erase_prediction(record_id: str) -> ResponseReturnValue:
@@ -117,13 +126,14 @@ def add_admin(app: Flask, reloading: Reloading) -> None:
 
 
 def _check_record_id(record_id: str) -> None:
-    fault = fault_in_record_id(record_id)
+    fault = fault_in_kept_id(record_id)
     if fault is not None:
         raise RejectedError([fault])
 
 
 def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_bytes: int, form_key: FormKey) -> None:
     form = CaseForm(case)
+    most_form_bytes = min(form.most_bytes, max_body_bytes)
     with_keys = form_key.field is not None
     document = json.encode(openapi_document(case, max_body_bytes=max_body_bytes, with_keys=with_keys))
 
@@ -142,7 +152,7 @@ def _add_pages(app: Flask, case: Case, handlers: PredictionHandlers, max_body_by
 
     @app.post("/")
     def filled_form() -> ResponseReturnValue:
-        sent, headers = request.form.to_dict(), _PAGE_HEADERS
+        sent, headers = form_within(most_form_bytes).to_dict(), _PAGE_HEADERS
         if (key_fault := form_key.fault(sent)) is not None:
             return page(form.fields(sent, []), None, key_fault), 401, {**headers, CHALLENGE[0]: CHALLENGE[1]}
         try:

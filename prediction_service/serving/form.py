@@ -12,6 +12,10 @@ from event_backbone.web.key_guard import KEY_FIELD
 
 #: Under the field; the list that a browser offers holds them all.
 _CATEGORIES_LISTED = 3
+#: Key, numbers, and whatever else somebody types.
+_FORM_BYTES = 32 * 1024
+#: The longest in UTF-8 has four bytes, each sent as three.
+_BYTES_OF_A_CHARACTER = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,15 @@ class FormKey:
 
 
 class CaseForm:
-    """Fields and records of one case."""
+    """Fields and records of one case.
+
+    ``most_bytes``: of a filled form, with room for texts that are too long and will be named.
+    """
 
     def __init__(self, case: Case) -> None:
         self._case = case
+        longest = (len(column.name) + _BYTES_OF_A_CHARACTER * column.valid.max_length for column in case.columns)
+        self.most_bytes = _FORM_BYTES + sum(longest)
 
     def fields(self, sent: Mapping[str, str], faults: Sequence[Mapping[str, str]]) -> list[Field]:
         """Every field with its typed value and its faults."""

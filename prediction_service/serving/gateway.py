@@ -18,6 +18,7 @@ from prometheus_client import Counter
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.web.problems import CONTENT_TYPE, problem
 from event_backbone.web.reading_limit import PROBES
+from event_backbone.web.request_bodies import read_body
 from event_backbone.web.responses import JSON, retry_after_header, try_again
 from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.handlers import Reply
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = structlog.get_logger()
-
-_MOST_DRAINED_BYTES = 16 * 1024 * 1024
 
 
 _STATUS_LINES = {code: f"{code} {HTTPStatus(code).phrase}" for code in (200, 400, 409, 413, 422, 500, 503)}
@@ -151,21 +150,3 @@ def failed() -> Reply:
 
 def too_large(max_body_bytes: int) -> Reply:
     return 413, problem(413, f"The body is larger than {max_body_bytes} bytes; nothing was stored.")
-
-
-def read_body(environ: WSGIEnvironment, max_body_bytes: int) -> bytes | None:
-    """The request's body, with or without a length, or ``None`` when it is larger than allowed."""
-    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
-    if not (length.isdigit() and int(length) > max_body_bytes):
-        body: bytes = stream.read(max_body_bytes + 1)
-        if len(body) <= max_body_bytes:
-            return body
-    _drain(stream)
-    return None
-
-
-def _drain(stream: Any) -> None:
-    """Read on for a while: a client whose connection closes while it sends never sees the response."""
-    left = _MOST_DRAINED_BYTES
-    while left > 0 and (chunk := stream.read(min(left, 64 * 1024))):
-        left -= len(chunk)

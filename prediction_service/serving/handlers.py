@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import msgspec
 
@@ -12,7 +15,7 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import ConflictError, Fault, RejectedError
 from event_backbone.events.schema import ModelRef, Prediction, decode_event
 from event_backbone.prediction_log.journal_layout import Entry, entry_of
-from event_backbone.web.problems import fault_documents, problem, rejection, rejection_status
+from event_backbone.web.problems import FaultListing, problem, rejection, rejection_status
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
 from prediction_service.journal.writer import HeldEntry, Journal
@@ -45,6 +48,7 @@ class RecordAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
+_LARGE_BODY_BYTES = 64 * 1024
 
 
 class PredictionHandlers:
@@ -65,6 +69,7 @@ class PredictionHandlers:
         self._metrics = metrics
         self._rejections = rejections
         self._max_batch_records = max_batch_records
+        self._one_large_at_a_time = threading.Lock()
         self._answer_one: MicroBatcher[Record, tuple[Prediction, HeldEntry]] = MicroBatcher(self._answer_all)
         self.decoder = RecordDecoder(case)
 
@@ -73,11 +78,20 @@ class PredictionHandlers:
     def predict(self, body: bytes) -> Reply:
         """One record as JSON."""
         try:
-            record = self.decoder.decode(body)
-        except RejectedError as error:
-            self._rejections.count(error.faults)
-            return rejection(error.faults)
+            record = self.decoder.decode_trusted(body)
+        except ValueError:
+            return self._refuse(body)
         return self._reply_for(*self._answer_one(record))
+
+    def _refuse(self, body: bytes) -> Reply:
+        with self._alone_if_large(body):
+            faults = self.decoder.faults_in_body(body)
+        self._rejections.count(faults)
+        return rejection(faults)
+
+    def _alone_if_large(self, body: bytes) -> AbstractContextManager[object]:
+        """Decoding that names faults takes many times the memory of its body, and holds the interpreter anyway."""
+        return self._one_large_at_a_time if len(body) > _LARGE_BODY_BYTES else contextlib.nullcontext()
 
     def predict_payload(self, payload: object) -> Reply:
         """One record that is decoded already: the web form's."""
@@ -116,23 +130,36 @@ class PredictionHandlers:
 
     def predict_batch(self, body: bytes) -> Reply:
         """A JSON array of records, or one record a line: ``results`` in the same order, each with its own status."""
-        try:
-            items = split_batch(body, at_most=self._max_batch_records)
-        except RejectedError as error:
-            self._rejections.count(error.faults)
-            return rejection(error.faults, "batch")
+        records = self.decoder.decode_array(body)
+        results: list[RecordAnswer | None]
+        valid: Sequence[tuple[int, Record]]
+        if records is not None and 0 < len(records) <= self._max_batch_records:
+            results, valid = [None] * len(records), list(enumerate(records))
+        else:
+            try:
+                with self._alone_if_large(body):
+                    results, valid = self._decode_each(body)
+            except RejectedError as error:
+                self._rejections.count(error.faults)
+                return rejection(error.faults, "batch")
+        answered = self._answer_all([record for _, record in valid]) if valid else []
+        for (index, _), (made, kept) in zip(valid, answered, strict=True):
+            results[index] = self._record_answer(made, kept)
+        return 200, _encode({"results": results})
+
+    def _decode_each(self, body: bytes) -> tuple[list[RecordAnswer | None], list[tuple[int, Record]]]:
+        """The refusals of a batch by place, and its valid records; raises :class:`RejectedError` when it is none."""
+        items = split_batch(body, at_most=self._max_batch_records)
         results: list[RecordAnswer | None] = [None] * len(items)
         valid: list[tuple[int, Record]] = []
+        listing = FaultListing()
         for index, item in enumerate(items):
             try:
                 valid.append((index, self.decoder.decode(item)))
             except RejectedError as error:
                 self._rejections.count(error.faults)
-                results[index] = _refused(error.faults)
-        answered = self._answer_all([record for _, record in valid]) if valid else []
-        for (index, _), (made, kept) in zip(valid, answered, strict=True):
-            results[index] = self._record_answer(made, kept)
-        return 200, _encode({"results": results})
+                results[index] = RecordAnswer(rejection_status(error.faults), faults=listing.documents(error.faults))
+        return results, valid
 
     def _record_answer(self, made: Prediction, kept: HeldEntry) -> RecordAnswer:
         try:
@@ -145,22 +172,28 @@ class PredictionHandlers:
     def take_labels(self, body: bytes) -> Reply:
         """One label, a JSON array of them, or one a line; good ones are kept beside bad neighbours."""
         try:
-            items = split_batch(body, at_most=self._max_batch_records)
+            with self._alone_if_large(body):
+                entries, refused = self._decode_labels(body)
         except RejectedError as error:
             return rejection(error.faults, "body")
-        entries: list[Entry] = []
-        refused = []
-        for index, item in enumerate(items):
-            try:
-                entries.append(entry_of(decode_label(item, self._case)))
-            except RejectedError as error:
-                refused.append((index, error.faults))
         if not entries:
             return rejection([fault for _, faults in refused for fault in faults], "label")
         self._journal.append(entries)
         self._metrics.labels.inc(len(entries))
-        named = [{"index": index, "faults": fault_documents(faults)} for index, faults in refused]
+        listing = FaultListing()
+        named = [{"index": index, "faults": listing.documents(faults)} for index, faults in refused]
         return 202, _encode({"accepted": len(entries), "rejected": named})
+
+    def _decode_labels(self, body: bytes) -> tuple[list[Entry], list[tuple[int, Sequence[Fault]]]]:
+        """Labels as entries, and the faults of the others by place; raises :class:`RejectedError` when it is none."""
+        entries: list[Entry] = []
+        refused: list[tuple[int, Sequence[Fault]]] = []
+        for index, item in enumerate(split_batch(body, at_most=self._max_batch_records)):
+            try:
+                entries.append(entry_of(decode_label(item, self._case)))
+            except RejectedError as error:
+                refused.append((index, error.faults))
+        return entries, refused
 
 
 def _answer(made: Prediction) -> Answer:
@@ -171,7 +204,3 @@ def _stored_prediction(kept: HeldEntry) -> Prediction:
     event = decode_event(kept.body)
     assert isinstance(event, Prediction)
     return event
-
-
-def _refused(faults: Sequence[Fault]) -> RecordAnswer:
-    return RecordAnswer(rejection_status(faults), faults=fault_documents(faults))

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from event_backbone.errors import Fault, RejectedError
+from msgspec import Meta, Struct
+
+from event_backbone.case.records import fault_in_kept_id
+from event_backbone.errors import Fault, RejectedError, TryAgainLaterError
 from event_backbone.events.schema import Prediction, format_utc, parse_utc
 from event_backbone.ports import PredictionLog
+from event_backbone.web.request_bodies import query_number
+from prediction_service.journal.writer import Journal
 
 MAX_PAGE = 1000
+MOST_ID_CHARACTERS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +26,52 @@ class Page:
 
     predictions: list[Prediction]
     next: str | None
+
+
+class ErasureOrder(Struct, frozen=True):
+    """The body of ``POST /predictions/erase``."""
+
+    record_ids: Annotated[
+        list[Annotated[str, Meta(max_length=MOST_ID_CHARACTERS)]], Meta(min_length=1, max_length=MAX_PAGE)
+    ]
+
+
+class ErasedRecord(Struct, frozen=True):
+    """What was removed of one record: predictions and labels."""
+
+    record_id: str
+    rows_erased: int
+
+
+class NotErased(Struct, frozen=True):
+    """An id that was not erased, and why."""
+
+    record_id: str
+    reason: str
+
+
+class ErasureResult(Struct, frozen=True):
+    """The answer to an order; ``rows_erased`` is the sum."""
+
+    rows_erased: int
+    erased: list[ErasedRecord]
+    not_erased: list[NotErased]
+
+
+def erase_each(journal: Journal, case: str, record_ids: Sequence[str]) -> ErasureResult:
+    """Erase record after record; one that fails keeps none of the others from being erased."""
+    erased: list[ErasedRecord] = []
+    not_erased: list[NotErased] = []
+    for record_id in dict.fromkeys(record_ids):
+        fault = fault_in_kept_id(record_id)
+        if fault is not None:
+            not_erased.append(NotErased(record_id, f"{fault.place} {fault.message}"))
+            continue
+        try:
+            erased.append(ErasedRecord(record_id, journal.erase(record_id, case)))
+        except TryAgainLaterError as error:
+            not_erased.append(NotErased(record_id, str(error)))
+    return ErasureResult(sum(one.rows_erased for one in erased), erased, not_erased)
 
 
 class StoredPredictions:
@@ -43,7 +96,7 @@ class StoredPredictions:
         """
         limit, faults = _limit_of(args)
         try:
-            page = self._page(max(limit, 1), _place_of(args))
+            page = self._page(limit, _place_of(args))
         except RejectedError:
             faults.append(Fault("since", "format", "must be an RFC 3339 time with an offset, or a page's next"))
         if faults:
@@ -61,10 +114,10 @@ class StoredPredictions:
 
 
 def _limit_of(args: Mapping[str, str]) -> tuple[int, list[Fault]]:
-    text = args.get("limit", "100")
-    if text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= MAX_PAGE:
-        return int(text), []
-    return 0, [Fault("limit", "range", f"must be a whole number from 1 to {MAX_PAGE}")]
+    try:
+        return query_number(args, "limit", default=100, low=1, high=MAX_PAGE), []
+    except RejectedError as error:
+        return 1, list(error.faults)
 
 
 def _place_of(args: Mapping[str, str]) -> dict[str, str]:

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import msgspec
 
-from event_backbone.case.records import Record, decode_lenient, fault_in_record_id, faults_in, record_type
+from event_backbone.case.records import Record, fault_in_record_id, faults_in, record_type
 from event_backbone.case.schema import Case
+from event_backbone.decoding.lenient_json import decode_lenient
 from event_backbone.errors import Fault, RejectedError
 from event_backbone.events.cloud_events import header
 from event_backbone.events.schema import SCHEMA_VERSION
@@ -16,7 +17,8 @@ from event_backbone.kafka.topics import place_id
 from event_backbone.ports import Received
 
 #: Fields that a producer may send beside a record's columns; they say what the record was written for.
-_ABOUT_THE_MESSAGE: dict[str, Any] = {"schema_version": Any, "case_sha256": str | None}
+#: Flat, as a record's columns are, so that the decoder never goes down into anything.
+_ABOUT_THE_MESSAGE: dict[str, Any] = {"schema_version": int | None, "case_sha256": str | None}
 
 
 class RejectedMessageError(RejectedError):
@@ -58,7 +60,7 @@ class RecordReader:
     def _decode(self, body: bytes) -> Record:
         try:
             record: Any = self._decode_trusted(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._rejected(body) from None
         if record.schema_version not in (None, SCHEMA_VERSION):
             raise _of_another_version()

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from event_backbone.case.schema import Case
+from event_backbone.decoding.json_bounds import is_too_deep
 from event_backbone.errors import Fault, SettingsError, UnreadableMessageError
 from event_backbone.events.schema import Label, Prediction, format_utc
 from event_backbone.kafka.topics import place_id
@@ -156,9 +157,12 @@ class KafkaRecording:
 
 def _record(received: Received) -> Recorded | None:
     """The record of a message of others, whatever is wrong with it but that it is none."""
+    value = received.value or b""
+    if is_too_deep(value):
+        return None
     try:
-        body = json.loads(received.value or b"")
-    except (ValueError, RecursionError):
+        body = json.loads(value)
+    except ValueError:
         return None
     if not isinstance(body, dict):
         return None

@@ -109,12 +109,12 @@ def _answers(answer: ServiceAnswer, record_id: str) -> bool:
     """Whether this is the answer to that record; a 200 for another one is no prediction for ours."""
     try:
         return _decode_answered(answer.body).record_id == record_id
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
 
 
 def _accepted(body: bytes) -> int:
     try:
         return _decode_accepted(body).accepted
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return 0

@@ -13,6 +13,8 @@ from monitoring_process import poll_until
 from prediction_process import Answer, PredictionProcess, running
 from prediction_world import made_record
 
+from event_backbone.decoding.json_bounds import MOST_DEPTH
+
 MAX_BODY_BYTES = 20_000
 JSON = {"Content-Type": "application/json"}
 
@@ -57,7 +59,7 @@ BAD = [
     Bad("no UTF-8", encoded().replace(b"leaves", b"le\xffves"), {"(body)": "json"}, 400),
     Bad("UTF-16", encoded().decode().encode("utf-16"), {"(body)": "json"}, 400),
     Bad("byte order mark", b"\xef\xbb\xbf" + encoded(), {"(body)": "json"}, 400),
-    Bad("deep nesting", b"[" * 9000, {"(body)": "json"}, 400),
+    Bad("deep nesting", b"[" * (MOST_DEPTH + 1), {"(body)": "json"}, 400),
     Bad("array", b"[" + encoded() + b"]", {"(body)": "type"}),
     Bad("text", b'"leaves"', {"(body)": "type"}),
     Bad("null", b"null", {"(body)": "type"}),

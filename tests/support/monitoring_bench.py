@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
 from event_backbone.case.schema import Case
+from event_backbone.web.api_keys import KeyCheck
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.evaluation.client import EvaluatorFailedError
 from monitoring_service.intake.kafka_status import StreamStatus
@@ -123,6 +124,7 @@ class Bench:
         max_body_bytes: int = 1_000_000,
         stream: StreamStatus | None = None,
         retraining: RetrainingBridge | None = None,
+        keys: KeyCheck | None = None,
     ) -> None:
         self.case = fast_case()
         self.clock = Clock()
@@ -153,9 +155,10 @@ class Bench:
         )
         self.service, self.snapshots, self.shadow = wired.alert_service, wired.snapshots, wired.shadow
         parts = api_parts(
-            self.case, settings, restored, self.metrics, wired, lambda: self.faults, retraining=retraining
+            self.case, settings, restored, self.metrics, wired, lambda: self.faults, keys, retraining=retraining
         )
-        self.client = Client(build_api(parts))
+        self.application = build_api(parts)
+        self.client = Client(self.application)
 
     def receive(self, count: int, first: int = 0) -> None:
         stored = self.inbox.store(enveloped(predictions(count, first=first)))

@@ -263,6 +263,7 @@ def call(
     content_length: int | None = -1,
     query: str = "",
     content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
 ) -> Reply:
     """One request to a WSGI application; ``content_length=None`` sends none, as a chunked body does."""
     environ: dict[str, Any] = {
@@ -278,6 +279,7 @@ def call(
         "wsgi.input_terminated": True,
         "CONTENT_TYPE": content_type,
     }
+    environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in (headers or {}).items()}
     if content_length is not None:
         environ["CONTENT_LENGTH"] = str(len(body) if content_length < 0 else content_length)
     answered: list[tuple[str, list[tuple[str, str]]]] = []

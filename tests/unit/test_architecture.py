@@ -67,17 +67,19 @@ FLAT = {
 #: ``local_stack`` is one room.
 ROOMS = {
     "event_backbone": {
+        "openapi": "web decoding formats",
         "prediction_log": "mongodb events ports settings errors",
         "mongodb": "events ports settings errors",
-        "kafka": "case events ports settings errors",
-        "web": "process settings events errors",
+        "kafka": "case decoding events ports settings errors",
+        "web": "decoding process settings events errors",
         "model": "case events ports process errors",
         "in_memory": "events ports errors",
         "settings": "case errors",
-        "case": "events errors",
+        "case": "decoding events errors",
         "ports": "events",
         "events": "",
         "process": "formats errors",
+        "decoding": "errors",
         "statistics": "",
         "formats": "",
         "errors": "",

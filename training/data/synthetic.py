@@ -137,7 +137,7 @@ def load_sample(path: Path, case: Case) -> Sample:
     except OSError as error:
         message = f"{(error.strerror or 'unreadable').lower()}; `train-model sample --case {case.name}` makes it"
         raise SettingsError(str(path), [Fault("(file)", "unreadable", message)]) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), [Fault("(file)", "no_sample", str(error))]) from None
     if sample.format != FORMAT:
         raise SettingsError(str(path), [Fault("format", "format", f"{sample.format} is unknown, this is {FORMAT}")])

@@ -6,18 +6,37 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from flask import Flask, Response, request
+import msgspec
+from flask import Flask, Response
 from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 from werkzeug.exceptions import NotFound
 
-from event_backbone.events.schema import time_text
+from event_backbone.events.schema import encode_json, time_text
+from event_backbone.openapi.parts import (
+    OBJECT,
+    REF,
+    TEXT,
+    Part,
+    about_the_service,
+    answers,
+    array,
+    asked,
+    closed,
+    document,
+    object_of,
+    or_null,
+    path_parameter,
+    ref,
+    refusals,
+    sent,
+)
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.exposition import exposition
 from event_backbone.web.probes import AnsweringStatus, add_probes
-from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE, read_object
-from event_backbone.web.responses import json_response, problem_response, retry_after_header
-from training.server.alertmanager import read_message, request_of
+from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE, body_within, read_object
+from event_backbone.web.responses import json_bytes_response, json_response, problem_response, retry_after_header
+from training.server.alertmanager import ReceivedAlerts, read_message, request_of
 from training.server.metrics import TrainingMetrics
 from training.server.retraining import RunScheduler
 from training.server.runs import RetrainingRequest, RetrainingRun, RunRefusal
@@ -46,15 +65,16 @@ class ServerParts:
     metrics: TrainingMetrics
     alerts: Collection[str]
     draining: Callable[[], bool]
+    with_keys: bool = False
 
 
 def build_api(parts: ServerParts) -> Flask:
     """The Flask application; everything it needs is given, nothing is global."""
     app = Flask("training")
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     _add_runs(app, parts)
     _add_alerts(app, parts)
     _add_probes(app, parts)
+    _add_document(app, parts)
     add_error_handlers(app)
     return app
 
@@ -62,7 +82,7 @@ def build_api(parts: ServerParts) -> Flask:
 def _add_runs(app: Flask, parts: ServerParts) -> None:
     @app.post("/train")
     def train() -> ResponseReturnValue:
-        asked = read_object(request.get_data(cache=False), TrainRequest)
+        asked = read_object(body_within(MOST_BYTES), TrainRequest)
         answer = _ask(parts, RetrainingRequest(asked.reason, asked.episode))
         return _refused(answer) if isinstance(answer, RunRefusal) else json_response({"id": answer.id}, 202)
 
@@ -90,7 +110,7 @@ def _add_alerts(app: Flask, parts: ServerParts) -> None:
         """Always 200 for a message that can be read: what still fires is told again, so nobody has to insist."""
         started: list[dict[str, Any]] = []
         passed_over: list[dict[str, Any]] = []
-        for alert in read_message(request.get_data(cache=False)).alerts:
+        for alert in read_message(body_within(MOST_BYTES)).alerts:
             wanted = request_of(alert, parts.case, parts.alerts)
             if wanted is None:
                 continue
@@ -121,6 +141,38 @@ def _add_probes(app: Flask, parts: ServerParts) -> None:
         return exposition(parts.metrics.registry, parts.case)
 
     add_probes(app, parts.case, AnsweringStatus(faults, document), metrics)
+
+
+def _add_document(app: Flask, parts: ServerParts) -> None:
+    body = encode_json(openapi_document(parts.case, with_keys=parts.with_keys))
+
+    @app.get("/openapi.json")
+    def openapi() -> ResponseReturnValue:
+        return json_bytes_response(body)
+
+
+def openapi_document(case: str, *, with_keys: bool) -> Part:
+    """An OpenAPI 3.1 document of these routes; ``with_keys``: requests need an API key."""
+    _, open_schemas = msgspec.json.schema_components([TrainRequest, ReceivedAlerts], ref_template=REF)
+    schemas = closed(open_schemas, TrainRequest.__name__)
+    run = object_of(id=TEXT, state=TEXT, stage=TEXT, reason=TEXT, started_at=TEXT)
+    refusal = object_of(reason=TEXT, detail=TEXT)
+    refused = refusals(MOST_BYTES)
+    begun = answers("202", object_of(id=TEXT), status_409="No retraining may begin now, and why.", **refused)
+    taken = answers("200", object_of(started=array(OBJECT), passed_over=array(OBJECT)), **refused)
+    found = answers("200", run, status_404="There is no such run.")
+    paths = {
+        "/train": {
+            "post": sent("Retrain now", ref("TrainRequest"), begun),
+            "get": asked("The newest runs", answers("200", object_of(runs=array(run), refusal=or_null(refusal)))),
+        },
+        "/train/{id_}": {"get": asked("One run", found, path_parameter("id_"))},
+        "/alerts": {"post": sent("Alertmanager's webhook, version 4", ref("ReceivedAlerts"), taken)},
+        **about_the_service("The run at work"),
+    }
+    return document(
+        f"{case}: training", "Retrains when an alert or a person asks.", paths, schemas, with_keys=with_keys
+    )
 
 
 def _refused(refusal: RunRefusal) -> Response:

@@ -55,5 +55,12 @@ def build_application(settings: TrainingServerSettings, draining: Draining) -> T
         cooldown_s=settings.retraining_cooldown_s,
         count=lambda outcome: metrics.runs.labels(outcome).inc(),
     )
-    parts = ServerParts(case.name, scheduler, metrics, frozenset(settings.retraining_alerts), draining.is_set)
+    parts = ServerParts(
+        case.name,
+        scheduler,
+        metrics,
+        frozenset(settings.retraining_alerts),
+        draining.is_set,
+        with_keys=settings.api_keys_file is not None,
+    )
     return TrainingApplication(build_api(parts), scheduler, metrics)

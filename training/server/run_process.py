@@ -75,6 +75,6 @@ def _read(line: bytes) -> Line | None:
     """A process that is killed while it writes leaves half a line."""
     try:
         result: Line = _decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return result

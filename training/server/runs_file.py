@@ -32,7 +32,7 @@ class RunsFile:
             return RunHistory()
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=RunHistory)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StopError(f"{self._path} can't be read: {error}; remove it to begin anew") from None
 
     def keep(self, history: RunHistory) -> None:

@@ -158,5 +158,5 @@ def load_profile(path: Path) -> DataProfile | None:
     """``None`` when there is none, or one of another form."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=DataProfile)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

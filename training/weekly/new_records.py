@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from event_backbone.case.records import Record, RecordDecoder, decode_lenient, fault_in_record_id
+from event_backbone.case.records import Record, RecordDecoder, fault_in_record_id
 from event_backbone.case.schema import Case, Column
+from event_backbone.decoding.lenient_json import decode_lenient
 from event_backbone.errors import Fault, RejectedError, SettingsError, StopError
 from event_backbone.mongodb.access import MongoAccess
 

@@ -14,6 +14,7 @@ from monitoring_bench import Bench
 from monitoring_world import START, body_of, label, prediction, predictions
 from werkzeug.test import TestResponse
 
+from event_backbone.decoding.json_bounds import MOST_DEPTH
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Erasure, Event, FaultCount, Label, Rejections
 
@@ -51,7 +52,7 @@ def test_accepted_duplicate_conflicting_and_refused_lines_are_told_apart(bench: 
 
 
 def test_a_line_that_is_nested_too_deeply_is_refused_alone(bench: Bench) -> None:
-    body = b'{"unknown": ' + b"[" * 90_000 + b"\n" + body_of(predictions(1))
+    body = b'{"unknown": ' + b"[" * MOST_DEPTH + b"\n" + body_of(predictions(1))
     assert bench.client.post("/events", data=body).get_json() == {
         "accepted": 1,
         "duplicates": 0,

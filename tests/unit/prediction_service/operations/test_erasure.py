@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,22 +19,26 @@ from event_backbone.in_memory.sink import MemorySink
 from event_backbone.ports import Delivered
 from event_backbone.prediction_log.journal_layout import entry_of
 from event_backbone.process.file_lock import try_lock
+from event_backbone.web.http_client import HttpAnswer
 from prediction_service import __main__ as command
 from prediction_service import bootstrap
 from prediction_service.journal.reader import JournalReader
 from prediction_service.journal.slots import JOURNAL_FILE
-from prediction_service.journal.writer import Journal
+from prediction_service.journal.writer import Journal, JournalUnavailableError
 from prediction_service.operations.erasure import (
+    MOST_IDS_NAMED,
     SOURCE,
     ErasureOutcome,
     ErasureTarget,
     IdleJournals,
     LocalErasure,
+    NotErasedError,
     ReplicaErasure,
     SinkErasure,
     check_record_ids,
     erase_everywhere,
 )
+from prediction_service.serving.stored_predictions import NotErased, erase_each
 
 ERASURE = Erasure("r1", "garden", "2026-01-01T00:00:00.000000Z")
 MARKER = "nowhere-else"
@@ -114,24 +120,45 @@ def test_a_sink_that_refuses_has_not_erased() -> None:
     sink = MemorySink()
     sink.refuse = lambda _envelope: "case"
     [outcome] = erase_everywhere(["r1"], "garden", [SinkErasure(sink)])
-    assert (outcome.done, outcome.text) == (False, "refuses 1 of them: case")
+    assert (outcome.done, outcome.text) == (False, "told to erase 0; not erased: r1: refused (case)")
+
+
+def test_an_id_that_a_sink_refuses_keeps_none_of_the_others_from_being_erased() -> None:
+    sink = MemorySink()
+    sink.refuse = lambda envelope: "malformed" if envelope.event.record_id.endswith("7") else None
+    erasures = [Erasure(f"r{number}", "garden", ERASURE.erased_at) for number in range(600)]
+    with pytest.raises(NotErasedError) as failed:
+        SinkErasure(sink).erase(erasures)
+    assert str(failed.value).startswith("told to erase 540; not erased: r7: refused (malformed); r17: refused")
+    assert str(failed.value).endswith(f"; and {60 - MOST_IDS_NAMED} more")
+    assert len(sink.kept) == 540
 
 
 # Replicas -------------------------------------------------------------------------------------------------------------
 
 
 class Stub:
-    """A replica that answers every DELETE alike, and notes its path and key."""
+    """A replica that answers every request alike but for ids that end with "bad"; it notes paths, and keys or ids."""
 
     def __init__(self, status: int, content: object) -> None:
-        self.asked: list[tuple[str, str]] = []
+        self.asked: list[tuple[str, ...]] = []
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_DELETE(self) -> None:
                 stub.asked.append((self.path, self.headers["Authorization"]))
-                body = encode_json(content)
-                self.send_response(status)
+                self._answer(status, content)
+
+            def do_POST(self) -> None:
+                sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                stub.asked.append((self.path, *sent["record_ids"]))
+                self._answer(status, content)
+
+            def _answer(self, code: int, document: object) -> None:
+                if self.path.endswith("bad"):
+                    code, document = 503, {}
+                body = encode_json(document)
+                self.send_response(code)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -159,10 +186,15 @@ class Stub:
         (200, {"record_id": "r1", "rows_erased": 2}, True, "2 rows removed"),
         (200, {"record_id": "r1", "rows_erased": 1}, True, "1 row removed"),
         (200, {"record_id": "r1", "rows_erased": 0}, True, "0 rows removed"),
-        (404, {}, False, "answered 404"),  # no replica says that: something else listens there
+        (
+            404,
+            {},
+            False,
+            "0 rows removed; not erased: r~1: answered 404",
+        ),  # no replica says that: something else listens there
         (401, {}, False, "wants a good API key; give it as API_KEY"),
-        (503, {}, False, "answered 503"),
-        (302, {}, False, "answered 302"),
+        (503, {}, False, "0 rows removed; not erased: r~1: answered 503"),
+        (302, {}, False, "0 rows removed; not erased: r~1: answered 302"),
     ],
 )
 def test_what_a_replica_answers_is_told(status: int, content: object, done: bool, text: str) -> None:
@@ -170,6 +202,46 @@ def test_what_a_replica_answers_is_told(status: int, content: object, done: bool
         [outcome] = erase_everywhere(["r~1"], "garden", [replica.place])
     assert (outcome.done, outcome.text) == (done, text)
     assert replica.asked == [("/predictions/r~1", "Bearer good-key")]
+
+
+def test_an_id_that_fails_at_a_replica_keeps_none_of_the_others_from_being_erased() -> None:
+    with Stub(200, {"rows_erased": 1}) as replica:
+        [outcome] = erase_everywhere(["r1", "bad", "r2"], "garden", [replica.place])
+    assert (outcome.done, outcome.text) == (False, "2 rows removed; not erased: bad: answered 503")
+
+
+def test_an_id_that_no_url_can_carry_is_erased_by_a_body() -> None:
+    with Stub(200, {"rows_erased": 1, "erased": [], "not_erased": []}) as replica:
+        [outcome] = erase_everywhere([".", "..", "..."], "garden", [replica.place])
+    assert (outcome.done, outcome.text) == (True, "3 rows removed")
+    assert replica.asked == [
+        ("/predictions/erase", "."),
+        ("/predictions/erase", ".."),
+        ("/predictions/...", "Bearer good-key"),
+    ]
+
+
+def test_what_a_replica_names_as_not_erased_is_told() -> None:
+    left = {"rows_erased": 0, "erased": [], "not_erased": [{"record_id": ".", "reason": "the disk is full"}]}
+    with Stub(200, left) as replica:
+        [outcome] = erase_everywhere(["."], "garden", [replica.place])
+    assert (outcome.done, outcome.text) == (False, "0 rows removed; not erased: .: the disk is full")
+
+
+def test_a_replica_that_goes_away_between_two_ids_leaves_the_others_named() -> None:
+    with Stub(200, {"rows_erased": 1}) as replica:
+        replica.place._client.send("DELETE", f"{replica.place._url}/r0")
+        place, ask = replica.place, replica.place._ask
+
+        def until_it_is_gone(record_id: str) -> HttpAnswer:
+            place._url = place._url if record_id == "r1" else "http://127.0.0.1:9/predictions"
+            return ask(record_id)
+
+        place._ask = until_it_is_gone  # type: ignore[method-assign]
+        [outcome] = erase_everywhere(["r1", "r2", "r3"], "garden", [place])
+    assert not outcome.done
+    assert outcome.text.startswith("1 row removed; not erased: r2: gives no answer")
+    assert "; r3: gives no answer" in outcome.text
 
 
 def test_a_replica_that_is_not_there_is_told() -> None:
@@ -206,6 +278,17 @@ def test_journals_that_nobody_writes_are_erased_and_say_so_to_their_sinks(tmp_pa
         assert len(events) == 2
 
 
+def test_a_journal_that_is_broken_keeps_none_of_the_others_from_being_erased(tmp_path: Path) -> None:
+    broken = tmp_path / "00" / JOURNAL_FILE
+    broken.parent.mkdir()
+    broken.write_bytes(b"no database" * 1000)
+    journal_with(tmp_path / "01", "r1")
+    [outcome] = erase_everywhere(["r1"], "garden", [IdleJournals(tmp_path)])
+    assert not outcome.done
+    assert outcome.text.startswith("2 journals, 1 row removed; not erased: r1: journal 00: ")
+    assert MARKER.encode() not in bytes_below(tmp_path / "01")
+
+
 def test_a_journal_that_a_server_writes_is_left_to_it(tmp_path: Path) -> None:
     path = journal_with(tmp_path / "00", "r1")
     lock = try_lock(tmp_path / "00" / "writer.lock")
@@ -226,6 +309,35 @@ def test_a_running_server_erases_what_its_journal_holds(tmp_path: Path) -> None:
         call(application, "POST", "/predict", encode_json(made_record(record_id="r1", soil=MARKER)))
         assert call(application, "DELETE", "/predictions/r1").status == 200
         assert call(application, "GET", "/predictions/r1").status == 404
+
+
+def test_ids_that_were_taken_when_any_id_was_are_erased_by_a_body(tmp_path: Path) -> None:
+    journal_with(tmp_path / "state" / made_case().name / "journals" / "00", ".", "..")
+    with serving(tmp_path) as application:
+        order = {"record_ids": [".", "a b", "..", "."]}
+        answer = call(application, "POST", "/predictions/erase", encode_json(order))
+    assert answer.status == 200
+    assert answer.json() == {
+        "rows_erased": 2,
+        "erased": [{"record_id": ".", "rows_erased": 1}, {"record_id": "..", "rows_erased": 1}],
+        "not_erased": [
+            {"record_id": "a b", "reason": "record_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -"}
+        ],
+    }
+    assert MARKER.encode() not in bytes_below(tmp_path)
+
+
+def test_an_id_that_fails_in_a_journal_keeps_none_of_the_others_from_being_erased(tmp_path: Path) -> None:
+    class Refusing(Journal):
+        def erase(self, record_id: str, case: str) -> int:
+            if record_id == "r2":
+                raise JournalUnavailableError("the journal can't be written: disk I/O error")
+            return super().erase(record_id, case)
+
+    with contextlib.closing(Refusing(journal_with(tmp_path / "00", "r1", "r2", "r3"), max_bytes=2**30)) as journal:
+        result = erase_each(journal, "garden", ["r1", "r2", "r3"])
+    assert [one.record_id for one in result.erased] == ["r1", "r3"]
+    assert result.not_erased == [NotErased("r2", "the journal can't be written: disk I/O error")]
 
 
 # The command ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prediction_world import BUNDLE_SHA256, MODEL, FakeScorer, Service, made_record, numeric_case
 
+from event_backbone.decoding.json_bounds import MOST_DEPTH
 from event_backbone.events.schema import Label, ModelRef, Prediction, content_hash, encode_json, parse_utc
 from prediction_service.inference.predictor import NoModelError
 from prediction_service.journal.reader import JournalReader
@@ -106,6 +107,16 @@ def test_a_wrong_record_is_answered_with_every_fault_and_nothing_is_kept(service
     assert reasons(problem) == {"leaves": "type", "height": "range", "extra": "unknown", "flowers": "target"}
     assert problem["detail"] == "The record has 4 faults; nothing was stored."
     assert kept(service) == []
+
+
+@pytest.mark.parametrize("record_id", [".", ".."])
+def test_an_id_that_no_url_can_carry_is_refused(service: Service, record_id: str) -> None:
+    status, problem = predict(service, record_id=record_id)
+    assert (status, reasons(problem)) == (422, {"record_id": "format"})
+    assert problem["faults"][0]["message"].endswith("and not . or .. alone")
+    status, problem = read(service.handlers.take_labels(as_json({"record_id": record_id, "label": "yes"})))
+    assert (status, reasons(problem)) == (422, {"record_id": "format"})
+    assert predict(service, record_id=f".{record_id}.")[0] == 200
 
 
 def test_what_is_no_json_is_400_and_what_is_wrong_json_422(service: Service) -> None:
@@ -232,7 +243,7 @@ def test_a_line_that_is_no_json_spoils_only_itself(service: Service) -> None:
         (b" \n ", 422, "missing"),
         (b"[]", 422, "missing"),
         (b"[{}", 400, "json"),
-        (b"[" * 50_000, 400, "json"),
+        (b"[" * (MOST_DEPTH + 1), 400, "json"),
         (b'["\xff"', 400, "json"),
         (array(*[{}] * 11), 422, "length"),
         (lines(*[{}] * 11), 422, "length"),

@@ -14,6 +14,7 @@ from monitoring_process import poll_until
 from prometheus_client import CollectorRegistry
 from werkzeug.serving import make_server
 
+from event_backbone.decoding.json_bounds import MOST_DEPTH
 from event_backbone.errors import ConflictError, TryAgainLaterError
 from event_backbone.events.schema import encode_json, time_text
 from event_backbone.web.request_bodies import LONGEST_NAME, LONGEST_NOTE
@@ -161,7 +162,7 @@ def test_an_unknown_run_is_not_found(world: World) -> None:
         (b'{"reason": "x", "other": 1}', 422),
         (b'{"reason": "' + b"x" * 1103 + b'"}', 422),
         (b'{"reason": "\xff"}', 400),
-        (b"[" * 100_000, 400),
+        (b"[" * (MOST_DEPTH + 1), 400),
         (b" " * (1024 * 1024 + 1), 413),
     ],
 )

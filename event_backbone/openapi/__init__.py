@@ -1,0 +1,1 @@
+"""Parts of the OpenAPI documents: what every service answers alike."""

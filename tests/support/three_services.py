@@ -1,0 +1,204 @@
+"""The WSGI applications of all three services behind their guards, without a server, and the table of their routes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from monitoring_bench import Bench
+from prediction_world import call, install_champion
+from prometheus_client import CollectorRegistry
+
+from event_backbone.web.api_keys import KeyCheck
+from event_backbone.web.server import Access
+from monitoring_service.alerting.retraining import RetrainingBridge
+from monitoring_service.alerting.training_client import TrainingStatus
+from prediction_service.bootstrap import build_serving
+from prediction_service.settings import ServingSettings
+from training.server.api import MOST_BYTES, ServerParts, build_api
+from training.server.messages import RunResult
+from training.server.metrics import TrainingMetrics
+from training.server.retraining import RunScheduler
+from training.server.runs import RetrainingRun
+from training.server.runs_file import RunsFile
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: Bodies of the prediction service and of monitoring; small, so that a test can send what is larger.
+MAX_BODY_BYTES = 400_000
+DECISION_BYTES = 8192
+FORM_BYTES = 8192
+#: The made case's form: 32 KiB, and what its columns may hold.
+CASE_FORM_BYTES = 37_000
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route; ``path`` is an example of ``pattern``.
+
+    ``kind`` says what is in its body: ``json`` (one value, refused whole), ``parts`` (several, refused one by one),
+    ``form``, or nothing. ``most_bytes`` is the limit of that body.
+    """
+
+    service: str
+    method: str
+    pattern: str
+    path: str = ""
+    kind: str = ""
+    most_bytes: int = 0
+
+    @property
+    def example(self) -> str:
+        return self.path or self.pattern
+
+    def __str__(self) -> str:
+        return f"{self.service}: {self.method} {self.pattern}"
+
+
+def _routes_of_every_service(service: str) -> list[Route]:
+    return [Route(service, "GET", path) for path in ("/", "/livez", "/readyz", "/status", "/metrics", "/openapi.json")][
+        0 if service != "training" else 1 :
+    ]
+
+
+ROUTES = [
+    *_routes_of_every_service("prediction"),
+    Route("prediction", "GET", "/docs/"),
+    Route("prediction", "GET", "/docs/{path}", "/docs/index.html"),
+    Route("prediction", "GET", "/static/{filename}", "/static/form.css"),
+    Route("prediction", "POST", "/", kind="form", most_bytes=CASE_FORM_BYTES),
+    Route("prediction", "POST", "/predict", kind="json", most_bytes=MAX_BODY_BYTES),
+    Route("prediction", "POST", "/predict/batch", kind="parts", most_bytes=MAX_BODY_BYTES),
+    Route("prediction", "POST", "/labels", kind="json", most_bytes=MAX_BODY_BYTES),
+    Route("prediction", "GET", "/predictions"),
+    Route("prediction", "POST", "/predictions/erase", kind="json", most_bytes=MAX_BODY_BYTES),
+    Route("prediction", "GET", "/predictions/{record_id}", "/predictions/r1"),
+    Route("prediction", "DELETE", "/predictions/{record_id}", "/predictions/r1"),
+    Route("prediction", "POST", "/admin/reload"),
+    *_routes_of_every_service("monitoring"),
+    Route("monitoring", "GET", "/static/{filename}", "/static/live.js"),
+    Route("monitoring", "POST", "/events", kind="parts", most_bytes=MAX_BODY_BYTES),
+    Route("monitoring", "GET", "/api/state"),
+    Route("monitoring", "GET", "/api/history"),
+    Route("monitoring", "GET", "/api/columns/{name}/distribution", "/api/columns/price/distribution"),
+    Route("monitoring", "GET", "/api/quality-windows"),
+    Route("monitoring", "GET", "/api/shadow"),
+    Route("monitoring", "GET", "/api/reports"),
+    Route("monitoring", "POST", "/api/reports"),
+    Route("monitoring", "GET", "/reports/{name}", "/reports/latest"),
+    Route("monitoring", "POST", "/reports/{name}", "/reports/latest", kind="form", most_bytes=FORM_BYTES),
+    Route("monitoring", "GET", "/api/alerts"),
+    Route(
+        "monitoring", "POST", "/api/alerts/{alert_id}/acknowledge", "/api/alerts/a/acknowledge", "json", DECISION_BYTES
+    ),
+    Route("monitoring", "POST", "/api/alerts/{alert_id}/silence", "/api/alerts/a/silence", "json", DECISION_BYTES),
+    Route("monitoring", "DELETE", "/api/alerts/{alert_id}/silence", "/api/alerts/a/silence"),
+    Route("monitoring", "GET", "/api/reference"),
+    Route("monitoring", "POST", "/api/reference/accept", kind="json", most_bytes=DECISION_BYTES),
+    Route("monitoring", "POST", "/api/reference/revert", kind="json", most_bytes=DECISION_BYTES),
+    Route("monitoring", "POST", "/api/retraining", kind="json", most_bytes=DECISION_BYTES),
+    *_routes_of_every_service("training"),
+    Route("training", "GET", "/static/{filename}", "/static/none"),
+    Route("training", "POST", "/train", kind="json", most_bytes=MOST_BYTES),
+    Route("training", "GET", "/train"),
+    Route("training", "GET", "/train/{id_}", "/train/none"),
+    Route("training", "POST", "/alerts", kind="json", most_bytes=MOST_BYTES),
+]
+#: For people: a document for programs leaves them out.
+PAGES = {"/", "/docs/", "/docs/{path}", "/docs/dist/{filename}", "/static/{filename}"}
+
+
+class _Guarded:
+    """A WSGI application as a server's worker has it."""
+
+    def __init__(self, inner: WSGIApplication, keys: KeyCheck | None, forms: set[str]) -> None:
+        self._inner = inner
+        self._outer = Access(keys=keys, forms=frozenset(forms)).guarding(self)
+        self.refused = 0
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        return self._inner(environ, start_response)
+
+    def from_outside(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        return self._outer(environ, start_response)
+
+    def count_unauthorized(self) -> None:
+        self.refused += 1
+
+    def close(self) -> None:
+        """What is inside is closed by whoever made it."""
+
+
+class _Trainer:
+    """A training server that always begins."""
+
+    def status(self) -> TrainingStatus:
+        return TrainingStatus([])
+
+    def train(self, _reason: str) -> str:
+        return "begun"
+
+    def notify(self, _body: bytes) -> None: ...
+
+
+class _EndedRun:
+    def follow(self, _at_stage: Callable[[str], None]) -> RunResult:
+        return RunResult("failed", {"reasons": ["made up"]})
+
+    def stop(self) -> None: ...
+
+
+def _launch(_run: RetrainingRun) -> _EndedRun:
+    return _EndedRun()
+
+
+@contextlib.contextmanager
+def three_services(folder: Path, keys: KeyCheck | None = None) -> Iterator[dict[str, Any]]:
+    """The applications by name, ready for :func:`prediction_world.call`."""
+    with contextlib.ExitStack() as stack:
+        made = {
+            "prediction": _prediction(stack, folder / "prediction", keys),
+            "monitoring": _monitoring(stack, folder / "monitoring", keys),
+            "training": _training(stack, folder / "training", keys),
+        }
+        yield {name: guarded.from_outside for name, guarded in made.items()}
+
+
+def _prediction(stack: contextlib.ExitStack, folder: Path, keys: KeyCheck | None) -> _Guarded:
+    install_champion(folder / "state", folder / "cases")
+    settings = ServingSettings(
+        case="garden", cases_dir=folder / "cases", state_dir=folder / "state", max_body_bytes=MAX_BODY_BYTES
+    )
+    application = build_serving(settings, settings.load_case(), threading.Event(), keys)
+    stack.callback(application.close)
+    return _Guarded(application, keys, {"/"})
+
+
+def _monitoring(stack: contextlib.ExitStack, folder: Path, keys: KeyCheck | None) -> _Guarded:
+    folder.mkdir(parents=True)
+    bench = Bench(folder, max_body_bytes=MAX_BODY_BYTES, retraining=RetrainingBridge(_Trainer()), keys=keys)
+    bench.receive(120)
+    bench.run_all()
+    stack.callback(bench.close)
+    return _Guarded(bench.application, keys, {"/reports/"})
+
+
+def _training(stack: contextlib.ExitStack, folder: Path, keys: KeyCheck | None) -> _Guarded:
+    metrics = TrainingMetrics(CollectorRegistry())
+    scheduler = RunScheduler(RunsFile(folder), _launch, cooldown_s=0.0, count=lambda _outcome: None)
+    stack.callback(scheduler.close)
+    parts = ServerParts(
+        "shop", scheduler, metrics, {"ConceptDrift"}, threading.Event().is_set, with_keys=keys is not None
+    )
+    return _Guarded(build_api(parts), keys, set())
+
+
+def document_of(application: Any) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.json.decode(call(application, "GET", "/openapi.json").body)
+    return document
