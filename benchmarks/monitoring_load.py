@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,17 +52,21 @@ class RunningMonitor:
             time.sleep(FULL_PAUSE_S)
 
     def wait_until_checked(self, *, within_s: float = READY_WITHIN_S) -> None:
-        """No check is due any more: the evaluator is there and has caught up."""
+        """No check is due any more, and the evaluator is there: its start is no part of any load."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
-            self._connection.request("GET", "/metrics")
-            lines = self._connection.getresponse().read().decode().splitlines()
+            lines = self._get("/metrics").decode().splitlines()
             shown = {line.split("{")[0]: line.rsplit(" ", 1)[1] for line in lines if line.startswith("monitoring_")}
             checked = "monitoring_last_check_timestamp_seconds" in shown
-            if checked and float(shown["monitoring_backlog_rows"]) == 0:
+            waiting = json.loads(self._get("/status")).get("waiting", {})
+            if checked and float(shown["monitoring_backlog_rows"]) == 0 and not waiting:
                 return
             time.sleep(0.5)
-        raise TimeoutError(f"the evaluator did not catch up within {within_s:g} s")
+        raise TimeoutError(f"checks and evaluator were not there within {within_s:g} s")
+
+    def _get(self, path: str) -> bytes:
+        self._connection.request("GET", path)
+        return self._connection.getresponse().read()
 
     @property
     def evaluator_pid(self) -> int:

@@ -24,7 +24,7 @@ def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     def measured(request: MeasurePerformance) -> Performance:
         return measure_performance(bench.case, profile, request)
 
-    monkeypatch.setattr(bench.evaluator, "measure_performance", measured)
+    monkeypatch.setattr(bench.measurer, "performance", measured)
     return bench
 
 
