@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.monitoring_stream import Stream
-from benchmarks.processes import children_of, command_of, cpu_seconds, free_port, resident_mb, running
+from benchmarks.processes import command_of, cpu_seconds, free_port, resident_mb, running
+from event_backbone.process.progress import UnstarvedClock, descendants_of
 from event_backbone.settings import Settings
 
 READY_WITHIN_S = 180
@@ -53,8 +54,8 @@ class RunningMonitor:
 
     def wait_until_checked(self, *, within_s: float = READY_WITHIN_S) -> None:
         """No check is due any more, and the evaluator is there: its start is no part of any load."""
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
+        clock = UnstarvedClock(lambda: descendants_of(self._pid))
+        while clock.now() < within_s:
             lines = self._get("/metrics").decode().splitlines()
             shown = {line.split("{")[0]: line.rsplit(" ", 1)[1] for line in lines if line.startswith("monitoring_")}
             checked = "monitoring_last_check_timestamp_seconds" in shown
@@ -71,11 +72,13 @@ class RunningMonitor:
     @property
     def evaluator_pid(self) -> int:
         """The oldest of those that look like it: reports are forks of it."""
-        return min(pid for pid in children_of(self._pid) if "monitoring_service.evaluation.process" in command_of(pid))
+        return min(
+            pid for pid in descendants_of(self._pid) if "monitoring_service.evaluation.process" in command_of(pid)
+        )
 
     @property
     def ingest_pids(self) -> list[int]:
-        return [self._pid, *(pid for pid in children_of(self._pid) if "evaluation.process" not in command_of(pid))]
+        return [self._pid, *(pid for pid in descendants_of(self._pid) if "evaluation.process" not in command_of(pid))]
 
     @property
     def resident_mb(self) -> float:

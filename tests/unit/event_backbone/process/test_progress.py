@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from event_backbone.process.progress import ProgressLimit, cpu_seconds_of
+from event_backbone.process.progress import (
+    ProgressLimit,
+    UnstarvedClock,
+    core_waits_of,
+    cpu_seconds_of,
+    descendants_of,
+)
 
 
 class World:
@@ -60,3 +68,51 @@ def test_cpu_time_is_the_processs_own() -> None:
         sum(range(100_000))
     assert before <= cpu_seconds_of(os.getpid()) <= sum(os.times()[:2]) + 1
     assert cpu_seconds_of(2**22 + 1) == 0.0
+
+
+class Machine:
+    """A clock, and how long each thread has waited for a core."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.waits = {11: 5.0, 12: 1.0}
+
+    def clock(self) -> UnstarvedClock:
+        return UnstarvedClock(lambda: [7], clock=lambda: self.now, core_waits=lambda _pid: dict(self.waits))
+
+
+def test_seconds_in_which_a_process_waited_for_a_core_do_not_count() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    machine.now += 10.0
+    assert clock.now() == pytest.approx(10.0)
+    machine.now += 10.0
+    machine.waits = {11: 14.0, 12: 1.0, 13: 2.0}
+    assert clock.now() == pytest.approx(11.0), "nine of ten seconds the longest waited"
+    machine.now += 1.0
+    machine.waits = {13: 2.0}
+    assert clock.now() == pytest.approx(12.0), "threads may end"
+
+
+def test_time_never_goes_back() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    machine.now += 1.0
+    machine.waits[11] += 30.0
+    assert clock.now() == 0.0
+    machine.now += 0.1
+    assert clock.now() == 0.0, "too soon for another look"
+    machine.now += 0.9
+    assert clock.now() == pytest.approx(1.0)
+
+
+def test_what_runs_below_a_process_is_found_and_its_waits_are_known() -> None:
+    program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        while len(below := descendants_of(process.pid)) < 1:
+            assert process.poll() is None
+        assert process.pid in descendants_of(os.getpid())
+        assert all(wait >= 0 for pid in (process.pid, *below) for wait in core_waits_of(pid).values())
+        process.communicate(b"\n")
+    assert descendants_of(process.pid) == []
+    assert core_waits_of(process.pid) == {}
