@@ -1,8 +1,7 @@
 """The driver of ``make run``: waits for the services, sends the stream, and reconciles the counts.
 
-Run as ``python -m local_stack.drive PID`` beside the services, which that process started. Its limits count seconds of a
-machine that has a core for all of them. Exit code 0: all is well; 1: something is lost, doubled or unexplained, or a
-service fell silent.
+Run as ``python -m local_stack.drive PID`` beside the services, which that process started; its limits are those of
+:class:`.StackClock`. Exit code 0: all is well; 1: something is lost, doubled or unexplained, or a service fell silent.
 """
 
 from __future__ import annotations
