@@ -17,7 +17,7 @@ LOSSES = {"concept_drift", "realised_loss"}
 
 
 def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A bench that measures performance as the evaluator does."""
+    """A bench that measures performance as the service does."""
     bench, reference = Bench(folder), made_reference()
     profile = with_performance(bench.case, made_profile(bench.case, reference), reference)
 
