@@ -87,7 +87,7 @@ def _charts() -> list[Panel]:
         ),
         lines(
             "Stream detectors",
-            "Checks in which a column's stream detector spoke; `score` is the model's score.",
+            "Checks in which a column's stream detector alarmed; `score` is the model's score.",
             NUMBER,
             Query(increase("monitoring_detector_alarms_total", by="column"), "{{column}}"),
             whole=True,

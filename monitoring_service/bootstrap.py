@@ -1,4 +1,4 @@
-"""Wiring of the service: the only place that chooses adapters."""
+"""Wiring of the monitoring service: settings, adapters, threads."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """The parts, one of each."""
+    """The parts of the monitoring service, wired to each other."""
 
     intake: Intake
     accepted: AcceptedReferences

@@ -1,4 +1,4 @@
-"""Wiring of the prediction service and its sidecar; the only place that chooses adapters."""
+"""Wiring of the prediction service and its sidecar: settings, adapters, threads."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from event_backbone.process.commands import run_command
 from event_backbone.settings import read_settings
 from stream_generator.commands.options import Delivery, PositiveOrMax, ReplayOptions, with_delivery, with_replay_options
 from stream_generator.commands.summary import ScenarioRun
-from stream_generator.rescoring.comparing import Rescoring
-from stream_generator.runs.replay import Replaying
+from stream_generator.rescoring.comparing import RescoringCommand
+from stream_generator.runs.replay import ReplayCommand
 from stream_generator.runs.run import StreamRun
 from stream_generator.scenario.records import read_rows
 from stream_generator.scenario.scenarios import NO_DRIFT, find_scenario
@@ -119,10 +119,10 @@ def replay(
     settings = _settings(case_name)
     if model_version is not None:
         _check_sends_nothing(options, delivery)
-        sys.exit(Rescoring(settings, options, model_version, keep_url, delivery.summary_path).execute())
+        sys.exit(RescoringCommand(settings, options, model_version, keep_url, delivery.summary_path).execute())
     if keep_url is not None:
         raise click.UsageError("--keep goes with --model")
-    sys.exit(Replaying(settings, delivery, options).execute())
+    sys.exit(ReplayCommand(settings, delivery, options).execute())
 
 
 def _check_sends_nothing(options: ReplayOptions, delivery: Delivery) -> None:

@@ -1,4 +1,4 @@
-"""Wiring of the generator: the one place that chooses adapters."""
+"""Wiring of the generator: targets, pace and labels; chooses the adapter of a target."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Connections:
 
 
 @dataclass(frozen=True, slots=True)
-class Wiring:
+class TargetOptions:
     """Arguments of a target's adapter."""
 
     url: str
@@ -55,13 +55,13 @@ def build_open_loop(
 ) -> OpenLoop:
     """A loop with a connection for each thread that sends, and one for labels."""
     url = delivery.target or settings.prediction_url
-    connections = _adapter(url)(Wiring(url, settings, delivery.concurrency, clock))
+    connections = _adapter(url)(TargetOptions(url, settings, delivery.concurrency, clock))
     labeller = Labeller(LabelQueue(delivery.label_delay), connections.for_labels, clock, tally, marks)
     workers = [SendingThread(target, clock, tally, labeller, marks) for target in connections.for_records]
     return OpenLoop(workers, labeller, clock, marks)
 
 
-def _adapter(url: str) -> Callable[[Wiring], Connections]:
+def _adapter(url: str) -> Callable[[TargetOptions], Connections]:
     scheme = url.partition("://")[0] if "://" in url else ""
     if scheme not in TARGETS:
         known = " or ".join(f"{name}://" for name in TARGETS)
@@ -69,7 +69,7 @@ def _adapter(url: str) -> Callable[[Wiring], Connections]:
     return TARGETS[scheme]
 
 
-def _http(wiring: Wiring) -> Connections:
+def _http(wiring: TargetOptions) -> Connections:
     """As many connections as records may be in flight: they leave in order, and may arrive in another."""
     key = wiring.settings.api_key
 
@@ -82,7 +82,7 @@ def _http(wiring: Wiring) -> Connections:
     return Connections([target() for _ in range(wiring.concurrency or HTTP_IN_FLIGHT)], target())
 
 
-def _kafka(wiring: Wiring) -> Connections:
+def _kafka(wiring: TargetOptions) -> Connections:
     """One producer for records, which publishes what is due together and so keeps the order; one for labels."""
     from event_backbone.kafka.access import kafka_access
     from event_backbone.kafka.producer import KafkaPublisher
@@ -122,7 +122,7 @@ def open_keeping(url: str, settings: GeneratorSettings) -> RescoredPredictions:
 
 
 #: URL scheme → adapter.
-TARGETS: Mapping[str, Callable[[Wiring], Connections]] = {
+TARGETS: Mapping[str, Callable[[TargetOptions], Connections]] = {
     "http": _http,
     "https": _http,
     "kafka": _kafka,

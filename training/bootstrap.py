@@ -1,4 +1,4 @@
-"""Wiring of training: the only place that chooses its adapters."""
+"""Wiring of training: registry, tracker and data quality gate."""
 
 from __future__ import annotations
 

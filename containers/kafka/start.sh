@@ -9,7 +9,8 @@ java=(java -Xms256m -Xmx512m -XX:+UseG1GC -XX:MaxGCPauseMillis=50 -XX:+ExitOnOut
 if [ ! -e /var/lib/kafka/data/meta.properties ]; then
   password=$(</run/streamgauge-secrets/kafka_password)
   cluster_id=$("${java[@]}" kafka.tools.StorageTool random-uuid)
+  # As a file of arguments: the list of them is there for every process to read.
   "${java[@]}" kafka.tools.StorageTool format --config "$config" --cluster-id "$cluster_id" \
-    --add-scram "SCRAM-SHA-512=[name=streamgauge,password=$password]"
+    "@"<(printf '%s\n' --add-scram "SCRAM-SHA-512=[name=streamgauge,password=$password]")
 fi
 exec "${java[@]}" kafka.Kafka "$config"

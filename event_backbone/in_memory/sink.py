@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Envelope, Prediction, event_id
 from event_backbone.ports import Delivered, Refusal
-
-if TYPE_CHECKING:
-    pass
 
 
 class MemorySink:

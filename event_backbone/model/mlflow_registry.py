@@ -1,4 +1,4 @@
-"""The model registry port on MLflow; the only module that imports it.
+"""The model registry port on MLflow.
 
 A bundle is logged as plain files of its run and registered by reference, with its sha256 as a tag of the version; no
 MLflow flavour and no pickle is involved.

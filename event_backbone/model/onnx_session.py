@@ -6,12 +6,18 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from event_backbone.model.onnx_external_data import external_files
+
 
 def open_session(model: bytes) -> Callable[[dict[str, Any]], Any]:
-    """A function from inputs by name to the model's last output. Raises whatever ONNX Runtime does.
+    """A function from inputs by name to the model's last output.
 
+    Raises whatever ONNX Runtime does, and :class:`ValueError` for a model whose weights are in files beside it.
     Since 1.29 its Linux builds send telemetry unless this variable says otherwise before they are loaded.
     """
+    outside = external_files(model)
+    if outside:
+        raise ValueError(f"its weights are in other files, {', '.join(outside[:3])}; a bundle's model holds its own")
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 

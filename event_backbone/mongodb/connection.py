@@ -1,4 +1,4 @@
-"""A connection to MongoDB and the operations that stores are made of; the only module that imports its driver.
+"""A connection to MongoDB, and the operations that stores are made of.
 
 No text of the driver goes into an error: it may hold a document, or what a URL says before its hosts.
 """

@@ -103,7 +103,7 @@ class Entry(Struct, frozen=True):
 
 
 def entry_of(event: Prediction | Label | Rejections | Erasure) -> Entry:
-    """The row for ``event``."""
+    """The journal row that holds an event."""
     match event:
         case Prediction():
             kind, record_id, digest, at = "prediction", event.record_id, event.content_hash, event.predicted_at

@@ -5,11 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 _PR_SET_PDEATHSIG = 1
 

@@ -6,6 +6,7 @@ read the answers. Such requests carry a foreign ``Origin`` or a foreign ``Host``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Whoever asks whether a process is there, such as an orchestrator, calls it by an address that nobody knows before.
 _PROBES = frozenset({"/livez", "/readyz"})
+#: RFC 9110, 7.2: a name or an address, in brackets if it has colons, and perhaps a port.
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]*))(?::\d{0,5})?", re.IGNORECASE)
 _FOREIGN_HOST = problem(403, "The Host header names another host than this service listens on.")
 _FOREIGN_ORIGIN = problem(403, "Pages of another origin may not use this service.")
 
@@ -42,7 +45,7 @@ class BrowserGuard:
         return self._application(environ, start_response)
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+def _without_port(host: str) -> str | None:
+    """``None`` where the whole is no host, whatever it begins with."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else None

@@ -69,7 +69,7 @@ CATALOGUE = (
         "ConceptDrift",
         ("concept_drift",),
         "page",
-        "{case}: the model no longer knows this world.",
+        "{case}: the model is worse than its own scores predict.",
         "Labels show predictions {value} worse than their scores promise; {threshold} is the limit.",
         is_share=False,
     ),

@@ -87,19 +87,19 @@ class AlertService:
             self._change(after_notifying(self._states, notification, self._clock()))
 
     def acknowledge(self, id_: str, by: str, note: str) -> bool:
-        """Whether such an alert is pending or firing."""
+        """Note who knows of an alert; return whether it is pending or firing."""
         return self._try(
             "alert_acknowledged", id_, lambda states, now: acknowledged(states, id_, Acknowledgement(by, note, now))
         )
 
     def silence(self, id_: str, by: str, note: str, seconds: float) -> bool:
-        """Whether there is such an alert."""
+        """Send nothing about an alert for so many seconds; return whether there is such an alert."""
         return self._try(
             "alert_silenced", id_, lambda states, now: silenced(states, id_, Silence(by, note, now, now + seconds))
         )
 
     def unsilence(self, id_: str) -> bool:
-        """Whether it was silenced."""
+        """End a silence; return whether there was one."""
         return self._try("alert_unsilenced", id_, lambda states, now: unsilenced(states, id_))
 
     def _try(self, event: str, id_: str, change: Callable[[AlertStates, float], AlertStates | None]) -> bool:
@@ -113,12 +113,12 @@ class AlertService:
 
     def _change(self, states: AlertStates) -> None:
         """Values move with every check; they alone are no reason to write."""
-        if _without_metrics(states) != _without_metrics(self._states):
+        if _without_values(states) != _without_values(self._states):
             self._documents.keep_document(DOCUMENT, _encode(states))
         self._states = states
 
 
-def _without_metrics(states: AlertStates) -> AlertStates:
+def _without_values(states: AlertStates) -> AlertStates:
     def bare(alert: Alert) -> Alert:
         return replace(alert, condition=Condition(alert.condition.name, alert.condition.column))
 

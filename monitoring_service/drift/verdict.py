@@ -35,7 +35,7 @@ class VerdictState(msgspec.Struct, frozen=True):
     """The state of one column: a verdict or none, and the number of checks in a row against that.
 
     ``suspected_at_row`` is the first of the suspicious checks that made, or may make, the verdict; ``cause`` is what
-    made it, and ``spoke_at_row`` the last check in which the stream detector spoke while it stood.
+    made it, and ``spoke_at_row`` the last check in which the stream detector alarmed while it stood.
     """
 
     drifted: bool = False

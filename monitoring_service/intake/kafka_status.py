@@ -29,7 +29,7 @@ class StreamView:
 
 
 class StreamStatus:
-    """Holds the newest view; thread-safe."""
+    """Status of the Kafka reader: lags, messages, read errors and since when it is away. Thread-safe."""
 
     def __init__(self, now: Callable[[], str] = utc_now) -> None:
         self._lock = threading.Lock()

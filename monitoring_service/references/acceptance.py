@@ -176,7 +176,7 @@ def _current(bundle_sha256: str, in_force: InForce, rows: int | None) -> Current
 
 
 def document_of(current: CurrentReference) -> dict[str, Any]:
-    """As JSON."""
+    """The reference in use as JSON."""
     return {
         "kind": current.kind,
         "bundle_sha256": current.bundle_sha256,

@@ -96,7 +96,10 @@ class AcceptedReferences:
         return self._history
 
     def in_force(self, bundle_sha256: str) -> InForce:
-        """A new champion's windows are compared with its own reference, whatever was accepted for the last one."""
+        """The accepted reference of a bundle, if one is in force, and the last row it was decided at.
+
+        A new champion's windows are compared with its own, whatever was accepted for the last one.
+        """
         of_bundle = [one for one in self._history if one.bundle_sha256 == bundle_sha256]
         state = [one for one in of_bundle if one.reverted is None]
         decided = [decision.row for one in of_bundle for decision in (one.accepted, one.reverted) if decision]

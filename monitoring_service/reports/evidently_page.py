@@ -47,7 +47,7 @@ def heading_of(request: MakeReport) -> str:
 def render_report(
     case: Case, reference: Columns, known: Columns, window: Columns, labelled: Labelled, heading: str = ""
 ) -> str:
-    """The page.
+    """Evidently's report as an HTML page.
 
     ``reference`` and ``window`` hold one list a column, ``known`` the score, prediction and target of rows that are
     labelled throughout. Raises :class:`NothingToReportError`.

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
 from event_backbone.case.schema import Case, Column
 from monitoring_service.messages import MetricValue, Performance
 from monitoring_service.performance.degradation import degradation, primary_metric
+from monitoring_service.state.conditions import (
+    PERFORMANCE_CONDITIONS,
+    UNUSABLE,
+    CaseCondition,
+    ColumnCondition,
+    Condition,
+    PerformanceCondition,
+)
 from monitoring_service.windows.label_delay import LabelDelays
 
 if TYPE_CHECKING:
     from monitoring_service.drift.verdict import CheckTime, ColumnVerdict
     from monitoring_service.state.monitor_state import CheckResult, MonitorState
     from monitoring_service.windows.sliding_window import WindowRejections
-from monitoring_service.state.conditions import PERFORMANCE_CONDITIONS, UNUSABLE, Condition
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionReading:
     """One check's reading of a condition: ``holds`` is ``None`` when it could not judge."""
 
-    name: str
+    name: ColumnCondition | CaseCondition
     column: str | None
     value: float | None
     threshold: float | None
@@ -80,7 +87,9 @@ def _verdicts(check_result: CheckResult) -> Iterator[Condition]:
     yield _verdict("prediction_drift", None, check_result.prediction)
 
 
-def _verdict(name: str, column: str | None, column_verdict: ColumnVerdict) -> Condition:
+def _verdict(
+    name: Literal["drift", "prediction_drift"], column: str | None, column_verdict: ColumnVerdict
+) -> Condition:
     return Condition(
         name,
         column,
@@ -137,7 +146,7 @@ def _of_values(case: Case, column: Column, column_verdict: ColumnVerdict) -> Ite
         yield _reaching("out_of_range", column.name, measure.out_of_range_share, limits.out_of_range)
 
 
-def _reaching(name: str, column: str, value: float | None, threshold: float) -> ConditionReading:
+def _reaching(name: ColumnCondition, column: str, value: float | None, threshold: float) -> ConditionReading:
     holds = None if value is None else value >= threshold
     return ConditionReading(name, column, value, threshold, holds)
 
@@ -178,7 +187,7 @@ def _target_drift(case: Case, performance: Performance) -> ConditionReading:
     return ConditionReading("target_drift", None, measure.effect, least, holds)
 
 
-def _worse(name: str, metric_value: MetricValue | None, limit: float) -> ConditionReading:
+def _worse(name: PerformanceCondition, metric_value: MetricValue | None, limit: float) -> ConditionReading:
     """At least ``limit`` worse, and worse at all beyond what the 95 % interval leaves to chance."""
     if metric_value is None or metric_value.low is None:
         return ConditionReading(name, None, metric_value.value if metric_value else None, limit, None)

@@ -41,7 +41,7 @@ class CheckMetrics:
             "evaluator_failures", "Times the evaluator died, refused or took too long."
         )
         self._failed_checks = make.counter("failed_checks", "Checks that got no answer.")
-        self._alarms = make.counter("detector_alarms", "Checks in which its stream detector spoke.", "column")
+        self._alarms = make.counter("detector_alarms", "Checks in which its stream detector alarmed.", "column")
         self._episodes = make.counter("drift_episodes", "Drift verdicts that began.", "family")
         self._condition = make.gauge("condition", "1 while the condition holds.", "condition")
         self._column_condition = make.gauge(

@@ -16,7 +16,7 @@ from monitoring_service.inbox.totals import InboxTotals
 from monitoring_service.intake.arrivals import Arrivals
 from monitoring_service.intake.kafka_status import StreamStatus, StreamView
 from monitoring_service.reports.folder import Report, ReportFolder
-from monitoring_service.state.conditions import PRESENT_CONDITIONS, Condition, all_conditions
+from monitoring_service.state.conditions import PRESENT_CONDITIONS, Condition, all_conditions, present_condition
 from monitoring_service.state.monitor_state import MonitorState
 from monitoring_service.state.published import CheckResults, LatestResults
 from monitoring_service.views.waiting import waited_for
@@ -156,11 +156,11 @@ class SnapshotReader:
     ) -> tuple[Condition, ...]:
         stale_since = time_text(now - waiting_s) if waiting_s > self._stale_after_s else None
         present = [
-            Condition("reference_missing", since=state.reference_missing_since),
-            Condition("evaluator_failed", since=self._evaluator_failed_since(state)),
-            Condition("detectors_failed", since=state.detectors_failed_since),
-            Condition("stale", None, stale_since, round(waiting_s, 3), self._stale_after_s),
-            Condition("stream_away", since=stream.away_since if stream else None),
+            present_condition("reference_missing", state.reference_missing_since),
+            present_condition("evaluator_failed", self._evaluator_failed_since(state)),
+            present_condition("detectors_failed", state.detectors_failed_since),
+            present_condition("stale", stale_since, round(waiting_s, 3), self._stale_after_s),
+            present_condition("stream_away", stream.away_since if stream else None),
         ]
         return all_conditions(self._case, [*state.conditions, *present])
 

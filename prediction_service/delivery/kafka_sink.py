@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from event_backbone.events.schema import Envelope
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import messages_of
 from event_backbone.ports import Delivered, MessageProducer, Refusal
-
-if TYPE_CHECKING:
-    pass
 
 
 class KafkaSink:

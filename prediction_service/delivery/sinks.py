@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from event_backbone.case.schema import Case
@@ -17,9 +16,6 @@ from event_backbone.settings import ConnectionSettings
 from prediction_service.delivery.http_sink import HttpSink
 from prediction_service.delivery.kafka_sink import KafkaSink
 from prediction_service.settings import ReplicaSettings
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,6 @@ def _http_sink(address: SinkAddress) -> Sink:
 
 
 def _kafka_sink(address: SinkAddress) -> Sink:
-    from event_backbone.kafka.access import kafka_access
     from event_backbone.kafka.producer import KafkaPublisher
 
     access = kafka_access(address.url, address.connections, place=address.place)

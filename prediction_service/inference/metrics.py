@@ -1,25 +1,18 @@
-"""Every metric of the prediction service."""
+"""Metrics of predictions and of the model in use, in every process that predicts."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef
 
-if TYPE_CHECKING:
-    pass
-
 #: Seconds; a one-row prediction takes well under a millisecond, a queued one must stay visible.
 LATENCY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-
 
 #: Why a field is refused. ``column`` and ``reason`` come from these and the case file, never from a request.
 REASONS = ("missing", "null", "type", "not_finite", "range", "length", "unknown", "target", "format", "json", "invalid")
 NO_COLUMN = ("(body)", "(unknown)", "record_id")
-
 
 #: The sidecar fetches a champion and checks it, who predicts loads it.
 RELOAD_STEPS = ("fetch", "check", "load")

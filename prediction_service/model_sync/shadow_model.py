@@ -1,6 +1,6 @@
-"""The shadow model: another version that scores what was answered, from the journal and not in a request.
+"""The model version that has the shadow's alias: followed, tried and loaded in the sidecar.
 
-A relay with a cursor of its own reads the journal's rows, so a crash loses nothing and a reply never waits.
+``delivery/shadow_sink.py`` scores with it.
 """
 
 from __future__ import annotations

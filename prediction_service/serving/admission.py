@@ -6,11 +6,6 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 #: How long fewer requests are let in after one was refused.
 STRAIN_S = 1.0

@@ -37,7 +37,7 @@ _STATUS_LINES = {code: f"{code} {HTTPStatus(code).phrase}" for code in (200, 400
 
 
 class RequestGateway:
-    """The WSGI callable that the server calls."""
+    """Admission control and the fast path of ``/predict``, in front of the Flask application."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ _BETWEEN_TRIES_S = 0.05
 
 
 class Reloading:
-    """Thread-safe; one reload at a time."""
+    """Reloads the champion on request, one request at a time. Thread-safe."""
 
     def __init__(self, champion: ServingChampion, sync_files: SyncFiles, *, within_s: float = SYNC_WITHIN_S) -> None:
         self._champion = champion

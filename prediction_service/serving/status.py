@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class ReplicaStatus:
-    """Reads; changes nothing. Thread-safe."""
+    """Health and ``/status`` of a replica. Thread-safe."""
 
     def __init__(self, journal: Journal, relay_path: Path, champion: ServingChampion, draining: Draining) -> None:
         self._journal = journal

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from event_backbone.case.schema import Case
-
-if TYPE_CHECKING:
-    pass
 from prediction_service.inference.metrics import LATENCY_BUCKETS, PredictingMetrics
 
 #: Why the worker makes a dead letter; ``sink`` stands for what a sink refused for good.

@@ -61,7 +61,7 @@ class Pipeline(Generic[Item]):
             raise self._failure
 
     def wait_for_room(self, timeout_s: float) -> bool:
-        """Whether another item may be offered now."""
+        """Wait until another item may be offered; whether it came to that."""
         with self._changed:
             return self._changed.wait_for(lambda: self._in_hand < self._depth or self._is_over, timeout_s)
 

@@ -23,7 +23,7 @@ SILENT_TOO_LONG_S = 60.0
 
 
 class WorkerStatus:
-    """Reads; changes nothing. Thread-safe."""
+    """Health and ``/status`` of a worker. Thread-safe."""
 
     def __init__(self, worker: WorkerLoop, champion: ServingChampion) -> None:
         self._worker = worker

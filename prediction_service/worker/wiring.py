@@ -1,4 +1,4 @@
-"""Wiring of the worker: the only place that chooses its adapters."""
+"""Wiring of the worker: settings, adapters, threads."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecordingOptions:
     """Options of opening a source.
 
     ``needs_times``: gaps will be kept. ``now`` (RFC 3339) ends a period without an end. ``topic`` is the kind of topic
@@ -38,7 +38,7 @@ class Wanted:
     topic: str = "predictions"
 
 
-def open_recording(source: str, wanted: Wanted) -> Recording:
+def open_recording(source: str, wanted: RecordingOptions) -> Recording:
     """A URL, or the path of a journal or of a JSONL file.
 
     Raises:
@@ -62,7 +62,7 @@ def source_name(source: str, topic: str) -> str:
     return without_login(source) + (f"#{topic}" if parts.scheme == "kafka" else "")
 
 
-def _open_path(source: str, wanted: Wanted) -> Recording:
+def _open_path(source: str, wanted: RecordingOptions) -> Recording:
     path = Path(source)
     try:
         with path.open("rb") as file:
@@ -75,7 +75,7 @@ def _open_path(source: str, wanted: Wanted) -> Recording:
     return LinesRecording(path, wanted.period, needs_times=wanted.needs_times)
 
 
-def _open_journal(source: str, wanted: Wanted) -> Recording:
+def _open_journal(source: str, wanted: RecordingOptions) -> Recording:
     try:
         recording = _open_log(source, wanted)
         recording.log.predictions(limit=1)
@@ -84,13 +84,13 @@ def _open_journal(source: str, wanted: Wanted) -> Recording:
     return recording
 
 
-def _open_log(source: str, wanted: Wanted) -> LogRecording:
+def _open_log(source: str, wanted: RecordingOptions) -> LogRecording:
     settings = wanted.settings
     log = open_prediction_log(source, settings.case, settings, timeout_s=settings.request_timeout_s, place="--from")
     return LogRecording(log, wanted.period, wanted.now, wanted.persistence, wanted.with_labels)
 
 
-def _open_topics(source: str, wanted: Wanted) -> Recording:
+def _open_topics(source: str, wanted: RecordingOptions) -> Recording:
     from event_backbone.kafka.access import kafka_access
     from event_backbone.kafka.topics import Topics
 
@@ -109,7 +109,7 @@ def _sqlite_path(url: str) -> Path:
 
 
 #: URL scheme → adapter; a path has none.
-SOURCES: Mapping[str, Callable[[str, Wanted], Recording]] = {
+SOURCES: Mapping[str, Callable[[str, RecordingOptions], Recording]] = {
     "": _open_path,
     "sqlite": _open_journal,
     "mongodb": _open_log,

@@ -17,7 +17,7 @@ from stream_generator.commands.options import ReplayOptions
 from stream_generator.commands.progress import progress_display
 from stream_generator.commands.summary import write_summary
 from stream_generator.recording.port import Recording
-from stream_generator.recording.sources import Wanted, open_recording, source_name
+from stream_generator.recording.sources import RecordingOptions, open_recording, source_name
 from stream_generator.rescoring.difference import DifferenceReport, ScoreDifference, SegmentDifference, Shift
 from stream_generator.rescoring.rescorer import Rescorer, open_version
 from stream_generator.sending.pacing import StoppableClock
@@ -28,8 +28,8 @@ _SEGMENTS_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Rescoring:
-    """Options of one re-scoring."""
+class RescoringCommand:
+    """``replay --model``: scores a recording with another version, and reports the differences."""
 
     settings: GeneratorSettings
     options: ReplayOptions
@@ -69,7 +69,7 @@ class Rescoring:
 
     def _open(self, clock: StoppableClock) -> Recording:
         retries = persistence(self.settings, clock)
-        wanted = Wanted(
+        wanted = RecordingOptions(
             self.settings, self.options.period, utc_now(), retries, with_labels=False, topic=self.options.topic
         )
         return open_recording(self.options.source, wanted)

@@ -13,7 +13,7 @@ from stream_generator.bootstrap import persistence
 from stream_generator.commands.options import Delivery, ReplayOptions
 from stream_generator.recording.port import Recording
 from stream_generator.recording.replay_plan import ReplayPlan
-from stream_generator.recording.sources import Wanted, open_recording, source_name
+from stream_generator.recording.sources import RecordingOptions, open_recording, source_name
 from stream_generator.runs.run import ReplayKeeper, StreamRun
 from stream_generator.sending.pacing import StoppableClock
 from stream_generator.sending.resuming import ReplayOf, ReplayState, StateFile
@@ -21,8 +21,8 @@ from stream_generator.settings import GeneratorSettings
 
 
 @dataclass(frozen=True)
-class Replaying:
-    """Options of one replay."""
+class ReplayCommand:
+    """The ``replay`` command: sends a recorded stream again."""
 
     settings: GeneratorSettings
     delivery: Delivery
@@ -68,7 +68,7 @@ class Replaying:
             recording.close()
 
     def _open(self, state: ReplayState, clock: StoppableClock) -> Recording:
-        wanted = Wanted(
+        wanted = RecordingOptions(
             self.settings,
             self.options.period,
             now=state.started_at,

@@ -38,7 +38,7 @@ class ReplayKeeper:
         return self._state.mark.done
 
     def keep(self, clock: Clock) -> None:
-        """At intervals, to spare the disk."""
+        """Write how far the replay is, if the last time is long enough ago; that spares the disk."""
         if clock.now() >= self._next_at:
             self._write(self.marks.reached(), finished=False)
             self._next_at = clock.now() + KEEP_EVERY_S

@@ -69,6 +69,7 @@ class Form:
 
     def too_wide(self) -> list[str]:
         """What stands out to the right of the window, or makes the page scroll sideways."""
+        self.page.wait_for_load_state()  # its text can be there before its styles
         return self.page.evaluate(
             """() => {
                 const wide = document.documentElement.clientWidth;
@@ -267,6 +268,7 @@ def test_the_form_of_a_shipped_case_fits_and_names_its_faults(
 
 def contrast_of(form: Form, selector: str) -> float:
     """WCAG 2.1's contrast between a text and the paper of the form (https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio)."""
+    form.page.wait_for_load_state()
     colours: Any = form.page.evaluate(
         """selector => [[selector, "color"], ["form", "backgroundColor"]].map(([where, what]) =>
             getComputedStyle(document.querySelector(where))[what].match(/\\d+/g).slice(0, 3).map(Number))""",

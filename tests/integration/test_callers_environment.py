@@ -14,7 +14,7 @@ UNIT = ROOT / "tests" / "unit"
 FILES = [
     *sorted(UNIT.rglob("test_settings.py")),
     UNIT / "test_callers_environment.py",
-    UNIT / "training/test_command.py",
+    UNIT / "training/commands/test_command_line.py",
 ]
 
 

@@ -89,3 +89,29 @@ def test_grafana_reads_dashboards_from_the_folder_that_is_mounted() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "containers").glob("*/start.sh")), ids=lambda path: path.parent.name)
 def test_start_scripts_are_scripts(path: Path) -> None:
     _check("bash", "-n", str(path))
+
+
+def test_kafkas_password_is_in_no_argument_list(tmp_path: Path) -> None:
+    script = (ROOT / "containers" / "kafka" / "start.sh").read_text()
+    for folder in ("/var/lib/kafka/data", "/run/streamgauge-secrets"):
+        script = script.replace(folder, str(tmp_path))
+    (tmp_path / "kafka_password").write_text("hush\n")
+    java = tmp_path / "java"
+    # Notes its arguments, and what a file of arguments holds.
+    java.write_text(
+        """#!/bin/bash
+        printf '%s\\n' "$@" >> "$NOTES/arguments"
+        last="${@: -1}"
+        if [[ $last == @* ]]; then cat "${last:1}" > "$NOTES/file"; fi
+        """
+    )
+    java.chmod(0o755)
+    subprocess.run(
+        ["bash", "-c", script],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "NOTES": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        timeout=20,
+    )
+    assert "hush" not in (tmp_path / "arguments").read_text()
+    assert (tmp_path / "file").read_text() == "--add-scram\nSCRAM-SHA-512=[name=streamgauge,password=hush]\n"

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
@@ -78,14 +78,16 @@ def space_of(case: Case, family: FamilyName) -> Mapping[str, Range]:
             "l2_regularization": Range(0.1, 30, log=True),
             "max_features": Range(0.2, 1.0),
         }
-    return {
-        "eta": Range(0.03, 0.2, log=True),
-        "max_depth": Range(3, 9, whole=True),
-        "min_child_weight": Range(0.5, 20, log=True),
-        "reg_lambda": Range(0.5, 30, log=True),
-        "colsample_bytree": Range(0.2, 1.0),
-        "subsample": Range(0.6, 1.0),
-    }
+    if family == "xgboost":
+        return {
+            "eta": Range(0.03, 0.2, log=True),
+            "max_depth": Range(3, 9, whole=True),
+            "min_child_weight": Range(0.5, 20, log=True),
+            "reg_lambda": Range(0.5, 30, log=True),
+            "colsample_bytree": Range(0.2, 1.0),
+            "subsample": Range(0.6, 1.0),
+        }
+    assert_never(family)
 
 
 def study_name(case: Case, family: FamilyName, digests: Mapping[str, str], protocol: str, seed: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from event_backbone.case.schema import Case
 from event_backbone.model.bundle import registered_name
 from training.comparison.cross_validation import CandidateComparison, CandidateMeasures, compare
+from training.comparison.held_out import HeldOutMeasures, measure_held_out
 from training.comparison.plots import draw_comparison, draw_explanation
 from training.comparison.tables import (
     as_document,
@@ -21,7 +22,6 @@ from training.comparison.tables import (
     segment_lines,
     test_lines,
 )
-from training.comparison.test_rows import HeldOutMeasures, judge
 from training.data.parts import divide
 from training.data.reading import Retrieved
 from training.data.rows import LabelledRows
@@ -64,7 +64,7 @@ def run_comparison(case: Case, retrieved: Retrieved, plan: ComparisonPlan, progr
     done = _announcer(case, len(plan.candidates), progress)
     comparison = compare(case, rows, plan.candidates, seed=plan.seed, threads=plan.threads, done=done)
     progress(f"chosen: {comparison.chosen.candidate.name}")
-    judged = judge(case, rows, test, comparison, plan.seed)
+    judged = measure_held_out(case, rows, test, comparison, plan.seed)
     pictures = {
         **draw_comparison(case, comparison),
         **draw_explanation(case, judged.importance, judged.segments),

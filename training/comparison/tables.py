@@ -9,8 +9,8 @@ from rich.table import Table
 
 from event_backbone.case.schema import Case
 from training.comparison.cross_validation import CandidateComparison, CandidateMeasures, loss_name
+from training.comparison.held_out import HeldOutMeasures
 from training.comparison.importance import Importance
-from training.comparison.test_rows import HeldOutMeasures
 from training.promotion.segments import Segment
 
 _CLASSES = {

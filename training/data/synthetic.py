@@ -67,7 +67,7 @@ class FittedOn(Struct, frozen=True):
 
 
 class Sample(Struct, frozen=True):
-    """A case's tables.
+    """Tables to draw a case's synthetic rows from.
 
     ``names`` is the order of columns in a record; ``columns`` are in drawing order, a parent before its children.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, assert_never, get_args
 
 from event_backbone.case.schema import Case
 from training.families.balancing import Balance
@@ -29,10 +29,18 @@ _BOOSTING = {
 }
 
 
+#: The families' names for people; logistic regression is ridge regression where a number is predicted.
+_TITLES: Mapping[FamilyName, str] = {
+    "linear": "logistic regression",
+    "forest": "random forest",
+    "boosting": "gradient boosting",
+    "xgboost": "XGBoost",
+}
+
+
 def title_of(case: Case, family: FamilyName) -> str:
     """The family's display name."""
-    linear = "logistic regression" if case.is_binary else "ridge regression"
-    return {"linear": linear, "forest": "random forest", "boosting": "gradient boosting", "xgboost": "XGBoost"}[family]
+    return "ridge regression" if family == "linear" and not case.is_binary else _TITLES[family]
 
 
 def balances_of(case: Case) -> Sequence[Balance]:
@@ -46,7 +54,11 @@ def default_parameters(case: Case, family: FamilyName) -> Mapping[str, Any]:
         return {"C": 1.0, "max_iter": 1000} if case.is_binary else {"alpha": 1.0}
     if family == "forest":
         return {**_FOREST, "min_samples_leaf": 5 if case.is_binary else 3}
-    return _BOOSTING if family == "boosting" else _best_by_hand(case).parameters
+    if family == "boosting":
+        return _BOOSTING
+    if family == "xgboost":
+        return _best_by_hand(case).parameters
+    assert_never(family)
 
 
 def _best_by_hand(case: Case) -> Candidate:

@@ -38,14 +38,14 @@ from training.quality.gate import Inspection, QualityGate, validate
 def retrieve_data(
     case: Case, folders: PipelineFolders, places: DataLocations, fetch: Fetch, progress: Progress
 ) -> None:
-    """Leave the raw data as they came."""
+    """Write the raw data."""
     raw = retrieve(case, places, fetch)
     write_raw(fresh(folders.raw), raw)
     progress(f"data: {raw.source.sentence}")
 
 
 def validate_data(case: Case, folders: PipelineFolders, gate: QualityGate, progress: Progress) -> Inspection:
-    """Leave the rows if nothing is wrong with them, and the results of every expectation in any case.
+    """Write the rows if nothing is wrong with them, and the results of every expectation in any case.
 
     Raises:
         SettingsError: with every fault by file and line, and every expectation that failed by its name.
@@ -58,14 +58,14 @@ def validate_data(case: Case, folders: PipelineFolders, gate: QualityGate, progr
 
 
 def transform_data(case: Case, folders: PipelineFolders, seed: int, progress: Progress) -> None:
-    """Leave the rows by what they are for."""
+    """Write the splits: fit, test, reference, gate and stream rows."""
     data = divide(case, load_retrieved(folders.rows), seed)
     write_data(fresh(folders.splits), data)
     progress("rows: " + ", ".join(f"{name} {size:,}" for name, size in data.sizes().items()))
 
 
 def train_model(case: Case, folders: PipelineFolders, plan: TrainingPlan, progress: Progress) -> None:
-    """Leave the model that cross-validation chose; no test row is read.
+    """Write the model that cross-validation chose; no test row is read.
 
     Raises:
         StopError: ONNX and the model disagree.

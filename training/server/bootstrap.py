@@ -1,4 +1,4 @@
-"""Wiring of the training server: the only place that chooses its adapters."""
+"""Wiring of the training server: settings, adapters, threads."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def render_page(case: Case, now: DataProfile, before: DataProfile | None, change
 
 
 def describe(column: ColumnData) -> dict[str, Any]:
-    """A column's cell of the table."""
+    """Summary of a column: its kind, text and share of missing values."""
     missing = {"missing": missing_share(column)}
     if isinstance(column, NumberProfile):
         if not column.sorted_values:

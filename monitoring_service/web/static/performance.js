@@ -49,7 +49,7 @@ export class Performance {
     return make("td", {}, make("span", {}, figure(known.value)), make("small", {}, interval(known)));
   }
 
-  // Positive is worse than estimated: the model no longer knows what it thinks it knows.
+  // Positive is worse than estimated: the model's scores promise more than its answers keep.
   gap(quality) {
     const known = quality?.gap?.[this.headline.name];
     if (!known) return "Gap between realised and estimated: not known yet.";

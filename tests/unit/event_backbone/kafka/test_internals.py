@@ -309,9 +309,13 @@ def test_what_waits_to_be_sent_or_acknowledged_fails_when_it_is_dropped(broker: 
     fill = batch_filler(producer)
     with touch("drop_unsent"):
         sent = fill(PLACE, None, b"k", b"sent", [])[0]
-        with pytest.raises(KafkaTimeoutError):
-            producer.flush(0.01)
-        until(lambda: len(published(broker)) == 1, "it was not sent")
+
+        def is_sent() -> bool:
+            with pytest.raises(KafkaTimeoutError):
+                producer.flush(0.01)  # it may end before the sending thread had a turn
+            return len(published(broker)) == 1
+
+        until(is_sent, "it was not sent")
         waiting = fill(PLACE, None, b"k", b"waiting", [])[0]
         drop_unsent(producer)
         assert sent.failed()

@@ -31,6 +31,23 @@ def test_our_own_names_are_let_through(host: str) -> None:
     assert status_for(HTTP_HOST=host) == "200"
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "[::1]example.com",
+        "[::1",
+        "::1",
+        "localhost:80:80",
+        "localhost:example.com",
+        "127.0.0.1:9696/",
+        "a@localhost",
+        "",
+    ],
+)
+def test_a_host_is_compared_whole(host: str) -> None:
+    assert status_for(HTTP_HOST=host) == "403"
+
+
 def test_a_client_without_host_and_origin_is_let_through() -> None:
     assert status_for() == "200"
 

@@ -15,7 +15,7 @@ from event_backbone.errors import SettingsError
 from event_backbone.events.schema import Event, Label, ModelRef, Prediction, encode_json, event_id, format_utc
 from stream_generator.recording.port import Period, Recording
 from stream_generator.recording.replay_plan import ReplayPlan
-from stream_generator.recording.sources import Wanted, open_recording
+from stream_generator.recording.sources import RecordingOptions, open_recording
 from stream_generator.sending.retrying import Patience, Persistence
 from stream_generator.settings import GeneratorSettings
 
@@ -66,7 +66,9 @@ def _lines(tmp_path: Path, *lines: dict[str, Any]) -> Path:
 
 
 def _recording(source: Path, period: Period = ALWAYS, *, needs_times: bool = True) -> Recording:
-    wanted = Wanted(GeneratorSettings(case="toy"), period, NOW, Persistence(FakeClock(), Patience()), needs_times)
+    wanted = RecordingOptions(
+        GeneratorSettings(case="toy"), period, NOW, Persistence(FakeClock(), Patience()), needs_times
+    )
     return open_recording(str(source), wanted)
 
 
@@ -82,7 +84,7 @@ def test_a_journal_is_replayed_in_order_with_its_gaps_and_latest_labels(journal:
 
 
 def test_a_journal_is_named_by_a_url_as_well(journal: Path) -> None:
-    wanted = Wanted(GeneratorSettings(case="toy"), ALWAYS, NOW, Persistence(FakeClock(), Patience()))
+    wanted = RecordingOptions(GeneratorSettings(case="toy"), ALWAYS, NOW, Persistence(FakeClock(), Patience()))
     assert open_recording(f"sqlite:///{journal}", wanted).count() == 3
 
 

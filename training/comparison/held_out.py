@@ -32,7 +32,7 @@ class HeldOutMeasures:
     parity: float
 
 
-def judge(
+def measure_held_out(
     case: Case, rows: LabelledRows, test: LabelledRows, comparison: CandidateComparison, seed: int
 ) -> HeldOutMeasures:
     """Fit the chosen candidate on ``rows`` and score ``test``, once, with the scorer that a bundle would hold.
