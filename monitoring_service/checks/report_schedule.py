@@ -100,7 +100,8 @@ class ReportScheduler:
 
     def judged(self, window: JudgedWindow) -> None:
         """A window was judged: reports are about it from now on."""
-        self._window = window
+        with self._lock:
+            self._window = window
 
     # What the evaluator's thread calls ----------------------------------------------------------------------------
 
