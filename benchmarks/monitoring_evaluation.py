@@ -7,35 +7,51 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from benchmarks.monitoring_stream import Stream
 from event_backbone.case.schema import Case
+from event_backbone.events.schema import ModelRef
 from event_backbone.settings import Settings
 from monitoring_service.evaluation.frames import decode_answer, decode_request, frame
+from monitoring_service.evaluation.judged_window import JudgedWindow
+from monitoring_service.evaluation.measuring import Measurer
 from monitoring_service.evaluation.process import Evaluator, ReportMaker
-from monitoring_service.messages import Evaluate, Window
+from monitoring_service.messages import ScoreWindow
 from monitoring_service.references.store import References, WindowReference
 from monitoring_service.reports.folder import ReportFolder
-from monitoring_service.windows.columns import column_values, packed
+from monitoring_service.windows.row_buffer import WindowRow
+from monitoring_service.windows.sliding_window import Windows
 
 WINDOW_ROWS = 1000
+MODEL = ModelRef("measured", "1")
 
 
 def evaluation_s(settings: Settings, stream: Stream, rounds: int, *, with_scores: bool) -> float:
-    """Median of everything from a window's arrays to the answer: both frames are written and read."""
-    case, records = stream.case, stream.records[:WINDOW_ROWS]
-    columns = {column.name: column_values(column, [one[column.name] for one in records]) for column in case.columns}
-    scores = np.linspace(0, 1, WINDOW_ROWS).tobytes()
-    evaluator = Evaluator(case, references(settings, case), _no_reports(settings, case))
+    """Median of everything from a window to its measures; with scores also of both frames to and from the evaluator."""
+    case, known = stream.case, references(settings, stream.case)
+    windows = Windows(case, rows_counted=0, checked_row=0)
+    windows.add(rows_of(stream), [], WINDOW_ROWS)
+    view = windows.newest()
+    window = JudgedWindow(view, view.rows.sources[-1])
+    measurer, evaluator = Measurer(case, known), Evaluator(case, known, _no_reports(settings, case))
 
     def evaluate() -> None:
-        content = {name: packed(values) for name, values in columns.items()}
-        window = Window(WINDOW_ROWS, WINDOW_ROWS, stream.bundle_sha256, content, scores, scores)
-        request = decode_request(frame(Evaluate(window, with_scores=with_scores))[4:])
-        decode_answer(frame(evaluator.answer(request))[4:])
+        measures = measurer.measure(window)
+        if with_scores:
+            names = [measure.name for measure in measures.columns if measure.state == "ok"]
+            request = decode_request(frame(ScoreWindow(window.message(), names, predictions=True))[4:])
+            decode_answer(frame(evaluator.answer(request))[4:])
 
     return _median_s(evaluate, rounds)
+
+
+def rows_of(stream: Stream) -> list[WindowRow]:
+    """A window of real records with made scores."""
+    case = stream.case
+    prediction = str(case.target.negative) if case.is_binary else 0.0
+    return [
+        WindowRow(number, record, number / WINDOW_ROWS, prediction, MODEL, stream.bundle_sha256, "", 0.0)
+        for number, record in enumerate(stream.records[:WINDOW_ROWS], 1)
+    ]
 
 
 def preset_s(settings: Settings, stream: Stream, rounds: int) -> float:

@@ -56,7 +56,7 @@ def ingestion_us(settings: Settings, stream: Stream, records: int, batch: int) -
 
 
 def _detect(windows: Windows, detectors: StreamDetectors, step: int) -> None:
-    """What the check thread does with new rows beside asking the evaluator."""
+    """What the check thread does with new rows beside measuring the window."""
     while (view := windows.wait_for_due(0)) is not None:
         new = windows.rows(view.row - step + 1, view.row)
         detectors.advance(view.row, new.columns, new.scores)

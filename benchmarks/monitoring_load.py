@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.monitoring_stream import Stream
-from benchmarks.processes import children_of, command_of, cpu_seconds, free_port, resident_mb, running
+from benchmarks.processes import command_of, cpu_seconds, free_port, resident_mb, running
+from event_backbone.process.progress import UnstarvedClock, descendants_of
 from event_backbone.settings import Settings
 
 READY_WITHIN_S = 180
@@ -51,26 +53,32 @@ class RunningMonitor:
             time.sleep(FULL_PAUSE_S)
 
     def wait_until_checked(self, *, within_s: float = READY_WITHIN_S) -> None:
-        """No check is due any more: the evaluator is there and has caught up."""
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            self._connection.request("GET", "/metrics")
-            lines = self._connection.getresponse().read().decode().splitlines()
+        """No check is due any more, and the evaluator is there: its start is no part of any load."""
+        clock = UnstarvedClock(lambda: descendants_of(self._pid))
+        while clock.now() < within_s:
+            lines = self._get("/metrics").decode().splitlines()
             shown = {line.split("{")[0]: line.rsplit(" ", 1)[1] for line in lines if line.startswith("monitoring_")}
             checked = "monitoring_last_check_timestamp_seconds" in shown
-            if checked and float(shown["monitoring_backlog_rows"]) == 0:
+            waiting = json.loads(self._get("/status")).get("waiting", {})
+            if checked and float(shown["monitoring_backlog_rows"]) == 0 and not waiting:
                 return
             time.sleep(0.5)
-        raise TimeoutError(f"the evaluator did not catch up within {within_s:g} s")
+        raise TimeoutError(f"checks and evaluator were not there within {within_s:g} s")
+
+    def _get(self, path: str) -> bytes:
+        self._connection.request("GET", path)
+        return self._connection.getresponse().read()
 
     @property
     def evaluator_pid(self) -> int:
         """The oldest of those that look like it: reports are forks of it."""
-        return min(pid for pid in children_of(self._pid) if "monitoring_service.evaluation.process" in command_of(pid))
+        return min(
+            pid for pid in descendants_of(self._pid) if "monitoring_service.evaluation.process" in command_of(pid)
+        )
 
     @property
     def ingest_pids(self) -> list[int]:
-        return [self._pid, *(pid for pid in children_of(self._pid) if "evaluation.process" not in command_of(pid))]
+        return [self._pid, *(pid for pid in descendants_of(self._pid) if "evaluation.process" not in command_of(pid))]
 
     @property
     def resident_mb(self) -> float:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from event_backbone.process.lifetime import die_with_parent
+from event_backbone.process.progress import UnstarvedClock, descendants_of
 
 
 def free_port() -> int:
@@ -51,26 +52,14 @@ def running(
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
+    clock = UnstarvedClock(lambda: [process.pid, *descendants_of(process.pid)])
+    while clock.now() < timeout_s:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode} before it was ready")
         with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url, timeout=2):
             return
         time.sleep(0.1)
     raise TimeoutError(f"{url} was not ready within {timeout_s} s")
-
-
-def children_of(pid: int) -> list[int]:
-    """Process ids below ``pid``, all generations."""
-    found, todo = [], [pid]
-    while todo:
-        parent = todo.pop()
-        with contextlib.suppress(OSError):  # it has just ended
-            for task in Path(f"/proc/{parent}/task").iterdir():
-                todo += [int(child) for child in (task / "children").read_text().split()]
-        found.append(parent)
-    return found[1:]
 
 
 def command_of(pid: int) -> str:

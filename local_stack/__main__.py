@@ -90,7 +90,7 @@ def run_processes(settings: StackSettings) -> int:
     group.add("monitoring", ["-m", "monitoring_service"], env)
     if settings.retraining:
         group.add("training", ["-m", "training", "serve"], env)
-    group.add(DRIVER, ["-m", "local_stack.drive"], env)
+    group.add(DRIVER, ["-m", "local_stack.drive", str(os.getpid())], env)
     group.loop()
     if group.first_to_end not in (None, DRIVER):
         raise StopError(f"{group.first_to_end} ended before its time, with {group.returncode}; everything was stopped")

@@ -1,7 +1,7 @@
 """The driver of ``make run``: waits for the services, sends the stream, and reconciles the counts.
 
-Run as ``python -m local_stack.drive`` beside the services. Exit code 0: all is well; 1: something is lost, doubled or
-unexplained, or a service fell silent.
+Run as ``python -m local_stack.drive PID`` beside the services, which that process started; its limits are those of
+:class:`.StackClock`. Exit code 0: all is well; 1: something is lost, doubled or unexplained, or a service fell silent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from local_stack.documents import Counted, Document, GeneratorSummary, ReplicaSt
 from local_stack.reconciliation import Check, reconcile
 from local_stack.services import HttpProber, Prober, Service, UnreachableError, Watch, not_ready
 from local_stack.settings import StackSettings
-from local_stack.waiting import StillWaitingError, SystemClock, WaitClock, poll_until
+from local_stack.waiting import StackClock, StillWaitingError, WaitClock, poll_until
 
 READY_WITHIN_S = 120.0
 SETTLED_WITHIN_S = 120.0
@@ -183,7 +183,7 @@ def print_checks(checks: list[Check]) -> None:
 def drive() -> None:
     api_key = read_settings(ClientSettings).api_key
     prober = HttpProber(api_key=api_key.get_secret_value() if api_key else None)
-    sys.exit(Driver(read_settings(StackSettings), prober, SystemClock(), click.echo).run())
+    sys.exit(Driver(read_settings(StackSettings), prober, StackClock(int(sys.argv[1])), click.echo).run())
 
 
 def main() -> None:

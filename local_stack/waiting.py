@@ -7,19 +7,25 @@ from collections.abc import Callable
 from typing import Protocol
 
 from event_backbone.errors import StreamgaugeError
+from event_backbone.process.progress import UnstarvedClock, descendants_of
 
 
 class WaitClock(Protocol):
     def now(self) -> float:
-        """Monotonic seconds."""
+        """Seconds since anything, never less than before."""
         ...
 
     def sleep(self, seconds: float) -> None: ...
 
 
-class SystemClock:
+class StackClock:
+    """Counts seconds of a machine that has a core for every process of the stack: on a busy one they take longer."""
+
+    def __init__(self, stack_pid: int) -> None:
+        self._clock = UnstarvedClock(lambda: descendants_of(stack_pid))
+
     def now(self) -> float:
-        return time.monotonic()
+        return self._clock.now()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -30,6 +30,7 @@ from monitoring_service.intake.kafka_status import StreamStatus
 from monitoring_service.intake.receiver import Intake
 from monitoring_service.lifecycle.alert_threads import AlertThreads
 from monitoring_service.lifecycle.application import CheckThread, MonitoringApplication, StreamThread
+from monitoring_service.lifecycle.evaluator_thread import EvaluatorThread
 from monitoring_service.lifecycle.instance_lock import InstanceLock
 from monitoring_service.lifecycle.restore import Restored, restore
 from monitoring_service.lifecycle.standby import ActiveStandby, build_standby
@@ -88,7 +89,7 @@ def build_application(
     evaluator = evaluator or evaluator_process(case, settings)
     wired = wire(case, settings, restored, metrics, evaluator, status)
     reader = _stream_reader(access, settings, restored, wired.intake, status, stop) if access and status else None
-    checks = _check_thread(case, settings, restored, wired, evaluator)
+    checks = _check_thread(case, settings, restored, wired)
     stream = StreamThread(reader)
     retraining = _retraining_bridge(settings, wired.alert_service)
     alerts = AlertThreads(
@@ -99,14 +100,14 @@ def build_application(
         return _readiness_faults(draining, checks, stream, alerts, status)
 
     parts = api_parts(case, settings, restored, metrics, wired, faults, keys, retraining)
-    application = MonitoringApplication(build_api(parts), checks, stream, alerts, restored.inbox, metrics)
+    application = MonitoringApplication(
+        build_api(parts), checks, EvaluatorThread(wired.evaluator_work), stream, alerts, restored.inbox, metrics
+    )
     application.start()
     return application
 
 
-def _check_thread(
-    case: Case, settings: MonitoringServiceSettings, restored: Restored, wired: Wired, evaluator: EvaluatorPort
-) -> CheckThread:
+def _check_thread(case: Case, settings: MonitoringServiceSettings, restored: Restored, wired: Wired) -> CheckThread:
     maintenance = InboxMaintenance(
         restored.inbox,
         partial(first_row_needed, restored.windows, case.monitoring.check_every_rows),
@@ -114,7 +115,7 @@ def _check_thread(
         retention_s=settings.monitoring_retention_s,
         unmatched_after_s=settings.monitoring_unmatched_after_s,
     )
-    return CheckThread(wired.checks, (maintenance.step, wired.performance_windows.step, wired.shadow.step), evaluator)
+    return CheckThread(wired.checks, (maintenance.step, wired.performance_windows.step, wired.shadow.step))
 
 
 def _stream_reader(

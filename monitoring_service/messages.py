@@ -1,4 +1,4 @@
-"""Messages between the service and its evaluator process."""
+"""What was measured of a window, and the messages between the service and its evaluator process."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ class Ready(Struct, frozen=True):
     pid: int
 
 
-class Evaluate(Struct, frozen=True, tag=True):
-    """Measure this window; answered with :class:`WindowMeasures`.
+class ScoreWindow(Struct, frozen=True, tag=True):
+    """Compute Evidently's scores of these columns, and of the predictions if ``predictions`` says so.
 
-    Evidently's scores cost more than everything else together and no verdict depends on them: most windows can do
-    without.
+    Answered with :class:`WindowScores`. They cost more than everything that a check measures, and decide nothing.
     """
 
     window: Window
-    with_scores: bool = True
+    columns: list[str]
+    predictions: bool
 
 
 class MakeReport(Struct, frozen=True, tag=True):
@@ -89,12 +89,12 @@ class MakeReport(Struct, frozen=True, tag=True):
     kind: ReportKind = "schedule"
 
 
-class MeasurePerformance(Struct, frozen=True, tag=True):
+class MeasurePerformance(Struct, frozen=True):
     """Measure one model version's performance, by its newest labelled rows and by its rows in the window.
 
     ``labelled`` is newest first, and ``older`` are those before: so many that earlier windows are as large. ``scores``
     and ``predictions`` of the window are as in :class:`Window`, ``labelled_in_window`` says how many of them have a
-    label. Answered with :class:`Performance`.
+    label. What comes of it is a :class:`Performance`.
     """
 
     bundle_sha256: str
@@ -104,12 +104,6 @@ class MeasurePerformance(Struct, frozen=True, tag=True):
     labelled_in_window: int = 0
     accepted_sha256: str | None = None
     older: Labelled = Labelled()
-
-
-class MeasureMetrics(Struct, frozen=True, tag=True):
-    """Only the realised metrics, of several windows; answered with :class:`MetricValues`, in the same order."""
-
-    windows: list[Labelled]
 
 
 class AskReports(Struct, frozen=True, tag=True):
@@ -197,13 +191,7 @@ class Performance(Struct, frozen=True, tag="Quality"):
     earlier: list[Performance] = []
 
 
-class MetricValues(Struct, frozen=True, tag=True):
-    """Realised metrics of each window that was asked for."""
-
-    windows: list[dict[str, MetricValue]]
-
-
-class WindowMeasures(Struct, frozen=True, tag=True):
+class WindowMeasures(Struct, frozen=True):
     """The measures of one window; ``reference_id`` says what the columns were compared with, ``None`` with nothing."""
 
     row: int
@@ -215,11 +203,27 @@ class WindowMeasures(Struct, frozen=True, tag=True):
     reference_id: str | None = None
 
 
+class ColumnScore(Struct, frozen=True):
+    """Evidently's drift score of one column and the method it chose; ``None`` where there is none."""
+
+    name: str
+    score: float | None = None
+    method: str | None = None
+
+
+class WindowScores(Struct, frozen=True, tag=True):
+    """Evidently's scores of one window, in the order that was asked for; ``prediction`` if it was asked for."""
+
+    row: int
+    columns: list[ColumnScore]
+    prediction: ColumnScore | None = None
+
+
 class Failed(Struct, frozen=True, tag=True):
     """This request could not be answered; the next one can."""
 
     reason: str
 
 
-Request = Evaluate | MeasurePerformance | MeasureMetrics | MakeReport | AskReports
-Answer = WindowMeasures | Performance | MetricValues | ReportState | Failed
+Request = ScoreWindow | MakeReport | AskReports
+Answer = WindowScores | ReportState | Failed

@@ -44,7 +44,9 @@ class MonitoringServiceSettings(ListeningSettings, ConnectionSettings):
         default=86400, ge=0, description="a label without its prediction is counted as unmatched after this time"
     )
     monitoring_evaluation_timeout_s: float = Field(
-        default=30, gt=0, description="seconds until an evaluator that doesn't answer is replaced"
+        default=30,
+        gt=0,
+        description="seconds of CPU time, or without progress, until an evaluator that doesn't answer is replaced",
     )
     monitoring_scores_every_s: float = Field(
         default=5, ge=0, description="seconds between two computations of Evidently's scores; no verdict needs them"

@@ -18,15 +18,21 @@ from monitoring_service.checks.performance_check import PerformanceCheck
 from monitoring_service.checks.performance_watch import PerformanceWatch
 from monitoring_service.checks.performance_windows import PerformanceWindows
 from monitoring_service.checks.rejection_check import RejectionCheck
-from monitoring_service.checks.report_schedule import ReportScheduler, ReportTask, ReportTimer
+from monitoring_service.checks.report_schedule import ReportScheduler, ReportTimer
+from monitoring_service.checks.score_schedule import ScoreSchedule, ScoreTask
 from monitoring_service.checks.shadow_comparison import ShadowComparisons
 from monitoring_service.checks.state_keeper import StateKeeper
 from monitoring_service.checks.window_check import CheckParts, WindowCheck
 from monitoring_service.evaluation.client import EvaluatorPort
+from monitoring_service.evaluation.evaluator_status import EvaluatorStatus
+from monitoring_service.evaluation.judged_window import JudgedWindow
+from monitoring_service.evaluation.measuring import Measurer, MeasurerPort
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.intake.kafka_status import StreamStatus
 from monitoring_service.intake.receiver import Intake
+from monitoring_service.lifecycle.evaluator_thread import EvaluatorWork
 from monitoring_service.lifecycle.restore import Restored
+from monitoring_service.messages import WindowMeasures
 from monitoring_service.references.acceptance import ReferenceService
 from monitoring_service.references.accepted import AcceptedReferences
 from monitoring_service.references.store import References
@@ -56,6 +62,7 @@ class Wired:
     performance_windows: PerformanceWindows
     shadow: ShadowComparisons
     checks: Checks
+    evaluator_work: EvaluatorWork
     alert_service: AlertService
     snapshots: SnapshotReader
 
@@ -68,33 +75,55 @@ def wire(
     evaluator: EvaluatorPort,
     status: StreamStatus | None = None,
     clocks: Clocks = Clocks(),
+    measurer: MeasurerPort | None = None,
 ) -> Wired:
-    """Nothing is started; ``status`` is how reading from Kafka goes, if anything is read."""
+    """Nothing is started; ``status`` is how reading from Kafka goes, if anything is read.
+
+    ``measurer`` measures windows in place of the one that reads the bundles' references.
+    """
     references = References(case, settings.bundles_dir, settings.accepted_references_dir)
+    measurer = measurer or Measurer(case, references)
+    evaluator_status = EvaluatorStatus(clocks.wall)
     accepted = AcceptedReferences(restored.inbox, settings.accepted_references_dir)
     report_scheduler = _report_scheduler(case, settings, restored, evaluator, clocks)
     alert_service = _alert_service(case, settings, restored, clocks)
+    score_schedule = ScoreSchedule(
+        restored.inbox, evaluator, every_s=settings.monitoring_scores_every_s, clock=clocks.steady
+    )
     rejections = RejectionWatch(case, restored.windows, restored.results.state.rejection_run)
+
+    def judged(window: JudgedWindow, measures: WindowMeasures) -> None:
+        score_schedule.judged(window, measures)
+        report_scheduler.judged(window)
+
     parts = CheckParts(
         windows=restored.windows,
-        evaluator=evaluator,
+        measurer=measurer,
         keeper=StateKeeper(case, restored.windows, restored.inbox, restored.results, rejections),
         metrics=metrics.checks,
         accepted=accepted,
         alarms=DetectorRunner(case, restored.windows, restored.inbox, references),
         count_failed=restored.results.count_failed,
-        answered=report_scheduler.answered,
+        judged=judged,
     )
     return Wired(
         intake=_intake(case, settings, restored, metrics),
         accepted=accepted,
         report_scheduler=report_scheduler,
         reference_service=ReferenceService(case, restored.windows, restored.inbox, references, accepted),
-        performance_windows=PerformanceWindows(restored.inbox, evaluator, case.monitoring.window_rows, clocks.steady),
-        shadow=ShadowComparisons(case, restored.inbox, evaluator, clock=clocks.steady),
-        checks=_checks(case, settings, restored.inbox, parts, rejections, report_scheduler, clocks),
+        performance_windows=PerformanceWindows(restored.inbox, measurer, case.monitoring.window_rows, clocks.steady),
+        shadow=ShadowComparisons(case, restored.inbox, measurer, clock=clocks.steady),
+        checks=_checks(case, restored.inbox, parts, rejections, score_schedule, clocks),
+        evaluator_work=EvaluatorWork(
+            evaluator,
+            score_schedule,
+            report_scheduler,
+            restored.windows,
+            evaluator_status,
+            metrics.checks.evaluator_failures.inc,
+        ),
         alert_service=alert_service,
-        snapshots=_snapshots(case, settings, restored, alert_service, status, clocks),
+        snapshots=_snapshots(case, settings, restored, alert_service, evaluator_status, status, clocks),
     )
 
 
@@ -139,22 +168,21 @@ def _report_scheduler(
 
 def _checks(
     case: Case,
-    settings: MonitoringServiceSettings,
     inbox: Inbox,
     parts: CheckParts,
     rejections: RejectionWatch,
-    report_scheduler: ReportScheduler,
+    score_schedule: ScoreSchedule,
     clocks: Clocks,
 ) -> Checks:
     """The tasks of the check thread, in their order."""
-    performance = PerformanceWatch(case, parts.windows, inbox, parts.evaluator, parts.accepted, clocks.steady)
+    performance = PerformanceWatch(case, parts.windows, inbox, parts.measurer, parts.accepted, clocks.steady)
     tasks = (
-        WindowCheck(case, parts, scores_every_s=settings.monitoring_scores_every_s, clock=clocks.steady),
+        WindowCheck(case, parts, clocks.steady),
         RejectionCheck(case, rejections, parts.keeper),
         PerformanceCheck(case, inbox, performance, parts.keeper),
-        ReportTask(report_scheduler, parts.windows),
+        ScoreTask(score_schedule, parts.keeper),
     )
-    return Checks(tasks, parts.evaluator, parts.windows.wait_until_due)
+    return Checks(tasks, parts.windows.wait_until_due)
 
 
 def _intake(case: Case, settings: MonitoringServiceSettings, restored: Restored, metrics: MonitoringMetrics) -> Intake:
@@ -182,10 +210,18 @@ def _snapshots(
     settings: MonitoringServiceSettings,
     restored: Restored,
     alerts: AlertService,
+    evaluator: EvaluatorStatus,
     status: StreamStatus | None,
     clocks: Clocks,
 ) -> SnapshotReader:
     shown = SnapshotSources(
-        restored.inbox, restored.windows, restored.results, restored.arrivals, restored.reports, alerts, status
+        restored.inbox,
+        restored.windows,
+        restored.results,
+        restored.arrivals,
+        restored.reports,
+        alerts,
+        evaluator,
+        status,
     )
     return SnapshotReader(case, shown, stale_after_s=settings.monitoring_stale_after_s, clock=clocks.wall)

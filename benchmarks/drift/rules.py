@@ -46,8 +46,8 @@ class Verdicts:
     def measure(self, row: int, rows: Frame, scores: Floats) -> Measured:
         """What the window's tests say; no limit of the verdict is asked."""
         window = slice(max(0, row - self._case.monitoring.window_rows), row)
-        columns = measure_columns(self._case, self._reference, rows.take(window).columns, with_scores=False)
-        return columns, measure_scores(self._case, self._reference, scores[window], with_score=False)
+        columns = measure_columns(self._case, self._reference, rows.take(window).columns)
+        return columns, measure_scores(self._case, self._reference, scores[window])
 
     def decide(self, row: int, rows: Frame, scores: Floats, measured: Measured) -> dict[str, Cause]:
         """The verdicts by name, each with what made it."""

@@ -23,7 +23,7 @@ ALERT_TIME_SCALE = 0.05
 #: Much shorter than the rest of a run, so that what keeps a second retraining away is the episode alone.
 COOLDOWN_S = 5.0
 _TIMEOUT_S = 30.0
-#: The evaluator starts with the first check, slowly on a busy machine.
+#: On a busy machine checks may be late.
 _FIRST_CHECK_WITHIN_S = 180.0
 Found = TypeVar("Found")
 

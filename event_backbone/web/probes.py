@@ -40,8 +40,21 @@ class AnsweringStatus:
         return False
 
 
-def add_probes(app: Flask, case_name: str, status: ProcessStatus, metrics: Callable[[], bytes]) -> None:
-    """Add ``/livez``, ``/readyz``, ``/status`` and ``/metrics``; ``metrics`` gives the last in Prometheus' format."""
+def add_probes(
+    app: Flask,
+    case_name: str,
+    status: ProcessStatus,
+    metrics: Callable[[], bytes],
+    waiting: Callable[[], dict[str, str]] = dict,
+) -> None:
+    """Add ``/livez``, ``/readyz``, ``/status`` and ``/metrics``; ``metrics`` gives the last in Prometheus' format.
+
+    ``waiting`` says what is waited for though the process is ready: a sentence by what it concerns.
+    """
+
+    def readiness() -> dict[str, Any]:
+        faults, waited_for = status.faults(), waiting()
+        return {"ready": not faults, "faults": faults, **({"waiting": waited_for} if waited_for else {})}
 
     @app.get("/livez")
     def live() -> ResponseReturnValue:
@@ -50,13 +63,12 @@ def add_probes(app: Flask, case_name: str, status: ProcessStatus, metrics: Calla
 
     @app.get("/readyz")
     def ready() -> ResponseReturnValue:
-        faults = status.faults()
-        return json_response({"ready": not faults, "faults": faults}, 503 if faults else 200)
+        document = readiness()
+        return json_response(document, 200 if document["ready"] else 503)
 
     @app.get("/status")
     def process_status() -> ResponseReturnValue:
-        faults = status.faults()
-        return json_response({"case": case_name, "ready": not faults, "faults": faults, **status.document()})
+        return json_response({"case": case_name, **readiness(), **status.document()})
 
     @app.get("/metrics")
     def metrics_text() -> ResponseReturnValue:

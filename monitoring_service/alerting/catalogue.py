@@ -117,8 +117,8 @@ CATALOGUE = (
         "EvaluatorFailed",
         ("evaluator_failed",),
         "ticket",
-        "{case}: windows are not evaluated.",
-        "Checks get no answer; verdicts stand as they were.",
+        "{case}: the evaluator fails, or a window could not be measured.",
+        "Evidently's scores and reports need the evaluator, verdicts don't. An unanswered check changes no verdict.",
         follows_checks=False,
     ),
     AlertKind(

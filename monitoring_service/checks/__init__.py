@@ -1,1 +1,1 @@
-"""The tasks of the check thread; never answers a request."""
+"""The tasks of the check thread, and the schedules of scores and reports; never answers a request."""

@@ -12,7 +12,6 @@ from typing import Protocol
 import structlog
 
 from event_backbone.errors import TryAgainLaterError
-from monitoring_service.evaluation.client import EvaluatorPort
 
 log = structlog.get_logger()
 
@@ -37,25 +36,19 @@ class CheckTask(Protocol):
 class Checks:
     """Runs tasks in their order; everything here happens in one thread, :meth:`run`.
 
-    ``wait_until_due`` blocks until a window is due, or for so many seconds. The evaluator is started and closed here
-    because a program that dies with the thread that started it must be started by this one.
+    ``wait_until_due`` blocks until a window is due, or for so many seconds.
     """
 
-    def __init__(
-        self, tasks: Sequence[CheckTask], evaluator: EvaluatorPort, wait_until_due: Callable[[float], object]
-    ) -> None:
+    def __init__(self, tasks: Sequence[CheckTask], wait_until_due: Callable[[float], object]) -> None:
         self._tasks = tasks
-        self._evaluator = evaluator
         self._wait_until_due = wait_until_due
 
     def run(self, stopping: threading.Event, between: Sequence[Callable[[], None]]) -> None:
         """Until ``stopping`` is set; ``between`` are called after each check or idle wait and may take their time."""
-        self._guarded(self._evaluator.start, stopping)
         while not stopping.is_set():
             self._guarded(lambda: self.step(stopping, _IDLE_WAIT_S), stopping)
             for action in between:
                 self._guarded(action, stopping)
-        self._evaluator.close()
 
     def step(self, stopping: threading.Event, wait_s: float) -> None:
         """One round: every task once, as soon as a window is due or ``wait_s`` are over."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from event_backbone.case.schema import Case
-from monitoring_service.evaluation.client import EvaluatorPort
+from monitoring_service.evaluation.measuring import MeasurerPort
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.messages import MeasurePerformance, Performance
 from monitoring_service.references.accepted import AcceptedReferences
@@ -29,7 +29,7 @@ class PerformanceWatch:
         case: Case,
         windows: Windows,
         inbox: Inbox,
-        evaluator: EvaluatorPort,
+        measurer: MeasurerPort,
         accepted: AcceptedReferences,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -38,7 +38,7 @@ class PerformanceWatch:
         self._older = schedule.check_every_rows * (schedule.consecutive_checks - 1)
         self._windows = windows
         self._inbox = inbox
-        self._evaluator = evaluator
+        self._measurer = measurer
         self._accepted = accepted
         self._clock = clock
         self._due_at = clock()
@@ -47,7 +47,7 @@ class PerformanceWatch:
     def measure_if_due(self, check_result: CheckResult) -> Performance | None:
         """Performance of the version that was evaluated last; ``None`` while nothing changed, or it is too early.
 
-        Raises :class:`.EvaluatorFailedError`, and :class:`.InboxUnavailableError`; the next look tries again.
+        Raises :class:`.NotMeasuredError`, and :class:`.InboxUnavailableError`; the next look tries again.
         """
         started = self._clock()
         if started < self._due_at:
@@ -58,7 +58,7 @@ class PerformanceWatch:
         if known == self._measured:
             return None
         self._due_at = started + PERFORMANCE_EVERY_S
-        performance = self._evaluator.measure_performance(self._request(check_result, accepted_sha256, view))
+        performance = self._measurer.performance(self._request(check_result, accepted_sha256, view))
         self._due_at = max(self._due_at, started + (self._clock() - started) / MEASURING_SHARE)
         self._measured = known
         return performance

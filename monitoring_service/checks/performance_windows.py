@@ -16,9 +16,9 @@ import msgspec
 from msgspec import Struct
 
 from event_backbone.events.schema import ModelRef
-from monitoring_service.evaluation.client import EvaluatorPort
+from monitoring_service.evaluation.measuring import MeasurerPort
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import Labelled, MeasureMetrics, MetricValue
+from monitoring_service.messages import Labelled, MetricValue
 
 #: At most so many windows are stated anew at once, so often, and for this share of the time: what labels cost is
 #: bounded, however many windows they belong to and however large those are.
@@ -79,12 +79,12 @@ class PerformanceWindows:
     def __init__(
         self,
         inbox: Inbox,
-        evaluator: EvaluatorPort,
+        measurer: MeasurerPort,
         window_rows: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inbox = inbox
-        self._evaluator = evaluator
+        self._measurer = measurer
         self._window_rows = window_rows
         self._clock = clock
         self._due_at = clock()
@@ -92,7 +92,7 @@ class PerformanceWindows:
     def step(self) -> None:
         """Measure a few windows if any waits and it is time; call it as often as you like.
 
-        Raises :class:`.EvaluatorFailedError` and :class:`.InboxUnavailableError`; the windows go on waiting.
+        Raises :class:`.NotMeasuredError` and :class:`.InboxUnavailableError`; the windows go on waiting.
         """
         started = self._clock()
         if started < self._due_at:
@@ -105,7 +105,7 @@ class PerformanceWindows:
         """Measure at most this many windows now; returns how many waited among them."""
         waiting = self._waiting(limit)
         asked = [labelled for one in waiting for _, labelled in one.versions.values()]
-        metric_values = iter(self._evaluator.measure_metrics(MeasureMetrics(asked)).windows if asked else [])
+        metric_values = iter(self._measurer.metric_values(asked))
         for one in waiting:
             self._keep(one, [self._stated(one, model, next(metric_values)) for model in one.versions])
         return len(waiting)

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import structlog
 
 from event_backbone.errors import ConflictError, TryAgainLaterError
-from monitoring_service.evaluation.client import EvaluatorFailedError, EvaluatorPort
+from monitoring_service.evaluation.client import EvaluatorPort, EvaluatorRefusedError
+from monitoring_service.evaluation.judged_window import JudgedWindow
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import MakeReport, ReportKind, Window
+from monitoring_service.messages import MakeReport, ReportKind
 from monitoring_service.state.conditions import BROKEN_DATA, PERFORMANCE_CONDITIONS
 from monitoring_service.state.published import LatestResults
-from monitoring_service.windows.sliding_window import Windows
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class ReportTimer:
 
 
 class ReportScheduler:
-    """Takes requests from any thread; the check thread, which alone may call the evaluator, has reports made.
+    """Takes requests from any thread; the evaluator's, which alone may call it, has reports made.
 
     ``labelled_rows`` is how many labelled rows a report looks at, at most.
     """
@@ -72,7 +72,7 @@ class ReportScheduler:
         self._timer = timer
         self._labelled_rows = labelled_rows
         self._lock = threading.Lock()
-        self._window: Window | None = None
+        self._window: JudgedWindow | None = None
         self._demanded = self._alerted = False
         self._holding = _alerting(results)
 
@@ -98,37 +98,43 @@ class ReportScheduler:
         """Whether a requested report has not been begun."""
         return self._demanded
 
-    # What the check thread calls ----------------------------------------------------------------------------------
+    def judged(self, window: JudgedWindow) -> None:
+        """A window was judged: reports are about it from now on."""
+        with self._lock:
+            self._window = window
 
-    def answered(self, window: Window) -> None:
-        """A window was measured: reports are about it from now on."""
-        self._window = window
+    # What the evaluator's thread calls ----------------------------------------------------------------------------
 
-    def step(self, *, busy: bool) -> None:
-        """Begin a report if one is due, and follow the one being made; ``busy`` while windows wait for checks.
+    def forget_erased(self) -> None:
+        """Let a window go that may hold what was erased since, and what was requested about it."""
+        with self._lock:
+            if self._window is not None and self._window.row <= self._inbox.reports_void_until:
+                self._window = None
+                self._demanded = False
 
-        Evaluations first: while windows wait, a report does not even start.
+    def step(self, *, busy: bool) -> bool:
+        """Begin a report if one is due, and say whether one was; follow the one being made.
+
+        Checks first: while windows wait for them, ``busy``, a report does not even start. Raises
+        :class:`.EvaluatorFailedError`.
         """
         self._note_alerts()
-        if not busy and not self._results.reports.running:
-            self._begin_if_due()
+        has_begun = not busy and not self._results.reports.running and self._begin_if_due()
         if self._results.reports.running:
             self._results.publish_reports(self._evaluator.reports())
+        return has_begun
 
     def _note_alerts(self) -> None:
         holding = _alerting(self._results)
         self._alerted = self._alerted or bool(holding - self._holding)
         self._holding = holding
 
-    def _begin_if_due(self) -> None:
+    def _begin_if_due(self) -> bool:
         with self._lock:
             window = self._window
-            if window is not None and window.row <= self._inbox.reports_void_until:
-                window = self._window = None  # it may hold what was erased since
             kind = None if window is None else self._due(window.row)
-            self._demanded = self._demanded and window is not None and kind != "demand"
-        if window is not None and kind is not None:
-            self._begin(window, kind)
+            self._demanded = self._demanded and kind != "demand"
+        return window is not None and kind is not None and self._begin(window, kind)
 
     def _due(self, row: int) -> ReportKind | None:
         if self._demanded:
@@ -137,29 +143,16 @@ class ReportScheduler:
             return "alert"
         return "schedule" if self._timer.is_due(row) else None
 
-    def _begin(self, window: Window, kind: ReportKind) -> None:
+    def _begin(self, window: JudgedWindow, kind: ReportKind) -> bool:
         self._alerted = self._alerted and kind != "alert"
         self._timer.restart(window.row)
-        check_result = self._results.state.check_result
-        if check_result is None:
-            return
-        labelled = self._inbox.labelled_rows(check_result.model, until_row=window.row, limit=self._labelled_rows)
+        labelled = self._inbox.labelled_rows(window.source.model, until_row=window.row, limit=self._labelled_rows)
         try:
-            self._results.publish_reports(self._evaluator.make_report(MakeReport(window, labelled, kind)))
-        except EvaluatorFailedError as error:
+            self._results.publish_reports(self._evaluator.make_report(MakeReport(window.message(), labelled, kind)))
+        except EvaluatorRefusedError as error:
             log.warning("report_not_made", row=window.row, kind=kind, reason=str(error))
-
-
-class ReportTask:
-    """A task of the check thread: the report that is due, and the one being made."""
-
-    def __init__(self, scheduler: ReportScheduler, windows: Windows) -> None:
-        self._scheduler = scheduler
-        self._windows = windows
-
-    def step(self, stopping: threading.Event) -> float:  # one try
-        self._scheduler.step(busy=self._windows.backlog_rows > 0)
-        return 0.0
+            return False
+        return True
 
 
 def _alerting(results: LatestResults) -> frozenset[tuple[str, str | None]]:

@@ -17,9 +17,9 @@ from msgspec import Struct, field
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef
-from monitoring_service.evaluation.client import EvaluatorPort
+from monitoring_service.evaluation.measuring import MeasurerPort
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import Labelled, MeasureMetrics, MetricValue, MetricValues
+from monitoring_service.messages import Labelled, MetricValue
 
 #: The newest pairs that are compared: their join takes a fifth of a second, in which nothing is stored.
 MOST_PAIRS = 50_000
@@ -104,11 +104,11 @@ class ShadowComparisons:
     """Compares anew when predictions or labels came. :meth:`step` is for one thread, :meth:`newest` for any."""
 
     def __init__(
-        self, case: Case, inbox: Inbox, evaluator: EvaluatorPort, clock: Callable[[], float] = time.monotonic
+        self, case: Case, inbox: Inbox, measurer: MeasurerPort, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._case = case
         self._inbox = inbox
-        self._evaluator = evaluator
+        self._measurer = measurer
         self._clock = clock
         self._due_at = clock()
         self._compared: tuple[int, ...] | None = None
@@ -121,7 +121,7 @@ class ShadowComparisons:
     def step(self) -> None:
         """Compare if it is time and anything changed; call it as often as you like.
 
-        Raises :class:`.EvaluatorFailedError` and :class:`.InboxUnavailableError`; the comparison before stays.
+        Raises :class:`.NotMeasuredError` and :class:`.InboxUnavailableError`; the comparison before stays.
         """
         started = self._clock()
         if started < self._due_at:
@@ -146,8 +146,7 @@ class ShadowComparisons:
 
     def _compare(self, pairs: Pairs) -> ShadowComparison:
         asked = [pairs.challenger_against_champion(), pairs.champion_labelled(), pairs.challenger_labelled()]
-        metric_values: MetricValues = self._evaluator.measure_metrics(MeasureMetrics(asked))
-        beside, champion, challenger = metric_values.windows
+        beside, champion, challenger = self._measurer.metric_values(asked)
         return ShadowComparison(
             champion=pairs.champion,
             challenger=pairs.challenger,

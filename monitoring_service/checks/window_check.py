@@ -1,7 +1,7 @@
-"""The check of a window: evaluate it, judge the measures, and store the new state.
+"""The check of a window: measure it, judge the measures, and store the new state.
 
-No check is left out because the evaluator is slow: rows wait, and the intake refuses more when too many do. Only an
-evaluator that does not answer at all costs checks; they are counted, shown, and judge nothing.
+No check is left out because the machine is slow: rows wait, and the intake refuses more when too many do. Only a window
+that can't be measured costs its check; that is counted, shown, and judges nothing.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import structlog
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import utc_now
-from event_backbone.process.backoff import Backoff
 from monitoring_service.checks.detector_alarms import DetectorRunner, DetectorWatch, ReferenceKey
 from monitoring_service.checks.state_keeper import StateKeeper
 from monitoring_service.checks.version_in_use import version_in_use
 from monitoring_service.drift.verdict import CheckTime
-from monitoring_service.evaluation.client import EvaluatorFailedError, EvaluatorPort, window_message
-from monitoring_service.messages import Evaluate, Window, WindowMeasures
+from monitoring_service.evaluation.judged_window import JudgedWindow
+from monitoring_service.evaluation.measuring import MeasurerPort, NotMeasuredError
+from monitoring_service.messages import WindowMeasures
 from monitoring_service.references.accepted import AcceptedReferences
 from monitoring_service.state.condition_rules import (
     conditions_after_check,
@@ -36,100 +36,67 @@ from monitoring_service.windows.sliding_window import NewestRow, Windows, Window
 
 log = structlog.get_logger()
 
-#: A lost evaluator is replaced and asked again; a window that ends three of them is given up.
-ATTEMPTS = 3
-#: Seconds of pause after a check that the evaluator failed, doubled up to the second number.
-BACKOFF_S = (2.0, 15.0)
-
 
 @dataclass(frozen=True, slots=True)
 class CheckParts:
-    """Collaborators of a check; ``answered`` is called for each window that was measured."""
+    """Collaborators of a check; ``judged`` is called for each window that was."""
 
     windows: Windows
-    evaluator: EvaluatorPort
+    measurer: MeasurerPort
     keeper: StateKeeper
     metrics: CheckMetrics
     accepted: AcceptedReferences
     alarms: DetectorRunner
     count_failed: Callable[[int], None]
-    answered: Callable[[Window], None]
+    judged: Callable[[JudgedWindow, WindowMeasures], None]
 
 
 class WindowCheck:
     """A task of the check thread: the check that is due next."""
 
-    def __init__(
-        self, case: Case, parts: CheckParts, *, scores_every_s: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, case: Case, parts: CheckParts, clock: Callable[[], float] = time.monotonic) -> None:
         self._case = case
         self._windows = parts.windows
-        self._evaluator = parts.evaluator
+        self._measurer = parts.measurer
         self._keeper = parts.keeper
         self._metrics = parts.metrics
         self._accepted = parts.accepted
         self._count_failed = parts.count_failed
-        self._answered = parts.answered
+        self._judged = parts.judged
         self._detectors = DetectorWatch(parts.alarms, case.monitoring.check_every_rows)
         self._clock = clock
-        self._backoff = Backoff(*BACKOFF_S)
-        self._scores_every_s = scores_every_s
-        self._scores_due_at = clock()
 
-    def step(self, stopping: threading.Event) -> float:
+    def step(self, stopping: threading.Event) -> float:  # one try
         view = self._windows.wait_for_due(0)
-        return 0.0 if view is None else self._check(view, stopping)
+        if view is not None:
+            self._check(view)
+        return 0.0
 
-    def _check(self, view: WindowView, stopping: threading.Event) -> float:
+    def _check(self, view: WindowView) -> None:
         newest = view.newest
         if newest is None:
             self._fail("empty_window", view.row)
-            return 0.0
+            return
         started = self._clock()
         used = self._version_in_use(view)
         in_force = self._accepted.in_force(used.bundle_sha256)
-        accepted_sha256 = in_force.sha256
-        compared = ReferenceKey(used.model, used.bundle_sha256, accepted_sha256, in_force.since_row)
+        compared = ReferenceKey(used.model, used.bundle_sha256, in_force.sha256, in_force.since_row)
         alarms = self._detectors.at(view.row, compared)
-        request = Evaluate(window_message(view, used, accepted_sha256), with_scores=self._scores_are_due(view.row))
+        window = JudgedWindow(view, used, in_force.sha256)
         try:
-            window_measures = self._ask(request, stopping)
-        except EvaluatorFailedError as error:
-            return self._give_up(str(error), stopping)
+            window_measures = self._measurer.measure(window)
+        except NotMeasuredError as error:
+            self._fail(str(error), view.row)
+            return
         duration_s = self._clock() - started
         self._metrics.evaluation_seconds.observe(duration_s)
         self._judge(view, newest, used, window_measures, duration_s, alarms)
-        self._answered(request.window)
-        return 0.0
+        self._judged(window, window_measures)
 
     def _version_in_use(self, view: WindowView) -> PredictionSource:
         check_result = self._keeper.state.check_result
         last = PredictionSource(check_result.model, check_result.bundle_sha256) if check_result else None
         return version_in_use(view.rows, view.row - self._case.monitoring.check_every_rows, last)
-
-    def _scores_are_due(self, row: int) -> bool:
-        """Only for the newest window that is due, and only every so often."""
-        now = self._clock()
-        if now < self._scores_due_at or row != self._windows.last_due_row:
-            return False
-        self._scores_due_at = now + self._scores_every_s
-        return True
-
-    def _ask(self, request: Evaluate, stopping: threading.Event) -> WindowMeasures:
-        """Retry while that makes sense; once the evaluator is known to be broken, one attempt a check is enough."""
-        attempts = ATTEMPTS if self._backoff.failures == 0 else 1
-        while True:
-            try:
-                window_measures = self._evaluator.evaluate(request)
-            except EvaluatorFailedError as error:
-                attempts -= 1
-                self._metrics.evaluator_failures.inc()
-                log.warning("evaluator_failed", row=request.window.row, reason=str(error), attempts_left=attempts)
-                if attempts == 0 or stopping.is_set():
-                    raise
-            else:
-                self._backoff.reset()
-                return window_measures
 
     def _judge(
         self,
@@ -160,13 +127,6 @@ class WindowCheck:
             rejections = self._windows.rejections(view)
             conditions = conditions_after_rejections(self._case, conditions, rejections, check_time)
             self._keeper.keep(checked, conditions, point_of(check_result, newest.received_at))
-
-    def _give_up(self, reason: str, stopping: threading.Event) -> float:
-        """Every check that is due by now fails with this one: a broken evaluator must not stop the stream."""
-        if stopping.is_set():
-            return 0.0
-        self._fail(reason, self._windows.last_due_row)
-        return self._backoff.failed()
 
     def _fail(self, reason: str, row: int) -> None:
         before, check_time = self._keeper.state, CheckTime(row, utc_now())

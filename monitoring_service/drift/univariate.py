@@ -1,12 +1,10 @@
-"""Drift of one window against a reference, column by column: Evidently's score, a p-value and an effect.
+"""Drift of one window against a reference, column by column: a p-value, an effect and shares of unusual values.
 
-Evidently is imported where its score is computed, in the evaluator process (``evidently_score.py``). A column that
-can't be measured says so and leaves the others alone, where an Evidently report would fail as a whole.
+A column that can't be measured says so and leaves the others alone, where an Evidently report would fail as a whole.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +21,6 @@ from event_backbone.statistics.column_drift import (
     compare_number_columns,
 )
 from event_backbone.statistics.two_sample import Floats
-from monitoring_service.drift.evidently_score import evidently_score
 from monitoring_service.messages import ColumnMeasure
 from monitoring_service.windows.columns import CategoryValues, ColumnValues
 
@@ -31,12 +28,8 @@ from monitoring_service.windows.columns import CategoryValues, ColumnValues
 Obstacle = tuple[Literal["insufficient", "invalid"], str]
 
 
-#: Evidently's score and its method.
-Score = tuple[float, str]
-
-
 class NumberReference:
-    """A reference's numbers, prepared for the tests and for Evidently."""
+    """A reference's numbers, prepared for the tests."""
 
     def __init__(self, profile: NumberProfile) -> None:
         self._sample = NumberSample(np.array(profile.sorted_values, dtype=np.float64), profile.missing)
@@ -45,36 +38,24 @@ class NumberReference:
     def missing_share(self) -> float | None:
         return self._sample.missing / self._sample.rows if self._sample.rows else None
 
-    def compare(self, sorted_values: Floats, rows: int, *, with_score: bool) -> tuple[ColumnDifference, Score | None]:
+    def compare(self, sorted_values: Floats, rows: int) -> ColumnDifference:
         """``sorted_values`` are the present values among ``rows`` rows, in ascending order."""
-        difference = compare_number_columns(self._sample, NumberSample(sorted_values, rows - sorted_values.size))
-        wanted = difference.enough and with_score
-        return difference, evidently_score(self._sample.sorted_values, sorted_values, "num") if wanted else None
+        return compare_number_columns(self._sample, NumberSample(sorted_values, rows - sorted_values.size))
 
 
 class CategoryReference:
-    """A reference's categories, prepared for the tests and for Evidently."""
+    """A reference's categories, prepared for the tests."""
 
     def __init__(self, profile: CategoryProfile) -> None:
         self._counts = CategoryCounts(profile.counts, profile.missing)
-        self._codes = np.repeat(np.arange(len(profile.counts)), list(profile.counts.values()))
 
     @property
     def missing_share(self) -> float | None:
         return self._counts.missing / self._counts.rows if self._counts.rows else None
 
-    def compare(
-        self, values: CategoryValues, by_code: Floats, *, with_score: bool
-    ) -> tuple[ColumnDifference, Score | None]:
+    def compare(self, values: CategoryValues, by_code: Floats) -> ColumnDifference:
         """``by_code`` are the window's rows by code, the missing ones first."""
-        difference = self._counts.compare(values.names, by_code[1:], by_code[0])
-        return difference, self._evidently_score(values) if difference.enough and with_score else None
-
-    def _evidently_score(self, values: CategoryValues) -> Score:
-        """Each category that the reference never had counts for itself here."""
-        places = dict(self._counts.places)
-        by_code = np.array([places.setdefault(name, len(places)) for name in values.names])
-        return evidently_score(self._codes, by_code[values.codes[values.codes >= 0]], "cat")
+        return self._counts.compare(values.names, by_code[1:], by_code[0])
 
 
 ColumnReference = NumberReference | CategoryReference
@@ -110,7 +91,6 @@ def measure_columns(
     reference: DriftReference | None,
     window: Mapping[str, ColumnValues],
     *,
-    with_scores: bool = True,
     guard: Guard = unguarded,
 ) -> list[ColumnMeasure]:
     """One measure for each column of the case, in its order; without a reference only the shares are known.
@@ -118,7 +98,7 @@ def measure_columns(
     All columns of ``window`` have one length. ``guard`` measures each of them, and may keep what a library raises for
     one from costing the others.
     """
-    task = _Task(reference, case.monitoring.minimum_rows, with_scores)
+    task = _Task(reference, case.monitoring.minimum_rows)
     return [
         guard(column.name, partial(_measure_column, task, column, window.get(column.name))) for column in case.columns
     ]
@@ -129,11 +109,10 @@ def measure_scores(
     reference: DriftReference | None,
     scores: Floats,
     *,
-    with_score: bool = True,
     guard: Guard = unguarded,
 ) -> ColumnMeasure:
     """Drift of the predictions: the scores of one model version against those it gave the reference."""
-    task = _Task(reference, case.monitoring.minimum_rows, with_score)
+    task = _Task(reference, case.monitoring.minimum_rows)
     prepared = reference.scores if reference else None
     sorted_values = _sorted(scores)
     return guard("score", partial(_measure_numbers, task, "score", prepared, sorted_values, scores.size, _NO_SHARES))
@@ -143,7 +122,6 @@ def measure_scores(
 class _Task:
     reference: DriftReference | None
     minimum_rows: int
-    with_scores: bool
 
     def obstacle(
         self, prepared: ColumnReference | None, rows: int
@@ -205,7 +183,7 @@ def _measure_numbers(
     obstacle = task.obstacle(prepared, rows)
     if obstacle is not None or not isinstance(prepared, NumberReference):
         return _unmeasured(name, obstacle, prepared, shares)
-    return _as_measure(name, prepared, *prepared.compare(sorted_values, rows, with_score=task.with_scores), shares)
+    return _as_measure(name, prepared, prepared.compare(sorted_values, rows), shares)
 
 
 def _measure_categories(
@@ -218,7 +196,7 @@ def _measure_categories(
     obstacle = task.obstacle(prepared, rows)
     if obstacle is not None or not isinstance(prepared, CategoryReference):
         return _unmeasured(column.name, obstacle, prepared, shares)
-    return _as_measure(column.name, prepared, *prepared.compare(values, by_code, with_score=task.with_scores), shares)
+    return _as_measure(column.name, prepared, prepared.compare(values, by_code), shares)
 
 
 def _shares_of_categories(column: Column, values: CategoryValues, by_code: Floats) -> _Shares:
@@ -246,16 +224,11 @@ def _unmeasured(
     )
 
 
-def _as_measure(
-    name: str, prepared: ColumnReference, difference: ColumnDifference, scored: Score | None, shares: _Shares
-) -> ColumnMeasure:
-    score, method = scored or (None, None)
+def _as_measure(name: str, prepared: ColumnReference, difference: ColumnDifference, shares: _Shares) -> ColumnMeasure:
     return ColumnMeasure(
         name,
         "ok" if difference.enough else "insufficient",
         None if difference.enough else "too_few_values",
-        score=score if score is not None and math.isfinite(score) else None,
-        method=method,
         effect=difference.comparison.effect if difference.comparison else None,
         p_value=difference.comparison.p_value if difference.comparison else None,
         missing_share=shares.missing,

@@ -1,1 +1,1 @@
-"""The evaluator process, its client and the frames between them; stores nothing."""
+"""Measuring windows, and the evaluator process, its client and the frames between them; stores nothing."""

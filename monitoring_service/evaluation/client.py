@@ -1,4 +1,4 @@
-"""The client of the evaluator process: starts it, sends requests with a time limit, replaces it when it dies."""
+"""The client of the evaluator process: starts it without waiting, asks it with a limit, replaces it when it dies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
@@ -15,33 +14,31 @@ import msgspec
 import structlog
 
 from event_backbone.errors import TryAgainLaterError
+from event_backbone.process.progress import ProgressLimit
 from monitoring_service.evaluation.frames import decode_answer, frame, read_frame
 from monitoring_service.messages import (
     Answer,
     AskReports,
-    Evaluate,
     Failed,
     MakeReport,
-    MeasureMetrics,
-    MeasurePerformance,
-    MetricValues,
-    Performance,
     ReportState,
     Request,
+    ScoreWindow,
     Start,
-    Window,
-    WindowMeasures,
+    WindowScores,
 )
-from monitoring_service.windows.columns import packed
-from monitoring_service.windows.row_buffer import PredictionSource
-from monitoring_service.windows.sliding_window import WindowView
 
 log = structlog.get_logger()
 
-SomeAnswer = TypeVar("SomeAnswer", WindowMeasures, Performance, MetricValues, ReportState)
+SomeAnswer = TypeVar("SomeAnswer", WindowScores, ReportState)
 
-#: Importing Evidently takes 6 s on an idle core; a loaded machine needs many times that.
-START_WITHIN_S = 120.0
+#: Importing Evidently takes 3 to 20 s of CPU, which is hours of a core that others keep busy. Nothing waits for it, so
+#: it is given up only when it does far too much, or nothing at all.
+START_MOST_CPU_S = 300.0
+START_STALLED_S = 900.0
+_LOOK_EVERY_S = 1.0
+#: The first answer is a few bytes: when its first byte is there, so is the rest.
+_READY_WITHIN_S = 5.0
 _SETTINGS = {
     # Evidently reports its use unless it is told not to.
     "DO_NOT_TRACK": "true",
@@ -55,27 +52,33 @@ class EvaluatorFailedError(TryAgainLaterError):
     """The evaluator died, took too long or refused; the next request starts a new one where that is needed."""
 
 
-class EvaluatorPort(Protocol):
-    """Measures windows and performance, and makes reports.
+class EvaluatorRefusedError(EvaluatorFailedError):
+    """The evaluator is well, but this request can't be answered."""
 
-    One caller at a time; every method blocks at most the adapter's time limit. Raises :class:`EvaluatorFailedError`
-    when there is no answer; asking again is always safe.
+
+class EvaluatorPort(Protocol):
+    """Computes Evidently's scores and makes its reports. One caller at a time.
+
+    What asks blocks at most until the adapter's limit, and raises :class:`EvaluatorFailedError` when there is no
+    answer; asking again is always safe.
     """
 
-    def start(self) -> None:
-        """Be ready for the first request, which would otherwise wait for this."""
+    def ready(self) -> bool:
+        """Whether it can be asked; starts it where there is none, and never waits for that.
 
-    def evaluate(self, request: Evaluate) -> WindowMeasures: ...
+        Raises :class:`EvaluatorFailedError` once for each start that came to nothing.
+        """
+        ...
 
-    def measure_performance(self, request: MeasurePerformance) -> Performance: ...
-
-    def measure_metrics(self, request: MeasureMetrics) -> MetricValues: ...
+    def score(self, request: ScoreWindow) -> WindowScores: ...
 
     def make_report(self, request: MakeReport) -> ReportState:
-        """Have a report made in parallel to the evaluations that follow."""
+        """Have a report made in parallel to the scores that follow."""
+        ...
 
     def reports(self) -> ReportState:
         """Progress of reports; while one is being made, call this from time to time, so that a stuck one is ended."""
+        ...
 
     def close(self) -> None: ...
 
@@ -93,35 +96,71 @@ class _Child:
                 env={**os.environ, **_SETTINGS},
             )
         self._socket = ours
+        self._starting = ProgressLimit(self.pid, most_cpu_s=START_MOST_CPU_S, stalled_s=START_STALLED_S)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
+    def begin(self, start: bytes) -> None:
+        """Say what it is to do; raises as :meth:`ask`."""
+        self._send(start, self._starting)
+
+    def has_begun(self) -> bool:
+        """Whether its first answer is there; raises as :meth:`ask`."""
+        if self._has_something():
+            self._read(ProgressLimit(self.pid, most_cpu_s=_READY_WITHIN_S, stalled_s=_READY_WITHIN_S))
+            return True
+        if reason := self._starting.exceeded():
+            raise TimeoutError(f"its start was given up: {reason}")
+        return False
+
+    def _has_something(self) -> bool:
+        """Bytes to read, or the other side's end."""
+        self._socket.settimeout(0)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        return True
+
     def ask(self, request: bytes, within_s: float) -> bytes:
-        """The body of the answer; raises :class:`OSError` (a time limit is one too) or :class:`EOFError`."""
-        deadline = time.monotonic() + within_s
-        self._wait_until(deadline)
-        self._socket.sendall(request)
+        """The body of the answer; raises :class:`OSError` (a time limit is one too) or :class:`EOFError`.
+
+        ``within_s`` is of its CPU time, or without any progress.
+        """
+        limit = ProgressLimit(self.pid, most_cpu_s=within_s, stalled_s=within_s)
+        self._send(request, limit)
+        return self._read(limit)
+
+    def _send(self, body: bytes, limit: ProgressLimit) -> None:
+        self._socket.settimeout(_LOOK_EVERY_S)
+        left = memoryview(body)
+        while left:
+            with _patience(limit):
+                left = left[self._socket.send(left) :]
+
+    def _read(self, limit: ProgressLimit) -> bytes:
+        self._socket.settimeout(_LOOK_EVERY_S)
 
         def read_exactly(size: int) -> bytes:
             parts = []
             while size:
-                self._wait_until(deadline)
-                part = self._socket.recv(min(size, 1 << 20))
-                if not part:
-                    raise EOFError("the evaluator is gone")
+                part = self._received(min(size, 1 << 20), limit)
                 parts.append(part)
                 size -= len(part)
             return b"".join(parts)
 
         return read_frame(read_exactly)
 
-    def _wait_until(self, deadline: float) -> None:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the evaluator takes too long")
-        self._socket.settimeout(left)
+    def _received(self, most: int, limit: ProgressLimit) -> bytes:
+        part = None
+        while part is None:
+            with _patience(limit):
+                part = self._socket.recv(most)
+        if not part:
+            raise EOFError("the evaluator is gone")
+        return part
 
     def kill(self) -> None:
         self._process.kill()
@@ -129,8 +168,18 @@ class _Child:
         self._socket.close()
 
 
+@contextmanager
+def _patience(limit: ProgressLimit) -> Iterator[None]:
+    """Goes on when one look was in vain, until the limit is exceeded."""
+    try:
+        yield
+    except TimeoutError:
+        if reason := limit.exceeded():
+            raise TimeoutError(f"no answer: {reason}") from None
+
+
 class EvaluatorProcess:
-    """The evaluator in a process of its own, started at the first request.
+    """The evaluator in a process of its own.
 
     Whoever starts it must be a thread that lives on: the kernel ends the child with the thread that made it. Another
     thread may call :meth:`close`: what is being asked then fails.
@@ -140,23 +189,26 @@ class EvaluatorProcess:
         self._start = start
         self._within_s = within_s
         self._child: _Child | None = None
+        self._has_begun = False
 
     @property
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 
-    def start(self) -> None:
+    def ready(self) -> bool:
         with _failures_translated(self.close):
-            self._running()
+            child = self._child
+            if child is None:
+                self._has_begun = False
+                child = self._child = _Child()
+                child.begin(frame(self._start))
+            if not self._has_begun and child.has_begun():
+                self._has_begun = True
+                log.info("evaluator_started", evaluator_pid=child.pid)
+        return self._has_begun
 
-    def evaluate(self, request: Evaluate) -> WindowMeasures:
-        return self._answer(request, WindowMeasures)
-
-    def measure_performance(self, request: MeasurePerformance) -> Performance:
-        return self._answer(request, Performance)
-
-    def measure_metrics(self, request: MeasureMetrics) -> MetricValues:
-        return self._answer(request, MetricValues)
+    def score(self, request: ScoreWindow) -> WindowScores:
+        return self._answer(request, WindowScores)
 
     def make_report(self, request: MakeReport) -> ReportState:
         return self._answer(request, ReportState)
@@ -175,21 +227,15 @@ class EvaluatorProcess:
         if child is not None:
             child.kill()
 
-    def _running(self) -> _Child:
-        if self._child is None:
-            # Known before it is ready, so that a stop needs not wait for it.
-            child = self._child = _Child()
-            child.ask(frame(self._start), START_WITHIN_S)
-            log.info("evaluator_started", evaluator_pid=child.pid)
-            return child
-        return self._child
-
     def _ask(self, request: Request) -> Answer:
         body = _framed(request)
+        child = self._child
+        if child is None or not self._has_begun:
+            raise EvaluatorFailedError("the evaluator is not there yet")
         with _failures_translated(self.close):
-            answer: Answer = decode_answer(self._running().ask(body, self._within_s))
+            answer: Answer = decode_answer(child.ask(body, self._within_s))
         if isinstance(answer, Failed):
-            raise EvaluatorFailedError(f"the evaluator could not answer: {answer.reason}")
+            raise EvaluatorRefusedError(f"the evaluator could not answer: {answer.reason}")
         return answer
 
 
@@ -198,7 +244,7 @@ def _framed(request: Request) -> bytes:
         return frame(request)
     except (OverflowError, TypeError) as error:
         # A record may hold what JSON can say and MessagePack can't, such as a number of forty digits.
-        raise EvaluatorFailedError(f"the window can't be sent: {error}") from None
+        raise EvaluatorRefusedError(f"the window can't be sent: {error}") from None
 
 
 @contextmanager
@@ -209,21 +255,3 @@ def _failures_translated(give_up: Callable[[], None]) -> Iterator[None]:
         # Half a frame may be under way: only a new process is sure to answer what it is asked.
         give_up()
         raise EvaluatorFailedError(f"the evaluator failed: {error}") from None
-
-
-def window_message(view: WindowView, source: PredictionSource, accepted_sha256: str | None = None) -> Window:
-    """A window as the evaluator gets it: inputs of all rows, scores and predictions of one model version.
-
-    ``accepted_sha256`` is the accepted reference to compare them with, if not the bundle's own.
-    """
-    rows = view.rows
-    same_model = rows.of_model(source.model)
-    return Window(
-        row=view.row,
-        rows=len(rows),
-        bundle_sha256=source.bundle_sha256,
-        columns={name: packed(values) for name, values in rows.columns.items()},
-        scores=rows.scores[same_model].tobytes(),
-        predictions=rows.predictions[same_model].tobytes(),
-        accepted_sha256=accepted_sha256,
-    )

@@ -1,6 +1,6 @@
-"""The evaluator process: measures windows and makes reports; the only process that loads Evidently.
+"""The evaluator process: computes Evidently's scores and makes its reports; the only process that loads Evidently.
 
-Started by :mod:`.check_result.client` as ``python -m monitoring_service.evaluation.process`` with one socket as both
+Started by :mod:`.client` as ``python -m monitoring_service.evaluation.process`` with one socket as both
 stdin and stdout. It answers one request after the other and ends when its parent does.
 """
 
@@ -10,61 +10,46 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import structlog
 
 from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile
 from event_backbone.process.lifetime import die_with_parent
 from event_backbone.process.logs import set_up_logging
-from monitoring_service.drift.univariate import measure_columns, measure_scores
+from event_backbone.process.progress import ProgressLimit
+from monitoring_service.drift.evidently_score import load_evidently, score_column
 from monitoring_service.evaluation.frames import decode_request, decode_start, frame, read_frame
 from monitoring_service.messages import (
     Answer,
     AskReports,
-    ColumnMeasure,
-    Evaluate,
+    ColumnScore,
     Failed,
     MakeReport,
-    MeasureMetrics,
-    MeasurePerformance,
-    MetricValues,
-    Performance,
-    PredictionMix,
     Ready,
     ReportState,
     Request,
+    ScoreWindow,
     Start,
     Window,
-    WindowMeasures,
+    WindowScores,
 )
-from monitoring_service.performance.measuring import measure_performance, realised
 from monitoring_service.references.store import References, WindowReference, columns_of
 from monitoring_service.reports.evidently_page import heading_of, render_report
 from monitoring_service.reports.folder import ReportFolder
-from monitoring_service.windows.columns import Floats, as_list, unpacked, unpacked_floats
+from monitoring_service.windows.columns import ColumnValues, NumberValues, as_list, unpacked, unpacked_floats
 
 log = structlog.get_logger()
 
 
-def guarded(name: str, measure: Callable[[], ColumnMeasure]) -> ColumnMeasure:
-    try:
-        return measure()
-    except Exception:
-        # The border of each column's measurement: whatever a library raises for it must not cost the other columns.
-        log.exception("column_not_measured", column=name)
-        return ColumnMeasure(name, "invalid", "failed")
-
-
 class ReportMaker:
-    """Makes one report at a time in a forked process, so that evaluations go on and a failure harms nothing.
+    """Makes one report at a time in a forked process, so that scores go on and a failure harms nothing.
 
-    The fork shares the libraries that are loaded already; starting another Python for each report would take seconds.
+    ``within_s`` is of the report's own CPU time, or without any progress. The fork shares the libraries that are loaded
+    already; starting another Python for each report would take seconds.
     """
 
     def __init__(self, case: Case, folder: ReportFolder, within_s: float) -> None:
@@ -72,7 +57,7 @@ class ReportMaker:
         self._folder = folder
         self._within_s = within_s
         self._process: multiprocessing.process.BaseProcess | None = None
-        self._deadline = 0.0
+        self._limit: ProgressLimit | None = None
         self._made = self._failed = 0
 
     def start(self, request: MakeReport, reference: WindowReference) -> None:
@@ -81,12 +66,13 @@ class ReportMaker:
             return
         fork = multiprocessing.get_context("fork")
         self._process = fork.Process(target=self._make, args=(os.getpid(), request, reference))
-        self._deadline = time.monotonic() + self._within_s
         self._process.start()
+        self._limit = ProgressLimit(self._process.pid or 0, most_cpu_s=self._within_s, stalled_s=self._within_s)
 
     def state(self) -> ReportState:
         if self._process is not None:
-            if self._process.is_alive() and time.monotonic() > self._deadline:
+            if self._process.is_alive() and self._limit is not None and (reason := self._limit.exceeded()):
+                log.warning("report_given_up", reason=reason)
                 self._process.kill()
                 self._process.join()
             if not self._process.is_alive():
@@ -116,37 +102,23 @@ class Evaluator:
 
     def answer(self, request: Request) -> Answer:
         match request:
-            case Evaluate():
-                return self._evaluate(request)
-            case MeasurePerformance():
-                return self._performance(request)
-            case MeasureMetrics():
-                return MetricValues([realised(self._case, labelled) for labelled in request.windows])
+            case ScoreWindow():
+                return self._scores(request)
             case MakeReport():
                 return self._make_report(request)
             case AskReports():
                 return self._reports.state()
 
-    def _evaluate(self, request: Evaluate) -> WindowMeasures:
+    def _scores(self, request: ScoreWindow) -> WindowScores | Failed:
         window = request.window
         lookup = self._references.find(window.bundle_sha256, window.accepted_sha256)
-        drift, profile = (lookup.reference.drift, lookup.reference.profile) if lookup.reference else (None, None)
-        columns = {name: unpacked(column) for name, column in window.columns.items()}
-        scores, with_scores = unpacked_floats(window.scores), request.with_scores
-        mix = prediction_mix(self._case, unpacked_floats(window.predictions))
-        return WindowMeasures(
-            row=window.row,
-            reference=lookup.state,
-            reference_fault=lookup.fault,
-            columns=measure_columns(self._case, drift, columns, with_scores=with_scores, guard=guarded),
-            prediction=measure_scores(self._case, drift, scores, with_score=with_scores, guard=guarded),
-            mix=PredictionMix(mix, profile_mix(self._case, profile.predictions) if profile else {}),
-            reference_id=lookup.reference.id if lookup.reference else None,
-        )
-
-    def _performance(self, request: MeasurePerformance) -> Performance:
-        lookup = self._references.find(request.bundle_sha256, request.accepted_sha256)
-        return measure_performance(self._case, lookup.reference.profile if lookup.reference else None, request)
+        if lookup.reference is None:
+            return Failed(lookup.fault or "no reference")
+        profile = lookup.reference.profile
+        scores = [scored(name, profile.columns.get(name), unpacked(window.columns[name])) for name in request.columns]
+        values = NumberValues(unpacked_floats(window.scores))
+        prediction = scored("score", profile.scores, values) if request.predictions else None
+        return WindowScores(window.row, scores, prediction)
 
     def _make_report(self, request: MakeReport) -> ReportState | Failed:
         lookup = self._references.find(request.window.bundle_sha256, request.window.accepted_sha256)
@@ -162,29 +134,13 @@ def columns_in(window: Window) -> dict[str, list[Any]]:
     return {name: as_list(values) for name, values in columns.items() if values.fault is None}
 
 
-def prediction_mix(case: Case, predictions: Floats) -> dict[str, float]:
-    """The share of each class, or mean and quartiles of the predicted value; empty when there is no prediction."""
-    if not predictions.size:
-        return {}
-    mean = float(predictions.mean())
-    if case.is_binary:
-        return {str(case.target.positive): mean, str(case.target.negative): 1 - mean}
-    low, middle, high = np.quantile(predictions, [0.25, 0.5, 0.75])
-    return {"mean": mean, "p25": float(low), "p50": float(middle), "p75": float(high)}
-
-
-def profile_mix(case: Case, predictions: NumberProfile | CategoryProfile) -> dict[str, float]:
-    """The same of the reference."""
-    if isinstance(predictions, NumberProfile):
-        return prediction_mix(case, np.array(predictions.sorted_values))
-    of_class = [predictions.counts.get(str(name), 0) for name in (case.target.negative, case.target.positive)]
-    return prediction_mix(case, np.repeat([0.0, 1.0], of_class))
-
-
-def _load_libraries() -> None:
-    """Evidently's import takes seconds: load it before reporting ready."""
-    import evidently.legacy.calculations.stattests
-    import evidently.presets  # noqa: F401  the import itself is what is wanted
+def scored(name: str, reference: NumberProfile | CategoryProfile | None, values: ColumnValues) -> ColumnScore:
+    try:
+        return score_column(name, reference, values)
+    except Exception:
+        # The border of each column's score: whatever a library raises for it must not cost the other columns theirs.
+        log.exception("column_not_scored", column=name)
+        return ColumnScore(name)
 
 
 def _answer_or_failed(evaluator: Evaluator, request: Request) -> Answer:
@@ -200,7 +156,7 @@ def serve(read_exactly: Callable[[int], bytes], write: Callable[[bytes], object]
     """Answer requests until the other side closes the socket."""
     start = decode_start(read_frame(read_exactly))
     die_with_parent(start.parent_pid)
-    _load_libraries()
+    load_evidently()
     evaluator = _build(start)
     write(frame(Ready(os.getpid())))
     while True:

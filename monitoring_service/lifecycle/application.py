@@ -7,24 +7,23 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from monitoring_service.checks.loop import Checks
-from monitoring_service.evaluation.client import EvaluatorPort
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.intake.kafka_reader import StreamReader
 from monitoring_service.lifecycle.alert_threads import AlertThreads
+from monitoring_service.lifecycle.evaluator_thread import EvaluatorThread
 from monitoring_service.views.metrics import MonitoringMetrics
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_CHECK_ENDS_WITHIN_S = 1.5
+_CHECK_ENDS_WITHIN_S = 3.0
 _READING_ENDS_WITHIN_S = 4.0
 
 
 class CheckThread:
-    """The thread that makes the checks. It starts the evaluator, so it lives as long as the application does."""
+    """The thread that makes the checks."""
 
-    def __init__(self, checks: Checks, between: Sequence[Callable[[], None]], evaluator: EvaluatorPort) -> None:
-        self._evaluator = evaluator
+    def __init__(self, checks: Checks, between: Sequence[Callable[[], None]]) -> None:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=checks.run, args=(self._stopping, between), name="checks", daemon=True)
 
@@ -37,8 +36,6 @@ class CheckThread:
     def stop(self) -> None:
         """Let the check under way end and be stored; whatever else is due is made after the next start."""
         self._stopping.set()
-        self._thread.join(_CHECK_ENDS_WITHIN_S)
-        self._evaluator.close()
         self._thread.join(_CHECK_ENDS_WITHIN_S)
 
 
@@ -72,6 +69,7 @@ class MonitoringApplication:
         self,
         wsgi: WSGIApplication,
         checks: CheckThread,
+        evaluator: EvaluatorThread,
         stream: StreamThread,
         alerts: AlertThreads,
         inbox: Inbox,
@@ -80,12 +78,14 @@ class MonitoringApplication:
         self._wsgi = wsgi
         self._metrics = metrics
         self._checks = checks
+        self._evaluator = evaluator
         self._stream = stream
         self._alerts = alerts
         self._inbox = inbox
 
     def start(self) -> None:
         self._checks.start()
+        self._evaluator.start()
         self._stream.start()
         self._alerts.start()
 
@@ -98,5 +98,6 @@ class MonitoringApplication:
     def close(self) -> None:
         self._stream.stop()
         self._checks.stop()
+        self._evaluator.stop()
         self._alerts.stop()
         self._inbox.close()

@@ -25,6 +25,8 @@ BROKEN_DATA = ("missing", "unseen", "out_of_range", "rejected")
 UNUSABLE = ("not_in_window", "not_text", "not_a_number")
 #: Those that say something about predictions and labels.
 PERFORMANCE_CONDITIONS: tuple[PerformanceCondition, ...] = get_args(PerformanceCondition)
+#: Those that are looked up and follow from no check, so they are known before the first.
+PRESENT_CONDITIONS: tuple[PresentCondition, ...] = get_args(PresentCondition)
 CASE_CONDITIONS: tuple[CaseCondition, ...] = get_args(CaseCondition)
 
 

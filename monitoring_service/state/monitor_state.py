@@ -21,7 +21,15 @@ from monitoring_service.drift.verdict import (
     episode_between,
     judge,
 )
-from monitoring_service.messages import ColumnMeasure, Performance, PredictionMix, ReferenceState, WindowMeasures
+from monitoring_service.messages import (
+    ColumnMeasure,
+    ColumnScore,
+    Performance,
+    PredictionMix,
+    ReferenceState,
+    WindowMeasures,
+    WindowScores,
+)
 from monitoring_service.state.conditions import Condition
 from monitoring_service.state.rejection_runs import RejectionRun
 from monitoring_service.windows.label_delay import RecentDelays
@@ -192,14 +200,35 @@ def after_failure(case: Case, before: MonitorState, reason: str, check_time: Che
 
 
 def _with_last_scores(last: Sequence[ColumnVerdict], measures: Sequence[ColumnMeasure]) -> list[ColumnMeasure]:
-    """A check that was made without Evidently's scores shows the last ones; where nothing was measured, none."""
+    """Evidently's scores come later: until then a check shows the last ones; where nothing was measured, none."""
     known = {column_verdict.measure.name: column_verdict.measure for column_verdict in last}
     return [
         replace(measure, score=known[measure.name].score, method=known[measure.name].method)
-        if measure.state == "ok" and measure.score is None and measure.name in known
+        if measure.state == "ok" and measure.name in known
         else measure
         for measure in measures
     ]
+
+
+def with_scores(before: MonitorState, scores: WindowScores, model: ModelRef, reference_id: str | None) -> MonitorState:
+    """The newest check with Evidently's scores, unless they are about another reference; its verdicts stay.
+
+    They may be of a window before it. Those of the predictions count for one model version only.
+    """
+    check_result = before.check_result
+    if check_result is None or check_result.reference_id != reference_id:
+        return before
+    by_name = {score.name: score for score in scores.columns}
+    columns = [_scored(verdict, by_name.get(verdict.measure.name)) for verdict in check_result.columns]
+    of_model = scores.prediction if check_result.model == model else None
+    prediction = _scored(check_result.prediction, of_model)
+    return replace(before, check_result=replace(check_result, columns=columns, prediction=prediction))
+
+
+def _scored(verdict: ColumnVerdict, score: ColumnScore | None) -> ColumnVerdict:
+    if score is None or verdict.measure.state != "ok":
+        return verdict
+    return replace(verdict, measure=replace(verdict.measure, score=score.score, method=score.method))
 
 
 def with_performance(before: MonitorState, performance: Performance) -> MonitorState:

@@ -23,12 +23,19 @@ def column_states(case: Case, snapshot: Snapshot) -> list[dict[str, Any]]:
     return [
         {
             **_described(column),
-            **judged_state(by_name.get(column.name) or _not_yet(case, column)),
+            **_of_column(case, column, by_name.get(column.name)),
             "rejected_share": snapshot.rejections.share_of(column.name),
             "conditions": [condition.name for condition in holding if condition.column == column.name],
         }
         for column in case.columns
     ]
+
+
+def _of_column(case: Case, column: Column, column_verdict: ColumnVerdict | None) -> dict[str, Any]:
+    """Before its first check nobody knows whether a column drifts."""
+    if column_verdict is not None:
+        return judged_state(column_verdict)
+    return {**judged_state(_not_yet(case, column)), "drifted": None, "alarm": None}
 
 
 def judged_state(column_verdict: ColumnVerdict) -> dict[str, Any]:

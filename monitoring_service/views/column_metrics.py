@@ -49,7 +49,7 @@ class ColumnMetrics:
         minimum_effect = make.gauge("column_minimum_effect_ratio", "Effect from which on it is drift.", "column")
         for column in case.columns:
             minimum_effect.labels(column.name).set(case.minimum_effect(column))
-        self._drifted = make.gauge("drifted_columns_ratio", "Share of the columns that have a drift verdict.")
+        self._drifted = make.late_gauge("drifted_columns_ratio", "Share of the columns that have a drift verdict.")
         self._prediction_score = make.gauge(
             "prediction_drift_score", "Evidently's drift score of the predictions.", "version"
         )
@@ -80,8 +80,8 @@ class ColumnMetrics:
             for state in COLUMN_STATES
         }
         show_only(self._state, states)
-        drifted = [column_verdict.verdict_state.drifted for column_verdict in columns] or [False]
-        self._drifted.set(sum(drifted) / len(drifted))
+        drifted = [column_verdict.verdict_state.drifted for column_verdict in columns]
+        self._drifted.value = sum(drifted) / len(drifted) if drifted else None
 
     def _show_predictions(self, version: str, column_verdict: ColumnVerdict) -> None:
         """Values of one model version; those of the version before go away."""

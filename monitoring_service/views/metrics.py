@@ -138,7 +138,8 @@ class MonitoringMetrics:
             self._show_window(snapshot)
             self._show_performance(snapshot)
             report = snapshot.report
-            self.checks.show(snapshot.results, snapshot.conditions, report.made_at if report else None)
+            known = [condition for condition in snapshot.conditions if snapshot.is_known(condition)]
+            self.checks.show(snapshot.results, known, report.made_at if report else None)
             self.checks.show_alerts(snapshot.alerts)
             self.checks.show_reference(reference)
             return exposition(self._registry, self._case.name)

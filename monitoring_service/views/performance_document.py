@@ -20,7 +20,7 @@ def performance_document(check_result: CheckResult | None) -> dict[str, Any] | N
         return None
     model = {"name": check_result.model.name, "version": check_result.model.version}
     metric_values = msgspec.to_builtins(check_result.performance)
-    for name in ("type", "earlier"):  # of interest to the evaluator and to conditions only
+    for name in ("type", "earlier"):  # of interest to the kept state and to conditions only
         metric_values.pop(name, None)
     return {**metric_values, "model": model}
 

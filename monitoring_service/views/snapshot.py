@@ -10,14 +10,16 @@ from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef, time_text
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.views import AlertView
+from monitoring_service.evaluation.evaluator_status import EvaluatorStatus
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.inbox.totals import InboxTotals
 from monitoring_service.intake.arrivals import Arrivals
 from monitoring_service.intake.kafka_status import StreamStatus, StreamView
 from monitoring_service.reports.folder import Report, ReportFolder
-from monitoring_service.state.conditions import Condition, all_conditions, present_condition
+from monitoring_service.state.conditions import PRESENT_CONDITIONS, Condition, all_conditions, present_condition
 from monitoring_service.state.monitor_state import MonitorState
 from monitoring_service.state.published import CheckResults, LatestResults
+from monitoring_service.views.waiting import waited_for
 from monitoring_service.windows.arrival_delay import ArrivalDelay, arrival_delay
 from monitoring_service.windows.label_delay import LabelDelays
 from monitoring_service.windows.sliding_window import WindowRejections, Windows
@@ -34,6 +36,8 @@ class WindowSpan:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """What is shown; ``conditions`` are all of the case's, :meth:`is_known` says of which anything is known."""
+
     at: float
     totals: InboxTotals
     unreadable: Mapping[str, int]
@@ -47,12 +51,21 @@ class Snapshot:
     waiting_s: float
     next_check_row: int
     results: CheckResults
+    waiting: Mapping[str, str]
     records_per_s: float
     arrival_delay: ArrivalDelay | None
     report: Report | None
     conditions: tuple[Condition, ...]
     alerts: Sequence[AlertView]
     label_delays: LabelDelays
+
+    @property
+    def was_checked(self) -> bool:
+        """Whether any check was ever answered: before, nobody knows whether anything drifts."""
+        return self.results.state.check_result is not None
+
+    def is_known(self, condition: Condition) -> bool:
+        return condition.active or self.was_checked or condition.name in PRESENT_CONDITIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,7 @@ class SnapshotSources:
     arrivals: Arrivals
     reports: ReportFolder
     alerts: AlertService
+    evaluator: EvaluatorStatus
     stream: StreamStatus | None = None
 
 
@@ -98,6 +112,7 @@ class SnapshotReader:
             waiting_s=waiting_s,
             next_check_row=shown.windows.next_check_row,
             results=results,
+            waiting=self.waiting(),
             records_per_s=self._rate(now),
             arrival_delay=arrival_delay(view.rows),
             report=shown.reports.latest(),
@@ -111,6 +126,16 @@ class SnapshotReader:
         stream = self._shown.stream.view() if self._shown.stream else None
         state, waiting_s = self._shown.results.state, self._shown.windows.waiting_s
         return self._conditions(state, stream, self._clock(), waiting_s)
+
+    def waiting(self) -> dict[str, str]:
+        """Only what is waited for, as it is now."""
+        shown = self._shown
+        return waited_for(
+            was_checked=shown.results.state.check_result is not None,
+            windows=shown.windows,
+            counted=shown.inbox.totals.predictions,
+            evaluator=shown.evaluator.view(),
+        )
 
     def arrivals(self, seconds: int) -> dict[int, int]:
         """Records received in each of the last whole seconds; a second without any is not there."""
@@ -132,9 +157,15 @@ class SnapshotReader:
         stale_since = time_text(now - waiting_s) if waiting_s > self._stale_after_s else None
         present = [
             present_condition("reference_missing", state.reference_missing_since),
-            present_condition("evaluator_failed", state.failure.since if state.failure else None),
+            present_condition("evaluator_failed", self._evaluator_failed_since(state)),
             present_condition("detectors_failed", state.detectors_failed_since),
             present_condition("stale", stale_since, round(waiting_s, 3), self._stale_after_s),
             present_condition("stream_away", stream.away_since if stream else None),
         ]
         return all_conditions(self._case, [*state.conditions, *present])
+
+    def _evaluator_failed_since(self, state: MonitorState) -> str | None:
+        """The evaluator itself, or a check that could not be measured; the earlier of the two."""
+        of_checks = state.failure.since if state.failure else None
+        known = [since for since in (of_checks, self._shown.evaluator.view().condition_since) if since is not None]
+        return min(known, default=None)

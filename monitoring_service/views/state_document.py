@@ -46,6 +46,7 @@ def state_document(
         "next_check_row": snapshot.next_check_row,
         "model": _model(snapshot.model),
         "evaluation": _check_result(snapshot),
+        "waiting": dict(snapshot.waiting),
         "columns": column_states(case, snapshot),
         "episodes": episode_states(snapshot, "column"),
         "prediction_drift": judged_state(check_result.prediction) if check_result else None,
@@ -57,7 +58,7 @@ def state_document(
             {
                 "name": condition.name,
                 "column": condition.column,
-                "active": condition.active,
+                "active": condition.active if snapshot.is_known(condition) else None,
                 "since": condition.since,
                 "value": condition.value,
                 "threshold": condition.threshold,

@@ -112,7 +112,8 @@ def _add_probes(app: Flask, parts: RouteParts) -> None:
     def metrics() -> bytes:
         return parts.metrics.exposition(parts.snapshots.take(), parts.reference_service.current())
 
-    add_probes(app, parts.case.name, AnsweringStatus(parts.faults, lambda: {"active": True}), metrics)
+    status = AnsweringStatus(parts.faults, lambda: {"active": True})
+    add_probes(app, parts.case.name, status, metrics, parts.snapshots.waiting)
 
 
 def _add_document(app: Flask, parts: RouteParts) -> None:

@@ -1,7 +1,7 @@
 """The sliding window over arriving predictions, and when it is due for a check.
 
 Checks stand at exact multiples of the row counter, so what they find does not depend on how fast rows come, how fast
-the evaluator is, or whether the service was restarted in between.
+the machine is, or whether the service was restarted in between.
 """
 
 from __future__ import annotations

@@ -252,6 +252,41 @@ def test_nothing_known_yet_is_said_in_words(browser: Browser, stage: Stage) -> N
     watched.close()
 
 
+def test_before_the_first_check_the_page_says_so_and_never_that_nothing_drifts(browser: Browser, stage: Stage) -> None:
+    stage.checks = []
+    for column in stage.state["columns"]:
+        column |= {"state": "insufficient", "reason": "too_few_rows", "drifted": None, "suspected_at_row": None}
+    for condition in stage.state["conditions"]:
+        condition["active"] = None
+    stage.state |= {"evaluation": None, "prediction_drift": None, "episodes": [], "prediction_episodes": []}
+    stage.state |= {"next_check_row": stage.state["totals"]["predictions"] + 10, "quality": None, "alerts": []}
+    stage.state["waiting"] = {"reports": "the evaluator is starting since 2026-01-02T20:30:00.000000Z"}
+    watched = Watched(browser, stage.url, "desktop")
+    page = watched.page
+    expect(page.locator("#verdict-title")).to_have_text("Collecting the first window")
+    expect(page.locator("#verdict")).to_have_class("verdict waiting")
+    expect(page.locator("#conditions")).to_contain_text("Known from the first check on.")
+    expect(page.locator("#quiet-conditions")).to_be_hidden()
+    expect(page.locator("[data-badge]").first).to_have_text("waiting for more records")
+    expect(page.locator("#report-state")).to_contain_text("wait: the evaluator is starting since 2026-01-02")
+    expect(page.locator("main")).not_to_contain_text("No drift")
+    stage.state["next_check_row"] = stage.state["totals"]["predictions"]
+    expect(page.locator("#verdict-text")).to_contain_text("the first check is due, and being made")
+    assert watched.errors == []
+    watched.close()
+
+
+def test_a_check_without_an_answer_is_no_calm_page(browser: Browser, stage: Stage) -> None:
+    for column in stage.state["columns"]:
+        column["drifted"] = False
+    stage.state["prediction_drift"]["drifted"] = False
+    stage.state["evaluation"] |= {"state": "failed", "fault": "the window could not be measured: ValueError"}
+    watched = Watched(browser, stage.url, "desktop")
+    expect(watched.page.locator("#verdict-title")).to_have_text("No verdict")
+    expect(watched.page.locator("#verdict")).to_have_class("verdict waiting")
+    watched.close()
+
+
 def test_a_moment_is_shown_in_the_viewers_zone_and_in_utc_when_pointed_at(browser: Browser, stage: Stage) -> None:
     context = browser.new_context(timezone_id="Asia/Tokyo")
     page = context.new_page()

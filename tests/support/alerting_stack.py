@@ -141,7 +141,7 @@ class AlertingStack:
 
     def __init__(self, folder: Path, **monitoring: Any) -> None:
         part_or_skip("prometheus", "prometheus-alertmanager")
-        # A machine with much to do starts an evaluator slowly; that is none of what is tested here.
+        # A machine with much to do makes checks late; that is none of what is tested here.
         patience = {"MONITORING_STALE_AFTER_S": "120"}
         self.monitoring = MonitoringProcess(folder / "monitoring", settings=patience, **monitoring)
         bundles = folder / "monitoring" / "var" / "shop" / "bundles"

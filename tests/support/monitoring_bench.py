@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from monitoring_world import enveloped, made_case, predictions
@@ -13,20 +14,23 @@ from event_backbone.case.schema import Case
 from event_backbone.web.api_keys import KeyCheck
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.evaluation.client import EvaluatorFailedError
+from monitoring_service.evaluation.judged_window import JudgedWindow
+from monitoring_service.evaluation.measuring import NotMeasuredError
 from monitoring_service.intake.kafka_status import StreamStatus
 from monitoring_service.lifecycle.restore import restore
 from monitoring_service.messages import (
     ColumnMeasure,
-    Evaluate,
+    ColumnScore,
+    Labelled,
     MakeReport,
-    MeasureMetrics,
     MeasurePerformance,
     MetricValue,
-    MetricValues,
     Performance,
     PredictionMix,
     ReportState,
+    ScoreWindow,
     WindowMeasures,
+    WindowScores,
 )
 from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.views.metrics import MonitoringMetrics
@@ -39,46 +43,61 @@ def fast_case() -> Case:
     return made_case(window_rows=100, minimum_rows=50, check_every_rows=10, quality=performance)
 
 
-class ObedientEvaluator:
-    """Answers every window, unless ``failures`` are left or a window ends at a row of ``poison``."""
+class ObedientMeasurer:
+    """Measures every window, unless it ends at a row of ``poison``."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
         self.compared: list[str | None] = []
-        self.scored: list[int] = []
         self.labelled: list[int] = []
         self.measured: list[MeasurePerformance] = []
-        self.reported: list[int] = []
-        self.report_kinds: list[str] = []
-        self.failures = 0
         self.poison: set[int] = set()
         self.drifting = False
-        self.running = False
 
-    def start(self) -> None: ...
-
-    def evaluate(self, request: Evaluate) -> WindowMeasures:
-        row = request.window.row
-        self.asked.append(row)
-        self.compared.append(request.window.accepted_sha256)
-        self.scored += [row] if request.with_scores else []
-        if self.failures or row in self.poison:
-            self.failures = max(0, self.failures - 1)
-            raise EvaluatorFailedError("told to")
+    def measure(self, window: JudgedWindow) -> WindowMeasures:
+        self.asked.append(window.row)
+        self.compared.append(window.accepted_sha256)
+        if window.row in self.poison:
+            raise NotMeasuredError("told to")
         p_value = 1e-9 if self.drifting else 0.8
         measures = [ColumnMeasure(name, "ok", effect=0.5, p_value=p_value) for name in fast_case().column_names]
         calm = ColumnMeasure("score", "ok", effect=0.0, p_value=1.0)
-        return WindowMeasures(row, "ok", None, measures, calm, PredictionMix({}, {}))
+        return WindowMeasures(window.row, "ok", None, measures, calm, PredictionMix({}, {}))
 
-    def measure_performance(self, request: MeasurePerformance) -> Performance:
+    def performance(self, request: MeasurePerformance) -> Performance:
         self.measured.append(request)
         self.labelled.append(len(request.labelled.labels))
         return Performance(labelled_rows=len(request.labelled.labels))
 
-    def measure_metrics(self, request: MeasureMetrics) -> MetricValues:
-        return MetricValues([{"accuracy": MetricValue(0.5, 0.4, 0.6)} for _ in request.windows])
+    def metric_values(self, windows: Sequence[Labelled]) -> list[dict[str, MetricValue]]:
+        return [{"accuracy": MetricValue(0.5, 0.4, 0.6)} for _ in windows]
+
+
+class ObedientEvaluator:
+    """Is there unless ``starting``, and answers unless ``failures`` are left."""
+
+    def __init__(self) -> None:
+        self.scored: list[int] = []
+        self.reported: list[int] = []
+        self.report_kinds: list[str] = []
+        self.failures = 0
+        self.starting = False
+        self.running = False
+
+    def ready(self) -> bool:
+        if self.starting:
+            self._fail_if_told()
+        return not self.starting
+
+    def score(self, request: ScoreWindow) -> WindowScores:
+        self._fail_if_told()
+        row = request.window.row
+        self.scored.append(row)
+        columns = [ColumnScore(name, float(row), "a method") for name in request.columns]
+        return WindowScores(row, columns, ColumnScore("score", float(row), "a method") if request.predictions else None)
 
     def make_report(self, request: MakeReport) -> ReportState:
+        self._fail_if_told()
         self.reported.append(request.window.row)
         self.report_kinds.append(request.kind)
         self.running = True
@@ -89,6 +108,11 @@ class ObedientEvaluator:
         return ReportState(False, 1, 0)
 
     def close(self) -> None: ...
+
+    def _fail_if_told(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise EvaluatorFailedError("told to")
 
 
 class Clock:
@@ -130,6 +154,7 @@ class Bench:
         self.clock = Clock()
         self.registry = CollectorRegistry()
         self.stopping = threading.Event()
+        self.measurer = ObedientMeasurer()
         self.evaluator = ObedientEvaluator()
         self.faults: dict[str, str] = {}
         settings = _Settings(
@@ -146,8 +171,9 @@ class Bench:
         self.arrivals, self.reports, self.reports_dir = restored.arrivals, restored.reports, settings.reports_dir
         self.metrics = MonitoringMetrics(self.case, self.registry, stale_after_s=settings.monitoring_stale_after_s)
         clocks = Clocks(self.clock, self.clock)
-        wired = wire(self.case, settings, restored, self.metrics, self.evaluator, stream, clocks)
+        wired = wire(self.case, settings, restored, self.metrics, self.evaluator, stream, clocks, self.measurer)
         self.intake, self.checks, self.performance_windows = wired.intake, wired.checks, wired.performance_windows
+        self.evaluator_work = wired.evaluator_work
         self.report_scheduler, self.reference_service, self.accepted = (
             wired.report_scheduler,
             wired.reference_service,
@@ -164,10 +190,16 @@ class Bench:
         stored = self.inbox.store(enveloped(predictions(count, first=first)))
         self.windows.add(stored.rows, stored.rejected, stored.rows_counted)
 
+    def step(self) -> None:
+        """One round of the check thread, and one of the evaluator's."""
+        self.checks.step(self.stopping, 0)
+        self.evaluator_work.step()
+
     def run_all(self) -> None:
-        """Make every check that is due."""
+        """Make every check that is due, and show the scores of the newest."""
         while self.windows.backlog_rows:
-            self.checks.step(self.stopping, 0)
+            self.step()
+        self.checks.step(self.stopping, 0)
 
     def close(self) -> None:
         self.inbox.close()

@@ -18,6 +18,8 @@ import requests
 from monitoring_world import install_bundle, made_case, write_case
 from parent_death import die_with_the_parent
 
+from event_backbone.process.progress import UnstarvedClock, descendants_of
+
 #: Below those that connections get, 32768 and up, which might take one before its server does, or while it is down.
 PORTS = range(12_000, 32_000)
 MOST_WORKERS = 16
@@ -46,9 +48,12 @@ def free_port() -> int:
 
 
 def poll_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "an answer") -> Any:
-    """The first true answer of ``condition``; an assertion that tells its last answer or error when there is none."""
-    deadline, last = time.monotonic() + timeout_s * PATIENCE, None
-    while time.monotonic() < deadline:
+    """The first true answer of ``condition``; an assertion that tells its last answer or error when there is none.
+
+    Seconds in which a process that we started waited for a core don't count.
+    """
+    clock, last = UnstarvedClock(lambda: descendants_of(os.getpid())), None
+    while clock.now() < timeout_s * PATIENCE:
         try:
             last = condition()
             if last:

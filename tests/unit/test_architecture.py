@@ -25,7 +25,6 @@ CLIENTS = {
     "botocore": {"event_backbone/model/mlflow_registry.py"},
     "evidently": {
         "monitoring_service/drift/evidently_score.py",
-        "monitoring_service/evaluation/process.py",
         "monitoring_service/reports/evidently_page.py",
     },
     "great_expectations": {"training/quality/great_expectations_gate.py"},
@@ -99,11 +98,11 @@ ROOMS = {
     "monitoring_service": {
         "__main__": "bootstrap lifecycle views settings",
         "bootstrap": "wiring lifecycle web checks views evaluation intake alerting messages settings",
-        "wiring": "lifecycle web checks views evaluation references intake alerting inbox state settings",
+        "wiring": "lifecycle web checks views evaluation references intake alerting inbox state messages settings",
         "lifecycle": "checks views evaluation intake alerting inbox state reports windows settings",
         "web": "checks views references intake alerting performance reports",
         "checks": "views evaluation references inbox state drift reports messages windows",
-        "views": "references intake alerting inbox state drift performance reports messages windows",
+        "views": "evaluation references intake alerting inbox state drift performance reports messages windows",
         "evaluation": "references drift performance reports messages windows",
         "references": "inbox drift performance messages windows",
         "intake": "inbox reports windows",

@@ -16,7 +16,7 @@ from local_stack.documents import Counted, ReplicaStatusDocument
 from local_stack.drive import READY_WITHIN_S, Driver, generator_arguments, unsettled
 from local_stack.services import SILENCE_ALLOWED_S, Reply, Service, UnreachableError, Watch, not_ready
 from local_stack.settings import BOUNDED_RATE, ENDLESS_RATE, StackSettings
-from local_stack.waiting import StillWaitingError, poll_until
+from local_stack.waiting import StackClock, StillWaitingError, poll_until
 
 PREDICTION, MONITORING = Service("prediction", "http://p"), Service("monitoring", "http://m")
 
@@ -53,6 +53,13 @@ def prober() -> FakeProber:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+def test_the_clock_of_the_stack_goes_on_where_nothing_waits_for_a_core() -> None:
+    clock = StackClock(os.getpid())
+    before = clock.now()
+    clock.sleep(0.3)
+    assert before <= clock.now() <= 60.0
 
 
 def _settings(**fields: object) -> StackSettings:

@@ -99,8 +99,8 @@ def by_the_live_page(case: Case, before: Columns, now: Columns) -> dict[str, Col
     )
     reference = DriftReference(case, profile)
     window = {column.name: column_values(column, now[column.name]) for column in case.columns}
-    columns = measure_columns(case, reference, window, with_scores=False)
-    score = measure_scores(case, reference, np.array(now["value"]), with_score=False)
+    columns = measure_columns(case, reference, window)
+    score = measure_scores(case, reference, np.array(now["value"]))
     rule = Rule(case.monitoring.significance, case.monitoring.consecutive_checks, case.monitoring.window_rows)
     effects = {column.name: case.minimum_effect(column) for column in case.columns}
     check_time = CheckTime(len(now["value"]), "now")

@@ -24,7 +24,7 @@ const TITLES = {
 // Those that make every number below them doubtful, and why.
 const WARNINGS = {
   reference_missing: "this model's bundle is not on this machine or is damaged, so nothing can be compared",
-  evaluator_failed: "checks get no answer; verdicts stay as they were",
+  evaluator_failed: "Evidently's scores and reports need the evaluator, verdicts don't; a check without an answer changes none",
   detectors_failed: "windows are judged without stream detectors, so a small shift may stay unseen",
   stale: "records wait for their check for too long",
   stream_away: "reading from Kafka fails; what is there waits for its return",
@@ -46,15 +46,20 @@ export class Conditions {
 
   show(state) {
     const active = state.conditions.filter((condition) => condition.active);
-    const quiet = state.conditions.filter((condition) => !condition.active);
+    // What is not known yet is null: it neither holds nor doesn't.
+    const quiet = state.conditions.filter((condition) => condition.active === false);
     // What a condition is measured at changes with every check, and only matters while it holds.
     refill(byId("conditions"), active, () =>
-      active.length ? active.map((condition) => this.entry(condition)) : [make("li", { class: "empty" }, "None holds.")]);
+      active.length ? active.map((condition) => this.entry(condition)) : [make("li", { class: "empty" }, this.none(state))]);
     const names = [...new Set(quiet.filter(({ name }) => !active.some((other) => other.name === name)).map(({ name }) => name))];
     byId("quiet-conditions").parentElement.hidden = names.length === 0;
     refill(byId("quiet-conditions"), names, () => names.map((name) => make("li", {}, conditionTitle(name))));
     this.showWarnings(state, active);
     this.showEpisodes(state);
+  }
+
+  none(state) {
+    return state.conditions.some(({ active }) => active === null) ? "Known from the first check on." : "None holds.";
   }
 
   entry(condition) {
@@ -77,11 +82,17 @@ export class Conditions {
     const warnings = active.filter(({ name }) => WARNINGS[name]);
     const list = byId("warnings");
     list.hidden = warnings.length === 0;
-    refill(list, [warnings, state.stream?.fault, state.evaluation?.fault], () => warnings.map(({ name, since }) => {
-      const reason = name === "stream_away" ? state.stream?.fault : name !== "stale" ? state.evaluation?.fault : null;
+    refill(list, [warnings, state.stream?.fault, state.evaluation?.fault, state.waiting?.reports], () => warnings.map(({ name, since }) => {
+      const reason = this.reason(name, state);
       const fault = reason ? ` (${reason})` : "";
       return make("li", { class: "banner warn" }, `${conditionTitle(name)} since `, when(since), `: ${WARNINGS[name]}${fault}.`);
     }));
+  }
+
+  reason(name, state) {
+    if (name === "stream_away") return state.stream?.fault;
+    if (name === "evaluator_failed") return state.waiting?.reports ?? state.evaluation?.fault;
+    return name === "stale" ? null : state.evaluation?.fault;
   }
 
   showEpisodes(state) {

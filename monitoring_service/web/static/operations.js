@@ -68,9 +68,14 @@ export class Reports {
     byId("no-report").hidden = latest !== null;
     if (latest) write(byId("report"), `Latest Evidently report (record ${count(latest.row)}, ${ago(latest.at, now)})`);
     this.make.hidden = !state.reports;
-    write(byId("report-state"), state.report.running ? "One is being made…" : "");
+    write(byId("report-state"), this.told(state));
     refill(byId("reports"), state.reports ?? (latest ? [latest] : []), (reports) =>
       reports.length ? reports.map((report) => this.entry(report)) : [make("li", {}, empty("None yet: the first is made after the first check."))]);
+  }
+
+  told(state) {
+    if (state.waiting?.reports) return `Reports and Evidently's scores wait: ${state.waiting.reports}.`;
+    return state.report.running ? "One is being made…" : "";
   }
 
   entry({ row, at, kind, url }) {

@@ -25,8 +25,9 @@ export class Status {
 
   showVerdict(state) {
     const drifted = state.columns.filter((column) => column.drifted);
-    const checked = state.evaluation !== null;
-    const kind = !checked ? "waiting" : drifted.length || state.prediction_drift?.drifted ? "drift" : "calm";
+    const drifts = drifted.length > 0 || state.prediction_drift?.drifted;
+    // Calm is what a check has found; without an answer nothing was.
+    const kind = drifts ? "drift" : state.evaluation?.state === "ok" ? "calm" : "waiting";
     byId("verdict").className = `verdict ${kind}`;
     write(byId("verdict-title"), this.title(state, drifted));
     write(byId("verdict-text"), this.explanation(state, drifted));
@@ -45,7 +46,8 @@ export class Status {
       return `They show here as soon as the prediction service delivers them. The first check needs ${count(this.shown.minimum_rows)} records.`;
     }
     if (state.evaluation === null) {
-      return `${count(state.totals.predictions)} records so far; the first check is made at record ${count(state.next_check_row)}.`;
+      const due = state.next_check_row <= state.totals.predictions;
+      return `${count(state.totals.predictions)} records so far; ${due ? "the first check is due, and being made" : `the first check is made at record ${count(state.next_check_row)}`}.`;
     }
     const last = `Last check at record ${count(state.evaluation.at_row)}, over ${count(state.evaluation.rows)} records.`;
     const since = state.prediction_drift?.drifted ? `since record ${count(state.prediction_drift.since_row)}. ` : "";

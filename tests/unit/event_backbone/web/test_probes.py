@@ -44,6 +44,14 @@ def test_what_is_wrong_stands_by_its_name() -> None:
     assert (status.status_code, client.get("/metrics").data) == (200, b"# none")
 
 
+def test_what_is_waited_for_is_said_and_makes_nothing_unready() -> None:
+    app, waiting = Flask(__name__), {"reports": "the evaluator is starting"}
+    add_probes(app, "garden", AnsweringStatus(dict, dict), lambda: b"", lambda: waiting)
+    ready, status = app.test_client().get("/readyz"), app.test_client().get("/status")
+    assert (ready.status_code, ready.get_json()) == (200, {"ready": True, "faults": {}, "waiting": waiting})
+    assert status.get_json() == {"case": "garden", **ready.get_json()}
+
+
 def test_a_process_that_hangs_asks_for_a_restart() -> None:
     app = Flask(__name__)
     status = SimpleNamespace(hangs=lambda: True, faults=dict, document=dict)
@@ -56,7 +64,7 @@ def check_contract(client: Client) -> None:
     """Faults, if any, are sentences by names; the same in both places."""
     ready, status = client.get("/readyz"), client.get("/status")
     document: Any = ready.get_json()
-    assert set(document) == {"ready", "faults"}
+    assert {"ready", "faults"} <= set(document) <= {"ready", "faults", "waiting"}
     assert all(re.fullmatch("[a-z_]+", name) and " " in message for name, message in document["faults"].items())
     assert (ready.status_code, document["ready"]) == ((503, False) if document["faults"] else (200, True))
     assert {"case", *document}.issubset(status.get_json())

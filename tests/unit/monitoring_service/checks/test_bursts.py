@@ -17,14 +17,14 @@ LOSSES = {"concept_drift", "realised_loss"}
 
 
 def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A bench that measures performance as the evaluator does."""
+    """A bench that measures performance as the service does."""
     bench, reference = Bench(folder), made_reference()
     profile = with_performance(bench.case, made_profile(bench.case, reference), reference)
 
     def measured(request: MeasurePerformance) -> Performance:
         return measure_performance(bench.case, profile, request)
 
-    monkeypatch.setattr(bench.evaluator, "measure_performance", measured)
+    monkeypatch.setattr(bench.measurer, "performance", measured)
     return bench
 
 

@@ -53,11 +53,11 @@ def active(bench: Bench) -> set[str]:
 
 def test_windows_are_judged_when_detectors_fail_and_people_are_told(bench: Bench, detectors: Detectors) -> None:
     detectors.error = ZeroDivisionError("a fault of ours")
-    bench.evaluator.drifting = True
+    bench.measurer.drifting = True
     bench.receive(70)
     with capture_logs() as logs:
         bench.run_all()
-    assert bench.evaluator.asked == [50, 60, 70]
+    assert bench.measurer.asked == [50, 60, 70]
     assert active(bench) == {"drift", "detectors_failed"}
     assert [one["event"] for one in logs].count("detectors_failed") == 1
     assert detectors.asked == [50], "what failed is left alone"

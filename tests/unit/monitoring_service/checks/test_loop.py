@@ -1,4 +1,4 @@
-"""The check thread's work, with an evaluator that does as it is told."""
+"""The check thread's work, with a measurer and an evaluator that do as they are told."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from monitoring_bench import Bench, ObedientEvaluator
+from monitoring_bench import Bench
 from monitoring_world import START, enveloped, label
 
 from event_backbone.events.schema import Erasure
 from monitoring_service.checks.loop import Checks
-from monitoring_service.checks.window_check import ATTEMPTS
 from monitoring_service.inbox.store import InboxUnavailableError
 from monitoring_service.messages import MeasurePerformance, Performance, ReportState
 from monitoring_service.state.history import decode_point
@@ -29,86 +28,52 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 def test_every_check_is_made_in_order_however_late(bench: Bench) -> None:
     bench.receive(95)
     bench.run_all()
-    assert bench.evaluator.asked == [50, 60, 70, 80, 90]
+    assert bench.measurer.asked == [50, 60, 70, 80, 90]
     assert bench.results.state.checked_row == 90
     assert [decode_point(point).row for point in bench.inbox.points()] == [50, 60, 70, 80, 90]
 
 
 def test_a_restart_goes_on_with_the_next_check_and_keeps_the_verdict(bench: Bench, tmp_path: Path) -> None:
-    bench.evaluator.drifting = True
+    bench.measurer.drifting = True
     bench.receive(60)
     bench.run_all()
     bench.receive(25, first=60)
     bench.close()
     again = Bench(tmp_path)
-    again.evaluator.drifting = True
+    again.measurer.drifting = True
     again.run_all()
-    assert again.evaluator.asked == [70, 80]
+    assert again.measurer.asked == [70, 80]
     confirmed = [(one.name, one.suspected_at_row, one.confirmed_at_row) for one in again.inbox.episodes(limit=10)]
     assert confirmed == [("price", 50, 70), ("items", 50, 70), ("payment", 50, 70)]
     again.close()
 
 
-def test_an_evaluator_that_was_lost_is_asked_the_same_window_again(bench: Bench) -> None:
-    bench.evaluator.failures = ATTEMPTS - 1
-    bench.receive(50)
+def test_a_window_that_can_not_be_measured_fails_its_check_and_stops_no_other(bench: Bench) -> None:
+    bench.measurer.poison = {60}
+    bench.receive(95)
     bench.run_all()
-    assert bench.evaluator.asked == [50] * ATTEMPTS
-    assert bench.results.state.failure is None
-    assert bench.registry.get_sample_value("monitoring_evaluator_failures_total") == ATTEMPTS - 1
-
-
-def test_an_evaluator_that_does_not_come_back_fails_all_due_checks_and_frees_the_stream(bench: Bench) -> None:
-    bench.evaluator.failures = ATTEMPTS
-    bench.receive(85)
-    bench.run_all()
-    assert bench.evaluator.asked == [50] * ATTEMPTS
-    assert bench.results.state.failure is not None
-    assert bench.results.state.checked_row == 80
-    assert bench.results.read().checks_failed == 4
-    bench.receive(10, first=85)
-    bench.run_all()
-    assert bench.results.state.failure is None
-
-
-def test_a_broken_evaluator_is_asked_once_a_check_until_it_answers(bench: Bench) -> None:
-    bench.evaluator.failures = ATTEMPTS + 1
-    bench.receive(50)
-    bench.run_all()
-    bench.receive(10, first=50)
-    bench.run_all()
-    assert bench.evaluator.asked == [50] * ATTEMPTS + [60]
-
-
-def test_one_poisonous_window_does_not_stop_the_others(bench: Bench) -> None:
-    bench.evaluator.poison = {60}
-    for first in range(0, 90, 10):
-        bench.receive(10, first=first)
-        bench.run_all()
+    assert bench.measurer.asked == [50, 60, 70, 80, 90]
     assert bench.results.state.checked_row == 90
+    assert bench.results.state.failure is None
     assert bench.results.read().checks_failed == 1
 
 
-def test_scores_are_left_out_only_where_newer_windows_wait(bench: Bench) -> None:
-    bench.receive(75)
+def test_what_could_not_be_measured_is_said_until_a_check_is_answered(bench: Bench) -> None:
+    bench.measurer.poison = {50}
+    bench.receive(50)
     bench.run_all()
-    assert bench.evaluator.scored == [70]
-
-
-def test_scores_are_computed_every_so_often(bench: Bench) -> None:
-    for first, now in ((0, 0.0), (50, 1.0), (60, 4.9), (70, 5.0), (80, 5.1), (90, 10.0)):
-        bench.clock.now = now
-        bench.receive(50 if first == 0 else 10, first=first)
-        bench.run_all()
-    assert bench.evaluator.asked == [50, 60, 70, 80, 90, 100]
-    assert bench.evaluator.scored == [50, 80, 100]
+    assert bench.results.state.failure is not None
+    assert bench.results.state.failure.reason == "told to"
+    bench.receive(10, first=50)
+    bench.run_all()
+    assert bench.results.state.failure is None
 
 
 def test_labels_that_came_are_part_of_the_question(bench: Bench) -> None:
     bench.receive(50)
     bench.inbox.store(enveloped([label("r1"), label("r2"), label("nobody's")]))
     bench.run_all()
-    assert bench.evaluator.labelled == [2]
+    assert bench.measurer.labelled == [2]
 
 
 def test_a_label_counts_soon_whether_or_not_its_row_was_checked(bench: Bench, tmp_path: Path) -> None:
@@ -118,7 +83,7 @@ def test_a_label_counts_soon_whether_or_not_its_row_was_checked(bench: Bench, tm
     bench.checks.step(bench.stopping, 0)
     bench.clock.now += 0.5
     bench.checks.step(bench.stopping, 0)
-    assert bench.evaluator.labelled == [0], "performance is not measured more often than once a second"
+    assert bench.measurer.labelled == [0], "performance is not measured more often than once a second"
     bench.clock.now += 0.5
     bench.checks.step(bench.stopping, 0)
     check_result = bench.results.state.check_result
@@ -140,8 +105,8 @@ def test_a_check_that_lags_behind_a_burst_is_not_told_with_labels_of_later_rows(
     for _ in range(6):
         bench.clock.now += 1
         bench.checks.step(bench.stopping, 0)
-    assert bench.evaluator.asked == [50, 60, 70, 80, 90]
-    assert bench.evaluator.labelled == [60, 70, 80, 90]
+    assert bench.measurer.asked == [50, 60, 70, 80, 90]
+    assert bench.measurer.labelled == [60, 70, 80, 90]
 
 
 def test_performance_is_measured_again_only_when_something_changed(bench: Bench) -> None:
@@ -151,31 +116,31 @@ def test_performance_is_measured_again_only_when_something_changed(bench: Bench)
         bench.inbox.store(enveloped(events))
         bench.clock.now += 1
         bench.checks.step(bench.stopping, 0)
-    assert bench.evaluator.labelled == [0, 1, 0]
+    assert bench.measurer.labelled == [0, 1, 0]
 
 
 def test_performance_that_takes_long_is_measured_less_often(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.receive(55)
     bench.run_all()
-    measure = bench.evaluator.measure_performance
+    measure = bench.measurer.performance
 
     def slowly(request: MeasurePerformance) -> Performance:
         bench.clock.now += 0.5
         return measure(request)
 
-    monkeypatch.setattr(bench.evaluator, "measure_performance", slowly)
+    monkeypatch.setattr(bench.measurer, "performance", slowly)
     for number in range(30):
         bench.inbox.store(enveloped([label(f"r{number}")]))
         bench.clock.now += 1
         bench.checks.step(bench.stopping, 0)
-    assert len(bench.evaluator.labelled) == 1 + 3, "half a second in ten"
+    assert len(bench.measurer.labelled) == 1 + 3, "half a second in ten"
 
 
 def test_the_window_of_the_version_is_estimated_with_what_is_known_of_its_labels(bench: Bench) -> None:
     bench.receive(55)
     bench.inbox.store(enveloped([label("r1"), label("r3")]))
     bench.run_all()
-    (request,) = bench.evaluator.measured
+    (request,) = bench.measurer.measured
     assert (len(request.scores), len(request.predictions), request.labelled_in_window) == (55 * 8, 55 * 8, 2)
     assert request.bundle_sha256 == "b" * 64
 
@@ -184,7 +149,7 @@ def test_a_window_whose_rows_were_all_erased_is_passed_over(bench: Bench) -> Non
     bench.receive(50)
     bench.windows.remove(range(1, 51))
     bench.run_all()
-    assert bench.evaluator.asked == []
+    assert bench.measurer.asked == []
     assert bench.results.state.checked_row == 50
 
 
@@ -208,7 +173,7 @@ def test_no_report_is_made_of_a_window_from_before_an_erasure(bench: Bench) -> N
     bench.run_all()
     bench.inbox.store(enveloped([Erasure("r169", "shop", START)]))
     bench.clock.now = 61
-    bench.checks.step(bench.stopping, 0)
+    bench.step()
     assert bench.evaluator.reported == [70]
     bench.receive(10, first=170)
     bench.run_all()
@@ -264,7 +229,7 @@ class NotedStop(threading.Event):
 def test_tasks_take_turns_and_one_that_failed_makes_all_pause() -> None:
     turns: list[str] = []
     tasks = [Noted("window", turns, pause_s=2.0), Noted("rejections", turns), Noted("reports", turns)]
-    checks = Checks(tasks, ObedientEvaluator(), lambda wait_s: turns.append(f"due within {wait_s}"))
+    checks = Checks(tasks, lambda wait_s: turns.append(f"due within {wait_s}"))
     checks.step(NotedStop(turns), 0.5)
     assert turns == ["due within 0.5", "window", "pause 2.0", "rejections", "reports"]
 
@@ -274,7 +239,7 @@ def test_a_task_that_fails_is_met_again_and_what_comes_between_still_has_its_tur
     turns: list[str] = []
     stopping = NotedStop(turns)
     tasks = [Noted("window", turns, error=error), Noted("rejections", turns)]
-    checks = Checks(tasks, ObedientEvaluator(), lambda _: None)
+    checks = Checks(tasks, lambda _: None)
 
     def maintenance() -> None:
         turns.append("maintenance")

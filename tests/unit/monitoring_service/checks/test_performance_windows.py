@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,9 @@ from monitoring_world import MODEL, enveloped, label, made_case, made_record, pr
 
 from event_backbone.events.schema import Erasure, Event, Label, ModelRef, Prediction
 from monitoring_service.checks.performance_windows import PerformanceWindow, PerformanceWindows
-from monitoring_service.evaluation.client import EvaluatorFailedError
+from monitoring_service.evaluation.measuring import NotMeasuredError
 from monitoring_service.inbox.store import Inbox
-from monitoring_service.messages import Labelled, MeasureMetrics, MetricValues
+from monitoring_service.messages import Labelled, MetricValue
 from monitoring_service.performance.measuring import realised
 from monitoring_service.performance.realised import answers_of, realised_performance
 
@@ -22,19 +22,19 @@ CASE = made_case(window_rows=WINDOW, minimum_rows=100)
 
 
 class Measuring:
-    """Measures here what the evaluator process measures there."""
+    """Measures as the service does, and notes what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[Labelled] = []
         self.during: Callable[[], object] = lambda: None
         self.broken = False
 
-    def measure_metrics(self, request: MeasureMetrics) -> MetricValues:
+    def metric_values(self, windows: Sequence[Labelled]) -> list[dict[str, MetricValue]]:
         if self.broken:
-            raise EvaluatorFailedError("told to")
-        self.asked += request.windows
+            raise NotMeasuredError("told to")
+        self.asked += windows
         self.during()
-        return MetricValues([realised(CASE, labelled) for labelled in request.windows])
+        return [realised(CASE, labelled) for labelled in windows]
 
 
 class Service:
@@ -42,7 +42,7 @@ class Service:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "inbox.sqlite"
-        self.evaluator = Measuring()
+        self.measurer = Measuring()
         self.now = 1000.0
         self.inbox = self._opened()
 
@@ -58,7 +58,7 @@ class Service:
 
     @property
     def windows(self) -> PerformanceWindows:
-        return PerformanceWindows(self.inbox, self.evaluator, WINDOW, clock=lambda: self.now)  # type: ignore[arg-type]
+        return PerformanceWindows(self.inbox, self.measurer, WINDOW, clock=lambda: self.now)  # type: ignore[arg-type]
 
     def settle(self) -> list[PerformanceWindow]:
         while self.windows.state(limit=3):
@@ -144,30 +144,30 @@ def test_a_late_label_restates_the_window_it_belongs_to_and_no_other(service: Se
     predictions, _ = some_events(1)
     service.store(*predictions)
     before = service.settle()
-    service.evaluator.asked.clear()
+    service.measurer.asked.clear()
     service.store(label("r5"))
     after = service.settle()
     assert [window.labelled_rows for window in before] == [0] * 5
     assert [window.labelled_rows for window in after] == [1, 0, 0, 0, 0]
-    assert [len(labelled.labels) for labelled in service.evaluator.asked] == [1]
+    assert [len(labelled.labels) for labelled in service.measurer.asked] == [1]
 
 
 def test_a_label_that_comes_while_its_window_is_measured_is_not_lost(service: Service) -> None:
     predictions, _ = some_events(1)
     service.store(*predictions[:50], label("r1"))
-    service.evaluator.during = lambda: service.store(label("r2"))
+    service.measurer.during = lambda: service.store(label("r2"))
     service.windows.state(limit=1)
-    service.evaluator.during = lambda: None
+    service.measurer.during = lambda: None
     assert [window.labelled_rows for window in service.settle()] == [2]
 
 
-def test_a_window_waits_until_the_evaluator_answers(service: Service) -> None:
+def test_a_window_waits_until_it_can_be_measured(service: Service) -> None:
     predictions, _ = some_events(1)
     service.store(*predictions[:50])
-    service.evaluator.broken = True
-    with pytest.raises(EvaluatorFailedError):
+    service.measurer.broken = True
+    with pytest.raises(NotMeasuredError):
         service.windows.state(limit=1)
-    service.evaluator.broken = False
+    service.measurer.broken = False
     assert [window.rows for window in service.settle()] == [50]
 
 
@@ -209,7 +209,7 @@ def test_windows_of_another_length_are_stated_anew(service: Service, tmp_path: P
     service.settle()
     service.inbox.close()
     longer = Inbox(tmp_path / "inbox.sqlite", made_case(window_rows=200))
-    windows = PerformanceWindows(longer, service.evaluator, 200)  # type: ignore[arg-type]
+    windows = PerformanceWindows(longer, service.measurer, 200)  # type: ignore[arg-type]
     assert windows.newest(10) == []
     assert windows.state(limit=10) == 2
     assert [(window.first_row, window.last_row, window.rows) for window in windows.newest(10)] == [

@@ -19,28 +19,22 @@ from monitoring_service.checks.shadow_comparison import (
     ShadowComparisons,
     shift_between,
 )
+from monitoring_service.evaluation.measuring import Measurer
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.inbox.totals import InboxTotals
-from monitoring_service.messages import MeasureMetrics, MetricValues
-from monitoring_service.performance.measuring import realised
+from monitoring_service.references.store import References
 
 CASE = made_case()
 CHALLENGER = ModelRef(MODEL.name, "2")
 NOW = "2026-01-01T00:00:00.000000Z"
 
 
-class Measuring:
-    """Measures here what the evaluator process measures there."""
-
-    def measure_metrics(self, request: MeasureMetrics) -> MetricValues:
-        return MetricValues([realised(CASE, labelled) for labelled in request.windows])
-
-
 class Service:
     def __init__(self, folder: Path) -> None:
         self.now = 0.0
         self.inbox = Inbox(folder / "inbox.sqlite", CASE, clock=lambda: self.now)
-        self.comparisons = ShadowComparisons(CASE, self.inbox, Measuring(), clock=lambda: self.now)  # type: ignore[arg-type]
+        references = References(CASE, folder / "bundles", folder / "accepted")
+        self.comparisons = ShadowComparisons(CASE, self.inbox, Measurer(CASE, references), clock=lambda: self.now)
 
     def store(self, events: Sequence[Event]) -> None:
         self.inbox.store(enveloped(events))

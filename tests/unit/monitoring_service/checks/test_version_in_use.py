@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from event_backbone.events.schema import ModelRef
 from monitoring_service.checks.version_in_use import version_in_use
-from monitoring_service.messages import Evaluate, WindowMeasures
+from monitoring_service.evaluation.judged_window import JudgedWindow
+from monitoring_service.messages import WindowMeasures
 
 OLD, NEW = ("1", "b" * 64), ("2", "d" * 64)
 
@@ -21,19 +22,19 @@ OLD, NEW = ("1", "b" * 64), ("2", "d" * 64)
 def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     by_reference(bench)
-    bench.evaluator.drifting = True
+    bench.measurer.drifting = True
     yield bench
     bench.close()
 
 
 def by_reference(bench: Bench) -> None:
     """Let each bundle have a reference of its own."""
-    evaluate = bench.evaluator.evaluate
+    measure = bench.measurer.measure
 
-    def with_reference(request: Evaluate) -> WindowMeasures:
-        return replace(evaluate(request), reference_id=request.window.bundle_sha256)
+    def with_reference(window: JudgedWindow) -> WindowMeasures:
+        return replace(measure(window), reference_id=window.source.bundle_sha256)
 
-    bench.evaluator.evaluate = with_reference  # type: ignore[method-assign]
+    bench.measurer.measure = with_reference  # type: ignore[method-assign]
 
 
 def receive(bench: Bench, versions: list[tuple[str, str]]) -> None:

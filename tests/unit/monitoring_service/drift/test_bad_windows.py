@@ -15,9 +15,9 @@ from event_backbone.case.files import case_from_dict
 from event_backbone.events.schema import ModelRef
 from event_backbone.model.reference_profile import Profile, category_profile, column_profiles, number_profile
 from monitoring_service.drift.univariate import DriftReference, measure_columns, measure_scores
-from monitoring_service.evaluation.client import window_message
 from monitoring_service.evaluation.frames import decode_request, frame
-from monitoring_service.messages import ColumnMeasure, Evaluate
+from monitoring_service.evaluation.judged_window import JudgedWindow
+from monitoring_service.messages import ColumnMeasure, ScoreWindow
 from monitoring_service.windows.columns import unpacked, unpacked_floats
 from monitoring_service.windows.row_buffer import WindowRow
 from monitoring_service.windows.sliding_window import Windows
@@ -50,9 +50,7 @@ def records_of(rows: int, **columns: Sequence[Any]) -> list[dict[str, Any]]:
     return [{**one, **{name: columns[name][place] for name in columns}} for place, one in enumerate(records)]
 
 
-def measured(
-    records: Sequence[Mapping[str, Any]], reference: DriftReference = REFERENCE, *, with_scores: bool = True
-) -> dict[str, ColumnMeasure]:
+def measured(records: Sequence[Mapping[str, Any]], reference: DriftReference = REFERENCE) -> dict[str, ColumnMeasure]:
     """From records through the windows and over the socket's frames, as in the service."""
     windows = Windows(CASE, rows_counted=0, checked_row=0)
     model = ModelRef("m", "1")
@@ -65,11 +63,11 @@ def measured(
     if view.newest is None:
         columns = view.rows.columns
     else:
-        message = window_message(view, view.rows.sources[view.rows.source_codes[-1]])
-        request = decode_request(frame(Evaluate(message))[4:])
-        assert isinstance(request, Evaluate)
+        message = JudgedWindow(view, view.rows.sources[view.rows.source_codes[-1]]).message()
+        request = decode_request(frame(ScoreWindow(message, [], predictions=False))[4:])
+        assert isinstance(request, ScoreWindow)
         columns = {name: unpacked(column) for name, column in request.window.columns.items()}
-    return {one.name: one for one in measure_columns(CASE, reference, columns, with_scores=with_scores)}
+    return {one.name: one for one in measure_columns(CASE, reference, columns)}
 
 
 def assert_others_are_reported(found: Mapping[str, ColumnMeasure], bad: str) -> None:
@@ -189,7 +187,7 @@ def test_a_window_of_two_versions_has_the_scores_of_the_newest_only() -> None:
     ]
     windows.add(rows, [], 400)
     view = windows.newest()
-    message = window_message(view, view.rows.sources[view.rows.source_codes[-1]])
+    message = JudgedWindow(view, view.rows.sources[view.rows.source_codes[-1]]).message()
     scores = unpacked_floats(message.scores)
     assert (scores.size, message.rows) == (50, 400)
     assert measure_scores(CASE, REFERENCE, scores).reason == "too_few_rows"

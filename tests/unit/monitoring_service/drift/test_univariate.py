@@ -1,7 +1,8 @@
-"""Measuring windows: Evidently's scores, and every kind of bad column beside good ones."""
+"""Measuring windows, every kind of bad column beside good ones, and Evidently's scores beside the measures."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,9 +14,10 @@ from msgspec.structs import replace
 
 from event_backbone.case.schema import Case
 from event_backbone.model.reference_profile import Profile, category_profile, number_profile
+from monitoring_service.drift.evidently_score import score_column
 from monitoring_service.drift.univariate import DriftReference, measure_columns, measure_scores
-from monitoring_service.evaluation.process import guarded
-from monitoring_service.messages import ColumnMeasure
+from monitoring_service.evaluation.measuring import guarded_column
+from monitoring_service.messages import ColumnMeasure, ColumnScore
 from monitoring_service.windows.columns import column_values
 
 CASE = made_case()
@@ -68,42 +70,9 @@ def test_a_good_window_is_measured_in_every_column_in_the_order_of_the_case(refe
     for measure in measures:
         assert measure.state == "ok"
         assert measure.reason is None
-        assert measure.method
-        assert measure.score is not None
+        assert (measure.score, measure.method) == (None, None), "Evidently's come later"
         assert measure.p_value is not None
         assert 0 < measure.p_value <= 1
-
-
-@pytest.mark.parametrize("rows", [800, 2000])
-def test_scores_are_those_of_a_full_evidently_report(rows: int) -> None:
-    import pandas as pd
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.presets import DataDriftPreset
-
-    definition = DataDefinition(numerical_columns=["price", "items"], categorical_columns=["payment"])
-    known, window = made_reference(rows), made_window(400, payment=["card", None, "cash", "cheque"] * 100)
-    frames = [pd.DataFrame({name: columns[name] for name in CASE.column_names}) for columns in (window, known)]
-    snapshot = Report([DataDriftPreset()]).run(
-        *(Dataset.from_pandas(one, data_definition=definition) for one in frames)
-    )
-    expected = {
-        metric["config"]["column"]: (metric["value"], metric["config"]["method"])
-        for metric in snapshot.dict()["metrics"]
-        if metric["config"]["type"].endswith("ValueDrift")
-    }
-    found = measured(drift_reference(known), window)
-    for name in CASE.column_names:
-        assert found[name].score == pytest.approx(expected[name][0], abs=1e-12)
-        assert found[name].method == expected[name][1]
-
-
-def test_without_scores_everything_else_is_the_same(reference: DriftReference) -> None:
-    window = made_window()
-    scored, unscored = (
-        measures_of(reference, window, with_scores=True),
-        measures_of(reference, window, with_scores=False),
-    )
-    assert [replace(measure, score=None, method=None) for measure in scored] == unscored
 
 
 BAD_PRICES: dict[str, tuple[Sequence[Any] | None, str, str | None]] = {
@@ -157,9 +126,8 @@ def test_a_window_with_too_few_rows_is_insufficient_in_every_column(reference: D
         assert (measure.state, measure.reason, measure.p_value) == ("insufficient", "too_few_rows", None)
 
 
-def test_values_that_went_missing_are_drift_even_when_too_few_are_left_for_a_score(reference: DriftReference) -> None:
+def test_values_that_went_missing_are_drift_even_when_too_few_are_left_to_compare(reference: DriftReference) -> None:
     price = measured(reference, made_window(price=[None] * 200))["price"]
-    assert price.score is None
     assert price.missing_share == price.effect == 1.0
     assert price.p_value is not None
     assert price.p_value < 1e-50
@@ -220,7 +188,7 @@ def test_a_library_that_raises_costs_one_column(reference: DriftReference, monke
         raise ZeroDivisionError
 
     monkeypatch.setattr("event_backbone.statistics.column_drift.compare_counts", broken)
-    found = {one.name: one for one in measures_of(reference, made_window(), guard=guarded)}
+    found = {one.name: one for one in measures_of(reference, made_window(), guard=guarded_column)}
     assert (found["payment"].state, found["payment"].reason) == ("invalid", "failed")
     assert found["price"].state == "ok"
 
@@ -233,3 +201,51 @@ def test_scores_drift_against_the_scores_of_the_reference(reference: DriftRefere
     assert moved.effect > 0.5
     assert measure_scores(CASE, None, same).reason == "no_reference"
     assert measure_scores(CASE, reference, same[:50]).reason == "too_few_rows"
+
+
+def scores_of(profile: Profile, window: Mapping[str, Sequence[Any]]) -> dict[str, ColumnScore]:
+    return {
+        column.name: score_column(
+            column.name, profile.columns.get(column.name), column_values(column, window[column.name])
+        )
+        for column in CASE.columns
+        if column.name in window
+    }
+
+
+@pytest.mark.parametrize("rows", [800, 2000])
+def test_scores_are_those_of_a_full_evidently_report(rows: int) -> None:
+    import pandas as pd
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    definition = DataDefinition(numerical_columns=["price", "items"], categorical_columns=["payment"])
+    known, window = made_reference(rows), made_window(400, payment=["card", None, "cash", "cheque"] * 100)
+    frames = [pd.DataFrame({name: columns[name] for name in CASE.column_names}) for columns in (window, known)]
+    snapshot = Report([DataDriftPreset()]).run(
+        *(Dataset.from_pandas(one, data_definition=definition) for one in frames)
+    )
+    expected = {
+        metric["config"]["column"]: (metric["value"], metric["config"]["method"])
+        for metric in snapshot.dict()["metrics"]
+        if metric["config"]["type"].endswith("ValueDrift")
+    }
+    found = scores_of(made_profile(known), window)
+    for name in CASE.column_names:
+        assert found[name].score == pytest.approx(expected[name][0], abs=1e-12)
+        assert found[name].method == expected[name][1]
+
+
+@pytest.mark.parametrize("prices", [values for values, state, _ in BAD_PRICES.values() if state == "ok"])
+def test_what_can_be_measured_can_be_scored_or_has_no_score(prices: Sequence[Any]) -> None:
+    reference, window = made_reference(2000), made_window(price=prices)
+    assert measured(drift_reference(reference), window)["price"].state == "ok"
+    found = scores_of(made_profile(reference), window)
+    assert found["price"].score is None or math.isfinite(found["price"].score)
+    assert found["items"].score is not None
+
+
+def test_a_reference_of_another_kind_gives_no_score() -> None:
+    window = column_values(CASE.columns[0], made_window()["price"])
+    assert score_column("price", category_profile(["12"] * 100), window) == ColumnScore("price")
+    assert score_column("price", None, window) == ColumnScore("price")

@@ -1,30 +1,31 @@
-"""What the evaluator answers, where it finds references, and the frames it speaks in. No process is started here."""
+"""What the evaluator answers, and the frames it speaks in. No process is started here."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from monitoring_world import install_bundle, made_case, made_class, made_record, made_score
 
-from event_backbone.case.files import case_from_dict
-from event_backbone.model.reference_profile import PROFILE_FILE
+from monitoring_service.drift.evidently_score import evidently_score
 from monitoring_service.evaluation.frames import decode_answer, frame, read_frame
-from monitoring_service.evaluation.process import Evaluator, ReportMaker, prediction_mix
+from monitoring_service.evaluation.process import Evaluator, ReportMaker
 from monitoring_service.messages import (
     AskReports,
-    Evaluate,
+    ColumnScore,
     Failed,
     Labelled,
     MakeReport,
     ReportState,
+    ScoreWindow,
     Window,
-    WindowMeasures,
+    WindowScores,
 )
-from monitoring_service.references.store import RETRY_S, References
+from monitoring_service.references.store import References
 from monitoring_service.reports.folder import ReportFolder
 from monitoring_service.windows.columns import column_values, packed
 
@@ -49,73 +50,38 @@ def evaluator(tmp_path: Path) -> Evaluator:
     return Evaluator(CASE, references, ReportMaker(CASE, ReportFolder(tmp_path / "reports", kept=2, kept_s=60), 60))
 
 
-def test_a_window_is_measured_against_the_reference_of_its_bundle(evaluator: Evaluator, tmp_path: Path) -> None:
-    sha256 = install_bundle(tmp_path / "bundles", CASE)
-    window = made_window(sha256)
-    answer = evaluator.answer(Evaluate(window))
-    assert isinstance(answer, WindowMeasures)
-    assert (answer.reference, answer.row) == ("ok", 200)
-    assert [measure.state for measure in (*answer.columns, answer.prediction)] == ["ok"] * 4
-    assert answer.mix.window["yes"] + answer.mix.window["no"] == pytest.approx(1)
-    assert answer.mix.reference.keys() == {"yes", "no"}
+def test_the_columns_that_are_asked_for_are_scored_and_the_predictions(evaluator: Evaluator, tmp_path: Path) -> None:
+    window = made_window(install_bundle(tmp_path / "bundles", CASE))
+    answer = evaluator.answer(ScoreWindow(window, ["payment", "price"], predictions=True))
+    assert isinstance(answer, WindowScores)
+    assert (answer.row, [score.name for score in answer.columns]) == (200, ["payment", "price"])
+    assert answer.prediction is not None
+    assert all(score.score is not None and score.method for score in (*answer.columns, answer.prediction))
+    answer = evaluator.answer(ScoreWindow(window, [], predictions=False))
+    assert isinstance(answer, WindowScores)
+    assert (answer.columns, answer.prediction) == ([], None)
 
 
-def test_a_bundle_that_is_not_here_is_said_and_shares_are_still_measured(evaluator: Evaluator) -> None:
-    answer = evaluator.answer(Evaluate(made_window("e" * 64)))
-    assert isinstance(answer, WindowMeasures)
-    assert answer.reference == "missing"
-    assert "eeeeeeeeeeee" in (answer.reference_fault or "")
-    assert answer.columns[1].missing_share is not None
-    assert answer.prediction.reason == "no_reference"
+def test_a_column_that_evidently_fails_on_costs_no_other_its_score(
+    evaluator: Evaluator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(reference: Any, window: Any, kind: str) -> tuple[float, str]:
+        if kind == "cat":
+            raise ZeroDivisionError
+        return evidently_score(reference, window, kind)
+
+    monkeypatch.setattr("monitoring_service.drift.evidently_score.evidently_score", broken)
+    window = made_window(install_bundle(tmp_path / "bundles", CASE))
+    answer = evaluator.answer(ScoreWindow(window, ["payment", "price"], predictions=True))
+    assert isinstance(answer, WindowScores)
+    assert answer.columns[0] == ColumnScore("payment")
+    assert answer.columns[1].score is not None
 
 
-@pytest.mark.parametrize("damage", ["other bytes", "no digest", "no profile", "no reference in it"])
-def test_a_broken_bundle_is_said_and_nothing_is_raised(evaluator: Evaluator, tmp_path: Path, damage: str) -> None:
-    from event_backbone.model.bundle import write_bundle
-
-    bundles = tmp_path / "bundles"
-    if damage in ("no profile", "no reference in it"):
-        name = PROFILE_FILE if damage == "no profile" else "other.json"
-        sha256 = write_bundle(bundles / "new", CASE, {name: b"none"})
-        (bundles / "new").rename(bundles / sha256)
-    else:
-        sha256 = install_bundle(bundles, CASE)
-        (bundles / sha256 / PROFILE_FILE).write_bytes(b"others")
-    answer = evaluator.answer(Evaluate(made_window("../../etc" if damage == "no digest" else sha256)))
-    assert isinstance(answer, WindowMeasures)
-    assert answer.reference == "broken"
-    assert answer.reference_fault
-
-
-def test_a_bundle_that_arrives_later_is_found_after_a_while(tmp_path: Path) -> None:
-    now = [0.0]
-    references = References(CASE, tmp_path / "elsewhere", tmp_path, clock=lambda: now[0])
-    sha256 = install_bundle(tmp_path / "bundles", CASE)
-    assert references.find(sha256).state == "missing"
-    (tmp_path / "bundles").rename(tmp_path / "elsewhere")
-    assert references.find(sha256).state == "missing", "not looked for at every check"
-    now[0] += RETRY_S
-    assert references.find(sha256).state == "ok"
-
-
-def test_a_reference_is_read_once(tmp_path: Path) -> None:
-    sha256 = install_bundle(tmp_path / "bundles", CASE)
-    references = References(CASE, tmp_path / "bundles", tmp_path)
-    assert references.find(sha256) is references.find(sha256)
-
-
-def test_the_mix_of_a_regression_is_mean_and_quartiles() -> None:
-    from monitoring_world import case_content
-
-    content = {**case_content(), "task": "regression", "target": {"name": "returned", "title": "Value"}}
-    case = case_from_dict(content, subject="regression")
-    assert prediction_mix(case, np.array([1.0, 2.0, 3.0, 4.0, 10.0])) == {
-        "mean": 4.0,
-        "p25": 2.0,
-        "p50": 3.0,
-        "p75": 4.0,
-    }
-    assert prediction_mix(case, np.array([])) == {}
+def test_scores_without_a_reference_are_refused(evaluator: Evaluator) -> None:
+    answer = evaluator.answer(ScoreWindow(made_window("e" * 64), ["price"], predictions=True))
+    assert isinstance(answer, Failed)
+    assert "eeeeeeeeeeee" in answer.reason
 
 
 def test_a_report_without_a_reference_is_refused(evaluator: Evaluator) -> None:

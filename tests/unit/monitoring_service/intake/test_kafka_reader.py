@@ -115,7 +115,7 @@ def test_predictions_labels_and_rejections_are_counted(reading: Reading) -> None
     assert (totals.predictions, totals.labels, totals.rejected_records) == (60, 30, 5)
     assert reading.bench.inbox.waiting_labels() == 0
     reading.bench.run_all()
-    assert sorted(reading.bench.evaluator.asked) == [50, 60]
+    assert sorted(reading.bench.measurer.asked) == [50, 60]
 
 
 def test_what_was_read_is_not_read_again_after_a_restart_and_changes_nothing_if_it_is(

@@ -1,4 +1,4 @@
-"""The performance of one model version, as the evaluator answers it."""
+"""The performance of one model version, as it is measured."""
 
 from __future__ import annotations
 

@@ -280,16 +280,16 @@ def test_checks_after_it_are_made_against_it_also_after_a_restart(bench: Bench, 
     sha256 = bench.client.post("/api/reference/accept", json=BY).get_json()["history"][0]["sha256"]
     bench.receive(10, first=60)
     bench.run_all()
-    assert bench.evaluator.compared == [None, None, sha256]
+    assert bench.measurer.compared == [None, None, sha256]
     bench.close()
     again = Bench(tmp_path)
     again.receive(10, first=70)
     again.run_all()
-    assert again.evaluator.compared == [sha256]
+    assert again.measurer.compared == [sha256]
     again.client.post("/api/reference/revert", json=BY)
     again.receive(10, first=80)
     again.run_all()
-    assert again.evaluator.compared == [sha256, None]
+    assert again.measurer.compared == [sha256, None]
     entry = document(again)["history"][0]
     assert (entry["active"], entry["reverted"]["row"]) == (False, 80)
     again.close()

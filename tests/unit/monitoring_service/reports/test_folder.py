@@ -169,7 +169,7 @@ def test_a_demanded_report_is_made_at_the_next_step(bench: Bench) -> None:
     reply = bench.client.post("/api/reports")
     assert (reply.status_code, reply.get_json()) == (202, {"row": 50, "kind": "demand"})
     assert bench.report_scheduler.waiting
-    bench.checks.step(bench.stopping, 0)
+    bench.step()
     assert bench.evaluator.report_kinds == ["schedule", "demand"]
     assert not bench.report_scheduler.waiting
 
@@ -200,7 +200,7 @@ def test_a_demand_for_a_window_with_an_erased_record_is_dropped_and_the_next_win
     checked(bench)
     bench.client.post("/api/reports")
     bench.inbox.store(enveloped([Erasure("r0", "shop", START)], source="erasures"))
-    bench.checks.step(bench.stopping, 0)
+    bench.step()
     assert bench.evaluator.report_kinds == ["schedule"]
     assert bench.client.post("/api/reports").status_code == 409
     checked_row = 60
@@ -217,13 +217,13 @@ def hold(bench: Bench, *conditions: Condition) -> None:
 def test_a_condition_that_begins_to_hold_makes_a_report_and_one_that_goes_on_makes_none(bench: Bench) -> None:
     checked(bench)
     hold(bench, Condition("drift", "price", since=START))
-    bench.checks.step(bench.stopping, 0)
+    bench.step()
     assert bench.evaluator.report_kinds == ["schedule", "alert"]
     bench.clock.now += PAUSE_S
-    bench.checks.step(bench.stopping, 0)
+    bench.step()
     assert bench.evaluator.report_kinds == ["schedule", "alert"]
     hold(bench, Condition("drift", "price", since=START), Condition("drift", "items", since=START))
-    bench.checks.step(bench.stopping, 0)
+    bench.step()
     assert bench.evaluator.report_kinds == ["schedule", "alert", "alert"]
 
 
@@ -231,17 +231,17 @@ def test_an_alert_within_the_pause_waits_for_its_end(bench: Bench) -> None:
     bench.receive(50)
     bench.run_all()
     hold(bench, Condition("concept_drift", since=START))
-    bench.checks.step(bench.stopping, 0)
+    bench.step()
     assert bench.evaluator.report_kinds == ["schedule"]
     bench.clock.now += PAUSE_S
-    bench.checks.step(bench.stopping, 0)
+    bench.step()
     assert bench.evaluator.report_kinds == ["schedule", "alert"]
 
 
 def test_a_condition_about_the_service_itself_makes_no_report(bench: Bench) -> None:
     checked(bench)
     hold(bench, Condition("evaluator_failed", since=START))
-    bench.checks.step(bench.stopping, 0)
+    bench.step()
     assert bench.evaluator.report_kinds == ["schedule"]
 
 

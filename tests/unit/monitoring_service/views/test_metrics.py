@@ -11,6 +11,7 @@ from monitoring_world import START, label, predictions
 from prometheus_client.parser import text_string_to_metric_families
 
 from event_backbone.events.schema import Event, FaultCount, Rejections
+from monitoring_service.state.conditions import PRESENT_CONDITIONS
 
 Series = dict[tuple[str, frozenset[str]], float]
 
@@ -42,9 +43,21 @@ def send(bench: Bench, *events: Event) -> None:
 
 def test_before_the_first_record_there_is_no_value_that_would_be_a_false_zero(bench: Bench) -> None:
     names = {name for name, _ in scrape(bench)}
-    unknown = ("score", "effect_ratio", "p_value_ratio", "missing_ratio", "performance", "timestamp_seconds")
+    unknown = (
+        "score",
+        "effect_ratio",
+        "p_value_ratio",
+        "missing_ratio",
+        "performance",
+        "timestamp_seconds",
+        "drifted_columns_ratio",
+        "column_condition",
+    )
     known = "monitoring_column_minimum_effect_ratio"
     assert not [name for name in names if name != known and name.endswith(unknown)]
+    assert {label for name, labels in scrape(bench) if name == "monitoring_condition" for label in labels} == set(
+        PRESENT_CONDITIONS
+    ), "what follows from checks is not known yet"
 
 
 def test_series_whose_zero_is_true_are_there_from_the_start(bench: Bench) -> None:
@@ -57,7 +70,7 @@ def test_series_whose_zero_is_true_are_there_from_the_start(bench: Bench) -> Non
 
 
 def test_a_check_sets_the_values_of_every_column(bench: Bench) -> None:
-    bench.evaluator.drifting = True
+    bench.measurer.drifting = True
     send(bench, *predictions(75), Rejections("x", "shop", START, START, 25, [FaultCount("price", "range", 25)]))
     bench.run_all()
     assert value(bench, "monitoring_column_drift_effect_ratio", "price") == 0.5
@@ -72,6 +85,7 @@ def test_a_check_sets_the_values_of_every_column(bench: Bench) -> None:
 
 
 def test_an_unknown_value_has_no_series_rather_than_a_zero(bench: Bench) -> None:
+    bench.evaluator.starting = True
     bench.receive(50)
     bench.run_all()
     assert value(bench, "monitoring_column_drift_score", "price") is None
@@ -79,7 +93,7 @@ def test_an_unknown_value_has_no_series_rather_than_a_zero(bench: Bench) -> None
 
 
 def test_nothing_falls_to_zero_over_a_restart(bench: Bench, tmp_path: Path) -> None:
-    bench.evaluator.drifting = True
+    bench.measurer.drifting = True
     send(bench, *predictions(75), *predictions(3), label("r1"))
     bench.run_all()
     before = scrape(bench)

@@ -35,7 +35,7 @@ def state(bench: Bench) -> Any:
 
 
 def checked(bench: Bench, *, drifting: bool = False) -> Any:
-    bench.evaluator.drifting = drifting
+    bench.measurer.drifting = drifting
     post(bench, *predictions(70))
     bench.run_all()
     return state(bench)

@@ -24,7 +24,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def drifted(bench: Bench) -> Alert:
     """Every column of the bench drifts, and the alerts of it fire."""
-    bench.evaluator.drifting = True
+    bench.measurer.drifting = True
     bench.receive(70)
     bench.run_all()
     look(bench, 0.0)

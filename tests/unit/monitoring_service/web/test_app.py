@@ -169,7 +169,7 @@ def test_before_the_first_record_the_state_is_complete_and_empty(bench: Bench) -
 
 
 def test_the_state_tells_a_verdict_with_its_row_and_time(bench: Bench) -> None:
-    bench.evaluator.drifting = True
+    bench.measurer.drifting = True
     post(bench, *predictions(75))
     bench.run_all()
     found = state(bench)
@@ -192,7 +192,7 @@ def test_rejections_show_in_the_share_of_their_column(bench: Bench) -> None:
 
 def test_the_state_says_when_checks_get_no_answer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Event, "wait", lambda _self, _timeout=None: False)
-    bench.evaluator.failures = 10
+    bench.measurer.poison = {50}
     post(bench, *predictions(50))
     bench.run_all()
     found = state(bench)
@@ -238,6 +238,7 @@ def test_the_history_is_there_after_a_restart(bench: Bench, tmp_path: Path) -> N
     before = state(bench)
     bench.close()
     again = Bench(tmp_path)
+    again.evaluator_work.step()
     found = again.client.get("/api/history").get_json()
     assert [point["row"] for point in found["checks"]] == [50, 60, 70, 80]
     assert state(again) == before
@@ -282,8 +283,9 @@ def test_readiness_names_its_faults(bench: Bench) -> None:
     assert bench.client.get("/readyz").status_code == 200
     bench.faults["draining"] = "the service is stopping"
     reply = bench.client.get("/readyz")
-    assert (reply.status_code, reply.get_json()) == (503, {"ready": False, "faults": bench.faults})
-    status = {"case": "shop", "ready": False, "faults": bench.faults, "active": True}
+    document = reply.get_json()
+    assert (reply.status_code, document["ready"], document["faults"]) == (503, False, bench.faults)
+    status = {"case": "shop", **document, "active": True}
     assert bench.client.get("/status").get_json() == status
 
 

@@ -11,7 +11,7 @@ from monitoring_world import enveloped, made_case, predictions
 
 from event_backbone.case.schema import MonitoringSettings
 from event_backbone.events.schema import Erasure, FaultCount, ModelRef, Rejections
-from monitoring_service.evaluation.client import window_message
+from monitoring_service.evaluation.judged_window import JudgedWindow
 from monitoring_service.inbox.store import Inbox
 from monitoring_service.lifecycle.restore import restored_windows
 from monitoring_service.state.monitor_state import MonitorState
@@ -128,7 +128,7 @@ def test_the_message_has_inputs_of_all_rows_and_scores_of_one_version() -> None:
     windows.add(rows, [], 50)
     view = windows.wait_for_due(0)
     assert view is not None
-    message = window_message(view, view.rows.sources[view.rows.source_codes[-1]])
+    message = JudgedWindow(view, view.rows.sources[view.rows.source_codes[-1]]).message()
     assert (message.row, message.rows, message.bundle_sha256) == (50, 50, "new")
     assert as_list(unpacked(message.columns["price"])) == [1.0] * 50
     assert as_list(unpacked(message.columns["payment"])) == ["card"] * 50
