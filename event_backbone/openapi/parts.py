@@ -97,7 +97,7 @@ def path_parameter(name: str, schema: Part = TEXT) -> Part:
 
 
 def query_parameter(name: str, schema: Part, description: str = "") -> Part:
-    return {"name": name, "in": "query", "schema": schema, **({"description": markdown.paragraph(description)} if description else {})}
+    return {"name": name, "in": "query", "schema": schema, **({"description": description} if description else {})}
 
 
 def about_the_service(status: str) -> Part:
@@ -135,7 +135,7 @@ def document(
             _add_guards(path, method, operation["responses"], everywhere or {})
     made = {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": "1", "description": description},
+        "info": {"title": title, "version": "1", "description": markdown.paragraph(description)},
         "paths": paths,
         "components": {"schemas": {**of_problem, **schemas}},
     }
