@@ -59,7 +59,7 @@ test-long: install  ## the long forms: benches, pipelines, comparisons, full gri
 	$(BIN)/python -m tests.selection test-long $(PYTEST_ARGS)
 
 test-fast: install  ## unit tests and contracts that need no network, no real part and about a minute
-	$(BIN)/python -m pytest tests/unit tests/contracts -m "not real_parts" --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/unit tests/contracts -m "not real_parts and not long" --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
 
 # The Pythons of this machine but the one of .venv. They install one after the other: all build the same folder.
 OTHER_PYTHONS = $(foreach name,$(PYTHONS),$(if $(wildcard $(BIN)/$(name)),,$(if $(call running,$(name)),$(name))))

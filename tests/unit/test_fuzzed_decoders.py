@@ -37,7 +37,7 @@ from event_backbone.web.http_client import retry_after_s
 from event_backbone.web.request_bodies import read_object
 from monitoring_service.evaluation.frames import decode_answer, decode_request, decode_start, frame, read_frame
 from monitoring_service.intake.receiver import Intake
-from monitoring_service.messages import Evaluate, Failed, Start, Window
+from monitoring_service.messages import Failed, ScoreWindow, Start, Window
 from monitoring_service.web.request_bodies import Silencing
 from prediction_service.journal.writer import Journal
 from prediction_service.serving.batch_body import split_batch
@@ -164,7 +164,7 @@ def _read_csv(content: bytes) -> object:
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 FRAMES = [
     frame(Start(1, b"{}", "a", "b", "c", 1, 1.0, 1.0)),
-    frame(Evaluate(Window(1, 1, "b" * 64, {}, b"", b""))),
+    frame(ScoreWindow(Window(1, 1, "b" * 64, {}, b"", b""), ["price"], True)),
     frame(Failed("because")),
 ]
 
