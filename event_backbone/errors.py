@@ -41,11 +41,13 @@ class RejectedError(StreamgaugeError):
         super().__init__("; ".join(f"{fault.place}: {fault.message}" for fault in faults))
 
 
+#: Why there is nothing to read at a place of a topic.
+LOSSES = ("corrupt", "gone")
 #: Why a message can't be read; a closed set, fit for a metric label.
 UNREADABLE_REASONS = (
     *("schema_version", "case", "json", "key", "type"),
     *("prediction", "label", "rejections", "record_id", "erasure"),
-    *("corrupt", "gone"),
+    *LOSSES,
 )
 
 
