@@ -92,11 +92,13 @@ class RejectedError(StreamgaugeError):
         return "; ".join(f"{fault.place}: {fault.message}" for fault in listed(self.faults))
 
 
+#: Why there is nothing to read at a place of a topic.
+LOSSES = ("corrupt", "gone")
 #: Why a message can't be read; a closed set, fit for a metric label.
 UNREADABLE_REASONS = (
     *("schema_version", "case", "json", "key", "type"),
     *("prediction", "label", "rejections", "record_id", "erasure"),
-    *("corrupt", "gone"),
+    *LOSSES,
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from event_backbone.decoding.json_bounds import is_too_deep
-from event_backbone.errors import Fault, RejectedError, UnreadableMessageError, listed
+from event_backbone.errors import LOSSES, Fault, RejectedError, UnreadableMessageError, listed
 from event_backbone.events.cloud_events import EVENT_TYPE, SPECVERSION, header, source_uri, text_header
 from event_backbone.events.schema import encode_json
 from event_backbone.kafka.topics import place_id
@@ -187,12 +187,14 @@ def replay_of(letter: DeadLetter) -> Message:
     A record that came without any ``record_id`` gets its dead letter's id as key: the one it had at first.
 
     Raises:
-        RejectedError: it came from no topic, or its value was not kept.
+        RejectedError: it came from no topic, or its value was not kept, or could not be read.
     """
     if letter.topic is None:
         raise RejectedError([Fault(letter.id, "origin", "came from no topic")])
     if letter.omitted_bytes is not None:
         raise RejectedError([Fault(letter.id, "omitted", f"its {letter.omitted_bytes} bytes were not kept")])
+    if letter.reason in LOSSES:
+        raise RejectedError([Fault(letter.id, "omitted", f"there was nothing to read: {letter.reason}")])
     identity = [
         ("dl_id", letter.id.encode()),
         ("dl_first_seen", letter.first_seen.encode()),

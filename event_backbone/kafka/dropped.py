@@ -51,8 +51,9 @@ class DroppedMessages:
             if after is None:
                 continue
             first = self._expected.get(place)
+            # First of all: what is asked next may fail, and is not worth to be asked again in every poll.
+            self._expected[place] = messages[-1].offset + 1 if messages else after
             if first is None:
                 first = self._committed(place)
-            self._expected[place] = messages[-1].offset + 1 if messages else after
             if first is not None:
                 yield place, (first, after)

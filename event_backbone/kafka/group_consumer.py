@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
+from event_backbone.errors import TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.consumer import KafkaReader
 from event_backbone.ports import RebalanceListener, Received
+
+#: A poll must not last long, or the group takes its member for dead.
+_COMMITTED_WITHIN_MS = 1000
+#: By then a broker that answers has said which topics there are.
+_TOPICS_KNOWN_AFTER_S = 5.0
 
 
 class KafkaGroupConsumer(KafkaReader):
@@ -42,6 +49,8 @@ class KafkaGroupConsumer(KafkaReader):
             partition_assignment_strategy=(RangePartitionAssignor,),
             metadata_max_age_ms=30_000,  # new partitions are noticed after this
         )
+        self._topics = topics
+        self._asked_at = time.monotonic()
         self._listener = listener
         self._listener_error: BaseException | None = None
         self._closing = False
@@ -52,10 +61,19 @@ class KafkaGroupConsumer(KafkaReader):
         error, self._listener_error = self._listener_error, None
         if error is not None:
             raise error
+        if not messages:
+            self._raise_if_missing()
         return messages
 
+    def _raise_if_missing(self) -> None:
+        """Of topics that are not there a group deals out nothing, and says nothing."""
+        if self._consumer.assignment() or time.monotonic() - self._asked_at < _TOPICS_KNOWN_AFTER_S:
+            return
+        if not any(self._network.partitions_of(topic) for topic in self._topics):
+            raise TryAgainLaterError(f"{self._access.shown}: there is none of {', '.join(self._topics)}")
+
     def _committed(self, place: Any) -> int | None:
-        offset: int | None = self._consumer.committed(place, timeout_ms=self._timeout_ms)
+        offset: int | None = self._consumer.committed(place, timeout_ms=_COMMITTED_WITHIN_MS)
         return offset
 
     async def _notify_in_thread(self, what: str, places: Collection[Any]) -> None:

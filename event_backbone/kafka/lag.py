@@ -73,7 +73,7 @@ class StandstillClock:
         is_at_end = lag.records == 0 and lag.next_offset is not None
         if before is None or is_at_end or lag.next_offset != before.next_offset:
             return _Place(self._looked_at, is_at_end, lag.next_offset)
-        return before._replace(is_at_end=False)
+        return _Place(before.since, False, before.next_offset)
 
     def by_topic(self) -> Mapping[str, float]:
         """Seconds of each topic's longest standstill; where no partition is known, since somebody last looked."""

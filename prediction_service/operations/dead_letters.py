@@ -110,11 +110,15 @@ def messages_until_now(access: KafkaAccess, topic: str, *, timeout_s: float) -> 
         return
     with contextlib.closing(KafkaAssignedConsumer(access, [topic], begins.get, timeout_s=timeout_s)) as stream:
         while unread:
-            for message in stream.poll(timeout_s=1.0, max_messages=1000):
+            messages = stream.poll(timeout_s=1.0, max_messages=1000)
+            for message in messages:
                 if message.offset < ends[message.partition]:
                     yield message
                 if message.offset + 1 >= ends[message.partition]:
                     unread.discard(message.partition)
+            if not messages:  # a transaction's end is no message, and may be the last that is there
+                lags = stream.lags()
+                unread = {one for one in unread if one not in lags or (lags[one].next_offset or 0) < ends[one]}
 
 
 # Replay ---------------------------------------------------------------------------------------------------------------

@@ -8,13 +8,15 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from event_backbone.case.schema import Case
+from event_backbone.errors import LOSSES
 from event_backbone.kafka.lag import StandstillClock
 from prediction_service.inference.metrics import LATENCY_BUCKETS, PredictingMetrics
 
 #: Why the worker makes a dead letter; ``sink`` stands for what a sink refused for good.
 DEAD_LETTER_REASONS = (
     *("record", "label", "json", "key", "schema_version", "case", "type"),
-    *("sink", "too_large", "corrupt", "gone"),
+    *("sink", "too_large"),
+    *LOSSES,
 )
 
 

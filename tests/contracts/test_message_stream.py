@@ -11,7 +11,7 @@ import pytest
 from monitoring_process import poll_until
 from real_parts import KafkaBroker
 
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import AwayError, TryAgainLaterError
 from event_backbone.in_memory.stream import MemoryBroker, MemoryStream
 from event_backbone.kafka.access import kafka_access
 from event_backbone.kafka.admin import TopicSpec, create_topics, end_offsets, offsets_at
@@ -204,8 +204,10 @@ def a_member_that_joins_while_paused_gets_nothing_until_it_resumes(side: Side) -
 def lag_counts_what_was_not_got_yet_also_while_paused(side: Side) -> None:
     stream = side.join()
     side.publish(10)
-    read(stream, 10)
-    assert totals(stream.lags()) == (0, 0.0)
+    found = read(stream, 10)
+    lags = stream.lags()
+    assert totals(lags) == (0, 0.0)
+    assert {place: lags[place].next_offset for place in ends(found)} == ends(found)
     stream.pause()
     side.publish(30, first=10)
     records, seconds = poll_until(lambda: lagging(stream), PATIENCE_S, "the lag is seen")
@@ -343,6 +345,29 @@ def side(request: pytest.FixtureRequest) -> Side:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_each_adapter_keeps_the_contract(check: Check, side: Side) -> None:
     check(side)
+
+
+@pytest.mark.real_parts
+def test_a_topic_that_is_not_there_is_told_to_who_waits_for_its_messages(kafka_side: KafkaSide) -> None:
+    """The group deals out nothing of it and says nothing."""
+    kafka_side.topic += "-of-nobody"
+    stream = kafka_side.join()
+
+    def is_told() -> bool:
+        try:
+            stream.poll(timeout_s=0.2, max_messages=10)
+        except TryAgainLaterError as error:
+            return str(error).endswith(f"there is none of {kafka_side.topic}") and not isinstance(error, AwayError)
+        return False
+
+    poll_until(is_told, PATIENCE_S, "it is told")
+    create_topics(kafka_side.access, [TopicSpec(kafka_side.topic, 3, 1)])
+    kafka_side.publish(10)
+
+    def comes() -> bool:
+        return bool(patient_poll(stream))
+
+    poll_until(comes, 60, "what is there by now is read")
 
 
 # Broken adapters ------------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ class Guarded:
 
 @contextlib.contextmanager
 def served(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, Access().guarding(Guarded(app)), threaded=True)
+    server = make_server("127.0.0.1", 0, Access().guarding(Guarded(app), 4), threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

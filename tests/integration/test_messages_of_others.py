@@ -24,6 +24,10 @@ from record_producer import bootstrap_of, topic_of
 from recorded_topics import recorded
 from replica import Replica
 
+from event_backbone.kafka.access import kafka_access
+from event_backbone.settings import ConnectionSettings
+from prediction_service.operations.dead_letters import messages_until_now
+
 pytestmark = pytest.mark.timeout(240)
 YEAR_MS = 365 * 86_400_000
 FAR_AHEAD_MS = int(time.time() * 1000) + 600 * YEAR_MS
@@ -246,6 +250,18 @@ def test_what_a_reader_of_all_partitions_missed_is_named_as_well(world: World) -
     world.replica.start("monitoring")
     [letter] = world.letters_of("rejections", first + 1)
     assert (letter["dl_reason"], letter["dl_service"]) == ("gone", "monitoring")
+
+
+def test_dead_letters_are_listed_also_where_their_topic_ends_with_no_message(world: World) -> None:
+    """As one does that somebody aborts a transaction in; its end is not waited for."""
+    transaction = world.transaction()
+    transaction.produce(world.topic("dead-letters"), b"{}", b"never there")
+    assert transaction.flush(30) == 0
+    transaction.abort_transaction(30)
+    access = kafka_access(world.urls.kafka, ConnectionSettings(_env_file=None))  # type: ignore[call-arg]
+    found = list(messages_until_now(access, world.topic("dead-letters"), timeout_s=10))
+    assert found
+    assert b"never there" not in {one.key for one in found}
 
 
 def test_an_open_transaction_holds_up_what_stands_behind_it_and_nobody_is_late_for_that(world: World) -> None:

@@ -52,6 +52,7 @@ def full_snapshot(case: Case) -> Snapshot:
         rejections=WindowRejections(1000, 5, Counter()),
         backlog_rows=0,
         waiting_s=0.0,
+        waiting={},
         next_check_row=1050,
         results=CheckResults(_state(case), [], [], ReportState(), 0),
         records_per_s=0.0,

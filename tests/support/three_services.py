@@ -119,7 +119,7 @@ class _Guarded:
 
     def __init__(self, inner: WSGIApplication, keys: KeyCheck | None, forms: set[str]) -> None:
         self._inner = inner
-        self._outer = Access(keys=keys, forms=frozenset(forms)).guarding(self)
+        self._outer = Access(keys=keys, forms=frozenset(forms)).guarding(self, 4)
         self.refused = 0
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:

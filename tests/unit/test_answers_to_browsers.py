@@ -81,7 +81,7 @@ class Counted:
 
 
 def guarded(app: Flask, **access: Any) -> Client:
-    return Client(Access(**access).guarding(Counted(app)))
+    return Client(Access(**access).guarding(Counted(app), 4))
 
 
 def requests(app: Flask) -> Iterator[tuple[str, str]]:

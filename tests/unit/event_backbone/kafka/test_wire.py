@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monitoring_world import made_case, prediction
 
-from event_backbone.errors import Fault, RejectedError, UnreadableMessageError
+from event_backbone.errors import LOSSES, Fault, RejectedError, UnreadableMessageError
 from event_backbone.events.cloud_events import header, is_ours, text_header
 from event_backbone.events.schema import Envelope, Erasure, Event, FaultCount, Label, ModelRef, Prediction, Rejections
 from event_backbone.kafka.dead_letters import DeadLetter, dead_letter_in, dead_letter_of, replay_of, without_value
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import event_of, messages_of
-from event_backbone.ports import Message, Partition, Received
+from event_backbone.ports import Loss, Message, Partition, Received
 
 CASE = made_case()
 TOPICS = Topics("test", "shop")
@@ -251,6 +251,19 @@ def test_a_dead_letter_that_is_too_large_is_kept_without_its_value(key: bytes | 
     letter = read(without_value(dead(foreign("records", b"x" * 1000, key))))
     assert (letter.key, letter.value, letter.omitted_bytes) == (key, None, 1000)
     with pytest.raises(RejectedError, match="1000 bytes were not kept"):
+        replay_of(letter)
+
+
+@pytest.mark.parametrize("reason", LOSSES)
+@pytest.mark.parametrize("kind", ["predictions", "labels", "rejections"])
+def test_a_place_where_there_is_nothing_to_read_is_unreadable_and_never_replayed(kind: str, reason: str) -> None:
+    lost = msgspec.structs.replace(foreign(kind, None, None), loss=Loss(reason, "why"))
+    with pytest.raises(UnreadableMessageError) as raised:
+        event_of(lost, CASE)
+    assert raised.value.reason == reason
+    letter = read(dead_letter_of(lost, reason, raised.value.faults, AT, "monitoring", TOPICS.dead_letters))
+    assert [(one.field, one.message) for one in letter.faults] == [("(message)", "why")]
+    with pytest.raises(RejectedError, match=f"nothing to read: {reason}"):
         replay_of(letter)
 
 

@@ -78,7 +78,7 @@ def of_standby(_folder: Path) -> Client:
 
 
 def of_worker(_folder: Path) -> Client:
-    worker = SimpleNamespace(silent_s=0.0, is_stopping=True, status=dict)
+    worker = SimpleNamespace(silent_s=0.0, is_stopping=True, standstill=None, status=dict)
     champion = SimpleNamespace(fault="no model is loaded yet", scorer=None)
     status = WorkerStatus(cast(WorkerLoop, worker), cast(ServingChampion, champion))
     return build_worker_api(CASE, status, CollectorRegistry()).test_client()

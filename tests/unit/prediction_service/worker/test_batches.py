@@ -16,7 +16,7 @@ from event_backbone.in_memory.sink import MemorySink
 from event_backbone.kafka.dead_letters import dead_letter_in
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import event_of
-from event_backbone.ports import Delivered, Message, Partition, Received
+from event_backbone.ports import Delivered, Loss, Message, Partition, Received
 from prediction_service.inference.predictor import NoModelError, Predictor
 from prediction_service.worker.batches import BatchMaker, TooManyInvalidError, WorkBatch
 from prediction_service.worker.metrics import WorkerMetrics
@@ -144,6 +144,20 @@ def test_an_invalid_record_becomes_a_dead_letter_and_its_neighbours_go_on(world:
     assert batch.next_offsets == {RECORDS: 3}
     assert world.value("prediction_worker_dead_letters_total", reason="record") == 1
     assert world.value("prediction_rejected_faults_total", column="leaves", reason="range") == 1
+
+
+@pytest.mark.parametrize(("reason", "rejections"), [("corrupt", 1), ("gone", 0)])
+def test_what_can_not_be_read_is_named_and_is_a_refused_record_only_if_it_is_there(
+    world: World, reason: str, rejections: int
+) -> None:
+    batch = world.work(record(0), Received(RECORDS, 1, 0, None, None, loss=Loss(reason, "why")), record(2))
+    (letter,) = world.dead_letters()
+    assert (letter.reason, letter.key, letter.value, letter.offset) == (reason, None, None, 1)
+    assert [fault.message for fault in letter.faults] == ["why"]
+    assert len(world.published(TOPICS.rejections)) == rejections
+    assert len(world.published(TOPICS.predictions)) == 2
+    assert batch.next_offsets == {RECORDS: 3}
+    assert world.value("prediction_worker_dead_letters_total", reason=reason) == 1
 
 
 def test_an_invalid_record_is_counted_under_the_same_identity_however_often_it_is_read(world: World) -> None:

@@ -138,7 +138,7 @@ def test_a_record_keeps_its_id_and_one_without_gets_the_same_each_time(scorer: S
 
 def test_a_bad_id_is_a_fault(scorer: Scorer, tmp_path: Path) -> None:
     [row] = _predicted(scorer, _lines(tmp_path / "new.jsonl", [{**RECORDS[0], "record_id": "no blanks"}]))
-    assert row["faults"] == ["record_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -"]
+    assert row["faults"] == ["record_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -, and not . or .. alone"]
 
 
 def test_a_header_without_a_column_stops_at_once(scorer: Scorer, tmp_path: Path) -> None:
