@@ -53,6 +53,7 @@ OTHER_NAMES = {
     "REQUIRE_SERVICES",
     "REQUIRE_DATA",
     "FAULT_SEEDS",
+    "FUZZ_EXAMPLES",
     "FAULTS",
 }
 
