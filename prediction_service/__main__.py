@@ -63,8 +63,8 @@ def sidecar() -> None:
 def erase(record_ids: tuple[str, ...], urls: tuple[str, ...], yes: bool) -> None:
     """Erase what is kept about records: at every replica, in idle journals on this machine, and in all SINKS.
 
-    Says what was done at each place and ends with 1 when one could not be reached; then run it again, which is safe.
-    An erased id is gone for good and can't be used again.
+    Says what was done at each place, and names what was not erased with the reason. Ends with 1 then, or when a place
+    could not be reached; run it again, which is safe. An erased id is gone for good and can't be used again.
 
     \b
     Examples:
@@ -85,7 +85,9 @@ def erase(record_ids: tuple[str, ...], urls: tuple[str, ...], yes: bool) -> None
         click.echo(f"{'ok' if outcome.done else 'NOT DONE':<9} {outcome.place}: {outcome.text}")
         failed += not outcome.done
     if failed:
-        raise TryAgainLaterError(f"{failed} place{'s' if failed > 1 else ''} could not be reached; run it again")
+        raise TryAgainLaterError(
+            f"not everything was erased at {failed} place{'s' if failed > 1 else ''}; run it again"
+        )
 
 
 @cli.command()
