@@ -82,9 +82,7 @@ def test_without_partitions_nothing_stands_still(clock: StandstillClock, hand: H
     assert set(clock.by_topic().values()) == {0.0}
 
 
-@pytest.mark.parametrize(
-    "timestamp_ms", [-1, -86_400_000, pytest.param(int((time.time() + 86_400) * 1000), id="tomorrow"), 2**62]
-)
+@pytest.mark.parametrize("timestamp_ms", [-1, -86_400_000, 32_503_680_000_000, 2**62])
 def test_a_time_at_which_no_message_can_have_come_says_nothing_of_its_age(timestamp_ms: int) -> None:
     clock = LagClock()
     clock.got(int((time.time() - 100) * 1000))
