@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from event_backbone.case.records import Record, RecordDecoder, values_getter
 from event_backbone.case.schema import Case
+from event_backbone.errors import Fault
 from event_backbone.events.schema import ModelRef, Prediction, content_hash, utc_now
 from event_backbone.model.bundle import BrokenBundleError, Bundle
 from event_backbone.model.encoder import Encoder
@@ -104,6 +106,16 @@ def predict(case: Case, scorer: Scorer, records: Sequence[Record], record_ids: S
             )
         )
     return made
+
+
+def fault_in_score(prediction: Prediction) -> Fault | None:
+    """A record may be valid and its numbers still too large for the model's 32 bits: then its score can be no number.
+
+    Such a prediction can't be written as JSON, so it must not be kept.
+    """
+    if math.isfinite(prediction.score):
+        return None
+    return Fault("(body)", "not_finite", "its values are so large that the model gives no number")
 
 
 def _open_session(bundle: Bundle) -> Any:

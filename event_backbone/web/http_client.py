@@ -146,7 +146,7 @@ def retry_after_s(value: str | None, now: Callable[[], float] = time.time) -> fl
         return min(float(text), _LONGEST_WAIT_S)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        left_s = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now()
+    except (ValueError, OverflowError):  # a number of any length may stand where a date has one
         return None
-    left_s = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now()
     return min(max(0.0, left_s), _LONGEST_WAIT_S)

@@ -14,8 +14,9 @@ from event_backbone.case.records import Record, RecordDecoder
 from event_backbone.case.schema import Case
 from event_backbone.errors import ConflictError, Fault, RejectedError
 from event_backbone.events.schema import ModelRef, Prediction, decode_event
+from event_backbone.model.scoring import fault_in_score
 from event_backbone.prediction_log.journal_layout import Entry, entry_of
-from event_backbone.web.problems import FaultListing, problem, rejection, rejection_status
+from event_backbone.web.problems import FaultListing, fault_documents, problem, rejection, rejection_status
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
 from prediction_service.journal.writer import HeldEntry, Journal
@@ -70,7 +71,7 @@ class PredictionHandlers:
         self._rejections = rejections
         self._max_batch_records = max_batch_records
         self._one_large_at_a_time = threading.Lock()
-        self._answer_one: MicroBatcher[Record, tuple[Prediction, HeldEntry]] = MicroBatcher(self._answer_all)
+        self._answer_one: MicroBatcher[Record, tuple[Prediction, HeldEntry | None]] = MicroBatcher(self._answer_all)
         self.decoder = RecordDecoder(case)
 
     # Predictions --------------------------------------------------------------------------------------------------
@@ -102,20 +103,37 @@ class PredictionHandlers:
             return rejection(error.faults)
         return self._reply_for(*self._answer_one(record))
 
-    def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, HeldEntry]]:
-        """Score records and append the predictions, all or none; each with what is held under its id."""
-        made = self._predictor.predict(records)
-        kept = self._journal.append([entry_of(prediction) for prediction in made])
-        return list(zip(made, kept, strict=True))
+    def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, HeldEntry | None]]:
+        """Score records and append the predictions, all or none; each with what is held under its id.
 
-    def _reply_for(self, made: Prediction, kept: HeldEntry) -> Reply:
+        One without a score that is a number is not appended, and spoils none of the others.
+        """
+        made = self._predictor.predict(records)
+        entries = [entry_of(prediction) for prediction in made if fault_in_score(prediction) is None]
+        kept = iter(self._journal.append(entries) if entries else [])
+        if len(entries) == len(made):
+            return list(zip(made, kept, strict=True))
+        return [(one, None if fault_in_score(one) else next(kept)) for one in made]
+
+    def _reply_for(self, made: Prediction, kept: HeldEntry | None) -> Reply:
         try:
             return 200, _encode(self._answer_for(made, kept))
         except ConflictError as error:
             return 409, problem(409, str(error))
+        except RejectedError as error:
+            return rejection(error.faults)
 
-    def _answer_for(self, made: Prediction, kept: HeldEntry) -> Answer:
-        """Counted; raises :class:`ConflictError` when the id was used for something else."""
+    def _answer_for(self, made: Prediction, kept: HeldEntry | None) -> Answer:
+        """Counted.
+
+        Raises:
+            ConflictError: the id was used for something else.
+            RejectedError: the model gives no number for this record.
+        """
+        if kept is None:
+            faults = [fault for fault in [fault_in_score(made)] if fault is not None]
+            self._rejections.count(faults)
+            raise RejectedError(faults)
         if kept.new:
             self._metrics.answered.inc()
             return _answer(made)
@@ -161,11 +179,13 @@ class PredictionHandlers:
                 results[index] = RecordAnswer(rejection_status(error.faults), faults=listing.documents(error.faults))
         return results, valid
 
-    def _record_answer(self, made: Prediction, kept: HeldEntry) -> RecordAnswer:
+    def _record_answer(self, made: Prediction, kept: HeldEntry | None) -> RecordAnswer:
         try:
             return RecordAnswer(200, self._answer_for(made, kept))
         except ConflictError as error:
             return RecordAnswer(409, detail=str(error))
+        except RejectedError as error:
+            return RecordAnswer(422, faults=fault_documents(error.faults))
 
     # Labels -------------------------------------------------------------------------------------------------------
 

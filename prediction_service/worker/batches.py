@@ -17,6 +17,7 @@ from event_backbone.events.schema import Envelope, Event, FaultCount, Rejections
 from event_backbone.kafka.dead_letters import dead_letter_of
 from event_backbone.kafka.topics import Topics, place_id
 from event_backbone.kafka.wire import event_of
+from event_backbone.model.scoring import fault_in_score
 from event_backbone.ports import Message, Partition, Received
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import FaultLabels
@@ -87,7 +88,10 @@ class BatchMaker:
                 origins.append(received)
         predictions = self._predictor.predict(records) if records else []
         for prediction, origin in zip(predictions, origins, strict=True):
-            self._add(batch, prediction, origin)
+            if (fault := fault_in_score(prediction)) is not None:
+                self._reject(batch, origin, "record", RejectedError([fault]))
+            else:
+                self._add(batch, prediction, origin)
         return batch
 
     def dead_letter(self, received: Received, reason: str, faults: Sequence[Fault] = ()) -> Message:

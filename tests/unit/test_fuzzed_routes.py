@@ -88,6 +88,32 @@ def test_every_answer_is_documented_whatever_is_sent_long(services: dict[str, An
     try_route(services, route, fuzzing.long())
 
 
+def try_sequences(services: dict[str, Any], name: str, how_many: settings) -> None:
+    """Requests in a row, each made of answers to those before."""
+    schema = services[name].exclude(path=sorted(WITHOUT_INPUT))
+
+    class Sequences(schema.as_state_machine()):  # type: ignore[misc]  # made of the document
+        def get_call_kwargs(self, _case: Any) -> dict[str, Any]:
+            return {"headers": {"X-API-Key": KEY}}
+
+        def validate_response(self, response: Any, case: Any, **_more: Any) -> None:
+            case.validate_response(response, checks=CHECKS)
+
+    Sequences.run(settings=how_many)
+
+
+@pytest.mark.parametrize("name", ["prediction", "monitoring", "training"])
+def test_every_answer_in_a_sequence_of_requests_is_documented(services: dict[str, Any], name: str) -> None:
+    try_sequences(services, name, settings(fuzzing.short(5), stateful_step_count=6))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["prediction", "monitoring", "training"])
+def test_every_answer_in_a_sequence_of_requests_is_documented_long(services: dict[str, Any], name: str) -> None:
+    try_sequences(services, name, settings(fuzzing.long(), stateful_step_count=10))
+
+
 def test_the_reload_of_a_model_takes_no_input(services: dict[str, Any]) -> None:
     operation = services["prediction"]["/admin/reload"]["POST"]
     assert (list(operation.body), list(operation.query), list(operation.path_parameters)) == ([], [], [])

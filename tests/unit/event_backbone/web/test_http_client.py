@@ -120,6 +120,8 @@ def test_who_does_not_answer_is_given_up_after_the_timeout_and_never_named() -> 
         ("Sunday, 06-Nov-94 08:49:37 GMT", 10.0),
         ("Sun Nov  6 08:49:37 1994", 10.0),
         ("Sun, 06 Nov 1994 08:49:00 GMT", 0.0),
+        (f"Wed, 21 Oct {'9' * 20} 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2026 07:28:00 +99999999999999999999", None),
         *[(None, None), ("", None), ("soon", None), ("-1", None), ("1.5", None), ("inf", None), ("٣", None)],
     ],
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from prediction_world import BUNDLE_SHA256, MODEL, FakeScorer, Service, made_record, numeric_case
 
+from event_backbone.case.records import Record
 from event_backbone.decoding.json_bounds import MOST_DEPTH
 from event_backbone.events.schema import Label, ModelRef, Prediction, content_hash, encode_json, parse_utc
 from prediction_service.inference.predictor import NoModelError
@@ -107,6 +109,24 @@ def test_a_wrong_record_is_answered_with_every_fault_and_nothing_is_kept(service
     assert reasons(problem) == {"leaves": "type", "height": "range", "extra": "unknown", "flowers": "target"}
     assert problem["detail"] == "The record has 4 faults; nothing was stored."
     assert kept(service) == []
+
+
+class Unsure(FakeScorer):
+    """Gives no number for records without leaves."""
+
+    def score(self, records: Sequence[Record]) -> list[float]:
+        return [score if score > 0.01 else math.nan for score in super().score(records)]
+
+
+def test_a_record_that_the_model_gives_no_number_for_is_refused_and_spoils_no_neighbour(service: Service) -> None:
+    service.scorer = Unsure()
+    status, problem = predict(service, record_id="r1", leaves=0)
+    assert (status, reasons(problem)) == (422, {"(body)": "not_finite"})
+    batch = [made_record(record_id=f"r{leaves}", leaves=leaves) for leaves in (0, 50, 0, 60)]
+    results = read(service.handlers.predict_batch(as_json(batch)))[1]["results"]
+    assert [result["status"] for result in results] == [422, 200, 422, 200]
+    assert [event.record_id for event in kept(service)] == ["r50", "r60"]
+    assert service.value("prediction_rejected_faults_total", column="(body)", reason="not_finite") == 3
 
 
 @pytest.mark.parametrize("record_id", [".", ".."])

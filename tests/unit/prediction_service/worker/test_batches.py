@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from prediction_world import FakeScorer, made_case, made_class, made_record, made_score
 from prometheus_client import CollectorRegistry
 
+from event_backbone.case.records import Record
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Envelope, Label, Prediction, Rejections
 from event_backbone.in_memory.sink import MemorySink
@@ -117,6 +119,18 @@ def test_records_become_predictions_that_are_kept_and_published(world: World) ->
     assert [envelope.event for envelope in world.log.kept.values()] == published
     assert batch.next_offsets == {RECORDS: 3}
     assert world.value("prediction_answered_total") == 3
+
+
+def test_a_record_that_the_model_gives_no_number_for_is_a_dead_letter(world: World) -> None:
+    class Unsure(FakeScorer):
+        def score(self, records: Sequence[Record]) -> list[float]:
+            return [score if score > 0.01 else math.nan for score in super().score(records)]
+
+    world.scorer = Unsure()
+    world.work(record(0, leaves=50), record(1, leaves=0), record(2, leaves=60))
+    assert [one.record_id for one in world.published(TOPICS.predictions)] == ["r0", "r2"]
+    (letter,) = world.dead_letters()
+    assert (letter.reason, letter.faults[0].reason) == ("record", "not_finite")
 
 
 def test_a_record_that_is_read_again_is_published_as_the_log_holds_it(world: World) -> None:
