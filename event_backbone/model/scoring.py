@@ -108,12 +108,13 @@ def predict(case: Case, scorer: Scorer, records: Sequence[Record], record_ids: S
     return made
 
 
-def fault_in_score(prediction: Prediction) -> Fault | None:
-    """A record may be valid and its numbers still too large for the model's 32 bits: then its score can be no number.
+def fault_in_score(score: float) -> Fault | None:
+    """What is wrong with a score that is no finite number; ``None`` for any other.
 
-    Such a prediction can't be written as JSON, so it must not be kept.
+    A record may be valid and its numbers still too large for the model's 32 bits. A prediction with such a score can't
+    be written as JSON, so it must not be kept.
     """
-    if math.isfinite(prediction.score):
+    if math.isfinite(score):
         return None
     return Fault("(body)", "not_finite", "its values are so large that the model gives no number")
 

@@ -8,7 +8,7 @@ from event_backbone.case.records import Record, RecordDecoder
 from event_backbone.case.schema import Case
 from event_backbone.errors import RejectedError, TryAgainLaterError
 from event_backbone.events.schema import Envelope, Prediction, Shadow
-from event_backbone.model.scoring import Scorer
+from event_backbone.model.scoring import Scorer, fault_in_score
 from event_backbone.ports import Delivered, Refusal, Sink
 from prediction_service.delivery.cursors import SHADOW_SUFFIX
 from prediction_service.model_sync.shadow_model import ShadowModel
@@ -36,9 +36,9 @@ class ShadowSink:
         if scorer is None:
             return Delivered()
         readable, unreadable = self._records(batch, scorer)
-        shadows = _shadows(readable, scorer)
+        shadows, unscored = _shadows(readable, scorer)
         delivered = self._behind.deliver(shadows) if shadows else Delivered()
-        return Delivered([*unreadable, *delivered.refused], erased=delivered.erased)
+        return Delivered([*unreadable, *unscored, *delivered.refused], erased=delivered.erased)
 
     def _records(
         self, batch: Sequence[Envelope], scorer: Scorer
@@ -58,15 +58,24 @@ class ShadowSink:
         self._behind.close()
 
 
-def _shadows(readable: Sequence[tuple[Envelope, Prediction, Record]], scorer: Scorer) -> list[Envelope]:
-    """Under a source of their own, each with the ``seq`` of its prediction, so that their lag is counted apart."""
+def _shadows(
+    readable: Sequence[tuple[Envelope, Prediction, Record]], scorer: Scorer
+) -> tuple[list[Envelope], list[Refusal]]:
+    """Under a source of their own, each with the ``seq`` of its prediction, so that their lag is counted apart.
+
+    And those that the model gives no number for.
+    """
     if not readable:
-        return []
+        return [], []
+    shadows, unscored = [], []
     scores = scorer.score([record for _, _, record in readable])
-    return [
-        Envelope(f"{envelope.source}{SHADOW_SUFFIX}", envelope.seq, _shadow(prediction, scorer, score))
-        for (envelope, prediction, _), score in zip(readable, scores, strict=True)
-    ]
+    for (envelope, prediction, _), score in zip(readable, scores, strict=True):
+        if fault_in_score(score) is not None:
+            unscored.append(Refusal(envelope.seq, "score"))
+        else:
+            shadow = _shadow(prediction, scorer, score)
+            shadows.append(Envelope(f"{envelope.source}{SHADOW_SUFFIX}", envelope.seq, shadow))
+    return shadows, unscored
 
 
 def _shadow(prediction: Prediction, scorer: Scorer, score: float) -> Shadow:

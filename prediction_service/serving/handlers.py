@@ -109,11 +109,11 @@ class PredictionHandlers:
         One without a score that is a number is not appended, and spoils none of the others.
         """
         made = self._predictor.predict(records)
-        entries = [entry_of(prediction) for prediction in made if fault_in_score(prediction) is None]
+        entries = [entry_of(prediction) for prediction in made if fault_in_score(prediction.score) is None]
         kept = iter(self._journal.append(entries) if entries else [])
         if len(entries) == len(made):
             return list(zip(made, kept, strict=True))
-        return [(one, None if fault_in_score(one) else next(kept)) for one in made]
+        return [(one, None if fault_in_score(one.score) else next(kept)) for one in made]
 
     def _reply_for(self, made: Prediction, kept: HeldEntry | None) -> Reply:
         try:
@@ -131,7 +131,7 @@ class PredictionHandlers:
             RejectedError: the model gives no number for this record.
         """
         if kept is None:
-            faults = [fault for fault in [fault_in_score(made)] if fault is not None]
+            faults = [fault for fault in [fault_in_score(made.score)] if fault is not None]
             self._rejections.count(faults)
             raise RejectedError(faults)
         if kept.new:

@@ -88,7 +88,7 @@ class BatchMaker:
                 origins.append(received)
         predictions = self._predictor.predict(records) if records else []
         for prediction, origin in zip(predictions, origins, strict=True):
-            if (fault := fault_in_score(prediction)) is not None:
+            if (fault := fault_in_score(prediction.score)) is not None:
                 self._reject(batch, origin, "record", RejectedError([fault]))
             else:
                 self._add(batch, prediction, origin)

@@ -11,7 +11,7 @@ from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, RejectedError, SettingsError
 from event_backbone.events.schema import Prediction, content_hash, utc_now
 from event_backbone.model.bundle import BundleStore, registered_name
-from event_backbone.model.scoring import Scorer
+from event_backbone.model.scoring import Scorer, fault_in_score
 from event_backbone.ports import ModelRegistry, RegisteredBundle
 from stream_generator.recording.port import Answered, Recorded
 from stream_generator.rescoring.difference import Differences
@@ -78,6 +78,9 @@ class Rescorer:
             return
         scorer, said = self._model.scorer, []
         for (one, _), score in zip(readable, scorer.score([record for _, record in readable]), strict=True):
+            if fault := fault_in_score(score):
+                self.differences.refused(f"{fault.place}: {fault.reason}")
+                continue
             decision = scorer.decide(score)
             self.differences.add(one.record or {}, self._answered(one), decision, score)
             said.append((one, decision, score))

@@ -118,4 +118,9 @@ def _scored(case: Case, scorer: Scorer, batch: Sequence[NewRecord]) -> Iterator[
             record_ids.append(one.record_id)
     predictions = iter(scoring.predict(case, scorer, records, record_ids) if records else ())
     for one in batch:
-        yield Scored(one.row, one.record_id, None if one.record is None else next(predictions), one.faults)
+        if one.record is None:
+            yield Scored(one.row, one.record_id, None, one.faults)
+        else:
+            prediction = next(predictions)
+            fault = scoring.fault_in_score(prediction.score)
+            yield Scored(one.row, one.record_id, None if fault else prediction, (fault,) if fault else ())

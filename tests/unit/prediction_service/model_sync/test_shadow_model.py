@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from event_backbone.events.schema import Envelope, Erasure, Event, Label, ModelR
 from event_backbone.in_memory.registry import MemoryRegistry
 from event_backbone.in_memory.sink import MemorySink
 from event_backbone.model.bundle import BundleStore, write_bundle
+from event_backbone.model.scoring import Scorer
 from event_backbone.ports import Refusal
 from event_backbone.prediction_log.journal_layout import entry_of
 from prediction_service.bootstrap import shadow_sinks
@@ -156,6 +158,17 @@ def test_a_record_of_an_older_case_file_is_refused_with_its_reason(world: World)
     delivered = world.sink.deliver(rows(prediction("r1", record={"height": 3}), *answers(60)))
     assert delivered.refused == [Refusal(1, "record")]
     assert list(world.said()) == ["r60"]
+
+
+def test_a_record_that_it_gives_no_number_for_is_refused_and_spoils_no_neighbour(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release()
+    world.model.follow()
+    monkeypatch.setattr(Scorer, "score", lambda _, records: [math.nan] * (len(records) - 1) + [0.5])
+    outcome = world.sink.deliver(rows(*answers(60, 70, 80)))
+    assert outcome.refused == [Refusal(1, "score"), Refusal(2, "score")]
+    assert list(world.said()) == ["r80"]
 
 
 def test_the_pointers_of_champion_and_shadow_stand_side_by_side(world: World) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import msgspec
 import pytest
 from prediction_world import MODEL, THRESHOLD, made_case, made_class, made_record, made_score, servable_parts
 
+from event_backbone.case.records import Record
 from event_backbone.case.schema import Case
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events.schema import ModelRef, Prediction, encode_json
 from event_backbone.in_memory.registry import MemoryRegistry
 from event_backbone.model.bundle import BundleStore, registered_name, write_bundle
+from event_backbone.model.scoring import Scorer
 from event_backbone.ports import RegisteredBundle
 from stream_generator.recording.port import Answered, Recorded
 from stream_generator.rescoring.comparing import report_lines
@@ -109,6 +112,22 @@ def test_versions_and_segments_are_told_apart(tmp_path: Path) -> None:
 def test_records_the_version_refuses_are_counted_by_reason(tmp_path: Path) -> None:
     report = _report(tmp_path, "1", _registry(tmp_path), _recorded(10), _recorded(5, leaves=-1))
     assert (report.overall.records, report.not_scored) == (10, {"leaves: range": 5})
+
+
+def test_records_that_the_version_gives_no_number_for_are_counted_by_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, score = _registry(tmp_path), Scorer.score
+
+    def unsure_of_the_first(scorer: Scorer, records: Sequence[Record]) -> list[float]:
+        return [math.inf, *score(scorer, records[1:])]
+
+    def recorded() -> Iterator[Recorded]:
+        monkeypatch.setattr(Scorer, "score", unsure_of_the_first)  # the version is open by now
+        yield from _recorded(10)
+
+    report = _report(tmp_path, "1", registry, recorded())
+    assert (report.overall.records, report.not_scored) == (9, {"(body): not_finite": 1})
 
 
 def test_a_regression_has_no_flips_but_relative_differences(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,15 @@ def test_a_bad_record_is_named_and_its_neighbours_are_scored(scorer: Scorer, tmp
     assert rows[1]["faults"] == ["leaves: must be at most 5,000", "height: must be a number"]
     assert "height: is missing" in rows[2]["faults"]
     assert rows[3]["faults"] == ["(body): is no JSON object"]
+
+
+def test_a_record_that_the_model_gives_no_number_for_is_named(
+    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scorer, "score", lambda _, records: [0.25, math.nan, 0.5])
+    rows = _predicted(scorer, _lines(tmp_path / "new.jsonl", RECORDS[:3]))
+    assert [row["prediction"] is None for row in rows] == [False, True, False]
+    assert rows[1]["faults"] == ["(body): its values are so large that the model gives no number"]
 
 
 def test_a_line_that_is_no_json_has_no_prediction(scorer: Scorer, tmp_path: Path) -> None:
