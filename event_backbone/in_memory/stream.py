@@ -22,7 +22,7 @@ INVALID = "invalid_message"
 @dataclass
 class _ConsumerGroup:
     committed: dict[Partition, int] = field(default_factory=dict)
-    members: list[MemoryStream] = field(default_factory=list)
+    members: list[MemoryConsumer] = field(default_factory=list)
 
 
 class MemoryBroker:
@@ -93,7 +93,7 @@ class MemoryBroker:
     def committed(self, group: str) -> Mapping[Partition, int]:
         return dict(self.group(group).committed)
 
-    def lose(self, stream: MemoryStream) -> None:
+    def lose(self, stream: MemoryConsumer) -> None:
         """Drop a member that seems dead: its partitions are others' before it knows. It joins again with a poll."""
         self.group(stream.group).members.remove(stream)
         stream.lose_all()
@@ -129,7 +129,7 @@ class MemoryPublisher:
         """Nothing is held."""
 
 
-class MemoryStream:
+class MemoryConsumer:
     """A member of a group of a :class:`MemoryBroker`; rebalances reach it with the next poll."""
 
     def __init__(

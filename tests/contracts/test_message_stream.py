@@ -12,7 +12,7 @@ from monitoring_process import poll_until
 from real_parts import KafkaBroker
 
 from event_backbone.errors import AwayError, TryAgainLaterError
-from event_backbone.in_memory.stream import MemoryBroker, MemoryStream
+from event_backbone.in_memory.stream import MemoryBroker, MemoryConsumer
 from event_backbone.kafka.access import kafka_access
 from event_backbone.kafka.admin import TopicSpec, create_topics, end_offsets, offsets_at
 from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
@@ -280,7 +280,7 @@ CHECKS: list[Check] = [
 class MemorySide:
     topic = "test.records"
 
-    def __init__(self, kind: type[MemoryStream] = MemoryStream) -> None:
+    def __init__(self, kind: type[MemoryConsumer] = MemoryConsumer) -> None:
         self.broker = MemoryBroker(partitions=3)
         self.broker.create_topics([self.topic])
         self._kind = kind
@@ -373,7 +373,7 @@ def test_a_topic_that_is_not_there_is_told_to_who_waits_for_its_messages(kafka_s
 # Broken adapters ------------------------------------------------------------------------------------------------------
 
 
-class Committing(MemoryStream):
+class Committing(MemoryConsumer):
     """Commits whatever it hands out."""
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
@@ -382,24 +382,24 @@ class Committing(MemoryStream):
         return found
 
 
-class Skipping(MemoryStream):
+class Skipping(MemoryConsumer):
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
         return super().poll(timeout_s=timeout_s, max_messages=max_messages)[1:]
 
 
-class Greedy(MemoryStream):
+class Greedy(MemoryConsumer):
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
         return super().poll(timeout_s=timeout_s, max_messages=10_000)
 
 
-class Restless(MemoryStream):
+class Restless(MemoryConsumer):
     """Goes on while it is paused."""
 
     def pause(self) -> None:
         """Not heard."""
 
 
-class Leaving(MemoryStream):
+class Leaving(MemoryConsumer):
     """Gives its partitions back while it is paused."""
 
     def pause(self) -> None:
@@ -407,7 +407,7 @@ class Leaving(MemoryStream):
         self.close()
 
 
-class Silent(MemoryStream):
+class Silent(MemoryConsumer):
     """Finds nothing while the broker is away, as if all were well."""
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
@@ -417,7 +417,7 @@ class Silent(MemoryStream):
             return []
 
 
-class OffByOne(MemoryStream):
+class OffByOne(MemoryConsumer):
     """Commits the last message instead of the next one."""
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
@@ -425,7 +425,7 @@ class OffByOne(MemoryStream):
 
 
 @pytest.mark.parametrize("kind", [Committing, Skipping, Greedy, Restless, Leaving, Silent, OffByOne])
-def test_the_suite_fails_on_a_broken_adapter(kind: type[MemoryStream], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_suite_fails_on_a_broken_adapter(kind: type[MemoryConsumer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "PATIENCE_S", 0.3)
     failed = []
     for check in CHECKS:
@@ -445,7 +445,7 @@ def test_in_memory_a_member_that_lost_its_partitions_is_told_and_can_not_commit_
     settle(first, second, until=lambda: bool(one.holds and two.holds))
     side.publish(9)
     in_hand = ends(read(first, 1))
-    assert isinstance(first, MemoryStream)
+    assert isinstance(first, MemoryConsumer)
     side.broker.lose(first)
     with pytest.raises(TryAgainLaterError):
         first.commit(in_hand)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.in_memory.sink import MemorySink
-from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher, MemoryStream
+from event_backbone.in_memory.stream import MemoryBroker, MemoryConsumer, MemoryPublisher
 from event_backbone.kafka.lag import STANDS_STILL_AFTER_S, StandstillClock
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Message, Partition, Received
@@ -44,7 +44,7 @@ class World:
         self.seconds = 0.0
         self.registries: list[CollectorRegistry] = []
         self.workers: list[WorkerLoop] = []
-        self.streams: list[MemoryStream] = []
+        self.streams: list[MemoryConsumer] = []
         self.errors: list[BaseException] = []
         self._threads: list[threading.Thread] = []
 
@@ -71,8 +71,8 @@ class World:
         thread.start()
         return worker
 
-    def _open_stream(self, listener: Any) -> MemoryStream:
-        self.streams.append(MemoryStream(self.broker, [TOPICS.records, TOPICS.labels], "worker-garden", listener))
+    def _open_stream(self, listener: Any) -> MemoryConsumer:
+        self.streams.append(MemoryConsumer(self.broker, [TOPICS.records, TOPICS.labels], "worker-garden", listener))
         return self.streams[-1]
 
     def _run(self, worker: WorkerLoop) -> None:
