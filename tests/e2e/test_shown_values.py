@@ -361,6 +361,14 @@ def test_comparison_tables(opened: MarkedPage) -> None:
     assert opened.page.locator("tbody td").count() == 2 * len(MARKERS)
 
 
+def test_api_document_of_monitoring(opened: MarkedPage) -> None:
+    """Whoever has a viewer for it; descriptions are Markdown (OpenAPI 3.1, 4.8.2.1)."""
+    from monitoring_service.web.openapi import openapi_document
+
+    document = openapi_document(marked_case(), max_body_bytes=1, with_keys=True, with_retraining=True)
+    shown_as_markdown(opened, document["info"]["description"])
+
+
 def test_artifacts_on_prefects_pages(opened: MarkedPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import prefect.artifacts
 
@@ -599,7 +607,9 @@ PLACES: dict[Any, tuple[str, ...]] = {
     ),
     test_standby_page: ("monitoring_service/lifecycle/standby.py", "monitoring_service/web/templates/standby.html"),
     test_prediction_form: ("prediction_service/serving/app.py", "prediction_service/serving/templates/form.html"),
+    test_api_document_of_monitoring: ("monitoring_service/web/openapi.py",),
     test_api_document_viewer: (
+        "event_backbone/openapi/parts.py",
         "prediction_service/serving/openapi.py",
         "prediction_service/serving/static/docs.js",
         "prediction_service/serving/templates/index.template.html",
