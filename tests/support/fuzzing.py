@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 LONG_EXAMPLES = 5_000
+DECODINGS_A_REQUEST = 25
 #: Hypothesis remembers what it tried; a new run after so many forgets it.
 _IN_ONE_RUN = 1_000
 _ALL_CHECKS = list(HealthCheck)
@@ -22,9 +23,13 @@ def short(examples: int = 60) -> settings:
     )
 
 
-def long() -> settings:
-    """For ``make test-long``, without a search for a smaller input that fails."""
-    return settings(short(long_examples()), phases=[Phase.explicit, Phase.generate])
+def long_requests() -> settings:
+    """For ``make test-long``, without a search for a smaller input that fails.
+
+    A request takes as long as many decodings: there are fewer of them.
+    """
+    examples = max(1, long_examples() // DECODINGS_A_REQUEST)
+    return settings(short(examples), phases=[Phase.explicit, Phase.generate])
 
 
 def long_examples() -> int:

@@ -85,7 +85,7 @@ def test_every_answer_is_documented_whatever_is_sent(services: dict[str, Any], r
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("route", DOCUMENTED, ids=str)
 def test_every_answer_is_documented_whatever_is_sent_long(services: dict[str, Any], route: Route) -> None:
-    try_route(services, route, fuzzing.long())
+    try_route(services, route, fuzzing.long_requests())
 
 
 def try_sequences(services: dict[str, Any], name: str, how_many: settings) -> None:
@@ -111,7 +111,7 @@ def test_every_answer_in_a_sequence_of_requests_is_documented(services: dict[str
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", ["prediction", "monitoring", "training"])
 def test_every_answer_in_a_sequence_of_requests_is_documented_long(services: dict[str, Any], name: str) -> None:
-    try_sequences(services, name, settings(fuzzing.long(), stateful_step_count=10))
+    try_sequences(services, name, settings(fuzzing.long_requests(), stateful_step_count=10))
 
 
 def test_the_reload_of_a_model_takes_no_input(services: dict[str, Any]) -> None:
