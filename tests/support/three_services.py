@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from monitoring_bench import Bench
@@ -121,6 +121,7 @@ class _Guarded:
         self._inner = inner
         self._outer = Access(keys=keys, forms=frozenset(forms)).guarding(self, 4)
         self.refused = 0
+        self.begin_anew: Callable[[], None] = lambda: None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
         return self._inner(environ, start_response)
@@ -147,15 +148,44 @@ class _Trainer:
     def notify(self, _body: bytes) -> None: ...
 
 
-class _EndedRun:
+class _LastingRun:
+    """Ends when it is told to, so that answers meanwhile don't depend on the time."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
     def follow(self, _at_stage: Callable[[str], None]) -> RunResult:
+        self._stopped.wait()
         return RunResult("failed", {"reasons": ["made up"]})
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        self._stopped.set()
 
 
-def _launch(_run: RetrainingRun) -> _EndedRun:
-    return _EndedRun()
+def _launch(_run: RetrainingRun) -> _LastingRun:
+    return _LastingRun()
+
+
+class _Scheduler:
+    """A scheduler that can begin anew, without a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._begun = 0
+        self._inner = self._made()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def begin_anew(self) -> None:
+        if self._inner.newest(1):
+            self._inner.close()
+            self._inner = self._made()
+
+    def _made(self) -> RunScheduler:
+        self._begun += 1
+        folder = self._folder / str(self._begun)
+        return RunScheduler(RunsFile(folder), _launch, cooldown_s=0.0, count=lambda _outcome: None)
 
 
 @contextlib.contextmanager
@@ -191,12 +221,19 @@ def _monitoring(stack: contextlib.ExitStack, folder: Path, keys: KeyCheck | None
 
 def _training(stack: contextlib.ExitStack, folder: Path, keys: KeyCheck | None) -> _Guarded:
     metrics = TrainingMetrics(CollectorRegistry())
-    scheduler = RunScheduler(RunsFile(folder), _launch, cooldown_s=0.0, count=lambda _outcome: None)
-    stack.callback(scheduler.close)
+    scheduler = _Scheduler(folder)
+    stack.callback(lambda: scheduler.close())  # noqa: PLW0108  # it may be another by then
     parts = ServerParts(
-        "shop", scheduler, metrics, {"ConceptDrift"}, threading.Event().is_set, with_keys=keys is not None
+        "shop",
+        cast(RunScheduler, scheduler),
+        metrics,
+        {"ConceptDrift"},
+        threading.Event().is_set,
+        with_keys=keys is not None,
     )
-    return _Guarded(build_api(parts), keys, set())
+    guarded = _Guarded(build_api(parts), keys, set())
+    guarded.begin_anew = scheduler.begin_anew
+    return guarded
 
 
 def document_of(application: Any) -> dict[str, Any]:

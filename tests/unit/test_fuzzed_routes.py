@@ -93,6 +93,9 @@ def try_sequences(services: dict[str, Any], name: str, how_many: settings) -> No
     schema = services[name].exclude(path=sorted(WITHOUT_INPUT))
 
     class Sequences(schema.as_state_machine()):  # type: ignore[misc]  # made of the document
+        def setup(self) -> None:
+            schema.app.__self__.begin_anew()
+
         def get_call_kwargs(self, _case: Any) -> dict[str, Any]:
             return {"headers": {"X-API-Key": KEY}}
 
