@@ -66,12 +66,13 @@ class LimitedBody:
         self._client = client
         self._places = places
 
-    def read(self, size: int = -1, /) -> bytes:
-        """Raises :class:`TooManyBodiesError`."""
+    def read(self, size: int | None = None, /) -> bytes:
+        """Everything without a ``size``. Raises :class:`TooManyBodiesError`."""
         self._limit.enter(self._client)
         self._places.release()
         try:
-            return self._stream.read(size)
+            # granian 2.8 takes a negative size for an error, where io takes it for everything.
+            return self._stream.read() if size is None or size < 0 else self._stream.read(size)
         finally:
             self._places.acquire()
             self._limit.leave(self._client)

@@ -97,3 +97,19 @@ def test_a_client_that_fails_while_it_sends_is_forgotten() -> None:
         with pytest.raises(ConnectionResetError):
             call(application, Torn())
     assert call(application) == ("200", b"sent")
+
+
+@pytest.mark.parametrize("size", [(), (-1,), (None,)])
+def test_all_of_a_body_is_read_as_a_server_offers_it(size: tuple[int | None, ...]) -> None:
+    class Stream:
+        """Takes no negative size, as granian's."""
+
+        def read(self, size: int | None = None) -> bytes:
+            assert size is None
+            return b"all"
+
+    def read_all(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read(*size)]
+
+    assert call(bodies(read_all), Stream()) == ("200", b"all")
