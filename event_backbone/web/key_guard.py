@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.problems import problem
 from event_backbone.web.reading_limit import LimitedBodies, ReadingLimit, TooManyBodiesError, address_of
+from event_backbone.web.request_bodies import drain
 from event_backbone.web.responses import send_problem
 
 if TYPE_CHECKING:
@@ -74,10 +75,8 @@ class KeyGuard:
             self._strangers.enter(address)
         except TooManyBodiesError:
             return
-        stream, left = environ["wsgi.input"], _MOST_DRAINED_BYTES
         try:
-            while left > 0 and (chunk := stream.read(min(left, 64 * 1024))):
-                left -= len(chunk)
+            drain(environ["wsgi.input"], _MOST_DRAINED_BYTES)
         finally:
             self._strangers.leave(address)
 

@@ -58,7 +58,7 @@ def _read(stream: Any, at_most: int) -> bytes:
 def drain(stream: Any, most_bytes: int = _MOST_DRAINED_BYTES) -> None:
     """Read on for a while: a client whose connection closes while it sends never sees the response."""
     left = most_bytes
-    while left > 0 and (chunk := stream.read(min(left, 64 * 1024))):
+    while left > 0 and (chunk := stream.read(min(left, _PART_BYTES))):
         left -= len(chunk)
 
 
