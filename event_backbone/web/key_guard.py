@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from event_backbone.web.api_keys import KeyCheck
 from event_backbone.web.problems import problem
-from event_backbone.web.reading_limit import LimitedBodies, ReadingLimit, TooManyBodiesError, address_of
+from event_backbone.web.reading_limit import LimitedBodies, Places, ReadingLimit, TooManyBodiesError, address_of
 from event_backbone.web.request_bodies import drain
 from event_backbone.web.responses import send_problem
 
@@ -42,7 +41,7 @@ class KeyGuard:
         self,
         application: WSGIApplication,
         keys: KeyCheck,
-        places: threading.Semaphore,
+        places: Places,
         *,
         count_refusal: Callable[[], None],
         forms: Collection[str] = (),

@@ -6,10 +6,11 @@ slowly wait by themselves. Reading a body that is there takes microseconds, and 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from event_backbone.errors import TryAgainLaterError
@@ -29,6 +30,10 @@ _WITHOUT_BODY = frozenset({"GET", "HEAD"})
 
 class TooManyBodiesError(TryAgainLaterError):
     """Too many others are being sent, by the same client or by all; nothing of this body was read."""
+
+
+class TooManyRequestsError(TryAgainLaterError):
+    """Too many others wait for a place; nothing of this request was worked on."""
 
 
 class ReadingLimit:
@@ -57,10 +62,40 @@ class ReadingLimit:
                 del self._reading[client]
 
 
+class Places:
+    """Requests that are worked on at once, and so many that wait: more would leave no thread to answer a probe.
+
+    Thread-safe.
+    """
+
+    def __init__(self, at_once: int, waiting: int = BODIES_AT_ONCE) -> None:
+        self._working = threading.BoundedSemaphore(at_once)
+        self._inside = threading.BoundedSemaphore(at_once + waiting)
+
+    def enter(self) -> None:
+        """Wait for a place; raises :class:`TooManyRequestsError`."""
+        if not self._inside.acquire(blocking=False):
+            raise TooManyRequestsError("too many requests are waiting", 1.0)
+        self._working.acquire()
+
+    def leave(self) -> None:
+        self._working.release()
+        self._inside.release()
+
+    @contextlib.contextmanager
+    def given_back(self) -> Iterator[None]:
+        """Let others work for the time of a wait."""
+        self._working.release()
+        try:
+            yield
+        finally:
+            self._working.acquire()
+
+
 class LimitedBody:
     """``wsgi.input`` of one request: counts while it is read, and gives the request's place back meanwhile."""
 
-    def __init__(self, stream: InputStream, limit: ReadingLimit, client: str, places: threading.Semaphore) -> None:
+    def __init__(self, stream: InputStream, limit: ReadingLimit, client: str, places: Places) -> None:
         self._stream = stream
         self._limit = limit
         self._client = client
@@ -69,12 +104,11 @@ class LimitedBody:
     def read(self, size: int | None = None, /) -> bytes:
         """Everything without a ``size``. Raises :class:`TooManyBodiesError`."""
         self._limit.enter(self._client)
-        self._places.release()
         try:
-            # granian 2.8 takes a negative size for an error, where io takes it for everything.
-            return self._stream.read() if size is None or size < 0 else self._stream.read(size)
+            with self._places.given_back():
+                # granian 2.8 takes a negative size for an error, where io takes it for everything.
+                return self._stream.read() if size is None or size < 0 else self._stream.read(size)
         finally:
-            self._places.acquire()
             self._limit.leave(self._client)
 
 
@@ -87,7 +121,7 @@ class LimitedBodies:
     def __init__(
         self,
         application: WSGIApplication,
-        places: threading.Semaphore,
+        places: Places,
         client_of: Callable[[WSGIEnvironment], str],
         limit: ReadingLimit,
     ) -> None:
@@ -105,12 +139,18 @@ class LimitedBodies:
         else:
             stream: Any = environ["wsgi.input"]
             environ["wsgi.input"] = LimitedBody(stream, self._limit, self._client_of(environ), self._places)
-        with self._places:
-            try:
-                return self._application(environ, start_response)
-            except TooManyBodiesError as error:
-                body = problem(503, try_again(str(error), error.retry_after_s))
-                return send_problem(start_response, 503, body, ("Retry-After", retry_after_header(error.retry_after_s)))
+        try:
+            return self._answer(environ, start_response)
+        except (TooManyBodiesError, TooManyRequestsError) as error:
+            body = problem(503, try_again(str(error), error.retry_after_s))
+            return send_problem(start_response, 503, body, ("Retry-After", retry_after_header(error.retry_after_s)))
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        self._places.enter()
+        try:
+            return self._application(environ, start_response)
+        finally:
+            self._places.leave()
 
 
 def address_of(environ: WSGIEnvironment) -> str:

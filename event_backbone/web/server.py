@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import socket
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
@@ -29,7 +28,7 @@ from event_backbone.web.api_keys import ApiKeys, KeyCheck
 from event_backbone.web.browser_guard import BrowserGuard
 from event_backbone.web.encoding_guard import EncodingGuard
 from event_backbone.web.key_guard import STRANGERS_AT_ONCE, KeyGuard
-from event_backbone.web.reading_limit import BODIES_AT_ONCE, LimitedBodies, ReadingLimit, address_of
+from event_backbone.web.reading_limit import BODIES_AT_ONCE, LimitedBodies, Places, ReadingLimit, address_of
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -76,7 +75,7 @@ class Access:
 
     def guarding(self, application: Application, at_once: int) -> WSGIApplication:
         """The application behind the guards, with so many requests worked on at once."""
-        decoded, places = EncodingGuard(application), threading.BoundedSemaphore(at_once)
+        decoded, places = EncodingGuard(application), Places(at_once)
         if self.keys is None:
             return BrowserGuard(LimitedBodies(decoded, places, address_of, ReadingLimit()), self.hosts)
         count_refusal = application.count_unauthorized

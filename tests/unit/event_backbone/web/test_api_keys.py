@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from event_backbone.errors import SettingsError
 from event_backbone.web.api_keys import CHECK_EVERY_S, ApiKeys, append_line, line_for, new_key, parse_keys
 from event_backbone.web.key_guard import BODIES_OF_AN_ADDRESS, STRANGERS_AT_ONCE, KeyGuard
+from event_backbone.web.reading_limit import Places
 from prediction_service import __main__ as command
 
 EMPTY_DIGEST = hashlib.sha256(b"").hexdigest()
@@ -262,7 +263,7 @@ class Gate:
         self._guard = KeyGuard(
             self._application,
             self,
-            threading.BoundedSemaphore(),
+            Places(1),
             count_refusal=self._count,
             forms={"/form", "/reports/"},
         )

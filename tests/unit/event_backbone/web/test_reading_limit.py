@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from event_backbone.web.reading_limit import LimitedBodies, ReadingLimit
+from event_backbone.web.reading_limit import LimitedBodies, Places, ReadingLimit
 
 
 class Silent:
@@ -31,9 +31,11 @@ def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return [body]
 
 
-def bodies(application: Any = answer, *, places: int = 1, of_a_client: int = 2, at_once: int = 3) -> LimitedBodies:
+def bodies(
+    application: Any = answer, *, places: int = 1, waiting: int = 8, of_a_client: int = 2, at_once: int = 3
+) -> LimitedBodies:
     limit = ReadingLimit(of_a_client, at_once)
-    return LimitedBodies(application, threading.BoundedSemaphore(places), lambda environ: environ["CLIENT"], limit)
+    return LimitedBodies(application, Places(places, waiting), lambda environ: environ["CLIENT"], limit)
 
 
 def call(application: LimitedBodies, body: Any = None, method: str = "POST", client: str = "ada") -> tuple[str, bytes]:
@@ -97,6 +99,30 @@ def test_a_client_that_fails_while_it_sends_is_forgotten() -> None:
         with pytest.raises(ConnectionResetError):
             call(application, Torn())
     assert call(application) == ("200", b"sent")
+
+
+def test_requests_that_wait_leave_room_for_probes_and_those_beyond_are_told_to_come_back() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def work(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/x":
+            inside.set()
+            assert leave.wait(10)
+        start_response("200 OK", [])
+        return []
+
+    application = bodies(work, places=1, waiting=0)
+    worker = threading.Thread(target=call, args=(application,))
+    worker.start()
+    try:
+        assert inside.wait(10)
+        assert call(application)[0] == "503"
+        probe = {"REQUEST_METHOD": "GET", "PATH_INFO": "/livez"}
+        assert list(application(probe, lambda *_: None)) == []
+    finally:
+        leave.set()
+        worker.join()
+    assert call(application)[0] == "200"
 
 
 @pytest.mark.parametrize("size", [(), (-1,), (None,)])
