@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bodies that one client may be sending at once, and all clients together.
 BODIES_OF_A_CLIENT, BODIES_AT_ONCE = 64, 192
+#: Requests that wait for a place; more threads that take turns would make those with a place slow.
+WAITING_AT_ONCE = 8
 #: Answered in a thread more, however many requests are worked on.
 PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
 #: Their bodies, if they have one, mean nothing (RFC 9110, 9.3.1).
@@ -68,7 +70,7 @@ class Places:
     Thread-safe.
     """
 
-    def __init__(self, at_once: int, waiting: int = BODIES_AT_ONCE) -> None:
+    def __init__(self, at_once: int, waiting: int = WAITING_AT_ONCE) -> None:
         self._working = threading.BoundedSemaphore(at_once)
         self._inside = threading.BoundedSemaphore(at_once + waiting)
 
@@ -85,10 +87,11 @@ class Places:
     @contextlib.contextmanager
     def given_back(self) -> Iterator[None]:
         """Let others work for the time of a wait."""
-        self._working.release()
+        self.leave()
         try:
             yield
         finally:
+            self._inside.acquire()
             self._working.acquire()
 
 
