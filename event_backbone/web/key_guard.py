@@ -21,7 +21,7 @@ OPEN_FOLDERS = ("/static/", "/docs/")
 KEY_FIELD = "api-key"
 
 #: Bodies without a key that one address may be sending at once, and all addresses together.
-BODIES_OF_AN_ADDRESS, STRANGERS_AT_ONCE = 2, 16
+BODIES_OF_AN_ADDRESS, STRANGERS_AT_ONCE = 2, 8
 _MOST_DRAINED_BYTES = 4 * 1024 * 1024
 
 DETAIL = "This needs a good API key, as Authorization: Bearer KEY or X-API-Key: KEY."

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
 
 #: Bodies that one client may be sending at once, and all clients together.
-BODIES_OF_A_CLIENT, BODIES_AT_ONCE = 64, 192
+BODIES_OF_A_CLIENT, BODIES_AT_ONCE = 40, 48
 #: Requests that wait for a place; more threads that take turns would make those with a place slow.
 WAITING_AT_ONCE = 8
 #: Answered in a thread more, however many requests are worked on.

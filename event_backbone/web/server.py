@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 #: Threads that answer probes, refuse strangers and turn away bodies, beside those that work or wait for one.
-_THREADS_TO_SPARE = 16
+_THREADS_TO_SPARE = 8
 #: Of a connection, before anybody reads its body; headers have to fit in.
 _MOST_BUFFERED_BYTES = 64 * 1024
 
