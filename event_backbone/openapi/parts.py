@@ -9,9 +9,9 @@ import msgspec
 
 from event_backbone.decoding.json_bounds import MOST_DEPTH
 from event_backbone.formats import markdown
-from event_backbone.web.encoding_guard import DETAIL as ENCODING_DETAIL
-from event_backbone.web.key_guard import DETAIL as KEY_DETAIL
-from event_backbone.web.key_guard import OPEN_PATHS
+from event_backbone.guards.encoding_guard import DETAIL as ENCODING_DETAIL
+from event_backbone.guards.key_guard import DETAIL as KEY_DETAIL
+from event_backbone.guards.key_guard import OPEN_PATHS
 from event_backbone.web.problems import CONTENT_TYPE, Problem
 from event_backbone.web.responses import JSON
 

@@ -1,12 +1,10 @@
-"""The request gateway before Flask: admission control for every request, and the fast path for ``POST /predict``.
+"""The request gateway before Flask: metrics of every request, and the fast path for ``POST /predict``.
 
-A cap inside a Flask view never triggers, because the server queues before the view; here it is the first thing that
-happens to a request. The fast_path and Flask's ``/predict`` view call the same handler.
+The fast path and Flask's ``/predict`` view call the same handler.
 """
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -16,11 +14,10 @@ import structlog
 from prometheus_client import Counter
 
 from event_backbone.errors import TryAgainLaterError
+from event_backbone.server.wsgi_bridge import PROBES
 from event_backbone.web.problems import CONTENT_TYPE, problem
-from event_backbone.web.reading_limit import PROBES
 from event_backbone.web.request_bodies import read_body
 from event_backbone.web.responses import JSON, retry_after_header, try_again
-from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.handlers import Reply
 from prediction_service.serving.metrics import ENDPOINTS, OTHER, ServingMetrics
 
@@ -34,13 +31,12 @@ _STATUS_LINES = {code: f"{code} {HTTPStatus(code).phrase}" for code in (200, 400
 
 
 class RequestGateway:
-    """Admission control and the fast path of ``/predict``, in front of the Flask application."""
+    """Request metrics and the fast path of ``/predict``, in front of the Flask application."""
 
     def __init__(
         self,
         flask_app: WSGIApplication,
         predict: Callable[[bytes], Reply],
-        admission: AdmissionControl,
         metrics: ServingMetrics,
         *,
         max_body_bytes: int,
@@ -48,10 +44,6 @@ class RequestGateway:
     ) -> None:
         self._flask_app = flask_app
         self._predict = predict
-        self._admission = admission
-        self._shed = metrics.shed
-        # Made once: the more there is to refuse, the less a refusal may cost.
-        self._shed_reply = unavailable("too many requests are in flight", 1.0)
         self._fast_path = fast_path
         self._max_body_bytes = max_body_bytes
         self._requests = metrics.requests
@@ -64,42 +56,17 @@ class RequestGateway:
         path = environ["PATH_INFO"]
         if path in PROBES:
             return self._flask_app(environ, start_response)
-        # Looked at before the body is awaited, which costs nothing, and after it, so that no slow body counts.
-        if self._admission.is_full():
-            return self._refuse(start_response)
-        body = read_body(environ, self._max_body_bytes)
-        if not self._admission.enter():
-            return self._refuse(start_response)
-        try:
-            return self._answer(path, body, environ, start_response)
-        finally:
-            self._admission.leave()
-
-    def _refuse(self, start_response: StartResponse) -> list[bytes]:
-        self._shed.inc()
-        return _send(start_response, self._shed_reply)
-
-    def _answer(
-        self, path: str, body: bytes | None, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Answer on the fast path or through Flask, and count the request."""
         started = time.perf_counter()
         endpoint = ENDPOINTS.get(path, OTHER)
         if self._fast_path and endpoint == "predict" and environ["REQUEST_METHOD"] == "POST":
-            status, answer = self._answer_on_fast_path(body, start_response)
-        elif body is None:
-            status, answer = "413", _send(start_response, too_large(self._max_body_bytes))
+            status, answer = self._answer_on_fast_path(environ, start_response)
         else:
-            status, answer = self._answer_in_flask(body, environ, start_response)
+            status, answer = self._answer_in_flask(environ, start_response)
         self._counter(endpoint, status).inc()
         self._observe_seconds[endpoint](time.perf_counter() - started)
         return answer
 
-    def _answer_in_flask(
-        self, body: bytes, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> tuple[str, Iterable[bytes]]:
-        # Not left to Flask, which cuts a body without a length at its limit and takes that for all there is.
-        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    def _answer_in_flask(self, environ: WSGIEnvironment, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
         statuses: list[str] = []
 
         def noting(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -115,7 +82,10 @@ class RequestGateway:
             counter = self._counters[endpoint, status] = self._requests.labels(endpoint, status)
         return counter
 
-    def _answer_on_fast_path(self, body: bytes | None, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
+    def _answer_on_fast_path(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> tuple[str, Iterable[bytes]]:
+        body = read_body(environ, self._max_body_bytes)
         try:
             reply = too_large(self._max_body_bytes) if body is None else self._predict(body)
         except TryAgainLaterError as error:

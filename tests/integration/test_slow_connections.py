@@ -14,7 +14,7 @@ from prediction_process import running
 from prediction_world import made_record
 from training_server_process import training_server
 
-from event_backbone.web.api_keys import line_for
+from event_backbone.guards.api_keys import line_for
 
 KEY = "a key for the tests"
 STRANGERS, HOLDERS = 100, 30

@@ -1,11 +1,9 @@
-"""The request gateway: admission, the size of bodies, and two paths that give the same answers."""
+"""The request gateway: metrics, the size of bodies, and two paths that give the same answers."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,6 @@ from prediction_world import Reply, call, made_case, made_record, serving
 from prometheus_client import CollectorRegistry
 
 from event_backbone.errors import TryAgainLaterError
-from event_backbone.web.reading_limit import PROBES
-from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.gateway import RequestGateway
 from prediction_service.serving.metrics import ServingMetrics
 
@@ -25,14 +21,9 @@ LIMIT = 1024
 class Gateway:
     """A gateway with a handler and a Flask application that a test writes."""
 
-    def __init__(
-        self, predict: Callable[[bytes], tuple[int, bytes]], *, fast_path: bool = True, in_flight: int = 2
-    ) -> None:
-        self.admission = AdmissionControl(in_flight)
+    def __init__(self, predict: Callable[[bytes], tuple[int, bytes]], *, fast_path: bool = True) -> None:
         self.metrics = ServingMetrics(CollectorRegistry(), made_case())
-        self.wsgi = RequestGateway(
-            self.flask, predict, self.admission, self.metrics, max_body_bytes=LIMIT, fast_path=fast_path
-        )
+        self.wsgi = RequestGateway(self.flask, predict, self.metrics, max_body_bytes=LIMIT, fast_path=fast_path)
         self.in_flask: list[str] = []
 
     def flask(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -93,63 +84,7 @@ def test_a_failure_nobody_expected_is_500_without_its_text() -> None:
     reply = call(gateway.wsgi, "POST", "/predict")
     assert problem_of(reply)["status"] == 500
     assert b"secret" not in reply.body
-    assert gateway.admission.in_flight == 0
     assert gateway.value("prediction_requests_total", endpoint="predict", status="500") == 1
-
-
-# Admission ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def busy() -> Iterator[Gateway]:
-    """A gateway for two with two inside."""
-    inside, leave = threading.Semaphore(0), threading.Event()
-
-    def wait(body: bytes) -> tuple[int, bytes]:
-        inside.release()
-        assert leave.wait(10)
-        return 200, body
-
-    gateway = Gateway(wait)
-    with ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(call, gateway.wsgi, "POST", "/predict", b"inside") for _ in range(2)]
-        for _ in calls:
-            assert inside.acquire(timeout=10)
-        yield gateway
-        leave.set()
-        assert [done.result().body for done in calls] == [b"inside"] * 2
-    assert gateway.admission.in_flight == 0
-
-
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/labels", "/", "/unheard-of"])
-def test_above_the_limit_a_request_is_told_to_come_back(busy: Gateway, path: str) -> None:
-    reply = call(busy.wsgi, "POST", path, b"late")
-    assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
-    assert "too many requests" in problem_of(reply)["detail"]
-    assert busy.value("prediction_requests_shed_total") == 1
-    assert busy.in_flask == []
-
-
-@pytest.mark.parametrize("path", sorted(PROBES))
-def test_probes_are_answered_whatever_the_load_is(busy: Gateway, path: str) -> None:
-    assert call(busy.wsgi, "GET", path).status == 204
-    assert busy.value("prediction_requests_shed_total") == 0
-
-
-def test_those_who_leave_make_room() -> None:
-    gateway = Gateway(echo, in_flight=1)
-    assert [call(gateway.wsgi, "POST", "/predict", b"x").status for _ in range(3)] == [200] * 3
-
-
-def test_a_failing_flask_makes_room_too() -> None:
-    def fail(*_: object) -> list[bytes]:
-        raise ZeroDivisionError
-
-    gateway = Gateway(echo, fast_path=False)
-    gateway.wsgi._flask_app = fail
-    with pytest.raises(ZeroDivisionError):
-        call(gateway.wsgi, "POST", "/predict")
-    assert gateway.admission.in_flight == 0
 
 
 def test_requests_are_counted_by_endpoint_and_status_from_closed_sets() -> None:
