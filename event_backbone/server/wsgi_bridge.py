@@ -16,7 +16,7 @@ import structlog
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.guards.access import Client, Guards
 from event_backbone.guards.browser_guard import with_policy
-from event_backbone.guards.refusal import Refusal
+from event_backbone.guards.denial import Denial
 from event_backbone.server.admission import AdmissionControl
 from event_backbone.server.body_reader import BodyReader, BrokenBodyError, LateBodyError
 from event_backbone.server.worker_threads import WorkerThreads
@@ -46,8 +46,8 @@ _ENVIRON = {
     "wsgi.version": (1, 0),
 }
 _NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
-_LATE = Refusal(408, problem(408, "The body did not come in time; nothing was stored."), (("Connection", "close"),))
-_FAILED = Refusal(500, problem(500, "Something failed here and was logged."))
+_LATE = Denial(408, problem(408, "The body did not come in time; nothing was stored."), (("Connection", "close"),))
+_FAILED = Denial(500, problem(500, "Something failed here and was logged."))
 _CROWD_RETRY_AFTER_S = 1.0
 
 
@@ -94,7 +94,7 @@ class WsgiBridge:
     async def __call__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         environ = environ_of(scope)
         client = self._guards.check(environ)
-        if isinstance(client, Refusal):
+        if isinstance(client, Denial):
             await self._bodies.drain(environ, Client(scope.client.rpartition(":")[0], True), protocol)
             return send_refusal(protocol, client)
         if environ["REQUEST_METHOD"] in _WITHOUT_BODY:
@@ -120,7 +120,7 @@ class WsgiBridge:
     def _shed(self, protocol: HTTPProtocol, reason: str, retry_after_s: float) -> None:
         self._application.count_shed()
         headers = (("Retry-After", retry_after_header(retry_after_s)),)
-        send_refusal(protocol, Refusal(503, problem(503, try_again(reason, retry_after_s)), headers))
+        send_refusal(protocol, Denial(503, problem(503, try_again(reason, retry_after_s)), headers))
 
     def _answer(self, request: _Request) -> None:
         try:
@@ -132,7 +132,7 @@ class WsgiBridge:
             request.protocol.response_bytes(response.status, with_policy(response.headers), response.body)
 
 
-def send_refusal(protocol: HTTPProtocol, refusal: Refusal) -> None:
+def send_refusal(protocol: HTTPProtocol, refusal: Denial) -> None:
     headers = [("Content-Type", CONTENT_TYPE), *refusal.headers]
     protocol.response_bytes(refusal.status, with_policy(headers), refusal.body)
 

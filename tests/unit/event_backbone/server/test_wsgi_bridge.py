@@ -168,7 +168,7 @@ def test_bodies_that_do_not_come_take_no_thread_and_are_answered_when_they_come(
             exchange.end()
         assert {answer.body for answer in await asyncio.gather(*waiting)} == {b"late."}
 
-    asyncio.run(session(World(threads=1)))
+    asyncio.run(session(World(threads=1, in_flight=50)))
 
 
 def test_a_body_that_does_not_come_in_its_time_is_408() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Refusal(NamedTuple):
+class Denial(NamedTuple):
     """A problem document, its status, and what headers it needs beside type and length."""
 
     status: int
