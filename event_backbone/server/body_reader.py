@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import TYPE_CHECKING
 
 from event_backbone.errors import StreamgaugeError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: A body that has not come whole after so long is not awaited any longer.
 RECEIVED_WITHIN_S = 60.0
+#: Of a body that comes in few parts.
+_SMALL_BYTES = 64 * 1024
 #: Of a request that is refused anyway, only so that its sender sees the answer.
 _DRAINED_WITHIN_S, _MOST_DRAINED_BYTES = 5.0, 16 * MIB
 
@@ -58,13 +61,16 @@ class BodyReader:
         with limit.receiving(client.name, min(expected, self._most_bytes + 1)):
             try:
                 async with asyncio.timeout(self._within_s):
-                    if expected <= self._most_bytes:
-                        return await _whole(protocol, expected)
-                    body = await _beginning(protocol, self._most_bytes + 1)
+                    if expected <= _SMALL_BYTES:
+                        body = await _at_once(protocol)
+                    else:
+                        body = await _in_parts(protocol, self._most_bytes + 1)
             except TimeoutError:
                 raise LateBodyError("the body did not come in time") from None
         if len(body) > self._most_bytes:
             await self.drain(environ, client, protocol)
+        elif announced is not None and len(body) != announced:
+            raise BrokenBodyError("the client is gone")
         return body
 
     async def drain(self, environ: WSGIEnvironment, client: Client, protocol: HTTPProtocol) -> None:
@@ -90,30 +96,28 @@ def announced_bytes(environ: WSGIEnvironment) -> int | None:
     return int(environ.get("CONTENT_LENGTH") or 0)
 
 
-async def _whole(protocol: HTTPProtocol, expected: int) -> bytes:
+async def _at_once(protocol: HTTPProtocol) -> bytes:
     from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # granian's, which it does not declare
 
     try:
-        body = await protocol()
+        return await protocol()
     except ProtocolClosed:
         raise BrokenBodyError("the client is gone") from None
-    if len(body) != expected:
-        raise BrokenBodyError("the client is gone")
-    return body
 
 
-async def _beginning(protocol: HTTPProtocol, most_bytes: int) -> bytes:
-    body = bytearray()
-    async for chunk in protocol:
-        body += chunk[: most_bytes - len(body)]
-        if len(body) == most_bytes:
+async def _in_parts(protocol: HTTPProtocol, most_bytes: int) -> bytes:
+    """What granian gathers at once takes several times its size, and is kept."""
+    body = io.BytesIO()
+    async for part in protocol:
+        body.write(part[: most_bytes - body.tell()])
+        if body.tell() == most_bytes:
             break
-    return bytes(body)
+    return body.getvalue()
 
 
 async def _skip(protocol: HTTPProtocol, most_bytes: int) -> None:
     left = most_bytes
-    async for chunk in protocol:
-        left -= len(chunk)
+    async for part in protocol:
+        left -= len(part)
         if left <= 0:
             return

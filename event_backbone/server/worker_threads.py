@@ -31,13 +31,16 @@ class WorkerThreads(Generic[Task]):
 
     def _run(self) -> None:
         while True:
-            task, done = self._queue.get()
-            self._work(task)
-            self._finished.append(done)
-            # One wake-up is enough for all that is finished until the loop comes round.
-            if not self._is_waking:
-                self._is_waking = True
-                done.get_loop().call_soon_threadsafe(self._wake)
+            # In a call of its own: a thread that waits must not keep the request of before.
+            self._do(*self._queue.get())
+
+    def _do(self, task: Task, done: asyncio.Future[None]) -> None:
+        self._work(task)
+        self._finished.append(done)
+        # One wake-up is enough for all that is finished until the loop comes round.
+        if not self._is_waking:
+            self._is_waking = True
+            done.get_loop().call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         self._is_waking = False

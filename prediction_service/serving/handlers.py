@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 
 import msgspec
 
@@ -17,6 +14,7 @@ from event_backbone.events.schema import ModelRef, Prediction, decode_event
 from event_backbone.model.scoring import fault_in_score
 from event_backbone.prediction_log.journal_layout import Entry, entry_of
 from event_backbone.web.problems import FaultListing, fault_documents, problem, rejection, rejection_status
+from event_backbone.web.request_bodies import alone_if_large
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
 from prediction_service.journal.writer import HeldEntry, Journal
@@ -49,7 +47,6 @@ class RecordAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_LARGE_BODY_BYTES = 64 * 1024
 
 
 class PredictionHandlers:
@@ -70,7 +67,6 @@ class PredictionHandlers:
         self._metrics = metrics
         self._rejections = rejections
         self._max_batch_records = max_batch_records
-        self._one_large_at_a_time = threading.Lock()
         self._answer_one: MicroBatcher[Record, tuple[Prediction, HeldEntry | None]] = MicroBatcher(self._answer_all)
         self.decoder = RecordDecoder(case)
 
@@ -85,14 +81,10 @@ class PredictionHandlers:
         return self._reply_for(*self._answer_one(record))
 
     def _refuse(self, body: bytes) -> Reply:
-        with self._alone_if_large(body):
+        with alone_if_large(body):
             faults = self.decoder.faults_in_body(body)
         self._rejections.count(faults)
         return rejection(faults)
-
-    def _alone_if_large(self, body: bytes) -> AbstractContextManager[object]:
-        """Decoding that names faults takes many times the memory of its body, and holds the interpreter anyway."""
-        return self._one_large_at_a_time if len(body) > _LARGE_BODY_BYTES else contextlib.nullcontext()
 
     def predict_payload(self, payload: object) -> Reply:
         """One record that is decoded already: the web form's."""
@@ -155,7 +147,7 @@ class PredictionHandlers:
             results, valid = [None] * len(records), list(enumerate(records))
         else:
             try:
-                with self._alone_if_large(body):
+                with alone_if_large(body):
                     results, valid = self._decode_each(body)
             except RejectedError as error:
                 self._rejections.count(error.faults)
@@ -192,7 +184,7 @@ class PredictionHandlers:
     def take_labels(self, body: bytes) -> Reply:
         """One label, a JSON array of them, or one a line; good ones are kept beside bad neighbours."""
         try:
-            with self._alone_if_large(body):
+            with alone_if_large(body):
                 entries, refused = self._decode_labels(body)
         except RejectedError as error:
             return rejection(error.faults, "body")
