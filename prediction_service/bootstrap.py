@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -16,6 +16,7 @@ from event_backbone.ports import MessageProducer, ModelRegistry, Sink
 from event_backbone.prediction_log.opening import open_prediction_log
 from event_backbone.process.file_lock import HeldLock
 from event_backbone.server.admission import AdmissionControl
+from event_backbone.server.application import GroupHandler
 from event_backbone.server.serve import Draining
 from prediction_service.delivery.cursors import read_relay_state
 from prediction_service.delivery.dead_letter_publishing import DeadLetterPublishing
@@ -74,6 +75,10 @@ class ServingApplication:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._gateway(environ, start_response)
+
+    @property
+    def group_handlers(self) -> Mapping[str, GroupHandler]:
+        return self._gateway.group_handlers
 
     def count_unauthorized(self) -> None:
         self._metrics.unauthorized.inc()
@@ -135,9 +140,8 @@ def build_serving(
         metrics.in_flight.set_function(lambda: admission.in_flight)
     gateway = RequestGateway(
         flask_app,
-        handlers.predict,
+        handlers.predict_all,
         metrics,
-        max_body_bytes=settings.max_body_bytes,
         fast_path=settings.lane,
     )
     champion.refresh()

@@ -40,7 +40,7 @@ class BodyReader:
     """Reads bodies of up to ``most_bytes``; of a larger one as much as shows that it is larger."""
 
     def __init__(self, most_bytes: int, *, within_s: float = RECEIVED_WITHIN_S) -> None:
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._within_s = within_s
         self._known = ReadingLimit()
         self._strangers = ReadingLimit(BYTES_OF_AN_ADDRESS, BYTES_OF_STRANGERS)
@@ -54,20 +54,20 @@ class BodyReader:
             BrokenBodyError: the client is gone.
         """
         announced = announced_bytes(environ)
-        expected = self._most_bytes + 1 if announced is None else announced
+        expected = self.most_bytes + 1 if announced is None else announced
         if not expected:
             return b""
         limit = self._strangers if client.is_stranger else self._known
-        with limit.receiving(client.name, min(expected, self._most_bytes + 1)):
+        with limit.receiving(client.name, min(expected, self.most_bytes + 1)):
             try:
                 async with asyncio.timeout(self._within_s):
-                    if expected <= _SMALL_BYTES:
+                    if expected <= min(_SMALL_BYTES, self.most_bytes):
                         body = await _at_once(protocol)
                     else:
-                        body = await _in_parts(protocol, self._most_bytes + 1)
+                        body = await _in_parts(protocol, self.most_bytes + 1)
             except TimeoutError:
                 raise LateBodyError("the body did not come in time") from None
-        if len(body) > self._most_bytes:
+        if len(body) > self.most_bytes:
             await self.drain(environ, client, protocol)
         elif announced is not None and len(body) != announced:
             raise BrokenBodyError("the client is gone")

@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
-from event_backbone.errors import TryAgainLaterError
+from event_backbone.errors import StreamgaugeError
 
 MIB = 1024 * 1024
 #: Bodies that one client may be sending at once, and all clients together.
@@ -17,7 +17,7 @@ BYTES_OF_AN_ADDRESS, BYTES_OF_STRANGERS = 2 * MIB, 8 * MIB
 LEAST_BYTES = 64 * 1024
 
 
-class TooManyBodiesError(TryAgainLaterError):
+class TooManyBodiesError(StreamgaugeError):
     """Too many others are being sent, by the same client or by all; nothing of this body was read."""
 
 
@@ -35,7 +35,7 @@ class ReadingLimit:
         """Raises :class:`TooManyBodiesError`."""
         counted = max(announced_bytes, LEAST_BYTES)
         if self._all + counted > self._at_once or self._by_client[client] + counted > self._of_a_client:
-            raise TooManyBodiesError("too many bodies are still being sent", 1.0)
+            raise TooManyBodiesError("too many bodies are still being sent")
         self._by_client[client] += counted
         self._all += counted
         try:

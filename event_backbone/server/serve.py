@@ -23,9 +23,10 @@ from event_backbone.errors import Fault, SettingsError, StreamgaugeError
 from event_backbone.guards.access import Access, Guards
 from event_backbone.process.lifetime import die_with_parent
 from event_backbone.process.memory import give_back_large_blocks
+from event_backbone.server.application import Application
 from event_backbone.server.body_reader import BodyReader
 from event_backbone.server.capacity import Capacity
-from event_backbone.server.wsgi_bridge import Application, WsgiBridge
+from event_backbone.server.wsgi_bridge import WsgiBridge
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event

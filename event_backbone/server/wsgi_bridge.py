@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
-from event_backbone.errors import TryAgainLaterError
 from event_backbone.guards.access import Client, Guards
 from event_backbone.guards.browser_guard import with_policy
 from event_backbone.guards.denial import Denial
 from event_backbone.server.admission import AdmissionControl
+from event_backbone.server.application import AnswersGroups, Application, GroupHandler, Posted, Response
 from event_backbone.server.body_reader import BodyReader, BrokenBodyError, LateBodyError
+from event_backbone.server.group_worker import GroupWorker
+from event_backbone.server.reading_limit import TooManyBodiesError
 from event_backbone.server.worker_threads import WorkerThreads
 from event_backbone.web.problems import CONTENT_TYPE, problem
 from event_backbone.web.responses import retry_after_header, try_again
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
     from granian.rsgi import HTTPProtocol, Scope  # type: ignore[attr-defined]  # granian's, not declared
 
 log = structlog.get_logger()
@@ -46,36 +50,29 @@ _ENVIRON = {
     "wsgi.version": (1, 0),
 }
 _NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
-_LATE = Denial(408, problem(408, "The body did not come in time; nothing was stored."), (("Connection", "close"),))
 _FAILED = Denial(500, problem(500, "Something failed here and was logged."))
-_CROWD_RETRY_AFTER_S = 1.0
+_LATE = Denial(408, problem(408, "The body did not come in time; nothing was stored."), (("Connection", "close"),))
+#: A larger body takes so long to decode that others should not wait for it.
+_MOST_BYTES_IN_GROUP = 64 * 1024
 
 
-class Application(Protocol):
-    """A WSGI callable that owns resources; :meth:`close` is called once, after the last request."""
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
-
-    def count_unauthorized(self) -> None:
-        """Count a request without a valid API key."""
-        ...
-
-    def count_shed(self) -> None:
-        """Count a request that was told to come back later, because too many are here."""
-        ...
-
-    def close(self) -> None: ...
+def _later(reason: str, retry_after_s: float = 1.0) -> Denial:
+    return Denial(
+        503, problem(503, try_again(reason, retry_after_s)), (("Retry-After", retry_after_header(retry_after_s)),)
+    )
 
 
-class Response(NamedTuple):
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
+#: Made once: the more there is to refuse, the less a refusal may cost.
+_CROWD = _later("too many requests are in flight")
+_MANY_BODIES = _later("too many bodies are still being sent")
 
 
 class _Request(NamedTuple):
     environ: WSGIEnvironment
     protocol: HTTPProtocol
+
+
+_InGroup = tuple[Posted, "HTTPProtocol"]
 
 
 class WsgiBridge:
@@ -90,51 +87,86 @@ class WsgiBridge:
         self._bodies = bodies
         self._workers: WorkerThreads[_Request] = WorkerThreads(self._answer, threads, "request")
         self._probe_workers: WorkerThreads[_Request] = WorkerThreads(self._answer, _PROBE_THREADS, "probe")
+        self._groups = _group_workers(application)
+        self._most_bytes_in_group = min(_MOST_BYTES_IN_GROUP, bodies.most_bytes)
 
     async def __call__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        # Before anything else, which costs more than this refusal does.
+        if self._admission.is_full() and scope.path not in PROBES:
+            return self._shed(protocol, _CROWD)
         environ = environ_of(scope)
         client = self._guards.check(environ)
         if isinstance(client, Denial):
-            await self._bodies.drain(environ, Client(scope.client.rpartition(":")[0], True), protocol)
-            return send_refusal(protocol, client)
-        if environ["REQUEST_METHOD"] in _WITHOUT_BODY:
-            body = b""
-            if environ["PATH_INFO"] in PROBES:
-                return await self._probe_workers.do(_Request(_with_body(environ, body), protocol))
-        else:
-            try:
-                body = await self._bodies.read(environ, client, protocol)
-            except LateBodyError:
-                return send_refusal(protocol, _LATE)
-            except BrokenBodyError:
-                return None
-            except TryAgainLaterError as error:
-                return self._shed(protocol, str(error), error.retry_after_s)
-        if not self._admission.enter():
-            return self._shed(protocol, "too many requests are in flight", _CROWD_RETRY_AFTER_S)
+            await self._bodies.drain(environ, Client(environ["REMOTE_ADDR"], True), protocol)
+            return deny(protocol, client)
         try:
-            await self._workers.do(_Request(_with_body(environ, body), protocol))
+            await self._take(environ, client, protocol)
+        except LateBodyError:
+            deny(protocol, _LATE)
+        except TooManyBodiesError:
+            self._shed(protocol, _MANY_BODIES)
+        except BrokenBodyError:
+            return None
+
+    async def _take(self, environ: WSGIEnvironment, client: Client, protocol: HTTPProtocol) -> None:
+        """Await the body and have the request answered; raises what :class:`BodyReader` does."""
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        body = b""
+        if method not in _WITHOUT_BODY:
+            body = await self._bodies.read(environ, client, protocol)
+        elif path in PROBES:
+            return await self._probe_workers.do(_Request(_with_body(environ, body), protocol))
+        if not self._admission.enter():
+            return self._shed(protocol, _CROWD)
+        try:
+            if method == "POST" and path in self._groups and len(body) <= self._most_bytes_in_group:
+                await self._groups[path].do((Posted(body, time.perf_counter()), protocol))
+            else:
+                await self._workers.do(_Request(_with_body(environ, body), protocol))
         finally:
             self._admission.leave()
 
-    def _shed(self, protocol: HTTPProtocol, reason: str, retry_after_s: float) -> None:
+    def _shed(self, protocol: HTTPProtocol, denial: Denial) -> None:
         self._application.count_shed()
-        headers = (("Retry-After", retry_after_header(retry_after_s)),)
-        send_refusal(protocol, Denial(503, problem(503, try_again(reason, retry_after_s)), headers))
+        deny(protocol, denial)
 
     def _answer(self, request: _Request) -> None:
         try:
             response = response_of(self._application, request.environ)
         except Exception:  # the server's border
             log.exception("request_failed")
-            send_refusal(request.protocol, _FAILED)
+            deny(request.protocol, _FAILED)
         else:
-            request.protocol.response_bytes(response.status, with_policy(response.headers), response.body)
+            _send(request.protocol, response)
 
 
-def send_refusal(protocol: HTTPProtocol, refusal: Denial) -> None:
-    headers = [("Content-Type", CONTENT_TYPE), *refusal.headers]
-    protocol.response_bytes(refusal.status, with_policy(headers), refusal.body)
+def _group_workers(application: Application) -> dict[str, GroupWorker[_InGroup]]:
+    if not isinstance(application, AnswersGroups):
+        return {}
+    return {
+        path: GroupWorker(partial(_answer_group, handler), f"group {path}")
+        for path, handler in application.group_handlers.items()
+    }
+
+
+def _answer_group(handler: GroupHandler, group: Sequence[_InGroup]) -> None:
+    try:
+        responses = handler([posted for posted, _ in group])
+        for (_, protocol), response in zip(group, responses, strict=True):
+            _send(protocol, response)
+    except Exception:  # the server's border
+        log.exception("requests_failed")
+        for _, protocol in group:
+            deny(protocol, _FAILED)
+
+
+def _send(protocol: HTTPProtocol, response: Response) -> None:
+    protocol.response_bytes(response.status, with_policy(response.headers), response.body)
+
+
+def deny(protocol: HTTPProtocol, denial: Denial) -> None:
+    headers = [("Content-Type", CONTENT_TYPE), *denial.headers]
+    protocol.response_bytes(denial.status, with_policy(headers), denial.body)
 
 
 def environ_of(scope: Scope) -> WSGIEnvironment:

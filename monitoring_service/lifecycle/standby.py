@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from event_backbone.case.schema import Case
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError
 from event_backbone.guards.browser_guard import POLICY, page_policy
-from event_backbone.server.wsgi_bridge import Application
+from event_backbone.server.application import Application
 from event_backbone.web.exposition import exposition
 from event_backbone.web.probes import AnsweringStatus, add_probes
 from event_backbone.web.responses import later_response, retry_after_header

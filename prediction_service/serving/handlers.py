@@ -20,7 +20,6 @@ from prediction_service.inference.rejections import RejectionLog
 from prediction_service.journal.writer import HeldEntry, Journal
 from prediction_service.serving.batch_body import split_batch
 from prediction_service.serving.metrics import ServingMetrics
-from prediction_service.serving.micro_batching import MicroBatcher
 
 #: Status and JSON body; the content type follows from the status.
 Reply = tuple[int, bytes]
@@ -67,18 +66,26 @@ class PredictionHandlers:
         self._metrics = metrics
         self._rejections = rejections
         self._max_batch_records = max_batch_records
-        self._answer_one: MicroBatcher[Record, tuple[Prediction, HeldEntry | None]] = MicroBatcher(self._answer_all)
         self.decoder = RecordDecoder(case)
 
     # Predictions --------------------------------------------------------------------------------------------------
 
     def predict(self, body: bytes) -> Reply:
         """One record as JSON."""
+        return self.predict_all([body])[0]
+
+    def predict_all(self, bodies: Sequence[bytes]) -> list[Reply]:
+        """Records as JSON that came one by one: scored and committed as one group, each with its own reply."""
+        decoded = [self._decode(body) for body in bodies]
+        records = [record for record in decoded if isinstance(record, Record)]
+        answers = iter(self._answer_all(records) if records else ())
+        return [self._reply_for(*next(answers)) if isinstance(one, Record) else one for one in decoded]
+
+    def _decode(self, body: bytes) -> Record | Reply:
         try:
-            record = self.decoder.decode_trusted(body)
+            return self.decoder.decode_trusted(body)
         except ValueError:
             return self._refuse(body)
-        return self._reply_for(*self._answer_one(record))
 
     def _refuse(self, body: bytes) -> Reply:
         with alone_if_large(body):
@@ -93,7 +100,7 @@ class PredictionHandlers:
         except RejectedError as error:
             self._rejections.count(error.faults)
             return rejection(error.faults)
-        return self._reply_for(*self._answer_one(record))
+        return self._reply_for(*self._answer_all([record])[0])
 
     def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, HeldEntry | None]]:
         """Score records and append the predictions, all or none; each with what is held under its id.

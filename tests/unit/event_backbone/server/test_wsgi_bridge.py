@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from rsgi_client import Answer, Exchange, answered
 
 from event_backbone.guards.access import Access, Guards
 from event_backbone.server.admission import AdmissionControl
+from event_backbone.server.application import GroupHandler, Posted, Response
 from event_backbone.server.body_reader import BodyReader
 from event_backbone.server.reading_limit import BYTES_OF_AN_ADDRESS, LEAST_BYTES
 from event_backbone.server.wsgi_bridge import PROBES, WsgiBridge
@@ -54,15 +55,24 @@ class OneKey:
 
 
 class World:
-    def __init__(self, *, keys: Any = None, in_flight: int = 8, threads: int = 2, within_s: float = 10.0) -> None:
-        self.echo = Echo()
+    def __init__(
+        self,
+        echo: Echo | None = None,
+        *,
+        keys: Any = None,
+        in_flight: int = 8,
+        threads: int = 2,
+        within_s: float = 10.0,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self.echo = echo or Echo()
         self.admission = AdmissionControl(in_flight)
         access = Access(keys=keys, forms=frozenset({"/form"}))
         self.bridge = WsgiBridge(
             self.echo,
             Guards(access, self.echo.count_unauthorized),
             self.admission,
-            BodyReader(MOST_BYTES, within_s=within_s),
+            BodyReader(most_bytes, within_s=within_s),
             threads=threads,
         )
 
@@ -248,3 +258,63 @@ def test_above_the_limit_a_request_is_told_to_come_back(busy: World, path: str) 
 def test_probes_are_answered_whatever_the_load_is(busy: World, path: str) -> None:
     assert busy.ask("GET", path).status == 200
     assert busy.echo.shed == 0
+
+
+# Groups ---------------------------------------------------------------------------------------------------------------
+
+
+class Grouping(Echo):
+    """Answers what is posted to ``/group`` in groups; the first waits until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups: list[list[bytes]] = []
+
+    @property
+    def group_handlers(self) -> Mapping[str, GroupHandler]:
+        return {"/group": self.answer_group}
+
+    def answer_group(self, group: Sequence[Posted]) -> list[Response]:
+        self.groups.append([posted.body for posted in group])
+        if len(self.groups) == 1:
+            self.inside.release()
+            assert self.let.wait(10)
+        if group[0].body == b"broken":
+            raise ZeroDivisionError
+        return [Response(200, [], posted.body + b"!") for posted in group]
+
+
+def test_what_comes_while_a_group_is_worked_on_is_the_next_group() -> None:
+    async def session(world: World, echo: Grouping) -> list[bytes]:
+        first = asyncio.create_task(answered(world.bridge, Exchange("POST", "/group", b"0")))
+        while not echo.inside.acquire(blocking=False):
+            await asyncio.sleep(0.001)
+        later = [
+            asyncio.create_task(answered(world.bridge, Exchange("POST", "/group", b"%d" % n))) for n in range(1, 6)
+        ]
+        await asyncio.sleep(0.05)
+        echo.let.set()
+        return [answer.body for answer in await asyncio.gather(first, *later)]
+
+    echo = Grouping()
+    assert asyncio.run(session(World(echo), echo)) == [b"%d!" % number for number in range(6)]
+    assert echo.groups == [[b"0"], [b"1", b"2", b"3", b"4", b"5"]]
+
+
+def test_a_group_whose_handler_fails_is_answered_and_the_next_one_too() -> None:
+    echo = Grouping()
+    echo.let.set()
+    world = World(echo)
+    assert world.ask("POST", "/group", b"broken").status == 500
+    assert world.ask("POST", "/group", b"1").body == b"1!"
+    assert world.admission.in_flight == 0
+
+
+def test_only_what_is_posted_and_small_joins_a_group() -> None:
+    echo = Grouping()
+    echo.let.set()
+    world = World(echo, most_bytes=100_000)
+    assert world.ask("GET", "/group").body == b"."
+    assert world.ask("POST", "/group/", b"1").body == b"1."
+    assert len(world.ask("POST", "/group", b"x" * 70_000).body) == 70_001
+    assert echo.groups == []

@@ -159,9 +159,8 @@ class FormService:
         )
         self._gateway = RequestGateway(
             flask,
-            self.service.handlers.predict,
+            self.service.handlers.predict_all,
             self.service.metrics,
-            max_body_bytes=5000,
             fast_path=True,
         )
 
