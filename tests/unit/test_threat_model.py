@@ -14,6 +14,9 @@ import pytest
 from prediction_world import call
 from three_services import ROUTES, Route, three_services
 
+from event_backbone.errors import SettingsError
+from event_backbone.settings import ListeningSettings, read_settings
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "threat-model.md"
 PACKAGES = ("event_backbone", "prediction_service", "monitoring_service", "stream_generator", "training", "local_stack")
@@ -139,12 +142,34 @@ def test_who_shows_no_key_gets_what_the_page_says(services: dict[str, Any], rout
 
 # Ports and guards -----------------------------------------------------------------------------------------------------
 
+SETTINGS = tuple(runpy.run_path(str(ROOT / "docs" / "generate.py"))["READERS"].values())
+LISTENING = [
+    pytest.param(kind, name, id=name)
+    for kind in SETTINGS
+    if issubclass(kind, ListeningSettings)
+    for name in kind.model_fields
+    if name.endswith("_host")
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), LISTENING)
+def test_a_service_listens_on_loopback_and_elsewhere_only_with_keys_and_names(
+    kind: type[ListeningSettings], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert getattr(read_settings(kind), name) == "127.0.0.1"
+    monkeypatch.setenv(name.upper(), "0.0.0.0")
+    with pytest.raises(SettingsError, match="needs API_KEYS_FILE and ALLOWED_HOSTS"):
+        read_settings(kind)
+    monkeypatch.setenv("API_KEYS_FILE", "keys")
+    monkeypatch.setenv("ALLOWED_HOSTS", "replica-1")
+    assert getattr(read_settings(kind), name) == "0.0.0.0"
+
 
 def test_every_port_is_on_the_page() -> None:
-    kinds = runpy.run_path(str(ROOT / "docs" / "generate.py"))["READERS"].values()
     ports = {
-        str(field.default) for kind in kinds for name, field in kind.model_fields.items() if name.endswith("_port")
+        str(field.default) for kind in SETTINGS for name, field in kind.model_fields.items() if name.endswith("_port")
     }
+    assert len(LISTENING) == len(ports)
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     ports |= set(re.findall(r"\$\{\w+_PORT:-(\d+)\}:\d+", compose))
     listed = [port for row in tables()["Ports"] for port in row[0].split(", ")]
