@@ -7,13 +7,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
 ROOT = Path(__file__).parents[1]
-#: A pin, and its environment marker up to the hashes that follow.
+#: A pin; its environment marker and its hashes follow.
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
 
 
 class Pin(NamedTuple):
-    """A package in one version."""
+    """A package in one version, both as PEP 503 and PEP 440 normalise them."""
 
     name: str
     version: str
@@ -32,5 +35,5 @@ def pins_of(locks: Iterable[Path]) -> dict[Pin, list[str]]:
     pins: dict[Pin, list[str]] = {}
     for lock in locks:
         for name, version in _PIN.findall(lock.read_text(encoding="utf-8")):
-            pins.setdefault(Pin(name, version), []).append(lock.name)
+            pins.setdefault(Pin(canonicalize_name(name), str(Version(version))), []).append(lock.name)
     return dict(sorted(pins.items()))

@@ -68,14 +68,14 @@ def test_a_package_in_two_versions_is_asked_for_twice() -> None:
     assert in_parts(pins) == [pins[:2], pins[2:]]
 
 
-def test_pins_are_read_for_every_platform(tmp_path: Path) -> None:
+def test_pins_are_read_for_every_platform_by_the_names_that_pip_audit_gives_back(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.lock").write_text(
-            "pear==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:0\npear[x]==1.1 \\\n    --hash=sha256:0\n"
+            "pear==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:0\nPEAR[x]==1.1-post1 \\\n    --hash=sha256:0\n"
         )
     assert pins_of([tmp_path / "a.lock", tmp_path / "b.lock"]) == {
         Pin("pear", "1.0"): ["a.lock", "b.lock"],
-        Pin("pear", "1.1"): ["a.lock", "b.lock"],
+        Pin("pear", "1.1.post1"): ["a.lock", "b.lock"],
     }
 
 
