@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import socket
 import sys
 import time
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 
 #: Of a connection, before anybody reads its body; headers have to fit in.
 _MOST_BUFFERED_BYTES = 64 * 1024
+#: Connections at once, silent ones too, which granian cuts after 30 s; above it nobody else would be listened to.
+_MOST_CONNECTIONS = 10_000
 
 
 class Draining(Protocol):
@@ -95,6 +98,7 @@ class _WorkerStart:
     def __call__(self) -> WsgiBridge:
         die_with_parent(self.parent_pid)
         give_back_large_blocks()
+        _allow_connections()
         # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
         os.setpgid(0, 0)
         try:
@@ -113,6 +117,13 @@ class _WorkerStart:
             BodyReader(self.capacity.most_body_bytes),
             threads=self.capacity.threads,
         )
+
+
+def _allow_connections() -> None:
+    """A process may have 1,024 files open by itself, and each connection is one; what the system allows is more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _MOST_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 2 * _MOST_CONNECTIONS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def serve(
@@ -165,6 +176,7 @@ def serve(
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=_MOST_BUFFERED_BYTES),
         workers=1,
+        backpressure=_MOST_CONNECTIONS,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=stop_within_s,
