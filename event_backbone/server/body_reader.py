@@ -67,9 +67,7 @@ class BodyReader:
                         body = await _in_parts(protocol, self.most_bytes + 1)
             except TimeoutError:
                 raise LateBodyError("the body did not come in time") from None
-        if len(body) > self.most_bytes:
-            await self.drain(environ, client, protocol)
-        elif announced is not None and len(body) != announced:
+        if announced is not None and len(body) < min(announced, self.most_bytes + 1):
             raise BrokenBodyError("the client is gone")
         return body
 
@@ -84,7 +82,7 @@ class BodyReader:
         try:
             with limit.receiving(client.name, 0):
                 async with asyncio.timeout(_DRAINED_WITHIN_S):
-                    await _skip(protocol, _MOST_DRAINED_BYTES)
+                    await _in_parts(protocol, 0)
         except (TooManyBodiesError, TimeoutError):
             return
 
@@ -106,18 +104,14 @@ async def _at_once(protocol: HTTPProtocol) -> bytes:
 
 
 async def _in_parts(protocol: HTTPProtocol, most_bytes: int) -> bytes:
-    """What granian gathers at once takes several times its size, and is kept."""
-    body = io.BytesIO()
+    """The beginning of the body, and the rest of it is skipped.
+
+    What granian gathers at once takes several times its size, and is kept.
+    """
+    body, read_bytes = io.BytesIO(), 0
     async for part in protocol:
         body.write(part[: most_bytes - body.tell()])
-        if body.tell() == most_bytes:
+        read_bytes += len(part)
+        if read_bytes >= most_bytes + _MOST_DRAINED_BYTES:
             break
     return body.getvalue()
-
-
-async def _skip(protocol: HTTPProtocol, most_bytes: int) -> None:
-    left = most_bytes
-    async for part in protocol:
-        left -= len(part)
-        if left <= 0:
-            return

@@ -37,8 +37,11 @@ Body = TypeVar("Body", bound=Struct)
 
 
 def read_body(environ: WSGIEnvironment, most_bytes: int) -> bytes | None:
-    """The request's body, which the server has read already, or ``None`` when it is larger than allowed."""
-    body: bytes = environ["wsgi.input"].read(most_bytes + 1)
+    """The request's body, with or without a length, or ``None`` when it is larger than allowed."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdigit() and int(length) > most_bytes:
+        return None
+    body: bytes = environ["wsgi.input"].read(int(length) if length.isdigit() else most_bytes + 1)
     return body if len(body) <= most_bytes else None
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Exchange:
         self.answer = Answer()
         self.read_bytes = 0
         self._parts: asyncio.Queue[bytes] = asyncio.Queue()
+        self._is_read = False
         if body:
             self.send(body)
         if len(body) == announced or announced is None or announced < 0:
@@ -65,6 +69,8 @@ class Exchange:
         return b"".join([part async for part in self])
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        assert not self._is_read, "granian lets nobody begin twice"
+        self._is_read = True
         while part := await self._parts.get():
             self.read_bytes += len(part)
             yield part
@@ -77,3 +83,9 @@ class Exchange:
 async def answered(application: Any, exchange: Exchange, *, within_s: float = 10.0) -> Answer:
     await asyncio.wait_for(application(exchange.scope, exchange), within_s)
     return exchange.answer
+
+
+def run(session: Coroutine[Any, Any, Result]) -> Result:
+    """In a thread of its own: a browser's tests leave an event loop behind in the thread that runs them."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, session).result()

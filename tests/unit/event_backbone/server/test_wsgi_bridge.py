@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from rsgi_client import Answer, Exchange, answered
+from rsgi_client import Answer, Exchange, answered, run
 
 from event_backbone.guards.access import Access, Guards
 from event_backbone.server.admission import AdmissionControl
@@ -83,7 +83,7 @@ class World:
         async def together() -> list[Answer]:
             return list(await asyncio.gather(*(answered(self.bridge, exchange) for exchange in make())))
 
-        return asyncio.run(together())
+        return run(together())
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_bodies_that_do_not_come_take_no_thread_and_are_answered_when_they_come(
             exchange.end()
         assert {answer.body for answer in await asyncio.gather(*waiting)} == {b"late."}
 
-    asyncio.run(session(World(threads=1, in_flight=50)))
+    run(session(World(threads=1, in_flight=50)))
 
 
 def test_a_body_that_does_not_come_in_its_time_is_408() -> None:
@@ -209,7 +209,7 @@ def test_a_client_and_all_of_them_may_keep_so_much_waiting_and_no_more() -> None
         await asyncio.gather(*waiting)
         assert (await answered(world.bridge, Exchange("POST", "/form", b"sent"))).status == 200
 
-    asyncio.run(session(World(keys=OneKey())))
+    run(session(World(keys=OneKey())))
 
 
 def test_a_refused_body_is_read_so_that_its_sender_sees_the_answer() -> None:
@@ -219,7 +219,7 @@ def test_a_refused_body_is_read_so_that_its_sender_sees_the_answer() -> None:
         assert exchange.read_bytes == 300_000
         assert world.echo.unauthorized == 1
 
-    asyncio.run(session(World(keys=OneKey())))
+    run(session(World(keys=OneKey())))
 
 
 # Crowds ---------------------------------------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ def test_what_comes_while_a_group_is_worked_on_is_the_next_group() -> None:
         return [answer.body for answer in await asyncio.gather(first, *later)]
 
     echo = Grouping()
-    assert asyncio.run(session(World(echo), echo)) == [b"%d!" % number for number in range(6)]
+    assert run(session(World(echo), echo)) == [b"%d!" % number for number in range(6)]
     assert echo.groups == [[b"0"], [b"1", b"2", b"3", b"4", b"5"]]
 
 

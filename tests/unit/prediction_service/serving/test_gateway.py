@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from prediction_world import Reply, call, made_case, made_record, serving
 from prometheus_client import CollectorRegistry
-from rsgi_client import Exchange, answered
+from rsgi_client import Exchange, answered, run
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.guards.access import Access, Guards
@@ -113,7 +112,7 @@ class Service:
         exchange = Exchange(
             method, path, body, announced=announced, query=more.pop("query", ""), headers={**TYPE, **more}
         )
-        answer = asyncio.run(answered(self._bridge, exchange))
+        answer = run(answered(self._bridge, exchange))
         return Reply(answer.status, answer.headers, answer.body)
 
 
