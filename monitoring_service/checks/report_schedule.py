@@ -105,6 +105,11 @@ class ReportScheduler:
 
     # What the evaluator's thread calls ----------------------------------------------------------------------------
 
+    @property
+    def has_window(self) -> bool:
+        """Whether there is a window that a report could be about."""
+        return self._window is not None
+
     def forget_erased(self) -> None:
         """Let a window go that may hold what was erased since, and what was requested about it."""
         with self._lock:

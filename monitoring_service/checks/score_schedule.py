@@ -76,6 +76,11 @@ class ScoreSchedule:
 
     # What the evaluator's thread calls ----------------------------------------------------------------------------
 
+    @property
+    def has_window(self) -> bool:
+        """Whether a window waits for its scores."""
+        return self._wanted is not None
+
     def forget_erased(self) -> None:
         """Let a window go that may hold what was erased since."""
         with self._lock:

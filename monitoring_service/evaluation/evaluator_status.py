@@ -15,8 +15,12 @@ FAILURES_TOLD = 3
 
 @dataclass(frozen=True, slots=True)
 class EvaluatorView:
-    """``starting_since`` is a time while it can't be asked; ``fault`` says why it failed last, until it answers."""
+    """``starting_since`` is a time while it can't be asked; ``fault`` says why it failed last, until it answers.
 
+    ``has_begun``: its start was asked for once, and since then there is always one.
+    """
+
+    has_begun: bool = False
     starting_since: str | None = None
     fault: str | None = None
     failed_since: str | None = None
@@ -43,7 +47,7 @@ class EvaluatorStatus:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._view = EvaluatorView(starting_since=time_text(clock()))
+        self._view = EvaluatorView()
 
     def view(self) -> EvaluatorView:
         with self._lock:
@@ -51,12 +55,13 @@ class EvaluatorStatus:
 
     def is_starting(self) -> None:
         with self._lock:
-            self._view = replace(self._view, starting_since=self._view.starting_since or time_text(self._clock()))
+            since = self._view.starting_since or time_text(self._clock())
+            self._view = replace(self._view, has_begun=True, starting_since=since)
 
     def is_ready(self) -> None:
         """It can be asked: failed starts are over, failed requests only with an answer."""
         with self._lock:
-            self._view = replace(self._view, starting_since=None)
+            self._view = replace(self._view, has_begun=True, starting_since=None)
             if self._view.failed_at_start:
                 self._forget_failures()
 

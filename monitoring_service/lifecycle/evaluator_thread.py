@@ -48,7 +48,7 @@ class EvaluatorWork:
         self._scores.forget_erased()
         self._reports.forget_erased()
         try:
-            if self._is_ready():
+            if self._has_work() and self._is_ready():
                 self._ask()
         except EvaluatorFailedError as error:
             self._count_failure()
@@ -56,6 +56,15 @@ class EvaluatorWork:
             log.warning("evaluator_failed", reason=str(error), failures=self._backoff.failures + 1)
             return self._backoff.failed()
         return EVERY_S
+
+    def _has_work(self) -> bool:
+        """From the first check of this process on: until then an evaluator would cost seconds of CPU and do nothing."""
+        if self._status.view().has_begun:
+            return True
+        if not (self._scores.has_window or self._reports.has_window):
+            return False
+        self._status.is_starting()
+        return True
 
     def _is_ready(self) -> bool:
         is_ready = self._evaluator.ready()

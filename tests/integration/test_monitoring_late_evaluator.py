@@ -91,7 +91,7 @@ def test_a_check_is_judged_at_once_while_the_evaluator_is_starting_and_scores_fo
     late = LateEvidently(tmp_path / "late")
     monitoring = started("monitoring", **late.settings)
     assert judged_after_s(monitoring) < JUDGED_WITHIN_S
-    assert waiting(monitoring)["reports"].startswith("the evaluator is starting since")
+    poll_until(lambda: waiting(monitoring)["reports"].startswith("the evaluator is starting since"), 5, "its start")
     assert not has_scores(monitoring)
     late.come()
     poll_until(lambda: has_scores(monitoring), 120, "Evidently's scores of the newest window")

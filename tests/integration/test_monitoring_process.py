@@ -46,6 +46,12 @@ def stream(bundle_sha256: str) -> list[bytes]:
     return [body_of(events[place : place + 40], first_seq=place + 1) for place in range(0, len(events), 40)]
 
 
+def start_the_evaluator(monitoring: MonitoringProcess) -> None:
+    """By the records that the first check needs."""
+    made = predictions(SCHEDULE["minimum_rows"], bundle_sha256=monitoring.bundle_sha256)
+    monitoring.post_until_taken(body_of(made))
+
+
 def verdicts(monitoring: MonitoringProcess) -> Any:
     """What a restart must not change: every check's values and every episode's rows."""
     checks = [(check["row"], check["effects"], check["drifted"]) for check in monitoring.history()["checks"]]
@@ -96,6 +102,7 @@ def test_kills_in_the_middle_of_a_stream_change_neither_counts_nor_windows_nor_v
 
 
 def test_no_process_outlives_the_one_that_was_started(monitoring: MonitoringProcess) -> None:
+    start_the_evaluator(monitoring)
     pids = [monitoring.worker_pid(), monitoring.evaluator_pid()]
     monitoring.kill()
     # An evaluator that was just starting notices when it has loaded its modules.
@@ -104,6 +111,7 @@ def test_no_process_outlives_the_one_that_was_started(monitoring: MonitoringProc
 
 @pytest.mark.alone
 def test_sigterm_ends_every_process_with_exit_code_zero(monitoring: MonitoringProcess) -> None:
+    start_the_evaluator(monitoring)
     pids = [monitoring.worker_pid(), monitoring.evaluator_pid()]
     started = time.monotonic()
     assert monitoring.stop() == 0

@@ -126,6 +126,8 @@ def test_the_lock_is_held_by_the_worker_alone(pair: tuple[MonitoringProcess, Mon
             str(entry.readlink()).endswith("monitoring/lock") for entry in folder.iterdir() if entry.is_symlink()
         )
 
+    made = predictions(SCHEDULE["minimum_rows"], bundle_sha256=active.bundle_sha256)
+    active.post_until_taken(body_of(made))
     evaluator, worker = active.evaluator_pid(), active.worker_pid()
     assert holds(worker)
     assert not holds(evaluator)

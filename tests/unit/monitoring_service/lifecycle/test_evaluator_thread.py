@@ -103,6 +103,15 @@ def test_verdicts_are_the_same_whenever_it_comes(bench: Bench, tmp_path: Path, c
     undisturbed.close()
 
 
+def test_until_the_first_check_it_is_not_started(bench: Bench) -> None:
+    bench.evaluator.failures = 1000
+    bench.receive(49)
+    bench.run_all()
+    assert bench.evaluator_work.step() == EVERY_S
+    assert bench.registry.get_sample_value("monitoring_evaluator_failures_total") == 0
+    assert "reports" not in waiting(bench)
+
+
 def test_scores_of_an_older_window_are_filled_into_the_newest_check(bench: Bench) -> None:
     bench.receive(50)
     bench.checks.step(bench.stopping, 0)
@@ -188,6 +197,7 @@ def test_one_that_is_lost_is_replaced_and_the_window_is_scored(bench: Bench) -> 
 def test_one_that_never_comes_is_told_and_no_check_fails(bench: Bench) -> None:
     bench.evaluator.starting, bench.evaluator.failures = True, 1000
     bench.receive(95)
+    bench.checks.step(bench.stopping, 0)
     pauses = [bench.evaluator_work.step() for _ in range(8)]
     bench.run_all()
     assert pauses == [2.0, 4.0, 8.0, 16.0, 32.0, BACKOFF_S[1], BACKOFF_S[1], BACKOFF_S[1]]
