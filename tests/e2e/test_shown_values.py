@@ -289,6 +289,7 @@ def test_weekly_report(opened: MarkedPage, tmp_path: Path) -> None:
     assert opened.found()["ran"] is None, "the file brings a policy along"
 
 
+@pytest.mark.long
 def test_quality_pages(browser: Browser, tmp_path: Path) -> None:
     """Great Expectations' own pages, of our rows; they ask for styles elsewhere, which only they decide."""
     from training.quality.great_expectations_gate import GreatExpectationsGate
@@ -355,6 +356,7 @@ def test_api_document_of_monitoring(opened: MarkedPage) -> None:
     shown_as_markdown(opened, document["info"]["description"])
 
 
+@pytest.mark.long
 def test_artifacts_on_prefects_pages(opened: MarkedPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import prefect.artifacts
 

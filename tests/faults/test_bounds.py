@@ -80,6 +80,7 @@ def test_a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_room(sm
         check_books(client, replica)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_a_process_that_is_killed_on_a_full_disk_starts_when_there_is_room(small_disk: Path, tmp_path: Path) -> None:
     install_champion(tmp_path / "state", tmp_path / "cases")
@@ -102,6 +103,7 @@ def test_a_process_that_is_killed_on_a_full_disk_starts_when_there_is_room(small
         check_books(client, replica)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_a_journal_at_its_bound_refuses_until_the_sinks_have_what_it_holds(tmp_path: Path) -> None:
     install_champion(tmp_path / "state", tmp_path / "cases")

@@ -116,6 +116,7 @@ def check_windows(replica: Replica, count: int) -> None:
     assert not active & {"stale", "evaluator_failed"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_retention_takes_nothing_that_was_not_delivered_however_old_it_seems(clock: Clock, tmp_path: Path) -> None:
     install_champion(tmp_path / "state", tmp_path / "cases")

@@ -56,6 +56,7 @@ def test_the_same_records_from_many_connections_are_one_prediction_each(urls: Ur
         assert replica.monitoring_totals()["conflicts"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_the_same_records_to_two_replicas_are_stored_and_counted_once(urls: Urls, tmp_path: Path) -> None:
     with running_stack(tmp_path, urls, names=("serving", "sidecar", "monitoring")) as replica:

@@ -29,6 +29,7 @@ def share_all(replica: Replica, names: tuple[str, ...]) -> bool:
     return all(len(some) == PARTITIONS // len(names) for some in shares)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_the_rest_take_over_when_a_worker_is_killed(
     kafka_url: str, mongo_url: str, kafka_namespace: str, mongo_database: str, tmp_path: Path
@@ -53,6 +54,7 @@ def test_the_rest_take_over_when_a_worker_is_killed(
         assert producer.acknowledged == set(producer.records)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_the_journal_of_a_replica_that_went_for_good_is_drained_by_another_sidecar(urls: Urls, tmp_path: Path) -> None:
     with running_stack(tmp_path, urls, names=("serving", "monitoring")) as replica:

@@ -109,6 +109,7 @@ def pickled(trace: Path) -> bytes:
     return pickle.dumps(Bomb())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_broken_bundle_is_refused_by_name_runs_nothing_and_the_version_before_answers_on(
     replica: Replica, releases: Releases, tmp_path: Path

@@ -47,6 +47,7 @@ def replica(tmp_path: Path, mongo: str) -> Iterator[Replica]:
         yield running
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.timeout(1800 if LONG else 400)
 def test_every_record_has_both_predictions_and_the_comparison_equals_one_made_offline(

@@ -58,6 +58,7 @@ def test_a_start_needs_nobody_and_takes_seconds(replica: Replica) -> None:
     assert time.monotonic() - started_at < READY_WITHIN_S
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_everything_arrives_when_they_come(broker: KafkaBroker, mongo: MongoServer, replica: Replica) -> None:
     for name in EVERYTHING:
@@ -92,6 +93,7 @@ def mlflow(tmp_path: Path) -> Iterator[MlflowServer]:
     remove_folder(part)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_the_champion_of_a_registry_that_comes_later_is_fetched_and_serves(
     mlflow: MlflowServer, tmp_path: Path

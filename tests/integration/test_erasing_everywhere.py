@@ -43,6 +43,7 @@ def test_after_erasing_a_record_nothing_of_it_is_anywhere(world: World) -> None:
     assert "NOT DONE" not in shown
 
 
+@pytest.mark.long
 def test_a_place_that_is_away_is_told_and_erased_by_the_next_run(world: World) -> None:
     world.predict("ada-1", payment=MARKER)
     world.wait_until_all_is_delivered()
@@ -58,6 +59,7 @@ def test_a_place_that_is_away_is_told_and_erased_by_the_next_run(world: World) -
     poll_until(lambda: world.files_with(MARKER) == set(), 30, "no file below the state folder holds it")
 
 
+@pytest.mark.long
 def test_a_replica_that_is_taken_away_leaves_no_record_behind(world: World) -> None:
     world.predict("ada-1", payment=MARKER)
     world.wait_until_all_is_delivered()

@@ -17,6 +17,7 @@ from event_backbone.model.encoder import Encoder
 from training.data.parsing import parse_file
 from training.data.rows import LabelledRows
 
+pytestmark = pytest.mark.long
 CASES_DIR = Path(__file__).parents[2] / "cases"
 CENSUS = find_case("census", CASES_DIR)
 TOLERANCE = 1e-5

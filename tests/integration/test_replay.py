@@ -214,6 +214,7 @@ def test_scoring_again_with_the_version_in_use_changes_nothing_and_is_kept_apart
     assert {document["_id"]["model_version"] for document in kept} == {"7"}
 
 
+@pytest.mark.long
 def test_a_real_champion_says_the_same_again(tmp_path: Path, census_champion_state: Path) -> None:
     import shutil
 

@@ -23,6 +23,7 @@ from training.data.splitting import split_rows
 from training.fitting.evaluation import evaluate
 from training.fitting.onnx import TOLERANCE, largest_difference, onnx_scores
 
+pytestmark = pytest.mark.long
 CASES = Path(__file__).parents[2] / "cases"
 CENSUS, HOUSING = find_case("census", CASES), find_case("housing", CASES)
 

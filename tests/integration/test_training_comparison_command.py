@@ -31,6 +31,7 @@ def document_of(state_dir: Path, case: str, protocol: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.long
 def test_it_prints_the_table_and_keeps_nested_runs(tmp_path: Path) -> None:
     cases_dir = write_small_cases(tmp_path / "cases")
     options = ("--case", "housing", "--synthetic", "--family", "linear", "--family", "boosting")

@@ -90,6 +90,7 @@ def _check_predictions(case: str, folder: Path) -> None:
                 assert row["model_version"] == one["answer"]["model"]["version"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", ["census", pytest.param("housing", marks=pytest.mark.long)])
 def test_a_week_without_a_server_reaches_nothing_but_this_machine(
     case: str, folder: Path, proxy: RecordingProxy
@@ -127,6 +128,7 @@ def test_a_week_that_is_asked_to_stop_takes_the_server_with_it(folder: Path) -> 
             os.killpg(week.pid, signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_a_week_is_on_the_pages_of_a_server(folder: Path, prefect_server: str) -> None:
     environment = environment_of(folder, PREFECT_API_URL=prefect_server)
     ended = train_model("weekly", "--case", "housing", "--synthetic", environment=environment)
