@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from event_backbone.process.commands import run_command
+from event_backbone.process.files import close_to_others
 from event_backbone.process.logs import set_up_logging
 from event_backbone.settings import read_settings
 from event_backbone.web.server import Access, serve
@@ -31,6 +32,7 @@ def cli() -> None:
     """
     settings = read_settings(MonitoringServiceSettings)
     set_up_logging("monitoring-service", settings.log_level)
+    close_to_others(settings.kept_folders)
     settings.load_case()
     _ = settings.kafka  # what its login lacks is told now
     access = Access.of(settings, forms={REPORTS_PATH})

@@ -22,6 +22,7 @@ def serve() -> None:
       curl -s -X POST http://127.0.0.1:8090/train -d '{"reason": "new prices"}'
       curl -s http://127.0.0.1:8090/train
     """
+    from event_backbone.process.files import close_to_others
     from event_backbone.process.logs import set_up_logging
     from event_backbone.settings import read_settings
     from event_backbone.web.server import Access
@@ -31,6 +32,7 @@ def serve() -> None:
 
     settings = read_settings(TrainingServerSettings)
     set_up_logging("training-server", settings.log_level)
+    close_to_others(settings.kept_folders)
     settings.load_case()
     access = Access.of(settings)
     click.echo(f"training {settings.case}: http://{settings.training_host}:{settings.training_port}/", err=True)
