@@ -104,7 +104,7 @@ class ComposedAlerting:
     """Both of them; ``training_url`` is who is asked to retrain from the next start on."""
 
     def __init__(self, folder: Path) -> None:
-        part_or_skip("prometheus", "prometheus-alertmanager", "amtool")
+        part_or_skip("prometheus", "prometheus-alertmanager", "amtool", "wget")
         self.secrets, self._config = folder / "secrets", folder / "config"
         self.training_url = ""
         make_secrets(self.secrets)
