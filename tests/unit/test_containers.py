@@ -236,6 +236,16 @@ def test_a_login_is_asked_for_by_the_hash_of_the_password_that_clients_have(serv
         assert files[f"{client}/{service}_password"] == password
 
 
+def test_grafana_logs_in_at_prometheus_by_a_file_that_it_has() -> None:
+    [path] = (ROOT / "grafana" / "provisioning" / "datasources").iterdir()
+    [source] = yaml.safe_load(path.read_text())["datasources"]
+    assert (source["basicAuth"], source["basicAuthUser"]) == (True, MAKE_SECRETS["LOGIN_NAME"])
+    file = "/run/streamgauge-secrets/prometheus_password"
+    assert source["secureJsonData"] == {"basicAuthPassword": f"$__file{{{file}}}"}
+    assert PurePosixPath(file).name in MAKE_SECRETS["files_for"](_fresh())["grafana"]
+    assert "secrets-grafana:/run/streamgauge-secrets:ro" in SERVICES["grafana"]["volumes"]
+
+
 @pytest.mark.parametrize("given", ["", "too-short", "with-a-$dollar-sign", "x" * 73])
 def test_a_password_that_bcrypt_or_grafana_would_read_as_another_is_refused(
     given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
