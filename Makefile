@@ -31,7 +31,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help install remake run test test-long test-fast test-pythons lint format train pipeline faults drift-bench bench dashboards stack lock clean
+.PHONY: help install remake run test test-long test-fast test-pythons lint format train pipeline faults drift-bench bench dashboards stack audit sbom licences lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -77,7 +77,7 @@ faults: install  ## the long form of the fault suite: many kills, outages of min
 lint: install  ## formatter, linter and type checker, without changing anything
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy event_backbone prediction_service monitoring_service stream_generator training local_stack benchmarks grafana prometheus docs/generate.py
+	$(BIN)/mypy event_backbone prediction_service monitoring_service stream_generator training local_stack benchmarks grafana prometheus supply_chain docs/generate.py
 	$(BIN)/mypy containers/*.py
 
 format: install  ## let the formatter and the linter mend what they can
@@ -113,6 +113,29 @@ stack:  ## the whole stack in containers: Kafka, MongoDB, MLflow, Prometheus, Gr
 	$(COMPOSE) up --detach
 	@$(COMPOSE) ps
 
+# Tools for a few commands, apart from the environment that they look at.
+TOOLS := .venv-tools
+$(TOOLS)/installed: supply_chain/tools.lock $(VENV)/installed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TOOLS)
+	$(BIN)/uv pip sync --quiet --python $(TOOLS)/bin/python --require-hashes supply_chain/tools.lock
+	@touch $@
+
+audit: $(TOOLS)/installed  ## known vulnerabilities of what the locks pin, by PyPI; ADVISORIES=folder takes a list from there
+	$(BIN)/python -m supply_chain.audit --pip-audit $(TOOLS)/bin/pip-audit $(if $(ADVISORIES),--advisories $(ADVISORIES))
+
+# cyclonedx-py checks what it writes by the schema.
+sbom: $(TOOLS)/installed  ## bills of materials (CycloneDX) of the environment and of each image, into sbom/
+	@mkdir -p sbom
+	$(TOOLS)/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --output-file sbom/environment.cdx.json $(BIN)/python
+	@for image in prediction monitoring generator training; do \
+		$(TOOLS)/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml \
+			--output-file sbom/$$image.cdx.json containers/locks/$$image.lock || exit 1; \
+	done
+	@ls sbom/*.cdx.json
+
+licences: install  ## the licences of all packages that are installed
+	@$(BIN)/python -m supply_chain.licences
+
 lock: install  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11 \
 		--universal --extra dev --upgrade pyproject.toml --output-file requirements.lock
@@ -124,6 +147,8 @@ lock: install  ## resolve the dependencies anew
 		$(UV_COMPILE) --constraint requirements.lock --extra $$extra pyproject.toml --output-file containers/locks/$$extra.lock || exit 1; \
 	done
 	echo setuptools | $(UV_COMPILE) --constraint requirements.lock - --output-file containers/locks/build.lock
+	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --generate-hashes --python-version 3.11 \
+		--universal --upgrade --constraint requirements.lock supply_chain/tools.in --output-file supply_chain/tools.lock
 
 clean:  ## remove the environment and everything the services kept
-	rm -rf $(VENV) .venv-python* var .dvc/cache .dvc/tmp
+	rm -rf $(VENV) .venv-python* $(TOOLS) sbom var .dvc/cache .dvc/tmp

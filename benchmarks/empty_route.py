@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, request
 
-from event_backbone.web.server import Access, serve
+from event_backbone.guards.access import Access
+from event_backbone.server.capacity import Capacity
+from event_backbone.server.serve import serve
 from prediction_service.settings import ServingSettings
 
 if TYPE_CHECKING:
@@ -32,10 +34,19 @@ class EmptyRoute:
     def count_unauthorized(self) -> None:
         """Never asked: there are no keys."""
 
+    def count_shed(self) -> None:
+        """Never asked: few enough come."""
+
     def close(self) -> None:
         """Nothing is held."""
 
 
 if __name__ == "__main__":
-    threads = ServingSettings().server_threads
-    serve(lambda _draining: EmptyRoute(), host="127.0.0.1", port=int(sys.argv[1]), threads=threads, access=Access())
+    settings = ServingSettings()
+    serve(
+        lambda _draining: EmptyRoute(),
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        access=Access(),
+        capacity=Capacity(settings.server_threads, settings.max_body_bytes),
+    )

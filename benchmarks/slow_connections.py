@@ -27,7 +27,7 @@ from benchmarks.open_loop import OpenLoop, Outcome
 from benchmarks.pinned_model import install_pinned_model, read_census
 from benchmarks.processes import free_port, running
 from event_backbone.case.files import find_case
-from event_backbone.web.api_keys import line_for, new_key
+from event_backbone.guards.api_keys import line_for, new_key
 
 #: The promises: p99 beside slow connections over that without them, and the slowest probe.
 MOST_P99_RATIO, SLOWEST_PROBE_S = 2.0, 0.1

@@ -12,8 +12,8 @@ import click
 
 from event_backbone.errors import Fault, SettingsError, StopError
 from event_backbone.process.commands import run_command
+from event_backbone.server.serve import check_port_is_free
 from event_backbone.settings import read_settings
-from event_backbone.web.server import check_port_is_free
 from local_stack.children import child
 from local_stack.loopback import raise_loopback
 from local_stack.make import follow_make

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from event_backbone.guards.access import Access
 from event_backbone.process.commands import run_command
 from event_backbone.process.files import close_to_others
 from event_backbone.process.logs import set_up_logging
+from event_backbone.server.capacity import Capacity
+from event_backbone.server.serve import serve
 from event_backbone.settings import read_settings
-from event_backbone.web.server import Access, serve
 from monitoring_service.bootstrap import build_service
 from monitoring_service.lifecycle.stop_notice import FatalStop
 from monitoring_service.settings import MonitoringServiceSettings
@@ -42,8 +44,8 @@ def cli() -> None:
         lambda draining: build_service(settings, draining, stop, keys=access.keys),
         host=settings.monitoring_host,
         port=settings.monitoring_port,
-        threads=settings.monitoring_threads,
         access=access,
+        capacity=Capacity(settings.monitoring_threads, settings.monitoring_max_body_bytes),
     )
     stop.raise_if_stopped()
 

@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 
 from event_backbone.case.schema import Case
+from event_backbone.guards.api_keys import KeyCheck
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
 from event_backbone.kafka.producer import KafkaPublisher
 from event_backbone.kafka.topics import Topics, place_source
 from event_backbone.ports import MessageConsumer, Partition
-from event_backbone.web.api_keys import KeyCheck
+from event_backbone.server.serve import Draining
 from event_backbone.web.http_client import outside_client, own_client
-from event_backbone.web.server import Draining
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService
 from monitoring_service.alerting.training_client import HttpTrainingServer

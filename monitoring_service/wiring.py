@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from event_backbone.case.schema import Case
-from event_backbone.web.api_keys import KeyCheck
+from event_backbone.guards.api_keys import KeyCheck
 from monitoring_service.alerting.lifecycle import Rules
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.service import AlertService

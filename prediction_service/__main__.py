@@ -167,7 +167,7 @@ def new_api_key(name: str, file: Path | None) -> None:
       prediction-service keys new --name ada
       prediction-service keys new --name ada --append api-keys
     """
-    from event_backbone.web.api_keys import append_line, line_for, new_key
+    from event_backbone.guards.api_keys import append_line, line_for, new_key
 
     key = new_key()
     line = line_for(name, key)
@@ -183,7 +183,10 @@ cli.add_command(dead_letters)
 
 
 def _serve() -> None:
-    from event_backbone.web.server import Access, serve
+    from event_backbone.guards.access import Access
+    from event_backbone.server.admission import AdmissionControl
+    from event_backbone.server.capacity import Capacity
+    from event_backbone.server.serve import serve
     from prediction_service.bootstrap import build_serving
 
     settings = read_settings(ServingSettings)
@@ -191,12 +194,13 @@ def _serve() -> None:
     close_to_others(settings.kept_folders)
     case = settings.load_case()
     access = Access.of(settings, forms={"/"})
+    admission = AdmissionControl(settings.max_in_flight)
     serve(
-        lambda draining: build_serving(settings, case, draining, access.keys),
+        lambda draining: build_serving(settings, case, draining, access.keys, admission),
         host=settings.prediction_host,
         port=settings.prediction_port,
-        threads=settings.server_threads,
         access=access,
+        capacity=Capacity(settings.server_threads, settings.max_body_bytes, admission),
     )
 
 

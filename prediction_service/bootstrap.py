@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
+from event_backbone.guards.api_keys import KeyCheck
 from event_backbone.kafka.topics import Topics
 from event_backbone.model.bundle import CHAMPION_ALIAS, BundleStore, registered_name
 from event_backbone.ports import MessageProducer, ModelRegistry, Sink
 from event_backbone.prediction_log.opening import open_prediction_log
 from event_backbone.process.file_lock import HeldLock
-from event_backbone.web.api_keys import KeyCheck
-from event_backbone.web.server import Draining
+from event_backbone.server.admission import AdmissionControl
+from event_backbone.server.application import GroupHandler
+from event_backbone.server.serve import Draining
 from prediction_service.delivery.cursors import read_relay_state
 from prediction_service.delivery.dead_letter_publishing import DeadLetterPublishing
 from prediction_service.delivery.shadow_sink import ShadowSink
@@ -33,7 +35,6 @@ from prediction_service.model_sync.registry_watch import RegistryWatch
 from prediction_service.model_sync.shadow_model import SHADOW_POINTER, ShadowModel
 from prediction_service.model_sync.sync_files import SyncFiles
 from prediction_service.operations.erasure import ErasureTarget, IdleJournals, LocalErasure, ReplicaErasure, SinkErasure
-from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.app import add_admin, build_api
 from prediction_service.serving.form import FormKey
 from prediction_service.serving.gateway import RequestGateway
@@ -75,8 +76,15 @@ class ServingApplication:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._gateway(environ, start_response)
 
+    @property
+    def group_handlers(self) -> Mapping[str, GroupHandler]:
+        return self._gateway.group_handlers
+
     def count_unauthorized(self) -> None:
         self._metrics.unauthorized.inc()
+
+    def count_shed(self) -> None:
+        self._metrics.shed.inc()
 
     def close(self) -> None:
         self._periodic_tasks.stop()
@@ -88,9 +96,16 @@ class ServingApplication:
 
 
 def build_serving(
-    settings: ServingSettings, case: Case, draining: Draining, keys: KeyCheck | None = None
+    settings: ServingSettings,
+    case: Case,
+    draining: Draining,
+    keys: KeyCheck | None = None,
+    admission: AdmissionControl | None = None,
 ) -> ServingApplication:
-    """Build one server; called in the process that serves. ``keys``: what the form asks for."""
+    """Build one server; called in the process that serves.
+
+    ``keys``: what the form asks for; ``admission``: the server's, for its gauge.
+    """
     metrics = ServingMetrics(CollectorRegistry(), case)
     slot, slot_lock = claim_slot(settings.journals_dir)
     sinks = read_relay_state(slot / RELAY_FILE) or {}
@@ -121,14 +136,12 @@ def build_serving(
         form_key=form_key,
     )
     add_admin(flask_app, Reloading(champion, sync_files))
-    admission = AdmissionControl(settings.max_in_flight)
-    metrics.in_flight.set_function(lambda: admission.in_flight)
+    if admission is not None:
+        metrics.in_flight.set_function(lambda: admission.in_flight)
     gateway = RequestGateway(
         flask_app,
-        handlers.predict,
-        admission,
+        handlers.predict_all,
         metrics,
-        max_body_bytes=settings.max_body_bytes,
         fast_path=settings.lane,
     )
     champion.refresh()

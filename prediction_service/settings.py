@@ -31,7 +31,7 @@ class ServingSettings(ListeningSettings, ReplicaSettings):
         default="process", description="what an answered prediction survives: a dead process, or a power cut as well"
     )
     lane: bool = Field(default=True, description="answer POST /predict in front of Flask")
-    max_in_flight: int = Field(default=16, ge=1, le=1000, description="requests worked on at once; above it, 503")
+    max_in_flight: int = Field(default=64, ge=1, le=1000, description="requests in flight at once; above it, 503")
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="largest request body")
     max_batch_records: int = Field(default=1000, ge=1, description="most records in one batch")
     journal_max_bytes: int = Field(default=2 * 1024**3, ge=64 * 1024, description="journal size at which 503 begins")
@@ -48,10 +48,10 @@ class ServingSettings(ListeningSettings, ReplicaSettings):
         "which has what all replicas and workers stored",
     )
     server_threads: int = Field(
-        default=24,
+        default=16,
         ge=1,
         le=1000,
-        description="requests worked on at once; those above MAX_IN_FLIGHT are answered with 503",
+        description="threads that answer requests; POST /predict has one of its own",
     )
 
     _listening_host = field_validator("prediction_host")(listening_host)

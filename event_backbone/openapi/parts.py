@@ -9,9 +9,9 @@ import msgspec
 
 from event_backbone.decoding.json_bounds import MOST_DEPTH
 from event_backbone.formats import markdown
-from event_backbone.web.encoding_guard import DETAIL as ENCODING_DETAIL
-from event_backbone.web.key_guard import DETAIL as KEY_DETAIL
-from event_backbone.web.key_guard import OPEN_PATHS
+from event_backbone.guards.encoding_guard import DETAIL as ENCODING_DETAIL
+from event_backbone.guards.key_guard import DETAIL as KEY_DETAIL
+from event_backbone.guards.key_guard import OPEN_PATHS
 from event_backbone.web.problems import CONTENT_TYPE, Problem
 from event_backbone.web.responses import JSON
 
@@ -26,7 +26,8 @@ NOT_JSON = f"The body is no JSON, or is nested deeper than {MOST_DEPTH} arrays a
 FAULTS = "What is wrong, by field: the first faults, and how many more there are; nothing was stored."
 
 _WITHOUT_BODY = frozenset({"get", "head"})
-_SLOW_BODIES = "Too many bodies are still being sent; Retry-After says when to come back."
+_CROWD = "Too many requests are in flight, or their bodies still being sent; Retry-After says when to come back."
+_LATE_BODY = "The body did not come in time; nothing was stored."
 _FOREIGN = "The Host or Origin is another than this service's."
 
 
@@ -148,11 +149,11 @@ def _add_guards(path: str, method: str, responses: Part, everywhere: Mapping[str
     responses["403"] = problem_answer(_FOREIGN)
     if method not in _WITHOUT_BODY:
         responses["415"] = problem_answer(ENCODING_DETAIL)
+        responses["408"] = problem_answer(_LATE_BODY)
     if path not in ("/status", "/metrics"):
         for code, text in everywhere.items():
             responses.setdefault(code, problem_answer(text))
-    if method not in _WITHOUT_BODY:
-        responses.setdefault("503", problem_answer(_SLOW_BODIES))
+        responses.setdefault("503", problem_answer(_CROWD))
 
 
 def _with_keys(made: Part) -> Part:

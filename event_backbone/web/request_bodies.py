@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 #: A form that holds little more than a key.
 MOST_FORM_BYTES = 8192
 LARGEST_QUERY_NUMBER = 10**9 - 1
-_PART_BYTES = 64 * 1024
-_MOST_DRAINED_BYTES = 16 * 1024 * 1024
+_LARGE_BODY_BYTES = 64 * 1024
+_one_large_at_a_time = threading.Lock()
 LONGEST_NAME = 100
 LONGEST_NOTE = 1000
 #: Who does something, and why.
@@ -35,31 +38,11 @@ Body = TypeVar("Body", bound=Struct)
 
 def read_body(environ: WSGIEnvironment, most_bytes: int) -> bytes | None:
     """The request's body, with or without a length, or ``None`` when it is larger than allowed."""
-    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
-    if not (length.isdigit() and int(length) > most_bytes):
-        body = _read(stream, int(length) if length.isdigit() else most_bytes + 1)
-        if len(body) <= most_bytes:
-            return body
-    drain(stream)
-    return None
-
-
-def _read(stream: Any, at_most: int) -> bytes:
-    """In parts: granian's buffer for a part grows to several times its size, and is kept."""
-    if at_most <= _PART_BYTES:
-        first: bytes = stream.read(at_most)
-        return first
-    body, left = io.BytesIO(), at_most
-    while left > 0 and (part := stream.read(min(_PART_BYTES, left))):
-        left -= body.write(part)
-    return body.getvalue()
-
-
-def drain(stream: Any, most_bytes: int = _MOST_DRAINED_BYTES) -> None:
-    """Read on for a while: a client whose connection closes while it sends never sees the response."""
-    left = most_bytes
-    while left > 0 and (chunk := stream.read(min(left, _PART_BYTES))):
-        left -= len(chunk)
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdigit() and int(length) > most_bytes:
+        return None
+    body: bytes = environ["wsgi.input"].read(int(length) if length.isdigit() else most_bytes + 1)
+    return body if len(body) <= most_bytes else None
 
 
 def body_within(most_bytes: int) -> bytes:
@@ -104,12 +87,22 @@ def read_json(content: bytes) -> Any:
         raise RejectedError([Fault("(body)", "json", "the body is no JSON")]) from None
 
 
+def alone_if_large(content: bytes) -> AbstractContextManager[object]:
+    """One large body at a time: decoding that names faults takes many times its memory, and holds the interpreter."""
+    return _one_large_at_a_time if len(content) > _LARGE_BODY_BYTES else contextlib.nullcontext()
+
+
 def read_object(content: bytes, kind: type[Body]) -> Body:
     """An object of these fields and no others; blanks around a text don't count.
 
     Raises:
         RejectedError: with every fault, by field.
     """
+    with alone_if_large(content):
+        return _read_object(content, kind)
+
+
+def _read_object(content: bytes, kind: type[Body]) -> Body:
     sent = read_json(content)
     if not isinstance(sent, dict):
         raise RejectedError([Fault("(body)", "type", "must be a JSON object")])

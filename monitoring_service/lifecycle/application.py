@@ -95,6 +95,9 @@ class MonitoringApplication:
     def count_unauthorized(self) -> None:
         self._metrics.unauthorized.inc()
 
+    def count_shed(self) -> None:
+        self._metrics.shed.inc()
+
     def close(self) -> None:
         self._stream.stop()
         self._checks.stop()

@@ -18,11 +18,11 @@ from prometheus_client import CollectorRegistry
 
 from event_backbone.case.schema import Case
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError
-from event_backbone.web.browser_guard import POLICY, page_policy
+from event_backbone.guards.browser_guard import POLICY, page_policy
+from event_backbone.server.application import Application
 from event_backbone.web.exposition import exposition
 from event_backbone.web.probes import AnsweringStatus, add_probes
 from event_backbone.web.responses import later_response, retry_after_header
-from event_backbone.web.server import Application
 from monitoring_service.lifecycle.instance_lock import InstanceLock
 from monitoring_service.lifecycle.stop_notice import FatalStop
 from monitoring_service.views.metrics import active_gauge
@@ -75,6 +75,11 @@ class ActiveStandby:
         """Counted by the active process; one that stands by has nothing to guard."""
         if self._active is not None:
             self._active.count_unauthorized()
+
+    def count_shed(self) -> None:
+        """Counted by the active process."""
+        if self._active is not None:
+            self._active.count_shed()
 
     def close(self) -> None:
         self._closing.set()

@@ -74,6 +74,7 @@ class MonitoringMetrics:
             "shadows": make.counter("shadows", "What a shadow said about records, once by record and version."),
         }
         self.unauthorized = make.counter("unauthorized", "Requests refused because they showed no good API key.")
+        self.shed = make.counter("requests_shed", "Requests refused with 503 because too many were in flight.")
         self.refused_events = make.counter("refused_events", "Lines that will never be taken, by reason.", "reason")
         self.waiting_labels = make.gauge("waiting_labels", "Labels whose prediction may still come.")
 

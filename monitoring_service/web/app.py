@@ -11,8 +11,8 @@ from werkzeug.exceptions import NotFound
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import encode_json
-from event_backbone.web.api_keys import KeyCheck
-from event_backbone.web.browser_guard import POLICY, page_policy
+from event_backbone.guards.api_keys import KeyCheck
+from event_backbone.guards.browser_guard import POLICY, page_policy
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.probes import AnsweringStatus, add_probes
 from event_backbone.web.request_bodies import body_within, query_number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from event_backbone.case.schema import Case
+from event_backbone.guards.key_guard import KEY_FIELD
 from event_backbone.openapi.parts import (
     NDJSON,
     OBJECT,
@@ -29,7 +30,6 @@ from event_backbone.openapi.parts import (
     sent,
     whole,
 )
-from event_backbone.web.key_guard import KEY_FIELD
 from event_backbone.web.request_bodies import LARGEST_QUERY_NUMBER, MOST_FORM_BYTES
 from monitoring_service.alerting.views import AlertView
 from monitoring_service.intake.receiver import MOST_LINES, Receipt

@@ -8,9 +8,9 @@ from flask import Flask, Response, send_file
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from event_backbone.web.api_keys import KeyCheck
-from event_backbone.web.browser_guard import POLICY
-from event_backbone.web.key_guard import CHALLENGE, DETAIL, KEY_FIELD
+from event_backbone.guards.api_keys import KeyCheck
+from event_backbone.guards.browser_guard import POLICY
+from event_backbone.guards.key_guard import CHALLENGE, DETAIL, KEY_FIELD
 from event_backbone.web.request_bodies import MOST_FORM_BYTES, form_within
 from event_backbone.web.responses import json_response, problem_response
 from monitoring_service.checks.report_schedule import ReportScheduler

@@ -14,10 +14,10 @@ from werkzeug.exceptions import InternalServerError
 from event_backbone.case.records import fault_in_kept_id
 from event_backbone.case.schema import Case
 from event_backbone.errors import RejectedError, TryAgainLaterError
-from event_backbone.web.browser_guard import POLICY, page_policy
+from event_backbone.guards.browser_guard import POLICY, page_policy
+from event_backbone.guards.key_guard import CHALLENGE
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.exposition import exposition
-from event_backbone.web.key_guard import CHALLENGE
 from event_backbone.web.probes import add_probes
 from event_backbone.web.request_bodies import body_within, form_within, read_object
 from event_backbone.web.responses import (

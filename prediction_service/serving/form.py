@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from event_backbone.case.schema import Case, Column, Limits
-from event_backbone.web.api_keys import KeyCheck
-from event_backbone.web.key_guard import KEY_FIELD
+from event_backbone.guards.api_keys import KeyCheck
+from event_backbone.guards.key_guard import KEY_FIELD
 
 #: Under the field; the list that a browser offers holds them all.
 _CATEGORIES_LISTED = 3

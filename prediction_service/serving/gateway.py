@@ -1,26 +1,23 @@
-"""The request gateway before Flask: admission control for every request, and the fast path for ``POST /predict``.
+"""The request gateway before Flask: metrics of every request, and the fast path for ``POST /predict``.
 
-A cap inside a Flask view never triggers, because the server queues before the view; here it is the first thing that
-happens to a request. The fast_path and Flask's ``/predict`` view call the same handler.
+The fast path and Flask's ``/predict`` view call the same handlers.
 """
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Callable, Iterable
-from http import HTTPStatus
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from prometheus_client import Counter
 
 from event_backbone.errors import TryAgainLaterError
+from event_backbone.server.application import GroupHandler, Posted, Response
+from event_backbone.server.wsgi_bridge import PROBES
 from event_backbone.web.problems import CONTENT_TYPE, problem
-from event_backbone.web.reading_limit import PROBES
-from event_backbone.web.request_bodies import read_body
 from event_backbone.web.responses import JSON, retry_after_header, try_again
-from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.handlers import Reply
 from prediction_service.serving.metrics import ENDPOINTS, OTHER, ServingMetrics
 
@@ -30,76 +27,31 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-_STATUS_LINES = {code: f"{code} {HTTPStatus(code).phrase}" for code in (200, 400, 409, 413, 422, 500, 503)}
-
-
 class RequestGateway:
-    """Admission control and the fast path of ``/predict``, in front of the Flask application."""
+    """Request metrics and the fast path of ``/predict``, in front of the Flask application."""
 
     def __init__(
         self,
         flask_app: WSGIApplication,
-        predict: Callable[[bytes], Reply],
-        admission: AdmissionControl,
+        predict_all: Callable[[Sequence[bytes]], Sequence[Reply]],
         metrics: ServingMetrics,
         *,
-        max_body_bytes: int,
         fast_path: bool,
     ) -> None:
         self._flask_app = flask_app
-        self._predict = predict
-        self._admission = admission
-        self._shed = metrics.shed
-        # Made once: the more there is to refuse, the less a refusal may cost.
-        self._shed_reply = unavailable("too many requests are in flight", 1.0)
-        self._fast_path = fast_path
-        self._max_body_bytes = max_body_bytes
+        self._predict_all = predict_all
         self._requests = metrics.requests
         self._observe_seconds = {
             endpoint: metrics.request_seconds.labels(endpoint).observe for endpoint in (*ENDPOINTS.values(), OTHER)
         }
         self._counters: dict[tuple[str, str], Counter] = {}
+        self.group_handlers: Mapping[str, GroupHandler] = {"/predict": self.answer_group} if fast_path else {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path in PROBES:
             return self._flask_app(environ, start_response)
-        # Looked at before the body is awaited, which costs nothing, and after it, so that no slow body counts.
-        if self._admission.is_full():
-            return self._refuse(start_response)
-        body = read_body(environ, self._max_body_bytes)
-        if not self._admission.enter():
-            return self._refuse(start_response)
-        try:
-            return self._answer(path, body, environ, start_response)
-        finally:
-            self._admission.leave()
-
-    def _refuse(self, start_response: StartResponse) -> list[bytes]:
-        self._shed.inc()
-        return _send(start_response, self._shed_reply)
-
-    def _answer(
-        self, path: str, body: bytes | None, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Answer on the fast path or through Flask, and count the request."""
         started = time.perf_counter()
-        endpoint = ENDPOINTS.get(path, OTHER)
-        if self._fast_path and endpoint == "predict" and environ["REQUEST_METHOD"] == "POST":
-            status, answer = self._answer_on_fast_path(body, start_response)
-        elif body is None:
-            status, answer = "413", _send(start_response, too_large(self._max_body_bytes))
-        else:
-            status, answer = self._answer_in_flask(body, environ, start_response)
-        self._counter(endpoint, status).inc()
-        self._observe_seconds[endpoint](time.perf_counter() - started)
-        return answer
-
-    def _answer_in_flask(
-        self, body: bytes, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> tuple[str, Iterable[bytes]]:
-        # Not left to Flask, which cuts a body without a length at its limit and takes that for all there is.
-        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         statuses: list[str] = []
 
         def noting(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -107,7 +59,30 @@ class RequestGateway:
             return start_response(status, headers, *rest)
 
         answer = self._flask_app(environ, noting)
-        return statuses[-1], answer
+        endpoint = ENDPOINTS.get(path, OTHER)
+        self._counter(endpoint, statuses[-1]).inc()
+        self._observe_seconds[endpoint](time.perf_counter() - started)
+        return answer
+
+    def answer_group(self, group: Sequence[Posted]) -> list[Response]:
+        """Answer records that were posted one by one, and count them; raises nothing."""
+        responses = self._responses_to(group)
+        now, observe_seconds = time.perf_counter(), self._observe_seconds["predict"]
+        for status, number in Tally(response.status for response in responses).items():
+            self._counter("predict", str(status)).inc(number)
+        for posted in group:
+            observe_seconds(now - posted.since_s)
+        return responses
+
+    def _responses_to(self, group: Sequence[Posted]) -> list[Response]:
+        try:
+            return [_response(*reply) for reply in self._predict_all([posted.body for posted in group])]
+        except TryAgainLaterError as error:
+            later = _response(*unavailable(str(error), error.retry_after_s), error.retry_after_s)
+            return [later] * len(group)
+        except Exception:  # the application's border, as Flask is one for its views
+            log.exception("predictions_failed")
+            return [_response(*failed())] * len(group)
 
     def _counter(self, endpoint: str, status: str) -> Counter:
         counter = self._counters.get((endpoint, status))
@@ -115,28 +90,12 @@ class RequestGateway:
             counter = self._counters[endpoint, status] = self._requests.labels(endpoint, status)
         return counter
 
-    def _answer_on_fast_path(self, body: bytes | None, start_response: StartResponse) -> tuple[str, Iterable[bytes]]:
-        try:
-            reply = too_large(self._max_body_bytes) if body is None else self._predict(body)
-        except TryAgainLaterError as error:
-            reply = unavailable(str(error), error.retry_after_s)
-            return "503", _send(start_response, reply, error.retry_after_s)
-        except Exception:  # the application's border, as Flask is one for its views
-            log.exception("lane_failed")
-            reply = failed()
-        return str(reply[0]), _send(start_response, reply)
 
-
-def _send(start_response: StartResponse, reply: Reply, retry_after_s: float = 1.0) -> list[bytes]:
-    status, body = reply
-    headers = [
-        ("Content-Type", JSON if status == 200 else CONTENT_TYPE),
-        ("Content-Length", str(len(body))),
-    ]
-    if status == 503:
+def _response(status: int, body: bytes, retry_after_s: float | None = None) -> Response:
+    headers = [("Content-Type", JSON if status == 200 else CONTENT_TYPE)]
+    if retry_after_s is not None:
         headers.append(("Retry-After", retry_after_header(retry_after_s)))
-    start_response(_STATUS_LINES[status], headers)
-    return [body]
+    return Response(status, headers, body)
 
 
 def unavailable(detail: str, retry_after_s: float) -> Reply:
@@ -146,7 +105,3 @@ def unavailable(detail: str, retry_after_s: float) -> Reply:
 def failed() -> Reply:
     detail = "Something failed here and was logged. The record may be kept or not: send it again with its record_id."
     return 500, problem(500, detail)
-
-
-def too_large(max_body_bytes: int) -> Reply:
-    return 413, problem(413, f"The body is larger than {max_body_bytes} bytes; nothing was stored.")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 
 import msgspec
 
@@ -17,12 +14,12 @@ from event_backbone.events.schema import ModelRef, Prediction, decode_event
 from event_backbone.model.scoring import fault_in_score
 from event_backbone.prediction_log.journal_layout import Entry, entry_of
 from event_backbone.web.problems import FaultListing, fault_documents, problem, rejection, rejection_status
+from event_backbone.web.request_bodies import alone_if_large
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
 from prediction_service.journal.writer import HeldEntry, Journal
 from prediction_service.serving.batch_body import split_batch
 from prediction_service.serving.metrics import ServingMetrics
-from prediction_service.serving.micro_batching import MicroBatcher
 
 #: Status and JSON body; the content type follows from the status.
 Reply = tuple[int, bytes]
@@ -49,7 +46,6 @@ class RecordAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_LARGE_BODY_BYTES = 64 * 1024
 
 
 class PredictionHandlers:
@@ -70,29 +66,32 @@ class PredictionHandlers:
         self._metrics = metrics
         self._rejections = rejections
         self._max_batch_records = max_batch_records
-        self._one_large_at_a_time = threading.Lock()
-        self._answer_one: MicroBatcher[Record, tuple[Prediction, HeldEntry | None]] = MicroBatcher(self._answer_all)
         self.decoder = RecordDecoder(case)
 
     # Predictions --------------------------------------------------------------------------------------------------
 
     def predict(self, body: bytes) -> Reply:
         """One record as JSON."""
+        return self.predict_all([body])[0]
+
+    def predict_all(self, bodies: Sequence[bytes]) -> list[Reply]:
+        """Records as JSON that came one by one: scored and committed as one group, each with its own reply."""
+        decoded = [self._decode(body) for body in bodies]
+        records = [record for record in decoded if isinstance(record, Record)]
+        answers = iter(self._answer_all(records) if records else ())
+        return [self._reply_for(*next(answers)) if isinstance(one, Record) else one for one in decoded]
+
+    def _decode(self, body: bytes) -> Record | Reply:
         try:
-            record = self.decoder.decode_trusted(body)
+            return self.decoder.decode_trusted(body)
         except ValueError:
             return self._refuse(body)
-        return self._reply_for(*self._answer_one(record))
 
     def _refuse(self, body: bytes) -> Reply:
-        with self._alone_if_large(body):
+        with alone_if_large(body):
             faults = self.decoder.faults_in_body(body)
         self._rejections.count(faults)
         return rejection(faults)
-
-    def _alone_if_large(self, body: bytes) -> AbstractContextManager[object]:
-        """Decoding that names faults takes many times the memory of its body, and holds the interpreter anyway."""
-        return self._one_large_at_a_time if len(body) > _LARGE_BODY_BYTES else contextlib.nullcontext()
 
     def predict_payload(self, payload: object) -> Reply:
         """One record that is decoded already: the web form's."""
@@ -101,7 +100,7 @@ class PredictionHandlers:
         except RejectedError as error:
             self._rejections.count(error.faults)
             return rejection(error.faults)
-        return self._reply_for(*self._answer_one(record))
+        return self._reply_for(*self._answer_all([record])[0])
 
     def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, HeldEntry | None]]:
         """Score records and append the predictions, all or none; each with what is held under its id.
@@ -155,7 +154,7 @@ class PredictionHandlers:
             results, valid = [None] * len(records), list(enumerate(records))
         else:
             try:
-                with self._alone_if_large(body):
+                with alone_if_large(body):
                     results, valid = self._decode_each(body)
             except RejectedError as error:
                 self._rejections.count(error.faults)
@@ -192,7 +191,7 @@ class PredictionHandlers:
     def take_labels(self, body: bytes) -> Reply:
         """One label, a JSON array of them, or one a line; good ones are kept beside bad neighbours."""
         try:
-            with self._alone_if_large(body):
+            with alone_if_large(body):
                 entries, refused = self._decode_labels(body)
         except RejectedError as error:
             return rejection(error.faults, "body")

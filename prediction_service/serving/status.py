@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from msgspec.structs import asdict
 
 from event_backbone.events.schema import parse_utc
-from event_backbone.web.server import Draining
+from event_backbone.server.serve import Draining
 from prediction_service.delivery.cursors import read_relay_state
 from prediction_service.inference.champion import ServingChampion
 from prediction_service.journal.reader import JournalReader

@@ -10,18 +10,17 @@ from prometheus_client import CollectorRegistry
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from event_backbone.case.schema import Case
+from event_backbone.guards.access import Access, GuardedApplication, Guards
+from event_backbone.server.serve import check_port_is_free
 from event_backbone.web.error_handlers import add_error_handlers
 from event_backbone.web.exposition import exposition
 from event_backbone.web.probes import add_probes
-from event_backbone.web.server import Access, check_port_is_free
 from prediction_service.inference.champion import ServingChampion
 from prediction_service.inference.metrics import PredictingMetrics
 from prediction_service.worker.loop import WorkerLoop
 
 #: A loop that has not come round for so long hangs: one turn waits for a few seconds at most.
 SILENT_TOO_LONG_S = 60.0
-#: Requests worked on at once.
-_AT_ONCE = 4
 
 
 class WorkerStatus:
@@ -57,23 +56,6 @@ def build_worker_api(case: Case, status: WorkerStatus, registry: CollectorRegist
     return app
 
 
-class _Application:
-    """The probes as a guarded application."""
-
-    def __init__(self, app: Flask, metrics: PredictingMetrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        return self._app(environ, start_response)
-
-    def count_unauthorized(self) -> None:
-        self._metrics.unauthorized.inc()
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  # werkzeug's name
         """Probes are not worth a line."""
@@ -85,7 +67,7 @@ def serve_beside(app: Flask, metrics: PredictingMetrics, access: Access, *, host
     A few probes a second need no server that is fast.
     """
     check_port_is_free(host, port)
-    guarded = access.guarding(_Application(app, metrics), _AT_ONCE)
+    guarded = GuardedApplication(app, Guards(access, metrics.unauthorized.inc))
     server = make_server(host, port, guarded, threaded=True, request_handler=_Quiet)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
     return server

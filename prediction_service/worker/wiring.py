@@ -9,11 +9,11 @@ from werkzeug.serving import BaseWSGIServer
 
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
+from event_backbone.guards.access import Access
 from event_backbone.kafka.access import kafka_access
 from event_backbone.kafka.lag import StandstillClock
 from event_backbone.kafka.topics import Topics
 from event_backbone.model.bundle import BundleStore
-from event_backbone.web.server import Access
 from prediction_service.delivery.sinks import open_sinks
 from prediction_service.inference.champion import ServingChampion
 from prediction_service.inference.periodic import PeriodicTasks

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 from prediction_process import running
 from prediction_world import made_record
 
-from event_backbone.web.api_keys import line_for
+from event_backbone.guards.api_keys import line_for
 
 KEY = "the-one-good-key"
 

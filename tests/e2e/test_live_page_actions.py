@@ -12,7 +12,7 @@ from monitoring_process import MonitoringProcess, poll_until
 from monitoring_world import body_of, predictions
 from playwright.sync_api import Browser, Page, expect
 
-from event_backbone.web.api_keys import line_for
+from event_backbone.guards.api_keys import line_for
 
 KEY = "the-one-good-key"
 PATIENCE_MS = 120_000

@@ -31,7 +31,7 @@ from monitoring_world import made_reference
 from playwright.sync_api import Browser, expect
 from werkzeug.serving import make_server
 
-from event_backbone.web.server import Access
+from event_backbone.guards.access import Access, GuardedApplication, Guards
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = (
@@ -47,23 +47,9 @@ def opened(browser: Browser) -> Iterator[MarkedPage]:
     opened.close()
 
 
-class Guarded:
-    """A Flask application behind the guards of every service."""
-
-    def __init__(self, app: Flask) -> None:
-        self._app = app
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        return self._app(environ, start_response)
-
-    def count_unauthorized(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
 @contextlib.contextmanager
 def served(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, Access().guarding(Guarded(app), 4), threaded=True)
+    server = make_server("127.0.0.1", 0, GuardedApplication(app, Guards(Access(), lambda: None)), threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -15,8 +15,8 @@ from monitoring_process import MonitoringProcess, poll_until
 from prediction_process import Answer, PredictionProcess, running
 from prediction_world import made_record
 
-from event_backbone.web.api_keys import line_for
-from event_backbone.web.key_guard import KEY_FIELD
+from event_backbone.guards.api_keys import line_for
+from event_backbone.guards.key_guard import KEY_FIELD
 
 KEY = "the-one-good-key"
 BEARER = {"Authorization": f"Bearer {KEY}"}

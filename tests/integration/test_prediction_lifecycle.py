@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import subprocess
@@ -31,6 +32,8 @@ class Load:
         self.stop = threading.Event()
         self._server = server
         self._threads = [threading.Thread(target=self._send_all, args=(number,)) for number in range(clients)]
+        # A full collection of all that a whole test run has imported may take longer than a server that stops is there.
+        gc.freeze()
         for thread in self._threads:
             thread.start()
 
@@ -52,6 +55,7 @@ class Load:
         self.stop.set()
         for thread in self._threads:
             thread.join()
+        gc.unfreeze()
 
 
 def stored_ids(journal: Path) -> set[str]:

@@ -14,7 +14,7 @@ from prediction_process import running
 from prediction_world import made_record
 from training_server_process import training_server
 
-from event_backbone.web.api_keys import line_for
+from event_backbone.guards.api_keys import line_for
 
 KEY = "a key for the tests"
 STRANGERS, HOLDERS = 100, 30
@@ -80,3 +80,12 @@ def test_slow_connections_keep_nobody_waiting(service: object, work: str, answer
             assert requests.get(f"{url}/livez", timeout=WITHIN_S).status_code == 200
             assert requests.get(f"{url}/metrics", timeout=WITHIN_S).status_code == 200
             assert requests.post(f"{url}{work}", data=b"{}", timeout=WITHIN_S).status_code == 401
+
+
+def test_connections_that_say_nothing_keep_nobody_waiting(tmp_path: Path) -> None:
+    with prediction(tmp_path) as (url, good_request), contextlib.ExitStack() as open_ones:
+        host, _, port = url.removeprefix("http://").partition(":")
+        for _ in range(1500):
+            open_ones.enter_context(socket.create_connection((host, int(port)), timeout=WITHIN_S))
+        assert good_request() == 200
+        assert requests.get(f"{url}/livez", timeout=WITHIN_S).status_code == 200

@@ -18,8 +18,8 @@ from real_parts_cache import part_or_skip
 from training_server_process import TrainingServerProcess, training_server
 
 from event_backbone.events.schema import time_text
+from event_backbone.guards.api_keys import line_for
 from event_backbone.model.bundle import BundleStore
-from event_backbone.web.api_keys import line_for
 
 KEY = "the-one-good-key"
 TOLD_WITHIN_S = 60

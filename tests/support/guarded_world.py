@@ -19,7 +19,7 @@ from reconciliation import TopicReader, collection
 from replica import Replica
 from serving_world import install_champion
 
-from event_backbone.web.api_keys import line_for
+from event_backbone.guards.api_keys import line_for
 
 KEY = "the-one-good-key"
 BEARER = {"Authorization": f"Bearer {KEY}"}

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
 from event_backbone.case.schema import Case
-from event_backbone.web.api_keys import KeyCheck
+from event_backbone.guards.api_keys import KeyCheck
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.evaluation.client import EvaluatorFailedError
 from monitoring_service.evaluation.judged_window import JudgedWindow

@@ -14,8 +14,8 @@ from monitoring_bench import Bench
 from prediction_world import call, install_champion
 from prometheus_client import CollectorRegistry
 
-from event_backbone.web.api_keys import KeyCheck
-from event_backbone.web.server import Access
+from event_backbone.guards.access import Access, GuardedApplication, Guards
+from event_backbone.guards.api_keys import KeyCheck
 from monitoring_service.alerting.retraining import RetrainingBridge
 from monitoring_service.alerting.training_client import TrainingStatus
 from prediction_service.bootstrap import build_serving
@@ -119,7 +119,9 @@ class _Guarded:
 
     def __init__(self, inner: WSGIApplication, keys: KeyCheck | None, forms: set[str]) -> None:
         self._inner = inner
-        self._outer = Access(keys=keys, forms=frozenset(forms)).guarding(self, 4)
+        self._outer = GuardedApplication(
+            inner, Guards(Access(keys=keys, forms=frozenset(forms)), self.count_unauthorized)
+        )
         self.refused = 0
         self.begin_anew: Callable[[], None] = lambda: None
 

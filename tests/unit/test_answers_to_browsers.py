@@ -13,8 +13,8 @@ from monitoring_world import made_case
 from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
 
+from event_backbone.guards.access import Access, GuardedApplication, Guards
 from event_backbone.web.probes import AnsweringStatus
-from event_backbone.web.server import Access
 from monitoring_service.lifecycle.standby import build_standby
 from prediction_service.serving.app import add_admin
 from prediction_service.serving.app import build_api as build_prediction
@@ -66,22 +66,8 @@ class KeyOf:
         return presented == "key"
 
 
-class Counted:
-    """An application as the server guards it."""
-
-    def __init__(self, app: Flask) -> None:
-        self._app = app
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        return self._app(environ, start_response)
-
-    def count_unauthorized(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
 def guarded(app: Flask, **access: Any) -> Client:
-    return Client(Access(**access).guarding(Counted(app), 4))
+    return Client(GuardedApplication(app, Guards(Access(**access), lambda: None)))
 
 
 def requests(app: Flask) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,11 @@ CLIENTS = {
         "monitoring_service/reports/evidently_page.py",
     },
     "great_expectations": {"training/quality/great_expectations_gate.py"},
-    "granian": {"event_backbone/web/server.py"},
+    "granian": {
+        "event_backbone/server/serve.py",
+        "event_backbone/server/body_reader.py",
+        "event_backbone/server/wsgi_bridge.py",
+    },
     "kafka": {
         "event_backbone/kafka/admin.py",
         "event_backbone/kafka/client.py",
@@ -66,7 +70,9 @@ FLAT = {
 #: ``local_stack`` is one room.
 ROOMS = {
     "event_backbone": {
-        "openapi": "web decoding formats",
+        "openapi": "guards web decoding formats",
+        "server": "guards web process errors",
+        "guards": "web settings events errors",
         "prediction_log": "mongodb events ports settings errors",
         "mongodb": "events ports settings errors",
         "kafka": "case decoding events ports settings errors",

@@ -18,8 +18,8 @@ import bcrypt
 import pytest
 import yaml
 
+from event_backbone.guards.api_keys import parse_keys
 from event_backbone.process.file_lock import try_lock
-from event_backbone.web.api_keys import parse_keys
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")

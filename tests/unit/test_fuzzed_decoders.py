@@ -25,6 +25,7 @@ from event_backbone.case.records import RecordDecoder
 from event_backbone.case.schema import Case
 from event_backbone.errors import RejectedError, SettingsError, UnreadableMessageError
 from event_backbone.events.schema import Envelope, Erasure, Event, encode_json
+from event_backbone.guards.api_keys import line_for, parse_keys
 from event_backbone.kafka.dead_letters import dead_letter_in, dead_letter_of
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import event_of, messages_of
@@ -32,7 +33,6 @@ from event_backbone.model.bundle import MANIFEST, BrokenBundleError, open_bundle
 from event_backbone.model.bundle import write_bundle as write
 from event_backbone.ports import Message, Partition, Received
 from event_backbone.prediction_log.sqlite import SqliteLog
-from event_backbone.web.api_keys import line_for, parse_keys
 from event_backbone.web.http_client import retry_after_s
 from event_backbone.web.request_bodies import read_object
 from monitoring_service.evaluation.frames import decode_answer, decode_request, decode_start, frame, read_frame

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from event_backbone.web.server import Draining
+from event_backbone.server.serve import Draining
 from training.server.api import ServerParts, build_api
 from training.server.messages import RunOrder
 from training.server.metrics import TrainingMetrics
@@ -35,6 +35,9 @@ class TrainingApplication:
 
     def count_unauthorized(self) -> None:
         self._metrics.unauthorized.inc()
+
+    def count_shed(self) -> None:
+        self._metrics.shed.inc()
 
     def close(self) -> None:
         self._scheduler.close()

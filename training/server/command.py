@@ -22,11 +22,13 @@ def serve() -> None:
       curl -s -X POST http://127.0.0.1:8090/train -d '{"reason": "new prices"}'
       curl -s http://127.0.0.1:8090/train
     """
+    from event_backbone.guards.access import Access
     from event_backbone.process.files import close_to_others
     from event_backbone.process.logs import set_up_logging
+    from event_backbone.server.capacity import Capacity
+    from event_backbone.server.serve import serve as listen
     from event_backbone.settings import read_settings
-    from event_backbone.web.server import Access
-    from event_backbone.web.server import serve as listen
+    from training.server.api import MOST_BYTES
     from training.server.bootstrap import build_application
     from training.server.settings import TrainingServerSettings
 
@@ -40,6 +42,6 @@ def serve() -> None:
         lambda draining: build_application(settings, draining),
         host=settings.training_host,
         port=settings.training_port,
-        threads=_THREADS,
         access=access,
+        capacity=Capacity(_THREADS, MOST_BYTES),
     )

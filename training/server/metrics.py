@@ -27,6 +27,10 @@ class TrainingMetrics:
         self.unauthorized = Counter(
             "training_unauthorized_total", "Requests refused because they showed no good API key.", registry=registry
         )
+        self.shed = Counter(
+            "training_requests_shed_total", "Requests refused with 503 because too many were in flight.",
+            registry=registry,
+        )  # fmt: skip
         for outcome in OUTCOMES:
             self.runs.labels(outcome)
         for reason in REASONS:

@@ -12,7 +12,6 @@ import pytest
 from prediction_world import COLUMNS, Reply, Service, call, made_case, made_record, numeric_case
 
 from event_backbone.case.files import find_case
-from prediction_service.serving.admission import AdmissionControl
 from prediction_service.serving.app import build_api
 from prediction_service.serving.form import CaseForm
 from prediction_service.serving.gateway import RequestGateway
@@ -160,10 +159,8 @@ class FormService:
         )
         self._gateway = RequestGateway(
             flask,
-            self.service.handlers.predict,
-            AdmissionControl(4),
+            self.service.handlers.predict_all,
             self.service.metrics,
-            max_body_bytes=5000,
             fast_path=True,
         )
 

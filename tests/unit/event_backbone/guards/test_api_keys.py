@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from click.testing import CliRunner
 from structlog.testing import capture_logs
 
 from event_backbone.errors import SettingsError
-from event_backbone.web.api_keys import CHECK_EVERY_S, ApiKeys, append_line, line_for, new_key, parse_keys
-from event_backbone.web.key_guard import BODIES_OF_AN_ADDRESS, STRANGERS_AT_ONCE, KeyGuard
-from event_backbone.web.reading_limit import Places
+from event_backbone.guards.access import Access, GuardedApplication, Guards
+from event_backbone.guards.api_keys import CHECK_EVERY_S, ApiKeys, append_line, line_for, new_key, parse_keys
 from prediction_service import __main__ as command
 
 EMPTY_DIGEST = hashlib.sha256(b"").hexdigest()
@@ -260,13 +258,8 @@ class Gate:
         self.body = b""
         self.sent: Any = io.BytesIO()
         self.headers: dict[str, str] = {}
-        self._guard = KeyGuard(
-            self._application,
-            self,
-            Places(1),
-            count_refusal=self._count,
-            forms={"/form", "/reports/"},
-        )
+        access = Access(keys=self, forms=frozenset({"/form", "/reports/"}))
+        self._guard = GuardedApplication(self._application, Guards(access, self._count))
 
     def accepts(self, presented: str) -> bool:
         return presented == self.KEY
@@ -379,42 +372,3 @@ def test_a_refused_body_is_read_so_that_its_sender_sees_the_answer() -> None:
     gate.sent = io.BytesIO(b"x" * 300_000)
     assert gate.status("POST", "/predict") == 401
     assert gate.sent.read() == b""
-
-
-class SlowBody:
-    """A body that does not come until it is let."""
-
-    def __init__(self) -> None:
-        self.asked = threading.Semaphore(0)
-        self.come = threading.Event()
-
-    def read(self, _size: int) -> bytes:
-        self.asked.release()
-        self.come.wait(30)
-        return b""
-
-
-@pytest.mark.parametrize(("addresses", "bodies"), [(1, BODIES_OF_AN_ADDRESS), (STRANGERS_AT_ONCE, STRANGERS_AT_ONCE)])
-def test_strangers_who_send_slowly_hold_few_threads_and_nobody_with_a_key(addresses: int, bodies: int) -> None:
-    gate, slow = Gate(), SlowBody()
-    gate.sent = slow
-    senders = [
-        threading.Thread(target=gate.status, args=("POST", "/predict"), kwargs={"REMOTE_ADDR": str(number % addresses)})
-        for number in range(bodies)
-    ]
-    for sender in senders:
-        sender.start()
-        assert slow.asked.acquire(timeout=10)
-    try:
-        assert gate.status("POST", "/predict", REMOTE_ADDR="0") == 401  # not read
-        assert gate.status("POST", "/form", REMOTE_ADDR="0") == 503
-        assert gate.headers["Retry-After"] == "1"
-        assert gate.status("GET", "/livez", REMOTE_ADDR="0") == 204
-        gate.sent = io.BytesIO()
-        assert gate.status("POST", "/predict", REMOTE_ADDR="0", HTTP_X_API_KEY="good-key") == 204
-        assert gate.status("POST", "/form", REMOTE_ADDR="of somebody else") == (204 if addresses == 1 else 503)
-    finally:
-        slow.come.set()
-        for sender in senders:
-            sender.join()
-    assert gate.status("POST", "/form", REMOTE_ADDR="0") == 204

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from event_backbone.web.server import Respawns
+from event_backbone.server.serve import Respawns
 
 
 class Clock:
@@ -45,12 +45,14 @@ _FORKSERVER_BY_DEFAULT = """
 import multiprocessing, sys
 multiprocessing.set_start_method("forkserver")
 from event_backbone.errors import StreamgaugeError
-from event_backbone.web.server import Access, serve
+from event_backbone.guards.access import Access
+from event_backbone.server.capacity import Capacity
+from event_backbone.server.serve import serve
 def build(draining):
     raise StreamgaugeError("built " + started_here)
 if __name__ == "__main__":
     started_here = "in a fork"
-    serve(lambda draining: build(draining), host="127.0.0.1", port=0, threads=1, access=Access())
+    serve(lambda draining: build(draining), host="127.0.0.1", port=0, access=Access(), capacity=Capacity(1, 1000))
 """
 
 

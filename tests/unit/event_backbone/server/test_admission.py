@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prediction_service.serving.admission import STRAIN_S, AdmissionControl
+from event_backbone.server.admission import STRAIN_S, AdmissionControl
 
 
 class Clock:

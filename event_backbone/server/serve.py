@@ -1,19 +1,19 @@
-"""The WSGI server: granian with one worker.
+"""The HTTP server: granian with one worker, which runs a WSGI application behind the bridge and the guards.
 
 What granian leaves open is closed here: a port in use is an error at start, a worker never outlives its parent, SIGTERM
-lets readiness fall before the listener closes, the application is closed before its process exits, pages of another
-origin are refused, and so are encoded bodies and whoever shows no API key where there are keys.
+lets readiness fall before the listener closes, the application is closed before its process exits.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,67 +21,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from event_backbone.errors import Fault, SettingsError, StreamgaugeError
+from event_backbone.guards.access import Access, Guards
 from event_backbone.process.lifetime import die_with_parent
 from event_backbone.process.memory import give_back_large_blocks
-from event_backbone.settings import LOOPBACK_HOSTS, ListeningSettings
-from event_backbone.web.api_keys import ApiKeys, KeyCheck
-from event_backbone.web.browser_guard import BrowserGuard
-from event_backbone.web.encoding_guard import EncodingGuard
-from event_backbone.web.key_guard import STRANGERS_AT_ONCE, KeyGuard
-from event_backbone.web.reading_limit import BODIES_AT_ONCE, LimitedBodies, Places, ReadingLimit, address_of
+from event_backbone.server.application import Application
+from event_backbone.server.body_reader import BodyReader
+from event_backbone.server.capacity import Capacity
+from event_backbone.server.wsgi_bridge import WsgiBridge
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
 log = structlog.get_logger()
 
-#: Threads that answer probes, refuse strangers and turn away bodies, beside those that work or wait for one.
-_THREADS_TO_SPARE = 8
 #: Of a connection, before anybody reads its body; headers have to fit in.
 _MOST_BUFFERED_BYTES = 64 * 1024
-
-
-class Application(Protocol):
-    """A WSGI callable that owns resources; :meth:`close` is called once, after the last request."""
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
-
-    def count_unauthorized(self) -> None:
-        """Count a request without a valid API key."""
-        ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Access control: allowed host names, and API keys (``None``: anybody on this machine).
-
-    ``forms``: paths (or folders, with a slash at the end) where the application checks the key of a posted form itself,
-    with the same ``keys``.
-    """
-
-    hosts: frozenset[str] = LOOPBACK_HOSTS
-    keys: KeyCheck | None = None
-    forms: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, settings: ListeningSettings, *, forms: Collection[str] = ()) -> Access:
-        """Raises :class:`SettingsError` when there is a keys file that can't be used."""
-        keys = ApiKeys(settings.api_keys_file) if settings.api_keys_file else None
-        return cls(LOOPBACK_HOSTS.union(settings.allowed_hosts), keys, frozenset(forms))
-
-    def guarding(self, application: Application, at_once: int) -> WSGIApplication:
-        """The application behind the guards, with so many requests worked on at once."""
-        decoded, places = EncodingGuard(application), Places(at_once)
-        if self.keys is None:
-            return BrowserGuard(LimitedBodies(decoded, places, address_of, ReadingLimit()), self.hosts)
-        count_refusal = application.count_unauthorized
-        return BrowserGuard(
-            KeyGuard(decoded, self.keys, places, count_refusal=count_refusal, forms=self.forms), self.hosts
-        )
+#: Connections at once, silent ones too, which granian cuts after 30 s; above it nobody else would be listened to.
+_MOST_CONNECTIONS = 10_000
 
 
 class Draining(Protocol):
@@ -137,11 +93,12 @@ class _WorkerStart:
     draining: Draining
     failed_to_build: Event
     parent_pid: int
-    at_once: int
+    capacity: Capacity
 
-    def __call__(self) -> WSGIApplication:
+    def __call__(self) -> WsgiBridge:
         die_with_parent(self.parent_pid)
         give_back_large_blocks()
+        _allow_connections()
         # In a group of its own: a signal for the parent's group must not close the listener before readiness fell.
         os.setpgid(0, 0)
         try:
@@ -152,7 +109,21 @@ class _WorkerStart:
             sys.exit(1)
         # granian's workers never run atexit; multiprocessing's finalizers do run.
         Finalize(None, application.close, exitpriority=0)
-        return self.access.guarding(application, self.at_once)
+        guards = Guards(self.access, application.count_unauthorized)
+        return WsgiBridge(
+            application,
+            guards,
+            self.capacity.admission,
+            BodyReader(self.capacity.most_body_bytes),
+            threads=self.capacity.threads,
+        )
+
+
+def _allow_connections() -> None:
+    """A process may have 1,024 files open by itself, and each connection is one; what the system allows is more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _MOST_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 2 * _MOST_CONNECTIONS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def serve(
@@ -160,12 +131,12 @@ def serve(
     *,
     host: str,
     port: int,
-    threads: int,
     access: Access,
+    capacity: Capacity,
     readiness_notice_s: float = 0.3,
     stop_within_s: int = 10,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; return when the application is closed. ``threads`` work at once.
+    """Serve until SIGTERM or SIGINT; return when the application is closed.
 
     ``build`` runs in the worker process, and again when a dead worker is replaced. After a signal the ``Draining`` it
     was given is set for ``readiness_notice_s`` before the listener closes.
@@ -180,7 +151,7 @@ def serve(
     multiprocessing.set_start_method("fork", force=True)
     draining = multiprocessing.Event()
     failed_to_build = multiprocessing.Event()
-    start = _WorkerStart(build, access, draining, failed_to_build, os.getpid(), threads)
+    start = _WorkerStart(build, access, draining, failed_to_build, os.getpid(), capacity)
     respawns = Respawns()
 
     class DrainingServer(MPServer):
@@ -201,11 +172,11 @@ def serve(
         "application",
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=_MOST_BUFFERED_BYTES),
         workers=1,
-        blocking_threads=threads + BODIES_AT_ONCE + STRANGERS_AT_ONCE + _THREADS_TO_SPARE,
+        backpressure=_MOST_CONNECTIONS,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=stop_within_s,

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from event_backbone.guards.denial import Denial
 from event_backbone.web.problems import problem
-from event_backbone.web.responses import send_problem
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 
 POLICY = "Content-Security-Policy"
@@ -30,8 +30,8 @@ _FOR_NO_PAGE = [_NO_SNIFFING, (POLICY, f"default-src 'none'; form-action 'none';
 _PROBES = frozenset({"/livez", "/readyz"})
 #: RFC 9110, 7.2: a name or an address, in brackets if it has colons, and perhaps a port.
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]*))(?::\d{0,5})?", re.IGNORECASE)
-_FOREIGN_HOST = problem(403, "The Host header names another host than this service listens on.")
-_FOREIGN_ORIGIN = problem(403, "Pages of another origin may not use this service.")
+_FOREIGN_HOST = Denial(403, problem(403, "The Host header names another host than this service listens on."))
+_FOREIGN_ORIGIN = Denial(403, problem(403, "Pages of another origin may not use this service."))
 
 
 def page_policy(*directives: str) -> str:
@@ -40,32 +40,26 @@ def page_policy(*directives: str) -> str:
 
 
 class BrowserGuard:
-    """WSGI middleware: 403 for a ``Host`` that is not ours or an ``Origin`` that differs from it, and our headers.
+    """403 for a ``Host`` that is not ours or an ``Origin`` that differs from it.
 
     ``hosts`` are in small letters, without ports.
     """
 
-    def __init__(self, application: WSGIApplication, hosts: Iterable[str]) -> None:
-        self._application = application
+    def __init__(self, hosts: Iterable[str]) -> None:
         self._hosts = frozenset(hosts)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            return start_response(status, _with_policy(headers), *rest)
-
-        return self._answer(environ, start)
-
-    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def refusal(self, environ: WSGIEnvironment) -> Denial | None:
         host = environ.get("HTTP_HOST")
         if host is not None and _without_port(host) not in self._hosts and environ.get("PATH_INFO") not in _PROBES:
-            return send_problem(start_response, 403, _FOREIGN_HOST)
+            return _FOREIGN_HOST
         origin = environ.get("HTTP_ORIGIN")
         if origin is not None and origin.partition("://")[2] != host:
-            return send_problem(start_response, 403, _FOREIGN_ORIGIN)
-        return self._application(environ, start_response)
+            return _FOREIGN_ORIGIN
+        return None
 
 
-def _with_policy(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def with_policy(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers of an answer, with what every answer says to browsers."""
     for name, policy in headers:
         if name == POLICY:
             return [*headers, _NO_SNIFFING] if _NO_FRAME in policy else [*headers, _NO_SNIFFING, (POLICY, _NO_FRAME)]
