@@ -94,6 +94,10 @@ class ComposedPrometheus(ComposedPart):
         super().__init__(folder, secrets)
         self.places |= {"/etc/prometheus": str(config), "=/prometheus": f"={folder / 'data'}"}
 
+    def command(self) -> Sequence[str]:
+        # The first message is lost when an alert fires before Alertmanager is known; the next would come in a minute.
+        return (*super().command(), "--rules.alert.resend-delay=1s")
+
     def up(self) -> set[str]:
         """Jobs that are scraped well."""
         found = self.get("/api/v1/query", params={"query": "up == 1"})["data"]["result"]
