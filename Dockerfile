@@ -28,7 +28,7 @@ LABEL org.opencontainers.image.title="streamgauge/${SERVICE}" org.opencontainers
 # A volume takes over owner and mode of the folder it is mounted on first, so that nothing has to run as root.
 RUN groupadd --gid 10001 streamgauge && \
     useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin streamgauge && \
-    for name in master replica monitoring training generator kafka mongo grafana alertmanager; do \
+    for name in master replica monitoring training generator kafka mongo grafana prometheus alertmanager; do \
         install -d -o 10001 -g 10001 -m 0750 /secrets/$name; \
     done && \
     install -d -o 10001 -g 10001 -m 0750 /var/lib/streamgauge /var/lib/streamgauge-run /var/lib/streamgauge-alerting \

@@ -16,6 +16,7 @@ and CA_CERTIFICATES may name files that pip needs to reach packages from here; t
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import json
 import os
@@ -207,18 +208,32 @@ class Asking:
     """Requests to the published ports."""
 
     def __init__(self, docker: Docker) -> None:
-        show = ("python", "secrets", "containers/make_secrets.py", "show", "operator_api_key")
-        self._key = docker.compose("run", "--rm", "-T", "--entrypoint", *show).strip()
+        self._key = _secret(docker, "operator_api_key")
+        login = f"streamgauge:{_secret(docker, 'prometheus_password')}"
+        self._login = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
 
     def status(self, url: str, body: Any = None, *, with_key: bool = True) -> tuple[int, Any]:
         headers = {"Content-Type": "application/json", **({"X-API-Key": self._key} if with_key else {})}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310  # our own addresses
+        return self._asked(urllib.request.Request(url, data=data, headers=headers))  # noqa: S310  # our own addresses
+
+    def logged_in(self, url: str) -> tuple[int, Any]:
+        """At Prometheus."""
+        return self._asked(urllib.request.Request(url, headers=self._login))  # noqa: S310  # our own addresses
+
+    @staticmethod
+    def _asked(request: urllib.request.Request) -> tuple[int, Any]:
         try:
             with _WITHOUT_PROXY.open(request, timeout=10) as response:
                 return response.status, json.loads(response.read() or b"null")
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
+            body = error.read()
+            return error.code, json.loads(body) if "json" in error.headers.get("Content-Type", "") else body.decode()
+
+
+def _secret(docker: Docker, name: str) -> str:
+    show = ("python", "secrets", "containers/make_secrets.py", "show", name)
+    return docker.compose("run", "--rm", "-T", "--entrypoint", *show).strip()
 
 
 def check_prediction(docker: Docker, asking: Asking) -> None:
@@ -284,11 +299,14 @@ def check_prometheus(asking: Asking) -> None:
     url = f"http://127.0.0.1:{PORTS['PROMETHEUS_PORT']}/api/v1/targets"
 
     def down() -> str | None:
-        _, answer = asking.status(url, with_key=False)
+        _, answer = asking.logged_in(url)
         found = {target["labels"]["job"]: target["health"] for target in answer["data"]["activeTargets"]}
         away = {job for job, health in found.items() if health != "up"} - {"grafana"}
         return f"not up: {away}" if away else None
 
+    for part in ("PROMETHEUS", "ALERTMANAGER"):
+        code, _ = asking.status(f"http://127.0.0.1:{PORTS[f'{part}_PORT']}/metrics", with_key=False)
+        assert code == 401, f"{part.lower()} answers {code} to whoever does not log in"
     poll_until("Prometheus scrapes everything", down, 60)
     say("Prometheus scrapes prediction, worker, monitoring, Alertmanager and itself")
 

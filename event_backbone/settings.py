@@ -64,6 +64,12 @@ class Settings(BaseSettings):
         return (self.run_dir or self.case_dir) / "monitoring"
 
     @property
+    def kept_folders(self) -> tuple[Path, ...]:
+        """Folders of ours; everything that is kept is in one of them. Those that are named may hold others' as well."""
+        in_run_dir = [self.run_dir / name for name in ("journals", "monitoring", "training")] if self.run_dir else []
+        return (self.case_dir, self.state_dir / "prefect", self.state_dir / "replays", *in_run_dir)
+
+    @property
     def stream_path(self) -> Path:
         """The stream split, one JSON object a line: ``{"record": {...}, "label": ...}``."""
         return self.case_dir / "splits" / "stream.jsonl"

@@ -6,6 +6,7 @@ import click
 
 from event_backbone.guards.access import Access
 from event_backbone.process.commands import run_command
+from event_backbone.process.files import close_to_others
 from event_backbone.process.logs import set_up_logging
 from event_backbone.server.capacity import Capacity
 from event_backbone.server.serve import serve
@@ -33,6 +34,7 @@ def cli() -> None:
     """
     settings = read_settings(MonitoringServiceSettings)
     set_up_logging("monitoring-service", settings.log_level)
+    close_to_others(settings.kept_folders)
     settings.load_case()
     _ = settings.kafka  # what its login lacks is told now
     access = Access.of(settings, forms={REPORTS_PATH})

@@ -12,6 +12,7 @@ import click
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.process.commands import run_command
+from event_backbone.process.files import close_to_others
 from event_backbone.process.lifetime import StopDeadline
 from event_backbone.process.logs import set_up_logging
 from event_backbone.settings import Settings, read_settings
@@ -50,6 +51,7 @@ def sidecar() -> None:
 
     settings = read_settings(SidecarSettings)
     set_up_logging("prediction-sidecar", settings.log_level)
+    close_to_others(settings.kept_folders)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     running = build_sidecar(settings, settings.load_case())
     _on_stop_signals(running.stop)
@@ -104,6 +106,7 @@ def worker() -> None:
 
     settings = read_settings(WorkerSettings)
     set_up_logging("prediction-worker", settings.log_level)
+    close_to_others(settings.kept_folders)
     running = build_worker(settings, settings.load_case())
     _on_stop_signals(running.stop)
     running.run()
@@ -188,6 +191,7 @@ def _serve() -> None:
 
     settings = read_settings(ServingSettings)
     set_up_logging("prediction-service", settings.log_level)
+    close_to_others(settings.kept_folders)
     case = settings.load_case()
     access = Access.of(settings, forms={"/"})
     admission = AdmissionControl(settings.max_in_flight)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from event_backbone.process.commands import run_command
+from event_backbone.process.files import close_to_others
 from event_backbone.settings import read_settings
 from stream_generator.commands.options import Delivery, PositiveOrMax, ReplayOptions, with_delivery, with_replay_options
 from stream_generator.commands.summary import ScenarioRun
@@ -117,6 +118,7 @@ def replay(
       stream-generator replay --from mongodb://127.0.0.1:27017 --model 7 --summary difference.json
     """
     settings = _settings(case_name)
+    close_to_others(settings.kept_folders)
     if model_version is not None:
         _check_sends_nothing(options, delivery)
         sys.exit(RescoringCommand(settings, options, model_version, keep_url, delivery.summary_path).execute())

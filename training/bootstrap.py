@@ -8,6 +8,7 @@ from event_backbone.mongodb.access import mongo_access
 from event_backbone.mongodb.connection import MongoConnection
 from event_backbone.ports import PredictionLog
 from event_backbone.prediction_log.opening import open_prediction_log
+from event_backbone.process.files import close_to_others
 from event_backbone.settings import ConnectionSettings, read_settings
 from training.data.retrieval import DataLocations, http_fetch
 from training.data.row_collection import MongoRows
@@ -28,6 +29,7 @@ def build_parts(
     collection_url: str | None = None,
 ) -> FlowParts:
     """MLflow and MongoDB are not connected yet; a journal's file has to be there."""
+    close_to_others(settings.kept_folders)
     log = None if log_url is None else _open_log(log_url, settings)
     collection = None if collection_url is None else open_collection(collection_url, settings)
     return FlowParts(

@@ -6,8 +6,11 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 
+_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 #: What some file systems say of syncing a folder: they can't, and need not be asked again.
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
@@ -63,6 +66,27 @@ def make_folder(folder: Path) -> None:
     for one in reversed(missing):
         one.mkdir(exist_ok=True)
         _sync(one.parent)
+
+
+def close_to_others(folders: Iterable[Path]) -> None:
+    """Take away what group and others may do in folders of ours: nobody else reaches a file in them, whatever its bits.
+
+    Whoever made a folder with an open umask left it so. What is not there, a symbolic link or another's stays as it is,
+    and so does all of a file system that is read-only or knows no permissions.
+    """
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                _close_to_others(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _close_to_others(descriptor: int) -> None:
+    found = os.fstat(descriptor)
+    if found.st_uid == os.geteuid() and found.st_mode & _OF_OTHERS:
+        os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~_OF_OTHERS)
 
 
 def _mode_of(path: Path) -> int | None:

@@ -34,6 +34,19 @@ def test_a_replicas_files(tmp_path: Path) -> None:
         assert readable_by_others(state, before) == []
 
 
+def test_a_folder_of_before_is_closed_at_the_start_and_no_other(tmp_path: Path) -> None:
+    """What an earlier version made with an open umask; the folder above it may be anybody's."""
+    with running(tmp_path) as server:
+        case_dir = next((tmp_path / "state").rglob("journals")).parent
+        assert server.predict(made_record()).status == 200
+    for path in (case_dir, *case_dir.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    case_dir.parent.chmod(0o755)
+    with running(tmp_path):
+        assert stat.S_IMODE(case_dir.stat().st_mode) == 0o700
+        assert stat.S_IMODE(case_dir.parent.stat().st_mode) == 0o755
+
+
 def test_monitorings_files(tmp_path: Path) -> None:
     service = MonitoringProcess(tmp_path)
     before = set((tmp_path / "var").rglob("*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import re
 import runpy
 import stat
@@ -13,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import bcrypt
 import pytest
 import yaml
 
@@ -120,8 +122,12 @@ def test_no_secret_stands_in_an_environment(name: str) -> None:
             assert value in ("", "/run/streamgauge-secrets") or value.startswith("/run/streamgauge-secrets/"), variable
 
 
+def _fresh() -> dict[str, str]:
+    return {name: make() for name, make in MAKE_SECRETS["MADE"].items()}
+
+
 def test_every_secret_that_a_service_needs_is_made_for_its_volume() -> None:
-    made = MAKE_SECRETS["files_for"](dict.fromkeys(MAKE_SECRETS["MADE"], "x"))
+    made = MAKE_SECRETS["files_for"](_fresh())
     mounted = {
         volume.split(":")[0].removeprefix("secrets-")
         for name, service in SERVICES.items()
@@ -167,7 +173,7 @@ def test_an_image_installs_the_versions_that_were_tested(name: str) -> None:
 
 
 def _made(root: Path) -> dict[str, str]:
-    for folder in (MAKE_SECRETS["MASTER"], *MAKE_SECRETS["files_for"](dict.fromkeys(MAKE_SECRETS["MADE"], "x"))):
+    for folder in (MAKE_SECRETS["MASTER"], *MAKE_SECRETS["files_for"](_fresh())):
         (root / folder).mkdir(exist_ok=True)
     assert MAKE_SECRETS["main"](["--root", str(root), "make"]) == 0
     return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
@@ -176,7 +182,8 @@ def _made(root: Path) -> dict[str, str]:
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     first = _made(tmp_path)
     assert _made(tmp_path) == first
-    assert {len(text) > 40 for name, text in first.items() if "/alert_" not in name} == {True}
+    given_or_no_secret = re.compile(r"/alert_|_salt$")
+    assert {len(text) > 40 for name, text in first.items() if not given_or_no_secret.search(name)} == {True}
 
 
 def test_a_secret_that_was_removed_is_made_anew_for_everybody_who_uses_it(tmp_path: Path) -> None:
@@ -195,19 +202,92 @@ def test_files_of_secrets_are_for_owner_and_group(tmp_path: Path) -> None:
 
 def test_the_keys_that_are_made_open_the_services(tmp_path: Path) -> None:
     files = _made(tmp_path)
-    for service, holders in (("replica", ("operator", "generator")), ("monitoring", ("operator", "monitoring"))):
+    for service, holders in (
+        ("replica", ("operator_api_key", "generator_api_key")),
+        ("monitoring", ("operator_api_key", "monitoring_api_key")),
+        ("training", ("operator_api_key", "training_api_key", "alert_training_key")),
+    ):
         digests = {key.digest for key in parse_keys(files[f"{service}/api_keys"], service)}
-        keys = (files[f"master/{holder}_api_key"] for holder in holders)
+        keys = (files[f"master/{holder}"] for holder in holders)
         assert digests == {hashlib.sha256(key.encode()).digest() for key in keys}
     assert files["generator/api_key"] == files["master/generator_api_key"]
     assert files["replica/monitoring_api_key"] == files["master/monitoring_api_key"]
+    assert files["monitoring/training_api_key"] == files["master/training_api_key"]
+    assert files["alertmanager/alert_training_key"] == files["master/alert_training_key"]
+
+
+LOGINS = ("prometheus", "alertmanager")
+
+
+@pytest.mark.parametrize("service", LOGINS)
+def test_a_login_is_asked_for_by_the_hash_of_the_password_that_clients_have(service: str, tmp_path: Path) -> None:
+    files = _made(tmp_path)
+    password = files[f"master/{service}_password"]
+    asks, shows = (yaml.safe_load(files[f"{service}/{name}.yml"]) for name in ("web", "client"))
+    [(name, hashed)] = asks["basic_auth_users"].items()
+    assert bcrypt.checkpw(password.encode(), hashed.encode())
+    assert password not in files[f"{service}/web.yml"]
+    assert asks["http_server_config"]["headers"]["X-Frame-Options"] == "deny"
+    login = {"username": name, "password_file": f"/run/streamgauge-secrets/{service}_password"}
+    assert shows == {"basic_auth": login}
+    assert "--web.config.file=/run/streamgauge-secrets/web.yml" in SERVICES[service]["command"]
+    assert f"secrets-{service}:/run/streamgauge-secrets:ro" in SERVICES[service]["volumes"]
+    for client in (service, "prometheus", *(["grafana"] if service == "prometheus" else [])):
+        assert files[f"{client}/{service}_password"] == password
+
+
+def test_grafana_logs_in_at_prometheus_by_a_file_that_it_has() -> None:
+    [path] = (ROOT / "grafana" / "provisioning" / "datasources").iterdir()
+    [source] = yaml.safe_load(path.read_text())["datasources"]
+    assert (source["basicAuth"], source["basicAuthUser"]) == (True, MAKE_SECRETS["LOGIN_NAME"])
+    file = "/run/streamgauge-secrets/prometheus_password"
+    assert source["secureJsonData"] == {"basicAuthPassword": f"$__file{{{file}}}"}
+    assert PurePosixPath(file).name in MAKE_SECRETS["files_for"](_fresh())["grafana"]
+    assert "secrets-grafana:/run/streamgauge-secrets:ro" in SERVICES["grafana"]["volumes"]
+
+
+@pytest.mark.parametrize("given", ["", "too-short", "with-a-$dollar-sign", "x" * 73])
+def test_a_password_that_bcrypt_or_grafana_would_read_as_another_is_refused(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = _made(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    with pytest.raises(SystemExit) as ended:
+        MAKE_SECRETS["main"](["--root", str(tmp_path), "set", "prometheus_password"])
+    assert ended.value.code == 2
+    assert "takes 16 to 72 letters" in capsys.readouterr().err
+    assert _made(tmp_path) == before
+
+
+def test_a_login_changes_with_its_password_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = _made(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO("another-password-of-people"))
+    assert MAKE_SECRETS["main"](["--root", str(tmp_path), "set", "prometheus_password"]) == 0
+    again = _made(tmp_path)
+    places = ("master", "prometheus", "grafana")
+    changed = {*(f"{place}/prometheus_password" for place in places), "prometheus/web.yml"}
+    assert {name for name in first if again[name] != first[name]} == changed
+
+
+def test_alertmanager_shows_its_key_to_a_training_server_that_asks_for_keys() -> None:
+    asked, routes = SERVICES["training"], SERVICES["alert-routes"]
+    assert asked["environment"]["API_KEYS_FILE"] == "/run/streamgauge-secrets/api_keys"
+    assert "secrets-training:/run/streamgauge-secrets:ro" in asked["volumes"]
+    assert routes["environment"]["ALERT_TRAINING_KEY_FILE"] == "/run/streamgauge-secrets/alert_training_key"
+    for name in ("alert-routes", "alertmanager"):
+        assert "secrets-alertmanager:/run/streamgauge-secrets:ro" in SERVICES[name]["volumes"]
+
+
+def test_no_health_check_names_a_password() -> None:
+    passwords = [name for name in MAKE_SECRETS["MADE"] if name.endswith("_password")]
+    for name, service in SERVICES.items():
+        assert not [word for word in service.get("healthcheck", {}).get("test", []) for one in passwords if one in word]
+        assert "://streamgauge:" not in str(service.get("healthcheck")), name
 
 
 def test_a_secret_of_somebody_else_is_taken_and_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import io
-
     _made(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO("https://alerts.example/hook\n"))
     assert MAKE_SECRETS["main"](["--root", str(tmp_path), "set", "alert_webhook_url"]) == 0

@@ -23,6 +23,7 @@ def serve() -> None:
       curl -s http://127.0.0.1:8090/train
     """
     from event_backbone.guards.access import Access
+    from event_backbone.process.files import close_to_others
     from event_backbone.process.logs import set_up_logging
     from event_backbone.server.capacity import Capacity
     from event_backbone.server.serve import serve as listen
@@ -33,6 +34,7 @@ def serve() -> None:
 
     settings = read_settings(TrainingServerSettings)
     set_up_logging("training-server", settings.log_level)
+    close_to_others(settings.kept_folders)
     settings.load_case()
     access = Access.of(settings)
     click.echo(f"training {settings.case}: http://{settings.training_host}:{settings.training_port}/", err=True)

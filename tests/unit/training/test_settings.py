@@ -1,4 +1,4 @@
-"""Where artifacts go."""
+"""Where artifacts go, and which folders are ours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from event_backbone.errors import SettingsError
 from event_backbone.settings import read_settings
+from training.server.settings import TrainingServerSettings
 from training.settings import TrainingSettings
 
 
@@ -45,3 +46,19 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(environment: pyt
     with pytest.raises(SettingsError, match="holds credentials") as raised:
         read_settings(TrainingSettings)
     assert "very-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("run_dir", ["", "runs"])
+def test_whatever_is_kept_is_in_a_folder_that_is_closed_to_others(
+    environment: pytest.MonkeyPatch, tmp_path: Path, run_dir: str
+) -> None:
+    environment.setenv("RUN_DIR", run_dir and str(tmp_path / run_dir))
+    settings = read_settings(TrainingServerSettings)
+    closed = settings.kept_folders
+    kept = (
+        *(settings.journals_dir, settings.monitoring_dir, settings.server_dir),
+        *(settings.bundles_dir, settings.stream_path, settings.downloads_dir, settings.quality_dir),
+        *(settings.state_dir / name for name in ("prefect", "replays")),
+    )
+    assert [path for path in kept if not any(path.is_relative_to(folder) for folder in closed)] == []
+    assert not {settings.state_dir, settings.run_dir} & set(closed)

@@ -18,7 +18,7 @@ from event_backbone.events.schema import ModelRef
 from event_backbone.model.bundle import BundleStore
 from event_backbone.ports import RegisteredBundle
 from event_backbone.process.file_lock import try_lock
-from event_backbone.process.files import make_folder, put_in_place, replace_file
+from event_backbone.process.files import close_to_others, make_folder, put_in_place, replace_file
 from monitoring_service.reports.folder import ReportFolder
 from prediction_service.model_sync.sync_files import RegistryFault, SyncFiles
 from stream_generator.sending.resuming import ReplayOf, ReplayState, StateFile
@@ -234,3 +234,46 @@ def test_a_replay_state_that_can_not_be_written_is_told_in_words(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="not a directory"):
         _replay(tmp_path / "file")
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o7777
+
+
+def _folder(path: Path, mode: int) -> Path:
+    path.mkdir()
+    path.chmod(mode)
+    return path
+
+
+def test_folders_of_before_are_closed_to_others_and_what_is_in_them_is_left(tmp_path: Path) -> None:
+    ours = _folder(tmp_path / "ours", 0o2755)
+    (ours / "kept").touch(mode=0o644)
+    close_to_others([tmp_path / "missing", ours, ours / "kept"])
+    assert (_mode(ours), _mode(ours / "kept")) == (0o2700, 0o644)
+    assert _mode(tmp_path) & 0o700 == 0o700
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_link_to_a_folder_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = _folder(tmp_path / "elsewhere", 0o755)
+    (tmp_path / "link").symlink_to(elsewhere)
+    close_to_others([tmp_path / "link"])
+    assert _mode(elsewhere) == 0o755
+
+
+def test_the_folder_of_somebody_else_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = _folder(tmp_path / "theirs", 0o775)
+    monkeypatch.setattr(os, "geteuid", lambda: theirs.stat().st_uid + 1)
+    close_to_others([theirs])
+    assert _mode(theirs) == 0o775
+
+
+def test_a_file_system_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    folder = _folder(tmp_path / "folder", 0o755)
+    monkeypatch.setattr(os, "fchmod", refuse)
+    close_to_others([folder])
+    assert _mode(folder) == 0o755
