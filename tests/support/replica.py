@@ -65,6 +65,11 @@ class Replica:
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a command that is run beside the processes."""
+        return {**self._env, "PREDICTION_URL": self.prediction_url}
+
     def start(self, name: str, **changed: str) -> None:
         """Start it, with other settings than the rest where they are given."""
         kind = name.partition("-")[0]
@@ -109,6 +114,13 @@ class Replica:
         """SIGKILL the worker of a server and leave its parent alone."""
         [worker] = direct_children_of(self.processes[name].pid)
         os.kill(worker, signal.SIGKILL)
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: it is there and does nothing."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         for process in self.processes.values():
