@@ -7,11 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.client import translated
 from event_backbone.kafka.consumer import KafkaReader
 from event_backbone.ports import Partition, Received
+
+log = structlog.get_logger()
 
 
 class KafkaAssignedConsumer(KafkaReader):
@@ -21,6 +25,9 @@ class KafkaAssignedConsumer(KafkaReader):
     Later partitions and topics are found after ``refresh_every_s``. :meth:`commit` writes to ``group`` without
     being its member, for tools that show lags; where a commit fails, nothing else does. ``only`` leaves out every other
     partition.
+
+    A topic that was made anew, as by a broker that lost its disk, has another id, and a place in the old one means
+    nothing in it. ``met(topic, id)`` is called before its positions are asked for, and its partitions begin anew.
     """
 
     def __init__(
@@ -33,12 +40,15 @@ class KafkaAssignedConsumer(KafkaReader):
         timeout_s: float = 10.0,
         refresh_every_s: float = 5.0,
         only: Partition | None = None,
+        met: Callable[[str, str], None] = lambda _topic, _id: None,
     ) -> None:
         super().__init__(access, timeout_s, group_id=group, metadata_max_age_ms=int(refresh_every_s * 1000))
         self._topics = topics
         self._position = position
         self._refresh_every_s = refresh_every_s
         self._only = only
+        self._met = met
+        self._topic_ids: dict[str, str] = {}
         self._refresh_at = 0.0
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
@@ -53,10 +63,27 @@ class KafkaAssignedConsumer(KafkaReader):
         if not found:
             raise TryAgainLaterError(f"{self._access.shown}: there is none of {', '.join(self._topics)}")
         self._refresh_at = time.monotonic() + self._refresh_every_s
+        made_anew = self._meet_topics()
         new = found - self._consumer.assignment()
         if new:
             self._consumer.assign(sorted(found | self._consumer.assignment()))
-            self._begin(sorted(new))
+        begun = new | {place for place in found if place.topic in made_anew}
+        if begun:
+            self._begin(sorted(begun))
+
+    def _meet_topics(self) -> set[str]:
+        """Topics that are others now than when they were met before."""
+        made_anew = set()
+        for topic in self._topics:
+            topic_id, known = self._network.topic_id(topic), self._topic_ids.get(topic)
+            if topic_id is None or topic_id == known:
+                continue
+            self._met(topic, topic_id)
+            self._topic_ids[topic] = topic_id
+            if known is not None:
+                log.warning("topic_made_anew", topic=topic)
+                made_anew.add(topic)
+        return made_anew
 
     def _refreshed(self) -> set[Any]:
         """The partitions that there are now."""
@@ -80,6 +107,7 @@ class KafkaAssignedConsumer(KafkaReader):
                     yield TopicPartition(topic, number)
 
     def _begin(self, places: Sequence[Any]) -> None:
+        self._dropped.forget(places)
         for place in places:
             self._clock(place)
             offset = self._position(self._named(place))

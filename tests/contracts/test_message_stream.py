@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -552,6 +553,43 @@ def test_a_topic_that_is_missing_is_try_again_later_until_it_is_there(kafka_side
     create_topics(kafka_side.access, [TopicSpec(topic, 1, 1)])
     poll_until(lambda: not is_away(stream), PATIENCE_S, "the topic is found")
     stream.close()
+
+
+@pytest.mark.real_parts
+def test_a_topic_that_is_made_anew_is_met_and_read_from_its_beginning(kafka_side: KafkaSide) -> None:
+    """Though the place in the old one is one that the new one has as well."""
+    from kafka import KafkaAdminClient
+
+    topic, met = f"{kafka_side.topic}.anew", list[tuple[str, str]]()
+    create_topics(kafka_side.access, [TopicSpec(topic, 1, 1)])
+    stream = KafkaAssignedConsumer(
+        kafka_side.access, [topic], lambda _: None, refresh_every_s=0.2, met=lambda *told: met.append(told)
+    )
+    publish_to(kafka_side, topic, [b"old"] * 10)
+    read(stream, 10)
+    admin = KafkaAdminClient(**kafka_side.access.client_options)
+    admin.delete_topics([topic])
+    admin.close()
+    poll_until(lambda: not end_offsets(kafka_side.access, [topic]), PATIENCE_S, "the topic is gone")
+    create_topics(kafka_side.access, [TopicSpec(topic, 1, 1)])
+    publish_to(kafka_side, topic, [b"new"] * 20)
+    found = list[Received]()
+
+    def all_are_found() -> bool:
+        with contextlib.suppress(TryAgainLaterError):
+            found.extend(stream.poll(timeout_s=0.1, max_messages=100))
+        return {one.offset for one in found} == set(range(20))
+
+    poll_until(all_are_found, PATIENCE_S, "all of the new topic are read")
+    assert [name for name, _ in met] == [topic, topic]
+    assert len({topic_id for _, topic_id in met}) == 2
+    stream.close()
+
+
+def publish_to(side: KafkaSide, topic: str, values: Sequence[bytes]) -> None:
+    publisher = KafkaPublisher(side.access)
+    publisher.publish([Message(topic, b"k", value) for value in values])
+    publisher.close()
 
 
 class NoText(str):

@@ -50,6 +50,7 @@ class Replica:
         self.prediction_url = f"http://127.0.0.1:{self.prediction_port}"
         self.monitoring_url = f"http://127.0.0.1:{self.monitoring_port}"
         self.journal_path = folder / "shop" / "journals" / "00" / "journal.sqlite"
+        self.monitoring_dir = folder / "shop" / "monitoring"
         self._log_dir = folder
         self._env = {
             **os.environ,
