@@ -7,15 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.client import translated
 from event_backbone.kafka.consumer import KafkaReader
 from event_backbone.ports import Partition, Received
-
-log = structlog.get_logger()
 
 
 class KafkaAssignedConsumer(KafkaReader):
@@ -26,8 +22,8 @@ class KafkaAssignedConsumer(KafkaReader):
     being its member, for tools that show lags; where a commit fails, nothing else does. ``only`` leaves out every other
     partition.
 
-    A topic that was made anew, as by a broker that lost its disk, has another id, and a place in the old one means
-    nothing in it. ``met(topic, id)`` is called before its positions are asked for, and its partitions begin anew.
+    The partitions of a topic that was made anew begin anew; ``met(topic, id)`` is called before their positions are
+    asked for, as it is for a topic that is met first.
     """
 
     def __init__(
@@ -48,7 +44,6 @@ class KafkaAssignedConsumer(KafkaReader):
         self._refresh_every_s = refresh_every_s
         self._only = only
         self._met = met
-        self._topic_ids: dict[str, str] = {}
         self._refresh_at = 0.0
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
@@ -72,16 +67,11 @@ class KafkaAssignedConsumer(KafkaReader):
             self._begin(sorted(begun))
 
     def _meet_topics(self) -> set[str]:
-        """Topics that are others now than when they were met before."""
+        """Topics that were made anew since they were met."""
         made_anew = set()
-        for topic in self._topics:
-            topic_id, known = self._network.topic_id(topic), self._topic_ids.get(topic)
-            if topic_id is None or topic_id == known:
-                continue
+        for topic, topic_id in self._other_ids(self._topics).items():
             self._met(topic, topic_id)
-            self._topic_ids[topic] = topic_id
-            if known is not None:
-                log.warning("topic_made_anew", topic=topic)
+            if self._meet(topic, topic_id):
                 made_anew.add(topic)
         return made_anew
 
