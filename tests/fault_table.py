@@ -51,6 +51,10 @@ class Scenario:
     per_size: float = 1
     settings: Mapping[str, str] | None = None
 
+    def seconds(self, size: float) -> float:
+        """About how long a run of this size takes on a machine that does nothing else."""
+        return self.fixed_s + self.each_s * size
+
     def size_within(self, left_s: float, missing: float) -> float | None:
         """How large a run may be that ends in time; ``None`` when none does."""
         fits = (left_s - self.fixed_s) / self.each_s
@@ -59,13 +63,13 @@ class Scenario:
 
 
 _AWAY = "tests/faults/test_sinks_away.py::test_requests_are_answered_as_ever_while_the_sinks_are_away"
-_AT_500 = {"FAULT_RATE_PER_S": "500", "FAULT_CALM_S": "60"}
+_AT_500 = {"FAULT_RATE_PER_S": "500", "FAULT_CALM_S": "20"}
 
 
 def _away(name: str, way: str, target: float) -> Scenario:
     """Minutes of it. Undisturbed periods stand before and behind it."""
     return Scenario(
-        name, f"{_AWAY}[{way}-{{seed}}]", "minutes", target, "minutes", "AWAY_S", 240, 1.05, 3600, 60, 1 / 60, _AT_500
+        name, f"{_AWAY}[{way}-{{seed}}]", "minutes", target, "minutes", "AWAY_S", 120, 1.05, 3600, 60, 1 / 60, _AT_500
     )
 
 
@@ -111,10 +115,12 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Run:
-    """A line in the books. ``figures`` is ``None`` for a run that failed."""
+    """A line in the books. There are ``figures`` where ``outcome`` is ``passed``; ``cut off`` says nothing."""
 
     scenario: str
     seed: int
+    size: float
+    outcome: str
     began_at: str
     seconds: float
     commit: str
@@ -144,12 +150,19 @@ def done(scenario: Scenario, runs: Sequence[Run]) -> float:
     return sum(run.figures[scenario.figure] for run in runs if run.scenario == scenario.name and run.figures)
 
 
+def slowness(runs: Sequence[Run]) -> float:
+    """How many times as long as foreseen the newest runs took, at most: other work may share the machine."""
+    foreseen = {scenario.name: scenario.seconds for scenario in SCENARIOS}
+    return max([1.0, *(run.seconds / foreseen[run.scenario](run.size) for run in runs[-5:])])
+
+
 def due(runs: Sequence[Run], left_s: float) -> tuple[Scenario, float] | None:
     """The scenario that is furthest from its target, among those of which a run fits; and how large a run.
 
     One that failed comes again, after each other has had its turn.
     """
     fitting = []
+    left_s /= slowness(runs)
     for scenario in SCENARIOS:
         made = done(scenario, runs)
         size = scenario.size_within(left_s, scenario.target - made)
@@ -169,7 +182,7 @@ def next_seed(scenario: Scenario, runs: Sequence[Run], first: int) -> int:
 
 
 def make_run(scenario: Scenario, size: float, seed: int, timeout_s: float) -> Run:
-    """One test, in processes of its own."""
+    """One test, in processes of its own; what it said stays beside the books unless it passed."""
     began, started_at = datetime.now(UTC), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fault-table-") as folder:
         figures = Path(folder) / "figures.json"
@@ -182,14 +195,24 @@ def make_run(scenario: Scenario, size: float, seed: int, timeout_s: float) -> Ru
             "FAULT_FIGURES": str(figures),
         }
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-rP", scenario.test.format(seed=seed)]
-        try:
-            code = subprocess.run(command, cwd=ROOT, env=environment, timeout=timeout_s, check=False).returncode
-        except subprocess.TimeoutExpired:
-            code = -1
-        measured = json.loads(figures.read_text()) if code == 0 else None
+        said = BOOKS.parent / f"{scenario.setting.lower()}-{seed}.log"
+        said.parent.mkdir(parents=True, exist_ok=True)
+        with said.open("wb") as log:
+            try:
+                ended = subprocess.run(
+                    command, cwd=ROOT, env=environment, stdout=log, stderr=log, timeout=timeout_s, check=False
+                )
+                outcome = "failed" if ended.returncode else "passed"
+            except subprocess.TimeoutExpired:
+                outcome = "cut off"
+        if outcome == "passed":
+            said.unlink()
+        measured = json.loads(figures.read_text()) if outcome == "passed" else None
     return Run(
         scenario.name,
         seed,
+        size,
+        outcome,
         began.isoformat(timespec="seconds"),
         round(time.monotonic() - started_at, 1),
         _commit(),
@@ -215,10 +238,10 @@ def spend(minutes: float, first_seed: int, books: Path = BOOKS, run: Callable[..
         scenario, size = chosen
         seed = next_seed(scenario, runs, first_seed)
         print(f"--- {scenario.name}: {size:g} of {scenario.setting}, seed {seed}", flush=True)
-        made = run(scenario, size, seed, timeout_s=max(left_s, 120))
+        made = run(scenario, size, seed, timeout_s=300 + 3 * scenario.seconds(size))
         append_run(books, made)
-        failed += made.figures is None
-        print(f"--- {'failed' if made.figures is None else made.figures}", flush=True)
+        failed += made.outcome == "failed"
+        print(f"--- {made.outcome}: {made.figures}", flush=True)
 
 
 # The table -----------------------------------------------------------------------------------------------------------
@@ -228,7 +251,7 @@ def table_lines(runs: Sequence[Run]) -> Iterator[str]:
     yield "| fault | made, of the target | runs that passed, failed | seeds | answered | lost, doubled, differing |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for scenario in SCENARIOS:
-        mine = [run for run in runs if run.scenario == scenario.name]
+        mine = [run for run in runs if run.scenario == scenario.name and run.outcome != "cut off"]
         passed = [run.figures for run in mine if run.figures is not None]
         made = f"{done(scenario, runs):,.4g} of {scenario.target:,.4g} {scenario.unit}"
         seeds = ", ".join(str(seed) for seed in sorted({run.seed for run in mine})) or "-"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ CHECKED = {"answered": 100, "lost": 0, "doubled": 0, "differing": 0, "repeated":
 def run_of(scenario: Scenario, seed: int = 1, made: float | None = None, **figures: Any) -> Run:
     """A run that made so much of its fault; a failed one without."""
     measured = None if made is None else {scenario.figure: made, **CHECKED, **figures}
-    return Run(scenario.name, seed, "2026-01-31T08:00:00+00:00", 60.0, "abc", False, measured)
+    outcome = "failed" if made is None else "passed"
+    return Run(scenario.name, seed, 10, outcome, "2026-01-31T08:00:00+00:00", 60.0, "abc", False, measured)
 
 
 def test_books_add_up_between_runs_and_a_torn_line_costs_itself(tmp_path: Path) -> None:
@@ -49,6 +51,17 @@ def test_a_run_is_as_large_as_the_time_allows_and_none_is_made_that_does_not_fit
     assert KILLS.size_within(KILLS.fixed_s + 2.5 * KILLS.each_s, 1000) == 2
     assert KILLS.size_within(KILLS.fixed_s + 0.5 * KILLS.each_s, 1000) is None
     assert KILLS.size_within(1e9, 1000) == KILLS.largest
+
+
+def test_a_machine_that_is_busy_gets_smaller_runs() -> None:
+    quick, slow = (replace(run_of(KILLS), seconds=seconds) for seconds in (1, 3 * KILLS.seconds(10)))
+    assert fault_table.slowness([quick]) == 1
+    assert fault_table.slowness([slow]) == pytest.approx(3)
+    assert fault_table.slowness([slow, *[quick] * 5]) == 1
+
+
+def test_what_was_cut_off_says_nothing() -> None:
+    assert "| 0, 0 | - | - | - |" in page([replace(run_of(KILLS), outcome="cut off")])
 
 
 def test_what_failed_comes_again_when_the_others_had_their_turn() -> None:
