@@ -11,6 +11,7 @@ import click
 from msgspec import Struct
 
 from event_backbone.errors import Fault, SettingsError
+from event_backbone.formats.visible_text import visible
 from event_backbone.web.http_client import own_client
 from stream_generator.books.file import Books, read_books
 from stream_generator.books.monitoring_count import MonitoringCount
@@ -87,7 +88,7 @@ class CheckCommand:
             not_erased=left,
         )
         for line in report_lines(report):
-            click.echo(line)
+            click.echo(visible(line))  # a service's words may be in it
         if self.report_path is not None:
             write_summary(report, self.report_path)
         return int(not report.is_well)
@@ -146,7 +147,7 @@ class CheckCommand:
         deadline = self.clock.now() + self.within_s
         for store in stores:
             if not store.may_repeat and (kept := self._left_in(store, books, deadline)):
-                left.append(f"{store.name}: {kept:,} are still there")
+                left.append(f"{store.name}: {kept:,} still there")
         return len(ids), left
 
     def _left_in(self, store: CheckedStore, books: Books, deadline: float) -> int:

@@ -18,7 +18,7 @@ from steady_client import SteadyClient, percentile_s
 RATE_PER_S = size("RATE_PER_S", short=300, long=300)
 CALM_S, AWAY_S = size("CALM_S", short=6, long=60), size("AWAY_S", short=15, long=180)
 DRAINED_WITHIN_S = 120 if LONG else 60
-MEMORY_MAY_GROW_BYTES = 32 * 1024 * 1024
+MEMORY_MAY_GROW_BYTES = 16 * 1024 * 1024
 #: Below it, a difference says more about the machine than about us.
 LATENCY_NOISE_S = 0.010 if LONG else 0.050
 

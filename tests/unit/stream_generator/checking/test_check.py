@@ -213,6 +213,21 @@ def test_a_replica_is_asked_for_each_record_and_erases_them(tmp_path: Path) -> N
     server.close()
 
 
+def test_what_a_replica_says_can_move_no_cursor(
+    run_check: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = {"not_erased": [{"record_id": "a", "reason": "\x1b[2J"}]}
+    server = AnsweringServer(
+        {"GET /predictions/a": encode_json(kept("a")), "POST /predictions/erase": msgspec.json.encode(answer)}
+    )
+    books = write_books(tmp_path / "a.books", kept("a"))
+    assert run_check(None, books, store_urls=[server.url], erase=True) == 1
+    server.close()
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "1 still there" in shown
+
+
 def test_what_is_no_prediction_service_is_named(tmp_path: Path) -> None:
     books = read_books(write_books(tmp_path / "a.books", kept("a")), "census")
     server = AnsweringServer({"GET /predictions/a": b"<html>", "POST /predictions/erase": b"[]"})
