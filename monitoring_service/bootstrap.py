@@ -13,8 +13,8 @@ from event_backbone.guards.api_keys import KeyCheck
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.assigned_consumer import KafkaAssignedConsumer
 from event_backbone.kafka.producer import KafkaPublisher
-from event_backbone.kafka.topics import Topics, place_source
-from event_backbone.ports import MessageConsumer, Partition
+from event_backbone.kafka.topics import Topics
+from event_backbone.ports import MessageConsumer
 from event_backbone.server.serve import Draining
 from event_backbone.web.http_client import outside_client, own_client
 from monitoring_service.alerting.retraining import RetrainingBridge
@@ -25,6 +25,7 @@ from monitoring_service.checks.detector_alarms import first_row_needed
 from monitoring_service.checks.maintenance import InboxMaintenance
 from monitoring_service.evaluation.client import EvaluatorPort, EvaluatorProcess
 from monitoring_service.intake.kafka_messages import StreamDecoder
+from monitoring_service.intake.kafka_places import KeptPlaces
 from monitoring_service.intake.kafka_reader import StreamReader
 from monitoring_service.intake.kafka_status import StreamStatus
 from monitoring_service.intake.receiver import Intake
@@ -130,14 +131,13 @@ def _stream_reader(
     case = settings.load_case()
     topics = Topics(access.namespace, case.name)
 
-    def position(partition: Partition) -> int | None:
-        kept = restored.inbox.positions().get(place_source(partition))
-        return None if kept is None else kept + 1
+    places = KeptPlaces(restored.inbox)
 
     def open_stream() -> MessageConsumer:
         read = (topics.predictions, topics.labels, topics.rejections)
+        group = topics.group("monitoring")
         return KafkaAssignedConsumer(
-            access, read, position, group=topics.group("monitoring"), timeout_s=KAFKA_TIMEOUT_S
+            access, read, places.position, group=group, timeout_s=KAFKA_TIMEOUT_S, met=places.met
         )
 
     decoder = StreamDecoder(case, topics.dead_letters, unreadable_limit=settings.monitoring_unreadable_limit)

@@ -10,6 +10,7 @@ import click
 from event_backbone.process.commands import run_command
 from event_backbone.process.files import close_to_others
 from event_backbone.settings import read_settings
+from stream_generator.checking.command import check_command
 from stream_generator.commands.options import Delivery, PositiveOrMax, ReplayOptions, with_delivery, with_replay_options
 from stream_generator.commands.summary import ScenarioRun
 from stream_generator.rescoring.comparing import RescoringCommand
@@ -31,7 +32,7 @@ def _settings(case_name: str | None) -> GeneratorSettings:
 
 @click.group()
 def cli() -> None:
-    """Send records of a case to the prediction service or to Kafka, as a paced stream or as a replay."""
+    """Send records of a case to the prediction service or to Kafka, paced or as a replay, and check what is kept."""
 
 
 @cli.command()
@@ -79,6 +80,7 @@ def send(
       stream-generator send --count 20000 --rate max --concurrency 16 --label-share 0 --summary sent.json
       stream-generator send --count 20000 --rate 2000 --to kafka://127.0.0.1:9092
     """
+    _check_books(delivery)
     settings = _settings(case_name)
     case = settings.load_case()
     scenario = find_scenario(scenario_name, case, settings.cases_dir)
@@ -117,6 +119,7 @@ def replay(
       stream-generator replay --from kafka://127.0.0.1:9092 --topic records --speed 10x --resume
       stream-generator replay --from mongodb://127.0.0.1:27017 --model 7 --summary difference.json
     """
+    _check_books(delivery)
     settings = _settings(case_name)
     close_to_others(settings.kept_folders)
     if model_version is not None:
@@ -127,8 +130,75 @@ def replay(
     sys.exit(ReplayCommand(settings, delivery, options).execute())
 
 
+@cli.command()
+@click.argument("books", type=_FILE)
+@click.argument("stores", metavar="STORE...", nargs=-1)
+@_CASE
+@click.option(
+    "--monitoring",
+    "monitoring_url",
+    help="Also compare what this monitoring service counted; nobody else may have sent meanwhile.",
+)
+@click.option(
+    "--within",
+    "within_s",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Seconds that records may still be on their way.",
+)
+@click.option("--erase", is_flag=True, help="Then erase the records in the books at every replica, http://…, named.")
+@click.option("--report", "report_path", type=_FILE, help="Write the findings there as JSON, with every id.")
+def check(
+    books: Path,
+    stores: tuple[str, ...],
+    case_name: str | None,
+    monitoring_url: str | None,
+    within_s: float,
+    erase: bool,
+    report_path: Path | None,
+) -> None:
+    """Compare the books of `send` or `replay` with what an installation keeps: nothing lost, doubled or differing.
+
+    BOOKS is the file that --books wrote. A STORE is http://… of a prediction service, mongodb://host[/database],
+    kafka://host:9092[/namespace], sqlite:///journal or a journal's path.  [default: PREDICTION_URL]
+
+    Every record that was answered has to be in each store, once, with the record that was sent and the answer that was
+    given. A topic may hold the same message again, which is counted. Ends with 1 when anything is wrong.
+
+    --erase leaves nothing of the records in replicas, sinks and monitoring's inbox but the ids, which can't be used
+    again; topics forget when they are compacted.
+
+    \b
+    Examples:
+      stream-generator send --count 1000 --label-share 0 --run-id check-1 --books check-1.books
+      stream-generator check check-1.books http://127.0.0.1:9696 mongodb://127.0.0.1:27017 kafka://127.0.0.1:9092
+      stream-generator check check-1.books http://127.0.0.1:9696 --erase
+    """
+    command = check_command(
+        _settings(case_name),
+        books,
+        stores,
+        monitoring_url=monitoring_url,
+        within_s=within_s,
+        erase=erase,
+        report_path=report_path,
+    )
+    sys.exit(command.execute())
+
+
+def _check_books(delivery: Delivery) -> None:
+    if delivery.monitoring_url is not None and delivery.books_path is None:
+        raise click.UsageError("--monitoring goes with --books")
+
+
 def _check_sends_nothing(options: ReplayOptions, delivery: Delivery) -> None:
-    given = {"--to": delivery.target, "--resume": options.resume, "--state": options.state_path}
+    given = {
+        "--to": delivery.target,
+        "--resume": options.resume,
+        "--state": options.state_path,
+        "--books": delivery.books_path,
+    }
     if names := [name for name, value in given.items() if value]:
         raise click.UsageError(f"--model sends nothing: leave out {' and '.join(names)}")
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.ports import ModelRegistry
+from stream_generator.books.booked_target import BookedTarget
+from stream_generator.books.file import BooksWriter
+from stream_generator.books.monitoring_count import MonitoringCount
 from stream_generator.commands.options import Delivery
 from stream_generator.sending.http_transport import KeepAliveHttp
 from stream_generator.sending.kafka_target import KafkaTarget
@@ -51,13 +54,21 @@ class TargetOptions:
 
 
 def build_open_loop(
-    settings: GeneratorSettings, delivery: Delivery, clock: Clock, tally: Tally, marks: Marks
+    settings: GeneratorSettings,
+    delivery: Delivery,
+    clock: Clock,
+    tally: Tally,
+    marks: Marks,
+    books: BooksWriter | None = None,
 ) -> OpenLoop:
     """A loop with a connection for each thread that sends, and one for labels."""
     url = delivery.target or settings.prediction_url
     connections = _adapter(url)(TargetOptions(url, settings, delivery.concurrency, clock))
     labeller = Labeller(LabelQueue(delivery.label_delay), connections.for_labels, clock, tally, marks)
-    workers = [SendingThread(target, clock, tally, labeller, marks) for target in connections.for_records]
+    targets: list[StreamTarget] = connections.for_records
+    if books is not None:
+        targets = [BookedTarget(target, books) for target in targets]
+    workers = [SendingThread(target, clock, tally, labeller, marks) for target in targets]
     return OpenLoop(workers, labeller, clock, marks)
 
 
@@ -103,6 +114,14 @@ def _kafka(wiring: TargetOptions) -> Connections:
 def persistence(settings: GeneratorSettings, clock: Clock) -> Persistence:
     """The retry policy for a source that is away."""
     return Persistence(clock, Patience(total_s=settings.give_up_after_s))
+
+
+def monitoring_count(url: str, settings: GeneratorSettings) -> MonitoringCount:
+    """Nothing is asked yet."""
+    key = settings.monitoring_api_key
+    return MonitoringCount(
+        url, api_key=None if key is None else key.get_secret_value(), timeout_s=settings.request_timeout_s
+    )
 
 
 def open_registry(settings: GeneratorSettings) -> ModelRegistry:

@@ -21,6 +21,9 @@ class KafkaAssignedConsumer(KafkaReader):
     Later partitions and topics are found after ``refresh_every_s``. :meth:`commit` writes to ``group`` without
     being its member, for tools that show lags; where a commit fails, nothing else does. ``only`` leaves out every other
     partition.
+
+    The partitions of a topic that was made anew begin anew; ``met(topic, id)`` is called before their positions are
+    asked for, as it is for a topic that is met first.
     """
 
     def __init__(
@@ -33,12 +36,14 @@ class KafkaAssignedConsumer(KafkaReader):
         timeout_s: float = 10.0,
         refresh_every_s: float = 5.0,
         only: Partition | None = None,
+        met: Callable[[str, str], None] = lambda _topic, _id: None,
     ) -> None:
         super().__init__(access, timeout_s, group_id=group, metadata_max_age_ms=int(refresh_every_s * 1000))
         self._topics = topics
         self._position = position
         self._refresh_every_s = refresh_every_s
         self._only = only
+        self._met = met
         self._refresh_at = 0.0
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
@@ -53,10 +58,22 @@ class KafkaAssignedConsumer(KafkaReader):
         if not found:
             raise TryAgainLaterError(f"{self._access.shown}: there is none of {', '.join(self._topics)}")
         self._refresh_at = time.monotonic() + self._refresh_every_s
+        made_anew = self._meet_topics()
         new = found - self._consumer.assignment()
         if new:
             self._consumer.assign(sorted(found | self._consumer.assignment()))
-            self._begin(sorted(new))
+        begun = new | {place for place in found if place.topic in made_anew}
+        if begun:
+            self._begin(sorted(begun))
+
+    def _meet_topics(self) -> set[str]:
+        """Topics that were made anew since they were met."""
+        made_anew = set()
+        for topic, topic_id in self._other_ids(self._topics).items():
+            self._met(topic, topic_id)
+            if self._meet(topic, topic_id):
+                made_anew.add(topic)
+        return made_anew
 
     def _refreshed(self) -> set[Any]:
         """The partitions that there are now."""
@@ -80,6 +97,7 @@ class KafkaAssignedConsumer(KafkaReader):
                     yield TopicPartition(topic, number)
 
     def _begin(self, places: Sequence[Any]) -> None:
+        self._dropped.forget(places)
         for place in places:
             self._clock(place)
             offset = self._position(self._named(place))

@@ -51,6 +51,7 @@ class KafkaReader:
         name_what_fails(self._consumer)
         self._dropped = DroppedMessages(self._consumer, self._timeout_ms, self._committed)
         self._partitions: dict[Any, Partition] = {}
+        self._topic_ids: dict[str, str] = {}
         self._connected_at = time.monotonic()
         self._lag_clocks: dict[Any, LagClock] = {}
         self._paused = False
@@ -80,6 +81,23 @@ class KafkaReader:
             ]
             self._clock(place).got(batch[-1].timestamp)
         return messages
+
+    def _other_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """The ids of topics that are not those that were met before: new ones, and ones that were made anew.
+
+        A topic that was made anew, as by a broker that lost its disk, is another one, and a place in the old one means
+        nothing in it. The client keeps such a place.
+        """
+        found = {topic: self._network.topic_id(topic) for topic in topics}
+        return {topic: one for topic, one in found.items() if one is not None and one != self._topic_ids.get(topic)}
+
+    def _meet(self, topic: str, topic_id: str) -> bool:
+        """Whether another one of that name was met before."""
+        was_met = topic in self._topic_ids
+        self._topic_ids[topic] = topic_id
+        if was_met:
+            log.warning("topic_made_anew", topic=topic)
+        return was_met
 
     def _committed(self, place: Any) -> int | None:
         """Where a partition begins whose place only a group knows."""

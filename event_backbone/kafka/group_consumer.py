@@ -47,7 +47,7 @@ class KafkaGroupConsumer(KafkaReader):
             heartbeat_interval_ms=int(session_timeout_s * 1000 / 4),
             max_poll_interval_ms=max(60_000, int(session_timeout_s * 3000)),
             partition_assignment_strategy=(RangePartitionAssignor,),
-            metadata_max_age_ms=30_000,  # new partitions are noticed after this
+            metadata_max_age_ms=30_000,  # new partitions and topics made anew are noticed after this
         )
         self._topics = topics
         self._asked_at = time.monotonic()
@@ -57,6 +57,7 @@ class KafkaGroupConsumer(KafkaReader):
         self._consumer.subscribe(topics, listener=_listening(self._notify_in_thread))
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
+        self._begin_topics_made_anew()
         messages = super().poll(timeout_s=timeout_s, max_messages=max_messages)
         error, self._listener_error = self._listener_error, None
         if error is not None:
@@ -64,6 +65,18 @@ class KafkaGroupConsumer(KafkaReader):
         if not messages:
             self._raise_if_missing()
         return messages
+
+    def _begin_topics_made_anew(self) -> None:
+        """To the listener its partitions were lost and came again: what is in flight from the old one has no place."""
+        for topic, topic_id in self._other_ids(self._topics).items():
+            places = {place for place in self._consumer.assignment() if place.topic == topic}
+            if topic in self._topic_ids and places:
+                self._notify("lost", places)
+                self._consumer.seek_to_beginning(*places)
+                # What was committed meanwhile may be a place of the old one.
+                self.commit({self._named(place): 0 for place in places})
+                self._notify("assigned", places)
+            self._meet(topic, topic_id)
 
     def _raise_if_missing(self) -> None:
         """Of topics that are not there a group deals out nothing, and says nothing."""

@@ -61,6 +61,11 @@ class Network:
         """By the newest metadata; empty for a topic that is not there."""
         return self._client.cluster.partitions_for_topic(topic) or set()
 
+    def topic_id(self, topic: str) -> str | None:
+        """By the newest metadata; another one says that the topic was made anew. ``None`` where it is not known."""
+        found = self._client.cluster.topic_id(topic)
+        return str(found) if found is not None and found.int else None  # zero is of a topic that is not there
+
     def call_soon(self, callback: Callable[[], Any]) -> None:
         """Schedule a call in the client's own thread; from any thread."""
         self._loop.call_soon_threadsafe(callback)

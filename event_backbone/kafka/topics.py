@@ -49,7 +49,12 @@ class Topics:
 
 def place_source(partition: Partition) -> str:
     """An envelope's source for events read from Kafka; its ``seq`` is then the offset."""
-    return f"kafka:{partition.topic}:{partition.number}"
+    return f"{topic_source(partition.topic)}{partition.number}"
+
+
+def topic_source(topic: str) -> str:
+    """The beginning of the sources of a topic's partitions, and of no other's: a topic's name holds no colon."""
+    return f"kafka:{topic}:"
 
 
 def place_id(received: Received) -> str:

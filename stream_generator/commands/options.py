@@ -60,6 +60,8 @@ class Delivery:
     label_delay: float
     run_id: str
     summary_path: Path | None
+    books_path: Path | None = None
+    monitoring_url: str | None = None
 
 
 def _checked_run_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
@@ -91,6 +93,17 @@ _DELIVERY_OPTIONS = (
     ),
     click.option("--run-id", callback=_checked_run_id, help="Record ids begin with it.  [default: made from the time]"),
     click.option("--summary", "summary_path", type=_FILE, help="Write the summary there as JSON."),
+    click.option(
+        "--books",
+        "books_path",
+        type=_FILE,
+        help="Note there each record that is sent and each answer, for `check`; a file that is there goes on.",
+    ),
+    click.option(
+        "--monitoring",
+        "monitoring_url",
+        help="With --books: note what this monitoring service, http://…, had counted before.",
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +10,11 @@ from dataclasses import dataclass
 import click
 import msgspec
 
+from event_backbone.events.schema import utc_now
 from event_backbone.process.lifetime import StopDeadline
-from stream_generator.bootstrap import build_open_loop
+from event_backbone.process.urls import without_login
+from stream_generator.books.file import BookedRun, BooksWriter
+from stream_generator.bootstrap import build_open_loop, monitoring_count, persistence
 from stream_generator.commands.options import Delivery
 from stream_generator.commands.progress import progress_display
 from stream_generator.commands.summary import ScenarioRun, Summary, summarize, summary_lines, write_summary
@@ -84,8 +88,8 @@ class StreamRun:
 
     def _send(self, items: Iterator[Outgoing], clock: StoppableClock, tally: Tally) -> float:
         """Return the seconds it took."""
-        loop = build_open_loop(self.settings, self.delivery, clock, tally, self._marks)
-        with progress_display(self.asked, clock) as progress:
+        with self._books(clock) as books, progress_display(self.asked, clock) as progress:
+            loop = build_open_loop(self.settings, self.delivery, clock, tally, self._marks, books)
 
             def show() -> None:
                 totals = tally.totals()
@@ -96,6 +100,24 @@ class StreamRun:
                     self.keeper.keep(clock)
 
             return loop.run(items, show)
+
+    @contextlib.contextmanager
+    def _books(self, clock: Clock) -> Iterator[BooksWriter | None]:
+        """The books, with the start of this run in them."""
+        if self.delivery.books_path is None:
+            yield None
+            return
+        counted = self._counted_before(clock)
+        with contextlib.closing(BooksWriter(self.delivery.books_path)) as books:
+            target = without_login(self.delivery.target or self.settings.prediction_url)
+            books.write([BookedRun(self.delivery.run_id, self.settings.case, target, utc_now(), counted)])
+            yield books
+
+    def _counted_before(self, clock: Clock) -> int | None:
+        if self.delivery.monitoring_url is None:
+            return None
+        count = monitoring_count(self.delivery.monitoring_url, self.settings)
+        return persistence(self.settings, clock).until_done(count.predictions)
 
     @property
     def _marks(self) -> Marks:

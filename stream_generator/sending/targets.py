@@ -29,11 +29,13 @@ class SendResult:
     """The outcome of one record or label.
 
     ``fault`` is ``None`` when it was taken, else a status or reason. ``is_final`` is ``False`` when nobody knows
-    whether it was taken, or when the fault lies elsewhere than in what was sent.
+    whether it was taken, or when the fault lies elsewhere than in what was sent. ``answer`` is the body of a target's
+    answer to a record, where there is one.
     """
 
     fault: str | None = None
     is_final: bool = True
+    answer: bytes | None = None
 
 
 class StreamTarget(Protocol):
@@ -102,7 +104,9 @@ class HttpTarget:
             return SendResult(error.reason, is_final=False)
         if answer.status != 200:
             return SendResult(str(answer.status), answer.status in _FINAL_STATUSES)
-        return SendResult() if _answers(answer, item.record_id) else SendResult("other answer", is_final=False)
+        if not _answers(answer, item.record_id):
+            return SendResult("other answer", is_final=False)
+        return SendResult(answer=answer.body)
 
 
 def _answers(answer: ServiceAnswer, record_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -552,6 +553,73 @@ def test_a_topic_that_is_missing_is_try_again_later_until_it_is_there(kafka_side
     create_topics(kafka_side.access, [TopicSpec(topic, 1, 1)])
     poll_until(lambda: not is_away(stream), PATIENCE_S, "the topic is found")
     stream.close()
+
+
+def make_anew(side: KafkaSide, topic: str) -> None:
+    """Another topic of the same name, which has as many messages and more."""
+    from kafka import KafkaAdminClient
+
+    admin = KafkaAdminClient(**side.access.client_options)
+    admin.delete_topics([topic])
+    admin.close()
+    poll_until(lambda: not end_offsets(side.access, [topic]), PATIENCE_S, "the topic is gone")
+    create_topics(side.access, [TopicSpec(topic, 1, 1)])
+    publish_to(side, topic, [b"new"] * 20)
+
+
+def check_all_new_ones_come(stream: MessageConsumer) -> None:
+    found = list[Received]()
+
+    def all_are_found() -> bool:
+        with contextlib.suppress(TryAgainLaterError):
+            found.extend(stream.poll(timeout_s=0.1, max_messages=100))
+        return {one.offset for one in found if one.value == b"new"} == set(range(20))
+
+    poll_until(all_are_found, 60, "all of the new topic are read")
+
+
+@pytest.mark.real_parts
+def test_a_topic_that_is_made_anew_is_met_and_read_from_its_beginning(kafka_side: KafkaSide) -> None:
+    """Though the place in the old one is one that the new one has as well."""
+    topic, met = f"{kafka_side.topic}.anew", list[tuple[str, str]]()
+    create_topics(kafka_side.access, [TopicSpec(topic, 1, 1)])
+    stream = KafkaAssignedConsumer(
+        kafka_side.access, [topic], lambda _: None, refresh_every_s=0.2, met=lambda *told: met.append(told)
+    )
+    publish_to(kafka_side, topic, [b"old"] * 10)
+    read(stream, 10)
+    make_anew(kafka_side, topic)
+    check_all_new_ones_come(stream)
+    assert [name for name, _ in met] == [topic, topic]
+    assert len({topic_id for _, topic_id in met}) == 2
+    stream.close()
+
+
+@pytest.mark.real_parts
+@pytest.mark.timeout(120)
+def test_a_member_of_a_group_reads_a_topic_that_is_made_anew_from_its_beginning(kafka_side: KafkaSide) -> None:
+    """To its listener the partition was lost and came again; what is committed meanwhile is no place in the new one."""
+    topic, listener = f"{kafka_side.topic}.anew", Listener()
+    create_topics(kafka_side.access, [TopicSpec(topic, 1, 1)])
+    publish_to(kafka_side, topic, [b"old"] * 10)
+    group = f"{topic}.group"
+    stream = KafkaGroupConsumer(kafka_side.access, [topic], group, listener)
+    found = read(stream, 10)
+    make_anew(kafka_side, topic)
+    stream.commit(ends(found))
+    check_all_new_ones_come(stream)
+    assert listener.told == ["assigned", "lost", "assigned"]
+    assert listener.holds == {Partition(topic, 0)}
+    stream.close()
+    again = KafkaGroupConsumer(kafka_side.access, [topic], group)
+    check_all_new_ones_come(again)
+    again.close()
+
+
+def publish_to(side: KafkaSide, topic: str, values: Sequence[bytes]) -> None:
+    publisher = KafkaPublisher(side.access)
+    publisher.publish([Message(topic, b"k", value) for value in values])
+    publisher.close()
 
 
 class NoText(str):

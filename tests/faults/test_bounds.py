@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from fault_figures import checked_by_the_command, note_figures, size
+from full_stack import LONG, SEEDS
 from monitoring_process import poll_until
 from real_parts_cache import give_up
 from replica import EMBEDDED, Client, check_books, check_counted, running_replica
@@ -18,6 +20,8 @@ from serving_world import install_champion
 from prediction_service.journal.reader import JournalReader
 
 DISK_BYTES = 24 * 1024 * 1024
+#: Times that the disk fills, and has room again.
+FILLS = int(size("FILLS", short=1, long=10))
 WITHOUT_MONITORING = [name for name in EMBEDDED if name != "monitoring"]
 
 
@@ -49,7 +53,8 @@ def fill(disk: Path, *, but_bytes: int) -> Path:
 
 
 def wait_for_refusals(client: Client) -> None:
-    poll_until(lambda: len(client.refusals) > 20, 60, "requests are refused")
+    before = len(client.refusals)
+    poll_until(lambda: len(client.refusals) > before + 20, 60, "requests are refused")
     assert {status for status, _ in client.refusals} == {503}
     assert all(retry_after and int(retry_after) >= 1 for _, retry_after in client.refusals)
 
@@ -59,25 +64,30 @@ def wait_for_answers(client: Client, count: int = 100) -> None:
     poll_until(lambda: len(client.answers) >= answered + count, 60, "requests are answered")
 
 
-@pytest.mark.timeout(180)
-def test_a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_room(small_disk: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.timeout(1200 if LONG else 180)
+def test_a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_room(
+    small_disk: Path, seed: int, tmp_path: Path
+) -> None:
     install_champion(tmp_path / "state", tmp_path / "cases")
     with running_replica(tmp_path / "state", tmp_path / "cases", names=WITHOUT_MONITORING) as replica:
-        client = Client(replica.prediction_url, seed=1)
+        client = Client(replica.prediction_url, seed)
         client.start()
         try:
-            wait_for_answers(client)
-            ballast = fill(small_disk, but_bytes=256 * 1024)
-            wait_for_refusals(client)
-            assert requests.get(f"{replica.prediction_url}/livez", timeout=5).ok
-            ballast.unlink()
-            wait_for_answers(client)
+            for _ in range(FILLS):
+                wait_for_answers(client)
+                ballast = fill(small_disk, but_bytes=256 * 1024)
+                wait_for_refusals(client)
+                assert requests.get(f"{replica.prediction_url}/livez", timeout=5).ok
+                ballast.unlink()
+                wait_for_answers(client)
         finally:
             client.finish()
         # Nobody took anything so far: a stream that went on while monitoring starts would fill the disk once more.
         replica.start("monitoring")
         replica.wait_until_ready()
         check_books(client, replica)
+        note_figures(fills=FILLS, **checked_by_the_command(replica, [str(replica.journal_path)], tmp_path, client))
 
 
 @pytest.mark.long

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import requests
+from fault_figures import checked_by_the_command, note_figures, size
+from full_stack import LONG, SEEDS
 from monitoring_process import poll_until
 from monitoring_world import made_record
 from real_parts_cache import give_up, part_or_skip
@@ -17,6 +19,8 @@ from serving_world import install_champion
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 YEAR_S = str(365 * 86400)
+#: Beside a week back and ahead: jumps by hours, one way or the other.
+JUMPS = int(size("JUMPS", short=1, long=20))
 
 
 class Clock:
@@ -48,25 +52,33 @@ def clock(tmp_path: Path) -> Clock:
     return Clock(tmp_path)
 
 
-@pytest.mark.timeout(240)
-def test_ids_order_and_windows_survive_a_clock_that_jumps_back_and_ahead(clock: Clock, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.timeout(1800 if LONG else 240)
+def test_ids_order_and_windows_survive_a_clock_that_jumps_back_and_ahead(
+    clock: Clock, seed: int, tmp_path: Path
+) -> None:
+    rng = random.Random(seed)
+    hours = [rng.choice((-1, 1)) * rng.uniform(1, 12) for _ in range(JUMPS)]
+    jumps = [*(one / 24 for one in hours), -7, 8, 0]
     install_champion(tmp_path / "state", tmp_path / "cases")
     with running_replica(
         tmp_path / "state", tmp_path / "cases", JOURNAL_RETENTION_S=YEAR_S, **clock.settings
     ) as replica:
-        client = Client(replica.prediction_url, seed=1)
+        client = Client(replica.prediction_url, seed)
         client.start()
         made_ids: list[str] = []
         try:
-            for days in (-1 / 24, -7, 8, 0):
+            for days in jumps:
                 clock.jump(days)
                 wait_until_seen(client, days)
-                made_ids += [predict_without_id(replica, seed) for seed in range(20)]
+                made_ids += [predict_without_id(replica, number) for number in range(20)]
         finally:
             client.finish()
         assert len(set(made_ids)) == len(made_ids)
         check_pages(replica, set(client.records) | set(made_ids))
         check_windows(replica, len(client.records) + len(made_ids))
+        checked = checked_by_the_command(replica, [str(replica.journal_path)], tmp_path, client)
+        note_figures(jumps=len(jumps), **checked)
         replica.kill_all()  # the library that fakes the clock holds up an orderly stop
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from fault_figures import checked_by_the_command, note_figures, size
 from full_stack import LONG, SEEDS, Urls, running_stack
 from monitoring_process import children_of, is_running, poll_until
 from real_parts import KafkaBroker
@@ -19,7 +20,7 @@ from replica import Client, Replica, check_books, direct_children_of, running_re
 from serving_world import install_champion
 
 #: One round kills each of them once; the long form makes more than a hundred kills.
-ROUNDS = 15 if LONG else 1
+ROUNDS = int(size("ROUNDS", short=1, long=15))
 
 
 @pytest.fixture
@@ -102,7 +103,8 @@ def test_whatever_is_killed_nothing_is_lost_and_nothing_is_there_twice(
         assert replica.monitoring_totals()["conflicts"] == 0
         assert len(client.answers) > 200
         assert len(producer.acknowledged) > 200
-        print(f"{ROUNDS * (len(PROCESS_KILLS) + 1)} kills, {len(client.answers)} answered, {len(stored)} stored")
+        checked = checked_by_the_command(replica, [own_urls.mongo, own_urls.kafka], tmp_path, client)
+        note_figures(kills=ROUNDS * (len(PROCESS_KILLS) + 1), **checked, stored=len(stored))
 
 
 def kill_each(replica: Replica, kills: list[Callable[[Replica], None]], rng: random.Random, client: Client) -> None:

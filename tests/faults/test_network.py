@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from fault_figures import checked_by_the_command, note_figures, size
 from full_stack import LONG, SEEDS, Urls, running_stack
 from monitoring_process import poll_until
 from real_parts import KafkaBroker, MongoServer, Proxy, Toxiproxy
@@ -25,6 +26,10 @@ TOXICS: dict[str, dict[str, int]] = {
     "reset_peer": {"timeout": 300},
 }
 EACH_FOR_S = 10.0 if LONG else 2.0
+#: Connections to MongoDB that are cut in the middle of something, in each direction.
+CUTS = int(size("CUTS", short=6, long=60))
+#: From within the first header of a message to behind a whole bulk write of 100 rows.
+CUT_BETWEEN_BYTES = (1, 60_000)
 
 
 @pytest.fixture
@@ -86,3 +91,43 @@ def through(proxy: Proxy, url: str) -> str:
 
 def away(status: dict[str, dict[str, dict[str, object]]]) -> list[bool]:
     return [bool(sink["fault"]) for sink in status["sinks"].values()]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.timeout(3600 if LONG else 400)
+def test_a_mongodb_that_goes_in_the_middle_of_a_bulk_write_keeps_each_row_once(
+    mongo_proxy: Proxy, own_urls: Urls, seed: int, tmp_path: Path
+) -> None:
+    """A failover as a client sees it: the connection ends after the n-th byte, of the write or of its answer."""
+    rng = random.Random(seed)
+    settings = {
+        "SINKS": f"{through(mongo_proxy, own_urls.mongo)},{own_urls.kafka}",
+        "SINK_TIMEOUT_S": "2",
+        "RELAY_BATCH_ROWS": "100",
+    }
+    with running_stack(tmp_path, own_urls, names=("serving", "sidecar", "monitoring"), **settings) as replica:
+        client = Client(replica.prediction_url, seed)
+        client.start()
+        try:
+            for number in range(2 * CUTS):
+                cut_after(mongo_proxy, rng, "upstream" if number % 2 else "downstream")
+                poll_until(lambda: not any(away(replica.status())), 60, f"MongoDB is reached again after cut {number}")
+        finally:
+            client.finish()
+        check_kept(replica, own_urls, client)
+        assert all(sink["parked"] == 0 for sink in replica.status()["sinks"].values())
+        note_figures(
+            cuts=2 * CUTS, **checked_by_the_command(replica, [own_urls.mongo, own_urls.kafka], tmp_path, client)
+        )
+
+
+def cut_after(proxy: Proxy, rng: random.Random, stream: str) -> None:
+    """Each new connection ends behind some byte, for a moment; the logarithm spreads cuts over small and large."""
+    first, last = CUT_BETWEEN_BYTES
+    size_bytes = int(first * (last / first) ** rng.random())
+    proxy.add("limit_data", stream=stream, bytes=size_bytes)
+    time.sleep(rng.uniform(0.3, 1.0))
+    proxy.clear()
+    proxy.cut()
+    proxy.restore()

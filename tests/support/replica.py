@@ -50,6 +50,7 @@ class Replica:
         self.prediction_url = f"http://127.0.0.1:{self.prediction_port}"
         self.monitoring_url = f"http://127.0.0.1:{self.monitoring_port}"
         self.journal_path = folder / "shop" / "journals" / "00" / "journal.sqlite"
+        self.monitoring_dir = folder / "shop" / "monitoring"
         self._log_dir = folder
         self._env = {
             **os.environ,
@@ -64,6 +65,11 @@ class Replica:
             **{name: value.replace(OWN_MONITORING, self.monitoring_url) for name, value in settings.items()},
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a command that is run beside the processes."""
+        return {**self._env, "PREDICTION_URL": self.prediction_url}
 
     def start(self, name: str, **changed: str) -> None:
         """Start it, with other settings than the rest where they are given."""
@@ -109,6 +115,13 @@ class Replica:
         """SIGKILL the worker of a server and leave its parent alone."""
         [worker] = direct_children_of(self.processes[name].pid)
         os.kill(worker, signal.SIGKILL)
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: it is there and does nothing."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         for process in self.processes.values():

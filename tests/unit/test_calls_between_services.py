@@ -9,13 +9,18 @@ from answering_server import AnsweringServer
 from recording_proxy import RecordingProxy
 
 from event_backbone.events.schema import Envelope, Erasure
+from event_backbone.web.http_client import own_client
 from local_stack.services import HttpProber
 from monitoring_service.alerting.training_client import HttpTrainingServer
 from monitoring_service.alerting.webhook import NotTakenError
 from monitoring_service.bootstrap import webhook_to
 from prediction_service.delivery.http_sink import HttpSink
 from prediction_service.operations.erasure import ReplicaErasure
+from stream_generator.books.monitoring_count import MonitoringCount
+from stream_generator.checking.stores import ReplicaStore
 from stream_generator.sending.http_transport import KeepAliveHttp
+from stream_generator.sending.pacing import StoppableClock
+from stream_generator.sending.retrying import Patience, Persistence
 
 ERASURE = Erasure("r1", "shop", "2026-01-01T00:00:00Z")
 CALLS: dict[str, Callable[[str], object]] = {
@@ -24,6 +29,8 @@ CALLS: dict[str, Callable[[str], object]] = {
     "GET /train": lambda url: HttpTrainingServer(url).status(),
     "POST /alerts": lambda url: HttpTrainingServer(url).notify(b"{}"),
     "POST /hook": lambda url: webhook_to(f"{url}/hook", None).send(b"{}"),
+    "GET /api/state": lambda url: MonitoringCount(url, api_key=None, timeout_s=5).predictions(),
+    "POST /predictions/erase": lambda url: replica_store(url).erase(["r1"]),
     "GET /livez": lambda url: HttpProber().get(f"{url}/livez"),
     "POST /predict": lambda url: KeepAliveHttp(url, timeout_s=5).post("/predict", b"{}"),
 }
@@ -32,7 +39,14 @@ ANSWERS = {
     "POST /events": b'{"refused":[]}',
     "DELETE /predictions/r1": b'{"rows_erased":0}',
     "GET /train": b'{"runs":[]}',
+    "GET /api/state": b'{"totals":{"predictions":1}}',
+    "POST /predictions/erase": b'{"not_erased":[]}',
 }
+
+
+def replica_store(url: str) -> ReplicaStore:
+    """What `stream-generator check` asks."""
+    return ReplicaStore(url, own_client(timeout_s=5), Persistence(StoppableClock(), Patience(total_s=5)))
 
 
 @pytest.fixture

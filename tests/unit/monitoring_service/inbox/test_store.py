@@ -18,6 +18,7 @@ from monitoring_service.checks.maintenance import InboxMaintenance
 from monitoring_service.drift.verdict import Episode
 from monitoring_service.inbox.schema import FORMAT
 from monitoring_service.inbox.store import Inbox, InboxUnavailableError, KeptCheck
+from monitoring_service.inbox.topic_ids import forget_places_in_another_topic
 from monitoring_service.inbox.totals import InboxTotals
 from monitoring_service.inbox.transaction import Progress
 from monitoring_service.reports.folder import ReportFolder
@@ -446,3 +447,18 @@ def test_an_inbox_of_an_unknown_format_is_refused(opened: Callable[[], Inbox], t
     newer.close()
     with pytest.raises(SettingsError, match=f"has format {number}, this version reads format {FORMAT}"):
         Inbox(tmp_path / "inbox.sqlite", made_case())
+
+
+def test_places_in_a_topic_that_was_made_anew_are_forgotten_and_no_others(opened: Callable[[], Inbox]) -> None:
+    inbox = opened()
+    kept = {"kafka:shop.predictions:0": 7, "kafka:shop.predictions:10": 9, "kafka:shop.predictions.old:0": 5}
+    inbox.store([], Progress(positions=kept))
+    for topic_id in ("first", "first"):
+        forget_places_in_another_topic(inbox, "kafka:shop.predictions:", topic_id)
+        assert inbox.positions() == kept
+    inbox = opened()
+    forget_places_in_another_topic(inbox, "kafka:shop.predictions:", "second")
+    assert inbox.positions() == {"kafka:shop.predictions.old:0": 5}
+    inbox.store([], Progress(positions={"kafka:shop.predictions:0": 2}))
+    forget_places_in_another_topic(inbox, "kafka:shop.predictions:", "second")
+    assert inbox.positions()["kafka:shop.predictions:0"] == 2

@@ -1,0 +1,1 @@
+"""Books compared with what a running installation keeps."""
