@@ -48,7 +48,7 @@ class ServingSettings(ListeningSettings, ReplicaSettings):
         "which has what all replicas and workers stored",
     )
     server_threads: int = Field(
-        default=16,
+        default=8,
         ge=1,
         le=1000,
         description="threads that answer requests; POST /predict has one of its own",

@@ -1,1 +1,1 @@
-"""Predictions over HTTP: gateway, handlers, form, status; never touches a sink."""
+"""Predictions over HTTP: gateway, handlers, micro-batching, form, status; never touches a sink."""

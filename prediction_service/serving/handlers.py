@@ -20,6 +20,7 @@ from prediction_service.inference.rejections import RejectionLog
 from prediction_service.journal.writer import HeldEntry, Journal
 from prediction_service.serving.batch_body import split_batch
 from prediction_service.serving.metrics import ServingMetrics
+from prediction_service.serving.micro_batching import MicroBatcher
 
 #: Status and JSON body; the content type follows from the status.
 Reply = tuple[int, bytes]
@@ -66,13 +67,15 @@ class PredictionHandlers:
         self._metrics = metrics
         self._rejections = rejections
         self._max_batch_records = max_batch_records
+        self._answer_one: MicroBatcher[Record, tuple[Prediction, HeldEntry | None]] = MicroBatcher(self._answer_all)
         self.decoder = RecordDecoder(case)
 
     # Predictions --------------------------------------------------------------------------------------------------
 
     def predict(self, body: bytes) -> Reply:
-        """One record as JSON."""
-        return self.predict_all([body])[0]
+        """One record as JSON; those that other threads bring at the same moment are one group with it."""
+        decoded = self._decode(body)
+        return self._reply_for(*self._answer_one(decoded)) if isinstance(decoded, Record) else decoded
 
     def predict_all(self, bodies: Sequence[bytes]) -> list[Reply]:
         """Records as JSON that came one by one: scored and committed as one group, each with its own reply."""
@@ -100,7 +103,7 @@ class PredictionHandlers:
         except RejectedError as error:
             self._rejections.count(error.faults)
             return rejection(error.faults)
-        return self._reply_for(*self._answer_all([record])[0])
+        return self._reply_for(*self._answer_one(record))
 
     def _answer_all(self, records: Sequence[Record]) -> list[tuple[Prediction, HeldEntry | None]]:
         """Score records and append the predictions, all or none; each with what is held under its id.
