@@ -306,7 +306,7 @@ is not claimed: the runs go on, each in the time it is given, and add up.
 {table}
 
 *Answered* counts records with a 200. *Lost*, *doubled* and *differing* are what [`stream-generator
-check`](operations.md#checking-an-installation) says of the books of the client that sent them, in MongoDB and
+check`](checking.md) says of the books of the client that sent them, in MongoDB and
 Kafka, or in the journal where a scenario has neither. Each run also holds what its test does: one prediction for
 each id, the same answer whenever it is asked for, monitoring's total, and no row parked. A run that failed adds
 nothing to what was made; its seed repeats it.

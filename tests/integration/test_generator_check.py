@@ -4,7 +4,9 @@ end nothing is left."""
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +49,11 @@ class Checker:
         self.code, self.said = ended.returncode, ended.stdout + ended.stderr
         return self.code
 
+    def keep_records_as_a_stream(self, path: Path) -> None:
+        """Where a command that is given no records takes them from."""
+        path.parent.mkdir(parents=True)
+        path.write_text(self._records.read_text())
+
     def ids(self) -> list[str]:
         return [
             entry["record_id"] for entry in map(json.loads, self.books.read_text().splitlines()) if "record_id" in entry
@@ -78,6 +85,38 @@ def test_what_is_wrong_is_named_and_nothing_is_left_at_the_end(urls: Urls, tmp_p
 
         checker.check("--within", "30", "--erase")
         assert "nothing of them is left" in checker.said, checker.said
+        assert stored_predictions(urls.mongo) == {}
+
+
+@pytest.mark.timeout(240)
+def test_the_commands_of_the_page_say_that_all_is_accounted_for_and_leave_nothing(urls: Urls, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "checking.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    with running_stack(tmp_path, urls, names=("serving", "sidecar", "monitoring")) as replica:
+        checker = Checker(replica, urls, tmp_path)
+        checker.keep_records_as_a_stream(tmp_path / "state" / "shop" / "splits" / "stream.jsonl")
+        for shown, ours in {
+            "http://127.0.0.1:9696": replica.prediction_url,
+            "http://127.0.0.1:8085": replica.monitoring_url,
+            "mongodb://127.0.0.1:27017/streamgauge": urls.mongo,
+            "kafka://127.0.0.1:9092": urls.kafka,
+        }.items():
+            assert shown in block
+            block = block.replace(shown, ours)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        ended = subprocess.run(
+            ["bash", "-euc", block],
+            cwd=tmp_path,
+            env={**replica.environment, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert ended.stdout.count("0 lost, 0 doubled, 0 differing") == 5
+        assert "all is accounted for" in ended.stdout
+        assert "nothing of them is left" in ended.stdout
         assert stored_predictions(urls.mongo) == {}
 
 
