@@ -106,10 +106,11 @@ def test_verdicts_are_those_of_an_undisturbed_run_whenever_the_evaluator_comes(
 ) -> None:
     late = LateEvidently(tmp_path / "late")
     undisturbed, disturbed = started("undisturbed"), started("disturbed", **late.settings)
-    poll_until(lambda: "reports" not in waiting(undisturbed), 120, "the evaluator of the undisturbed one")
     for first in range(0, 900, 100):
         for monitoring in (undisturbed, disturbed):
             post(monitoring, first, 100)
+        if first == FIRST_CHECK:
+            poll_until(lambda: has_scores(undisturbed), 120, "the evaluator of the undisturbed one")
         if first == comes_at:
             late.come()
     for monitoring in (undisturbed, disturbed):

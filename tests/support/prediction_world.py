@@ -23,6 +23,7 @@ from event_backbone.events.schema import ModelRef, Prediction, content_hash, enc
 from event_backbone.model.bundle import BundleStore, write_bundle
 from event_backbone.model.encoder import Encoder
 from event_backbone.ports import RegisteredBundle
+from event_backbone.server.wsgi_bridge import response_of
 from prediction_service.bootstrap import ServingApplication, build_serving
 from prediction_service.inference.predictor import Predictor
 from prediction_service.inference.rejections import RejectionLog
@@ -282,12 +283,5 @@ def call(
     environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in (headers or {}).items()}
     if content_length is not None:
         environ["CONTENT_LENGTH"] = str(len(body) if content_length < 0 else content_length)
-    answered: list[tuple[str, list[tuple[str, str]]]] = []
-    chunks = application(environ, lambda status, headers, *_: answered.append((status, headers)))
-    try:
-        content = b"".join(chunks)
-    finally:
-        if hasattr(chunks, "close"):
-            chunks.close()
-    status, headers = answered[-1]
-    return Reply(int(status[:3]), dict(headers), content)
+    response = response_of(application, environ)
+    return Reply(response.status, dict(response.headers), response.body)
