@@ -10,6 +10,7 @@ from typing import Any
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.consumer import KafkaReader
+from event_backbone.kafka.internals import keep_joins
 from event_backbone.ports import RebalanceListener, Received
 
 #: A poll must not last long, or the group takes its member for dead.
@@ -49,6 +50,7 @@ class KafkaGroupConsumer(KafkaReader):
             partition_assignment_strategy=(RangePartitionAssignor,),
             metadata_max_age_ms=30_000,  # new partitions and topics made anew are noticed after this
         )
+        keep_joins(self._consumer)
         self._topics = topics
         self._asked_at = time.monotonic()
         self._listener = listener

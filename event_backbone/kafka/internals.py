@@ -7,7 +7,7 @@ the one that a new version changes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 
@@ -115,6 +115,35 @@ def name_what_fails(consumer: Any) -> None:
             return taken
 
     fetcher.PartitionRecords = NamingBatch
+
+
+class _KeptJoin:
+    """An attempt to join a group that is waited for until its result is taken, also when it ended long before."""
+
+    is_done = False
+
+    def __init__(self, attempt: Any) -> None:
+        self.add_callback = attempt.add_callback
+        self.add_errback = attempt.add_errback
+
+
+def keep_joins(consumer: Any) -> None:
+    """From now on an attempt to join the group that ends between two polls is taken by the next one.
+
+    Missing: that the client does so itself. It throws such an attempt away and begins another (3.0.12), for which every
+    other member must join again too. With polls shorter than a broker's answer nobody ever gets a partition, and where
+    members are slow between polls the group may take minutes to settle.
+    """
+    coordinator = consumer._coordinator
+    join: Callable[..., Awaitable[bool]] = coordinator.join_group_async
+
+    async def join_keeping(timeout_ms: float | None = None) -> bool:
+        attempt = coordinator._join_task
+        if attempt is not None and attempt.is_done and attempt.succeeded():
+            coordinator._join_task = _KeptJoin(attempt)
+        return await join(timeout_ms=timeout_ms)
+
+    coordinator.join_group_async = join_keeping
 
 
 def batch_filler(producer: Any) -> Callable[..., Any]:

@@ -183,6 +183,20 @@ def members_share_the_partitions_and_take_over_those_of_one_that_leaves(side: Si
     settle(first, until=lambda: len(one.holds) == 3)
 
 
+def a_member_gets_its_partitions_however_short_its_polls_are(side: Side) -> None:
+    """The answer to its wish to join comes between two of them, and is not thrown away."""
+    listener = Listener()
+    stream = side.join(listener)
+
+    def step() -> bool:
+        stream.poll(timeout_s=0.005, max_messages=10)
+        time.sleep(0.1)
+        return bool(listener.holds)
+
+    poll_until(step, PATIENCE_S, "it has partitions")
+    assert listener.told == ["assigned"]
+
+
 def what_is_committed_while_partitions_are_revoked_is_not_read_again(side: Side) -> None:
     one, two = Listener(), Listener()
     first = one.stream = side.join(one)
@@ -268,6 +282,7 @@ CHECKS: list[Check] = [
     a_new_group_begins_at_the_beginning,
     while_paused_nothing_comes_and_the_partitions_stay,
     members_share_the_partitions_and_take_over_those_of_one_that_leaves,
+    a_member_gets_its_partitions_however_short_its_polls_are,
     what_is_committed_while_partitions_are_revoked_is_not_read_again,
     a_member_that_joins_while_paused_gets_nothing_until_it_resumes,
     lag_counts_what_was_not_got_yet_also_while_paused,

@@ -29,6 +29,7 @@ from event_backbone.kafka.internals import (
     UndecodableError,
     batch_filler,
     drop_unsent,
+    keep_joins,
     known_position,
     name_what_fails,
 )
@@ -386,6 +387,47 @@ def test_a_broker_that_can_not_read_its_own_log_costs_no_message(broker: Loopbac
     until(step, "it did not go on")
     assert [(one.offset, one.value) for one in found] == [(0, b"a")]
     stream.close()
+
+
+# Joining a group ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("waits_for_the_first", [True, False])
+def test_an_attempt_to_join_that_ends_between_two_polls_is_taken(
+    broker: LoopbackBroker, network: Network, closing: contextlib.ExitStack, waits_for_the_first: bool
+) -> None:
+    consumer = KafkaConsumer(**options(broker, network), group_id="group")
+    consumer.subscribe([TOPIC])
+    closing.callback(consumer.close, timeout_ms=100)
+    coordinator, answered, attempts = consumer._coordinator, threading.Event(), list[str]()
+    taken = list[bytes]()
+
+    async def is_ready(timeout_ms: float | None = None) -> bool:
+        return True
+
+    async def join() -> bytes:
+        attempts.append("join")
+        while not answered.is_set():
+            await coordinator._manager._net.sleep(0.01)
+        return b"assignment"
+
+    async def prepared(*_: object, **__: object) -> None: ...
+
+    async def complete(*result: Any) -> None:
+        taken.append(result[-1])
+
+    with touch("keep_joins"):
+        coordinator.ensure_coordinator_ready_async = is_ready
+        coordinator._do_join_and_sync_async = join
+        coordinator._on_join_prepare_async, coordinator._on_join_complete_async = prepared, complete
+        keep_joins(consumer)
+        for _ in range(3):
+            assert coordinator._net.run(coordinator.join_group_async, 1) is False
+        answered.set()
+        if not waits_for_the_first:
+            until(lambda: coordinator._join_task.is_done, "the attempt never ended")
+        assert coordinator._net.run(coordinator.join_group_async, 1000) is True
+        assert (attempts, taken) == (["join"], [b"assignment"])
 
 
 # Publishing -----------------------------------------------------------------------------------------------------------
