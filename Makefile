@@ -74,8 +74,8 @@ test-fast-python%:
 faults: install  ## the long form of the fault suite: many kills, outages of minutes; FAULTS=short for that of `make test`
 	FAULTS=$(or $(FAULTS),long) $(BIN)/python -m pytest tests/faults -rP $(PYTEST_ARGS)
 
-fault-table: install  ## docs/fault-table.md goes up: faults that are due next, for MINUTES=60, with new seeds; books in var/
-	$(BIN)/python -m tests.fault_table --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1) --write
+fault-table: install  ## docs/fault-table.md goes up: faults that are due next, for MINUTES=60, with new seeds; ONLY=disk
+	$(BIN)/python -m tests.fault_table --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1) $(ONLY:%=--only %) --write
 
 lint: install  ## formatter, linter and type checker, without changing anything
 	$(BIN)/ruff format --check .

@@ -2,8 +2,8 @@
 
 ``python -m tests.fault_table --minutes 60 --seed 1`` runs scenarios of the fault suite, each as one test of its own,
 those first that are furthest from their targets, until no other fits into the time. Each run that ended is a line in
-the books.
-``--write`` makes the table of all of them.
+the books, which are committed. ``--only disk --only clock`` makes those alone whose names have such a word, so that
+several can share a machine. ``--write`` makes the table of all runs.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-BOOKS = ROOT / "var" / "fault-table" / "books.jsonl"
+BOOKS = ROOT / "docs" / "fault-table.jsonl"
 PAGE = ROOT / "docs" / "fault-table.md"
+LOGS = ROOT / "var" / "fault-table"
 #: Between the end of a run and the next.
 _LEFT_FOR_THE_END_S = 20.0
 
@@ -156,14 +157,14 @@ def slowness(runs: Sequence[Run]) -> float:
     return max([1.0, *(run.seconds / foreseen[run.scenario](run.size) for run in runs[-5:])])
 
 
-def due(runs: Sequence[Run], left_s: float) -> tuple[Scenario, float] | None:
+def due(runs: Sequence[Run], left_s: float, scenarios: Sequence[Scenario] = SCENARIOS) -> tuple[Scenario, float] | None:
     """The scenario that is furthest from its target, among those of which a run fits; and how large a run.
 
     One that failed comes again, after each other has had its turn.
     """
     fitting = []
     left_s /= slowness(runs)
-    for scenario in SCENARIOS:
+    for scenario in scenarios:
         made = done(scenario, runs)
         size = scenario.size_within(left_s, scenario.target - made)
         if size is not None and made < scenario.target:
@@ -182,7 +183,7 @@ def next_seed(scenario: Scenario, runs: Sequence[Run], first: int) -> int:
 
 
 def make_run(scenario: Scenario, size: float, seed: int, timeout_s: float) -> Run:
-    """One test, in processes of its own; what it said stays beside the books unless it passed."""
+    """One test, in processes of its own; what it said stays in a log unless it passed."""
     began, started_at = datetime.now(UTC), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fault-table-") as folder:
         figures = Path(folder) / "figures.json"
@@ -195,8 +196,8 @@ def make_run(scenario: Scenario, size: float, seed: int, timeout_s: float) -> Ru
             "FAULT_FIGURES": str(figures),
         }
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-rP", scenario.test.format(seed=seed)]
-        said = BOOKS.parent / f"{scenario.setting.lower()}-{seed}.log"
-        said.parent.mkdir(parents=True, exist_ok=True)
+        LOGS.mkdir(parents=True, exist_ok=True)
+        said = LOGS / f"{scenario.setting.lower()}-{seed}.log"
         with said.open("wb") as log:
             try:
                 ended = subprocess.run(
@@ -226,13 +227,20 @@ def _commit() -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def spend(minutes: float, first_seed: int, books: Path = BOOKS, run: Callable[..., Run] = make_run) -> int:
+def spend(
+    minutes: float,
+    first_seed: int,
+    scenarios: Sequence[Scenario] = SCENARIOS,
+    *,
+    books: Path = BOOKS,
+    run: Callable[..., Run] = make_run,
+) -> int:
     """Make runs for so long; return how many failed."""
     deadline, failed = time.monotonic() + 60 * minutes, 0
     while True:
         left_s = deadline - time.monotonic()
         runs = read_runs(books)
-        chosen = due(runs, left_s - _LEFT_FOR_THE_END_S)
+        chosen = due(runs, left_s - _LEFT_FOR_THE_END_S, scenarios)
         if chosen is None:
             return failed
         scenario, size = chosen
@@ -324,7 +332,7 @@ make fault-table MINUTES=60          # what is due next, within an hour; SEED=10
 .venv/bin/python -m tests.fault_table --write   # this page anew, from the books
 ```
 
-The books are `var/fault-table/books.jsonl`, a line for each run, and stay where they were made.
+The books are `docs/fault-table.jsonl`, a line for each run.
 """
 
 
@@ -332,9 +340,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", action="append", metavar="WORD", help="of a scenario's name; can be given again")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args(arguments)
-    failed = spend(given.minutes, given.seed)
+    chosen = [one for one in SCENARIOS if given.only is None or any(word in one.name for word in given.only)]
+    failed = spend(given.minutes, given.seed, chosen)
     if given.write:
         PAGE.write_text(page(read_runs(BOOKS)))
     return int(failed > 0)

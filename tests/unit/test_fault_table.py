@@ -60,6 +60,12 @@ def test_a_machine_that_is_busy_gets_smaller_runs() -> None:
     assert fault_table.slowness([slow, *[quick] * 5]) == 1
 
 
+def test_only_what_was_chosen_is_due() -> None:
+    scenario, _ = due([], 1e6, SCENARIOS[3:4]) or (None, 0)
+    assert scenario == SCENARIOS[3]
+    assert due([run_of(SCENARIOS[3], 1, SCENARIOS[3].target)], 1e6, SCENARIOS[3:4]) is None
+
+
 def test_what_was_cut_off_says_nothing() -> None:
     assert "| 0, 0 | - | - | - |" in page([replace(run_of(KILLS), outcome="cut off")])
 
@@ -79,7 +85,7 @@ def test_a_failed_run_is_booked_and_told(tmp_path: Path, monkeypatch: pytest.Mon
     times = iter([0.0, 0.0, 1e6])
     monkeypatch.setattr(fault_table.time, "monotonic", lambda: next(times))
     books = tmp_path / "books.jsonl"
-    assert spend(60, 5, books, lambda scenario, size, seed, timeout_s: run_of(scenario, seed)) == 1
+    assert spend(60, 5, books=books, run=lambda scenario, size, seed, timeout_s: run_of(scenario, seed)) == 1
     [run] = read_runs(books)
     assert (run.seed, run.figures) == (5, None)
     assert "| 0, 1 | 5 | - | - |" in page([run])
