@@ -116,6 +116,7 @@ def test_the_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
     watched.close()
 
 
+@pytest.mark.long
 def test_the_report_opens_in_the_browser(browser: Browser, monitoring: MonitoringProcess) -> None:
     stream(monitoring, 200)
     watched = Watched(browser, monitoring.url, "desktop")
@@ -145,6 +146,7 @@ def test_the_page_of_a_process_that_stands_by_becomes_the_live_page_when_it_take
         other.stop()
 
 
+@pytest.mark.long
 def test_the_page_tells_how_far_behind_kafka_it_is(
     browser: Browser, tmp_path: Path, kafka_url: str, kafka_namespace: str
 ) -> None:

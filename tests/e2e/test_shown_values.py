@@ -221,6 +221,7 @@ def report_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"{url}reports/latest"
 
 
+@pytest.mark.long
 def test_evidently_report(opened: MarkedPage, report_url: str) -> None:
     errors: list[str] = []
     opened.page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)

@@ -52,6 +52,7 @@ def clock(tmp_path: Path) -> Clock:
     return Clock(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.timeout(1800 if LONG else 240)
 def test_ids_order_and_windows_survive_a_clock_that_jumps_back_and_ahead(

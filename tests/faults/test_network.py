@@ -46,7 +46,8 @@ def kafka_proxy(toxiproxy: Toxiproxy, kafka_broker: KafkaBroker) -> Iterator[Pro
     proxy.remove()
 
 
-@pytest.mark.parametrize("stream", ["downstream", pytest.param("upstream", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("stream", ["downstream", "upstream"])
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.timeout(400)
 def test_bad_connections_to_both_sinks_lose_nothing_and_double_nothing(

@@ -46,6 +46,7 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlowParts:
     return replace(made, registry=MlflowRegistry(uri), tracker=MlflowTracker(uri, "s3://models/runs/fruit"))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_a_champion_whose_files_are_on_s3_is_trained_fetched_replaced_and_rolled_back(
     bucket: Any, parts: FlowParts, tmp_path: Path

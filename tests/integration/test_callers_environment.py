@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from callers_environment import settings_variables
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,7 @@ FILES = [
 ]
 
 
+@pytest.mark.long
 def test_tests_pass_among_settings_that_are_all_wrong(tmp_path: Path) -> None:
     wrong = dict.fromkeys(settings_variables(), "no such thing")
     (tmp_path / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in wrong.items()))

@@ -18,6 +18,7 @@ def test_the_verdict_is_as_good_as_promised(census_data_dir: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.long
 def test_sets_of_defaults_are_compared_on_any_table(housing_data_dir: Path) -> None:
     few = ["--references", "1", "--rows", "1000", "--shifts", "1", "--runs", "1", "--part", "confirm"]
     table = ["--table", "cases/housing.yaml", str(housing_data_dir)]

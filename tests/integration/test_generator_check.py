@@ -60,6 +60,7 @@ class Checker:
         ]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_what_is_wrong_is_named_and_nothing_is_left_at_the_end(urls: Urls, tmp_path: Path) -> None:
     with running_stack(tmp_path, urls, names=("serving", "sidecar", "monitoring")) as replica:

@@ -264,6 +264,7 @@ def send(stream: Stream, step: int) -> None:
     time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_broker_that_is_away_costs_nothing_but_time(
     tmp_path: Path, kafka_broker: KafkaBroker, kafka_namespace: str
 ) -> None:

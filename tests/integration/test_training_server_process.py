@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from alerting_stack import Alertmanager
 from monitoring_process import is_running, poll_until
@@ -37,6 +38,7 @@ def message(server: TrainingServerProcess, began: float) -> Any:
     return requests.post(f"{server.url}/alerts", json={"version": "4", "alerts": [fired]}, timeout=10)
 
 
+@pytest.mark.long
 def test_a_run_trains_on_the_newest_labelled_records_and_its_model_becomes_current(tmp_path: Path) -> None:
     with training_server(tmp_path, RETRAINING_ROWS="900") as server:
         server.fill_journal(1000)

@@ -192,6 +192,7 @@ def test_a_schedule_without_a_server_is_one_clear_line(folder: Path) -> None:
     assert "PREFECT_API_URL: is not set" in ended.stderr
 
 
+@pytest.mark.long
 def test_bad_data_stop_the_week_with_their_faults_and_nothing_is_registered(folder: Path) -> None:
     raw = folder / "raw"
     raw.mkdir()
