@@ -40,9 +40,12 @@ class Load:
     def _send_all(self, client: int) -> None:
         with requests.Session() as session:
             number = 0
-            while not self.stop.is_set():
+            while not self.stop.is_set() and self._may_send(session):
                 number += 1
                 self._send(session, f"c{client}-{number}", number)
+
+    def _may_send(self, session: requests.Session) -> bool:
+        return True
 
     def _send(self, session: requests.Session, record_id: str, seed: int) -> None:
         record = {"record_id": record_id, **made_record(seed)}
@@ -53,9 +56,29 @@ class Load:
 
     def finish(self) -> None:
         self.stop.set()
+        self.wait()
+
+    def wait(self) -> None:
         for thread in self._threads:
             thread.join()
         gc.unfreeze()
+
+
+class HeedingLoad(Load):
+    """Clients that ask whether the server is ready before each record, as somebody who balances load does."""
+
+    def __init__(self, server: PredictionProcess) -> None:
+        self.faults: list[dict[str, str]] = []
+        super().__init__(server)
+
+    def _may_send(self, session: requests.Session) -> bool:
+        try:
+            answer = session.get(f"{self._server.url}/readyz", timeout=10)
+        except requests.RequestException:
+            return False
+        if not answer.ok:
+            self.faults.append(answer.json()["faults"])
+        return answer.ok
 
 
 def stored_ids(journal: Path) -> set[str]:
@@ -69,18 +92,15 @@ def test_a_server_under_load_that_is_told_to_stop_fails_nobody_who_heeds_its_rea
     tmp_path: Path, by: signal.Signals
 ) -> None:
     with running(tmp_path) as server:
-        load = Load(server)
+        load = HeedingLoad(server)
         try:
             poll_until(lambda: len(load.answered) > 200, 30)
             server.ask_to_stop(by)
-            # Somebody who balances load: sends nothing more once readiness has fallen.
-            poll_until(lambda: requests.get(f"{server.url}/readyz", timeout=2).status_code == 503, 5)
-            assert requests.get(f"{server.url}/readyz", timeout=2).json()["faults"] == {
-                "draining": "the service is stopping"
-            }
+            load.wait()
         finally:
             load.finish()
         assert server.exit_code() == 0
+    assert {"draining": "the service is stopping"} in load.faults
     assert load.failures == []
     assert set(load.answered.values()) <= {200, 503}
     answered = {record_id for record_id, status in load.answered.items() if status == 200}
