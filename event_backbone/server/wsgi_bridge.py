@@ -17,7 +17,7 @@ import structlog
 
 from event_backbone.guards.access import Client, Guards
 from event_backbone.guards.browser_guard import with_policy
-from event_backbone.guards.denial import Denial
+from event_backbone.guards.refusal import RequestRefusal
 from event_backbone.server.admission import AdmissionControl
 from event_backbone.server.application import AnswersGroups, Application, GroupHandler, Posted, Response
 from event_backbone.server.body_reader import BodyReader, BrokenBodyError, LateBodyError
@@ -50,14 +50,16 @@ _ENVIRON = {
     "wsgi.version": (1, 0),
 }
 _NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
-_FAILED = Denial(500, problem(500, "Something failed here and was logged."))
-_LATE = Denial(408, problem(408, "The body did not come in time; nothing was stored."), (("Connection", "close"),))
+_FAILED = RequestRefusal(500, problem(500, "Something failed here and was logged."))
+_LATE = RequestRefusal(
+    408, problem(408, "The body did not come in time; nothing was stored."), (("Connection", "close"),)
+)
 #: A larger body takes so long to decode that others should not wait for it.
 _MOST_BYTES_IN_GROUP = 64 * 1024
 
 
-def _later(reason: str, retry_after_s: float = 1.0) -> Denial:
-    return Denial(
+def _later(reason: str, retry_after_s: float = 1.0) -> RequestRefusal:
+    return RequestRefusal(
         503, problem(503, try_again(reason, retry_after_s)), (("Retry-After", retry_after_header(retry_after_s)),)
     )
 
@@ -96,13 +98,13 @@ class WsgiBridge:
             return self._shed(protocol, _CROWD)
         environ = environ_of(scope)
         client = self._guards.check(environ)
-        if isinstance(client, Denial):
+        if isinstance(client, RequestRefusal):
             await self._bodies.drain(environ, Client(environ["REMOTE_ADDR"], True), protocol)
-            return deny(protocol, client)
+            return refuse(protocol, client)
         try:
             await self._take(environ, client, protocol)
         except LateBodyError:
-            deny(protocol, _LATE)
+            refuse(protocol, _LATE)
         except TooManyBodiesError:
             self._shed(protocol, _MANY_BODIES)
         except BrokenBodyError:
@@ -126,16 +128,16 @@ class WsgiBridge:
         finally:
             self._admission.leave()
 
-    def _shed(self, protocol: HTTPProtocol, denial: Denial) -> None:
+    def _shed(self, protocol: HTTPProtocol, refusal: RequestRefusal) -> None:
         self._application.count_shed()
-        deny(protocol, denial)
+        refuse(protocol, refusal)
 
     def _answer(self, request: _Request) -> None:
         try:
             response = response_of(self._application, request.environ)
         except Exception:  # the server's border
             log.exception("request_failed")
-            deny(request.protocol, _FAILED)
+            refuse(request.protocol, _FAILED)
         else:
             _send(request.protocol, response)
 
@@ -157,16 +159,16 @@ def _answer_group(handler: GroupHandler, group: Sequence[_InGroup]) -> None:
     except Exception:  # the server's border
         log.exception("requests_failed")
         for _, protocol in group:
-            deny(protocol, _FAILED)
+            refuse(protocol, _FAILED)
 
 
 def _send(protocol: HTTPProtocol, response: Response) -> None:
     protocol.response_bytes(response.status, with_policy(response.headers), response.body)
 
 
-def deny(protocol: HTTPProtocol, denial: Denial) -> None:
-    headers = [("Content-Type", CONTENT_TYPE), *denial.headers]
-    protocol.response_bytes(denial.status, with_policy(headers), denial.body)
+def refuse(protocol: HTTPProtocol, refusal: RequestRefusal) -> None:
+    headers = [("Content-Type", CONTENT_TYPE), *refusal.headers]
+    protocol.response_bytes(refusal.status, with_policy(headers), refusal.body)
 
 
 def environ_of(scope: Scope) -> WSGIEnvironment:
