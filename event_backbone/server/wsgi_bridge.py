@@ -6,10 +6,11 @@ that send or read slowly, or not at all, wait by themselves, however many they a
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,13 @@ from event_backbone.server.application import AnswersGroups, Application, GroupH
 from event_backbone.server.body_reader import BodyReader, BrokenBodyError, LateBodyError
 from event_backbone.server.group_worker import GroupWorker
 from event_backbone.server.reading_limit import TooManyBodiesError
+from event_backbone.server.unread_answers import (
+    LARGE_BYTES,
+    UNREAD_BYTES_OF_AN_ADDRESS,
+    UNREAD_BYTES_OF_STRANGERS,
+    Connection,
+    UnreadAnswers,
+)
 from event_backbone.server.worker_threads import WorkerThreads
 from event_backbone.web.problems import CONTENT_TYPE, problem
 from event_backbone.web.responses import retry_after_header, try_again
@@ -67,10 +75,14 @@ def _later(reason: str, retry_after_s: float = 1.0) -> RequestRefusal:
 #: Made once: the more there is to refuse, the less a refusal may cost.
 _CROWD = _later("too many requests are in flight")
 _MANY_BODIES = _later("too many bodies are still being sent")
+_MANY_ANSWERS = _later("too many answers are still being read")
+#: Until granian listens.
+_LOOK_AGAIN_S = 0.01
 
 
 class _Request(NamedTuple):
     environ: WSGIEnvironment
+    client: Client
     protocol: HTTPProtocol
 
 
@@ -81,16 +93,32 @@ class WsgiBridge:
     """The RSGI callable: guards, admission control and bodies on the event loop, the application in ``threads``."""
 
     def __init__(
-        self, application: Application, guards: Guards, admission: AdmissionControl, bodies: BodyReader, *, threads: int
+        self,
+        application: Application,
+        guards: Guards,
+        admission: AdmissionControl,
+        bodies: BodyReader,
+        *,
+        threads: int,
+        when_listening: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``when_listening`` is called at the start, again and again until it says that the server listens."""
         self._application = application
         self._guards = guards
         self._admission = admission
         self._bodies = bodies
+        self._unread_of_known = UnreadAnswers()
+        self._unread_of_strangers = UnreadAnswers(UNREAD_BYTES_OF_AN_ADDRESS, UNREAD_BYTES_OF_STRANGERS)
+        self._when_listening = when_listening
         self._workers: WorkerThreads[_Request] = WorkerThreads(self._answer, threads, "request")
         self._probe_workers: WorkerThreads[_Request] = WorkerThreads(self._answer, _PROBE_THREADS, "probe")
         self._groups = _group_workers(application)
         self._most_bytes_in_group = min(_MOST_BYTES_IN_GROUP, bodies.most_bytes)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Granian calls it before it listens."""
+        if not self._when_listening():
+            loop.call_later(_LOOK_AGAIN_S, self.__rsgi_init__, loop)
 
     async def __call__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         # Before anything else, which costs more than this refusal does.
@@ -117,14 +145,14 @@ class WsgiBridge:
         if method not in _WITHOUT_BODY:
             body = await self._bodies.read(environ, client, protocol)
         elif path in PROBES:
-            return await self._probe_workers.do(_Request(_with_body(environ, body), protocol))
+            return await self._probe_workers.do(_Request(_with_body(environ, body), client, protocol))
         if not self._admission.enter():
             return self._shed(protocol, _CROWD)
         try:
             if method == "POST" and path in self._groups and len(body) <= self._most_bytes_in_group:
                 await self._groups[path].do((Posted(body, time.perf_counter()), protocol))
             else:
-                await self._workers.do(_Request(_with_body(environ, body), protocol))
+                await self._workers.do(_Request(_with_body(environ, body), client, protocol))
         finally:
             self._admission.leave()
 
@@ -139,7 +167,15 @@ class WsgiBridge:
             log.exception("request_failed")
             refuse(request.protocol, _FAILED)
         else:
-            _send(request.protocol, response)
+            self._send(request, response)
+
+    def _send(self, request: _Request, response: Response) -> None:
+        client, size = request.client, len(response.body)
+        unread = self._unread_of_strangers if client.is_stranger else self._unread_of_known
+        if size <= LARGE_BYTES or unread.add(client.name, _connection_of(request.environ), size):
+            _send_response(request.protocol, response)
+        else:
+            self._shed(request.protocol, _MANY_ANSWERS)
 
 
 def _group_workers(application: Application) -> dict[str, GroupWorker[_InGroup]]:
@@ -155,14 +191,14 @@ def _answer_group(handler: GroupHandler, group: Sequence[_InGroup]) -> None:
     try:
         responses = handler([posted for posted, _ in group])
         for (_, protocol), response in zip(group, responses, strict=True):
-            _send(protocol, response)
+            _send_response(protocol, response)
     except Exception:  # the server's border
         log.exception("requests_failed")
         for _, protocol in group:
             refuse(protocol, _FAILED)
 
 
-def _send(protocol: HTTPProtocol, response: Response) -> None:
+def _send_response(protocol: HTTPProtocol, response: Response) -> None:
     protocol.response_bytes(response.status, with_policy(response.headers), response.body)
 
 
@@ -181,6 +217,7 @@ def environ_of(scope: Scope) -> WSGIEnvironment:
         "PATH_INFO": scope.path.encode().decode("latin-1"),
         "QUERY_STRING": scope.query_string,
         "REMOTE_ADDR": scope.client.rpartition(":")[0],
+        "REMOTE_PORT": scope.client.rpartition(":")[2],
         "SERVER_NAME": host,
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
@@ -189,6 +226,11 @@ def environ_of(scope: Scope) -> WSGIEnvironment:
         key = _NAMES.get(name) or _environ_name(name)
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
+
+
+def _connection_of(environ: WSGIEnvironment) -> Connection:
+    address = environ["REMOTE_ADDR"].removeprefix("[").removesuffix("]")
+    return Connection(int(environ["SERVER_PORT"]), address, int(environ["REMOTE_PORT"]))
 
 
 def _environ_name(name: str) -> str:
