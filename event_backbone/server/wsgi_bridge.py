@@ -24,12 +24,12 @@ from event_backbone.server.application import AnswersGroups, Application, GroupH
 from event_backbone.server.body_reader import BodyReader, BrokenBodyError, LateBodyError
 from event_backbone.server.group_worker import GroupWorker
 from event_backbone.server.reading_limit import TooManyBodiesError
-from event_backbone.server.unread_answers import (
+from event_backbone.server.unread_limit import (
     LARGE_BYTES,
     UNREAD_BYTES_OF_AN_ADDRESS,
     UNREAD_BYTES_OF_STRANGERS,
     Connection,
-    UnreadAnswers,
+    UnreadLimit,
 )
 from event_backbone.server.worker_threads import WorkerThreads
 from event_backbone.web.problems import CONTENT_TYPE, problem
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: Answered by a thread of their own, however many requests are worked on.
+#: Answered by a thread of their own, however many requests are worked on or answers unread.
 PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
 _PROBE_THREADS = 2
 #: Their bodies, if they have one, mean nothing (RFC 9110, 9.3.1).
@@ -107,8 +107,8 @@ class WsgiBridge:
         self._guards = guards
         self._admission = admission
         self._bodies = bodies
-        self._unread_of_known = UnreadAnswers()
-        self._unread_of_strangers = UnreadAnswers(UNREAD_BYTES_OF_AN_ADDRESS, UNREAD_BYTES_OF_STRANGERS)
+        self._unread_of_known = UnreadLimit()
+        self._unread_of_strangers = UnreadLimit(UNREAD_BYTES_OF_AN_ADDRESS, UNREAD_BYTES_OF_STRANGERS)
         self._when_listening = when_listening
         self._workers: WorkerThreads[_Request] = WorkerThreads(self._answer, threads, "request")
         self._probe_workers: WorkerThreads[_Request] = WorkerThreads(self._answer, _PROBE_THREADS, "probe")
@@ -170,12 +170,15 @@ class WsgiBridge:
             self._send(request, response)
 
     def _send(self, request: _Request, response: Response) -> None:
-        client, size = request.client, len(response.body)
-        unread = self._unread_of_strangers if client.is_stranger else self._unread_of_known
-        if size <= LARGE_BYTES or unread.add(client.name, _connection_of(request.environ), size):
+        if len(response.body) <= LARGE_BYTES or self._has_room_for(request, len(response.body)):
             _send_response(request.protocol, response)
         else:
             self._shed(request.protocol, _MANY_ANSWERS)
+
+    def _has_room_for(self, request: _Request, answer_bytes: int) -> bool:
+        unread = self._unread_of_strangers if request.client.is_stranger else self._unread_of_known
+        is_taken = unread.add(request.client.name, _connection_of(request.environ), answer_bytes)
+        return is_taken or request.environ["PATH_INFO"] in PROBES
 
 
 def _group_workers(application: Application) -> dict[str, GroupWorker[_InGroup]]:

@@ -16,7 +16,7 @@ from event_backbone.server.admission import AdmissionControl
 from event_backbone.server.application import GroupHandler, Posted, Response
 from event_backbone.server.body_reader import BodyReader
 from event_backbone.server.reading_limit import BYTES_OF_AN_ADDRESS, LEAST_BYTES
-from event_backbone.server.unread_answers import UNREAD_BYTES_OF_AN_ADDRESS
+from event_backbone.server.unread_limit import UNREAD_BYTES_OF_AN_ADDRESS
 from event_backbone.server.wsgi_bridge import PROBES, WsgiBridge
 
 MOST_BYTES = 1000

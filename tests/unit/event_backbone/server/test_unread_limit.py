@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from event_backbone.server.unread_answers import Connection, UnreadAnswers, connections_sending
+from event_backbone.server.unread_limit import Connection, UnreadLimit, connections_sending
 
 MIB = 1024 * 1024
 
@@ -16,7 +16,7 @@ class World:
         self.now = 100.0
         self.sending: set[Connection] = set()
         self.looks = 0
-        self.unread = UnreadAnswers(4 * MIB, 6 * MIB, sending=self.look, clock=lambda: self.now)
+        self.unread = UnreadLimit(4 * MIB, 6 * MIB, sending=self.look, clock=lambda: self.now)
 
     def look(self) -> set[Connection]:
         self.looks += 1

@@ -39,7 +39,7 @@ class _Unread(NamedTuple):
     since: float
 
 
-class UnreadAnswers:
+class UnreadLimit:
     """Counts answers by client until the kernel has nothing of them left to send. Thread-safe."""
 
     def __init__(
