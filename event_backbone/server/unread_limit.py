@@ -104,10 +104,10 @@ def _listed_in(path: Path) -> Iterator[Connection]:
         _, local, remote, _, queues, *_ = line.split()
         if not queues.startswith("00000000:"):
             address, _, port = remote.partition(":")
-            yield Connection(int(local.partition(":")[2], 16), _address(address), int(port, 16))
+            yield Connection(int(local.partition(":")[2], 16), address_of(address), int(port, 16))
 
 
-def _address(digits: str) -> str:
-    """Of words of 32 bits, each in the machine's own order."""
+def address_of(digits: str) -> str:
+    """Of an address as proc_pid_net(5) has it: words of 32 bits, each in the machine's own order."""
     words = [struct.pack("=I", int(digits[begin : begin + 8], 16)) for begin in range(0, len(digits), 8)]
     return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words))
