@@ -93,7 +93,7 @@ class RejectedError(StreamgaugeError):
 
 
 #: Why there is nothing to read at a place of a topic.
-LOSSES = ("corrupt", "gone")
+LOSSES = ("corrupt", "oversized_batch", "gone")
 #: Why a message can't be read; a closed set, fit for a metric label.
 UNREADABLE_REASONS = (
     *("schema_version", "case", "json", "key", "type"),

@@ -108,8 +108,9 @@ class Partition(Struct, frozen=True):
 class Loss(Struct, frozen=True):
     """Why there is nothing to read at a place of a topic.
 
-    ``reason`` is ``corrupt``, the message can't be decoded, or ``gone``, the broker dropped it, and perhaps others
-    before it, before they were read. ``message`` is a sentence's end, for people.
+    ``reason`` is ``corrupt``, the message can't be decoded; ``oversized_batch``, it, and perhaps others before it, came
+    in a compressed batch that is too large; or ``gone``, the broker dropped it, and perhaps others before it, before
+    they were read. ``message`` is a sentence's end, for people.
     """
 
     reason: str

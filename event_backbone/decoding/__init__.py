@@ -1,1 +1,1 @@
-"""Decoding of JSON that strangers send: what is too deep or too wide is refused before a decoder sees it."""
+"""Decoding of what strangers send: what is too deep, too wide or too large is refused before all of it is made."""

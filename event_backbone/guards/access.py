@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from event_backbone.guards.api_keys import ApiKeys, KeyCheck
 from event_backbone.guards.browser_guard import BrowserGuard, with_policy
-from event_backbone.guards.denial import Denial
 from event_backbone.guards.encoding_guard import encoding_refusal
 from event_backbone.guards.key_guard import KeyGuard
+from event_backbone.guards.refusal import RequestRefusal
 from event_backbone.settings import LOOPBACK_HOSTS, ListeningSettings
 from event_backbone.web.responses import send_problem
 
@@ -52,17 +52,17 @@ class Guards:
         self._key = KeyGuard(access.keys, forms=access.forms) if access.keys is not None else None
         self._count_unauthorized = count_unauthorized
 
-    def check(self, environ: WSGIEnvironment) -> Client | Denial:
+    def check(self, environ: WSGIEnvironment) -> Client | RequestRefusal:
         refusal = self._browser.refusal(environ)
         if refusal is not None:
             return refusal
         client = self._client_of(environ)
-        if isinstance(client, Denial):
+        if isinstance(client, RequestRefusal):
             self._count_unauthorized()
             return client
         return encoding_refusal(environ) or client
 
-    def _client_of(self, environ: WSGIEnvironment) -> Client | Denial:
+    def _client_of(self, environ: WSGIEnvironment) -> Client | RequestRefusal:
         if self._key is None:
             return Client(address_of(environ), False)
         holder = self._key.holder(environ)
@@ -86,7 +86,7 @@ class GuardedApplication:
             return start_response(status, with_policy(headers), *rest)
 
         found = self._guards.check(environ)
-        if isinstance(found, Denial):
+        if isinstance(found, RequestRefusal):
             return send_problem(start, found.status, found.body, *found.headers)
         return self._application(environ, start)
 

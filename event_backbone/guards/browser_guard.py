@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from event_backbone.guards.denial import Denial
+from event_backbone.guards.refusal import RequestRefusal
 from event_backbone.web.problems import problem
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ _FOR_NO_PAGE = [_NO_SNIFFING, (POLICY, f"default-src 'none'; form-action 'none';
 _PROBES = frozenset({"/livez", "/readyz"})
 #: RFC 9110, 7.2: a name or an address, in brackets if it has colons, and perhaps a port.
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]*))(?::\d{0,5})?", re.IGNORECASE)
-_FOREIGN_HOST = Denial(403, problem(403, "The Host header names another host than this service listens on."))
-_FOREIGN_ORIGIN = Denial(403, problem(403, "Pages of another origin may not use this service."))
+_FOREIGN_HOST = RequestRefusal(403, problem(403, "The Host header names another host than this service listens on."))
+_FOREIGN_ORIGIN = RequestRefusal(403, problem(403, "Pages of another origin may not use this service."))
 
 
 def page_policy(*directives: str) -> str:
@@ -48,7 +48,7 @@ class BrowserGuard:
     def __init__(self, hosts: Iterable[str]) -> None:
         self._hosts = frozenset(hosts)
 
-    def refusal(self, environ: WSGIEnvironment) -> Denial | None:
+    def refusal(self, environ: WSGIEnvironment) -> RequestRefusal | None:
         host = environ.get("HTTP_HOST")
         if host is not None and _without_port(host) not in self._hosts and environ.get("PATH_INFO") not in _PROBES:
             return _FOREIGN_HOST

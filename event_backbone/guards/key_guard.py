@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from event_backbone.guards.api_keys import KeyCheck
-from event_backbone.guards.denial import Denial
+from event_backbone.guards.refusal import RequestRefusal
 from event_backbone.web.problems import problem
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ KEY_FIELD = "api-key"
 
 DETAIL = "This needs a good API key, as Authorization: Bearer KEY or X-API-Key: KEY."
 CHALLENGE = ("WWW-Authenticate", "Bearer")
-_REFUSAL = Denial(401, problem(401, DETAIL), (CHALLENGE,))
+_REFUSAL = RequestRefusal(401, problem(401, DETAIL), (CHALLENGE,))
 
 
 class KeyGuard:
@@ -41,7 +41,7 @@ class KeyGuard:
         presented = _presented(environ)
         return presented if self._keys.accepts(presented) else None
 
-    def refusal(self, environ: WSGIEnvironment) -> Denial | None:
+    def refusal(self, environ: WSGIEnvironment) -> RequestRefusal | None:
         """For a request without a valid key."""
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         return None if _is_open(method, path) or self._is_form(method, path) else _REFUSAL

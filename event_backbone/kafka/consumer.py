@@ -13,7 +13,13 @@ from event_backbone.errors import AwayError, StopError, TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
 from event_backbone.kafka.client import API_VERSION, quiet, translated
 from event_backbone.kafka.dropped import DroppedMessages
-from event_backbone.kafka.internals import Network, UndecodableError, known_position, name_what_fails
+from event_backbone.kafka.internals import (
+    Network,
+    OversizedBatchError,
+    UndecodableError,
+    known_position,
+    name_what_fails,
+)
 from event_backbone.kafka.lag import LagClock
 from event_backbone.ports import Lag, Loss, Partition, Received
 
@@ -22,6 +28,7 @@ log = structlog.get_logger()
 #: Without a connection for this long, a poll that brings nothing says that the broker is away.
 _AWAY_AFTER_S = 1.0
 _FETCH_MAX_BYTES = 8 * 1024 * 1024
+_OVERSIZED = "batch that expands to more than is taken"
 
 
 class KafkaReader:
@@ -134,12 +141,26 @@ class KafkaReader:
         if isinstance(failed.__cause__, UnsupportedCodecError):
             shown = f"partition {failed.place.partition} of {failed.place.topic} at offset {offset}"
             raise StopError(f"{shown} is compressed by a codec that is not installed: {failed.__cause__}")
+        if isinstance(failed.__cause__, OversizedBatchError):
+            return self._past_the_oversized(failed.place, offset, failed.__cause__.last_offset)
         if self._suspect != (failed.place, offset):
             self._suspect = (failed.place, offset)
             self._consumer.seek(failed.place, offset)
             return []
         self._consumer.seek(failed.place, offset + 1)
         return [self._empty(failed.place, offset, Loss("corrupt", f"can't be decoded: {reason}"))]
+
+    def _past_the_oversized(self, place: Any, first: int, last: int) -> Sequence[Received]:
+        """A compressed batch that is too large, as one empty message at its last place.
+
+        Its checksum was right, so fetching it once more would bring the same, and it does end where it says.
+        """
+        last = max(first, last)
+        log.warning("batch_oversized", topic=place.topic, partition=place.partition, first=first, last=last)
+        self._consumer.seek(place, last + 1)
+        return [
+            self._empty(place, last, Loss("oversized_batch", f"offsets {first} to {last} came in one {_OVERSIZED}"))
+        ]
 
     def _empty(self, place: Any, offset: int, loss: Loss) -> Received:
         return Received(self._named(place), offset, int(time.time() * 1000), None, None, loss=loss)

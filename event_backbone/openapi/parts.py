@@ -26,7 +26,7 @@ NOT_JSON = f"The body is no JSON, or is nested deeper than {MOST_DEPTH} arrays a
 FAULTS = "What is wrong, by field: the first faults, and how many more there are; nothing was stored."
 
 _WITHOUT_BODY = frozenset({"get", "head"})
-_CROWD = "Too many requests are in flight, or their bodies still being sent; Retry-After says when to come back."
+_CROWD = "Too many requests in flight, bodies being sent or answers being read; Retry-After says when to come back."
 _LATE_BODY = "The body did not come in time; nothing was stored."
 _FOREIGN = "The Host or Origin is another than this service's."
 

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,6 +28,7 @@ from event_backbone.process.memory import give_back_large_blocks
 from event_backbone.server.application import Application
 from event_backbone.server.body_reader import BodyReader
 from event_backbone.server.capacity import Capacity
+from event_backbone.server.idle_readers import end_idle_readers
 from event_backbone.server.wsgi_bridge import WsgiBridge
 
 if TYPE_CHECKING:
@@ -94,6 +96,7 @@ class _WorkerStart:
     failed_to_build: Event
     parent_pid: int
     capacity: Capacity
+    port: int
 
     def __call__(self) -> WsgiBridge:
         die_with_parent(self.parent_pid)
@@ -114,8 +117,9 @@ class _WorkerStart:
             application,
             guards,
             self.capacity.admission,
-            BodyReader(self.capacity.most_body_bytes),
+            BodyReader(self.capacity.most_body_bytes, within_s=self.capacity.received_within_s),
             threads=self.capacity.threads,
+            when_listening=partial(end_idle_readers, self.port, self.capacity.reads_within_s),
         )
 
 
@@ -151,7 +155,7 @@ def serve(
     multiprocessing.set_start_method("fork", force=True)
     draining = multiprocessing.Event()
     failed_to_build = multiprocessing.Event()
-    start = _WorkerStart(build, access, draining, failed_to_build, os.getpid(), capacity)
+    start = _WorkerStart(build, access, draining, failed_to_build, os.getpid(), capacity, port)
     respawns = Respawns()
 
     class DrainingServer(MPServer):

@@ -6,10 +6,11 @@ that send or read slowly, or not at all, wait by themselves, however many they a
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,12 +18,19 @@ import structlog
 
 from event_backbone.guards.access import Client, Guards
 from event_backbone.guards.browser_guard import with_policy
-from event_backbone.guards.denial import Denial
+from event_backbone.guards.refusal import RequestRefusal
 from event_backbone.server.admission import AdmissionControl
 from event_backbone.server.application import AnswersGroups, Application, GroupHandler, Posted, Response
 from event_backbone.server.body_reader import BodyReader, BrokenBodyError, LateBodyError
 from event_backbone.server.group_worker import GroupWorker
 from event_backbone.server.reading_limit import TooManyBodiesError
+from event_backbone.server.unread_limit import (
+    LARGE_BYTES,
+    UNREAD_BYTES_OF_AN_ADDRESS,
+    UNREAD_BYTES_OF_STRANGERS,
+    Connection,
+    UnreadLimit,
+)
 from event_backbone.server.worker_threads import WorkerThreads
 from event_backbone.web.problems import CONTENT_TYPE, problem
 from event_backbone.web.responses import retry_after_header, try_again
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: Answered by a thread of their own, however many requests are worked on.
+#: Answered by a thread of their own, however many requests are worked on or answers unread.
 PROBES = frozenset({"/livez", "/readyz", "/metrics", "/status"})
 _PROBE_THREADS = 2
 #: Their bodies, if they have one, mean nothing (RFC 9110, 9.3.1).
@@ -50,14 +58,16 @@ _ENVIRON = {
     "wsgi.version": (1, 0),
 }
 _NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
-_FAILED = Denial(500, problem(500, "Something failed here and was logged."))
-_LATE = Denial(408, problem(408, "The body did not come in time; nothing was stored."), (("Connection", "close"),))
+_FAILED = RequestRefusal(500, problem(500, "Something failed here and was logged."))
+_LATE = RequestRefusal(
+    408, problem(408, "The body did not come in time; nothing was stored."), (("Connection", "close"),)
+)
 #: A larger body takes so long to decode that others should not wait for it.
 _MOST_BYTES_IN_GROUP = 64 * 1024
 
 
-def _later(reason: str, retry_after_s: float = 1.0) -> Denial:
-    return Denial(
+def _later(reason: str, retry_after_s: float = 1.0) -> RequestRefusal:
+    return RequestRefusal(
         503, problem(503, try_again(reason, retry_after_s)), (("Retry-After", retry_after_header(retry_after_s)),)
     )
 
@@ -65,10 +75,14 @@ def _later(reason: str, retry_after_s: float = 1.0) -> Denial:
 #: Made once: the more there is to refuse, the less a refusal may cost.
 _CROWD = _later("too many requests are in flight")
 _MANY_BODIES = _later("too many bodies are still being sent")
+_MANY_ANSWERS = _later("too many answers are still being read")
+#: Until granian listens.
+_LOOK_AGAIN_S = 0.01
 
 
 class _Request(NamedTuple):
     environ: WSGIEnvironment
+    client: Client
     protocol: HTTPProtocol
 
 
@@ -79,16 +93,32 @@ class WsgiBridge:
     """The RSGI callable: guards, admission control and bodies on the event loop, the application in ``threads``."""
 
     def __init__(
-        self, application: Application, guards: Guards, admission: AdmissionControl, bodies: BodyReader, *, threads: int
+        self,
+        application: Application,
+        guards: Guards,
+        admission: AdmissionControl,
+        bodies: BodyReader,
+        *,
+        threads: int,
+        when_listening: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``when_listening`` is called at the start, again and again until it says that the server listens."""
         self._application = application
         self._guards = guards
         self._admission = admission
         self._bodies = bodies
+        self._unread_of_known = UnreadLimit()
+        self._unread_of_strangers = UnreadLimit(UNREAD_BYTES_OF_AN_ADDRESS, UNREAD_BYTES_OF_STRANGERS)
+        self._when_listening = when_listening
         self._workers: WorkerThreads[_Request] = WorkerThreads(self._answer, threads, "request")
         self._probe_workers: WorkerThreads[_Request] = WorkerThreads(self._answer, _PROBE_THREADS, "probe")
         self._groups = _group_workers(application)
         self._most_bytes_in_group = min(_MOST_BYTES_IN_GROUP, bodies.most_bytes)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Granian calls it before it listens."""
+        if not self._when_listening():
+            loop.call_later(_LOOK_AGAIN_S, self.__rsgi_init__, loop)
 
     async def __call__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         # Before anything else, which costs more than this refusal does.
@@ -96,13 +126,13 @@ class WsgiBridge:
             return self._shed(protocol, _CROWD)
         environ = environ_of(scope)
         client = self._guards.check(environ)
-        if isinstance(client, Denial):
+        if isinstance(client, RequestRefusal):
             await self._bodies.drain(environ, Client(environ["REMOTE_ADDR"], True), protocol)
-            return deny(protocol, client)
+            return refuse(protocol, client)
         try:
             await self._take(environ, client, protocol)
         except LateBodyError:
-            deny(protocol, _LATE)
+            refuse(protocol, _LATE)
         except TooManyBodiesError:
             self._shed(protocol, _MANY_BODIES)
         except BrokenBodyError:
@@ -115,29 +145,40 @@ class WsgiBridge:
         if method not in _WITHOUT_BODY:
             body = await self._bodies.read(environ, client, protocol)
         elif path in PROBES:
-            return await self._probe_workers.do(_Request(_with_body(environ, body), protocol))
+            return await self._probe_workers.do(_Request(_with_body(environ, body), client, protocol))
         if not self._admission.enter():
             return self._shed(protocol, _CROWD)
         try:
             if method == "POST" and path in self._groups and len(body) <= self._most_bytes_in_group:
                 await self._groups[path].do((Posted(body, time.perf_counter()), protocol))
             else:
-                await self._workers.do(_Request(_with_body(environ, body), protocol))
+                await self._workers.do(_Request(_with_body(environ, body), client, protocol))
         finally:
             self._admission.leave()
 
-    def _shed(self, protocol: HTTPProtocol, denial: Denial) -> None:
+    def _shed(self, protocol: HTTPProtocol, refusal: RequestRefusal) -> None:
         self._application.count_shed()
-        deny(protocol, denial)
+        refuse(protocol, refusal)
 
     def _answer(self, request: _Request) -> None:
         try:
             response = response_of(self._application, request.environ)
         except Exception:  # the server's border
             log.exception("request_failed")
-            deny(request.protocol, _FAILED)
+            refuse(request.protocol, _FAILED)
         else:
-            _send(request.protocol, response)
+            self._send(request, response)
+
+    def _send(self, request: _Request, response: Response) -> None:
+        if len(response.body) <= LARGE_BYTES or self._has_room_for(request, len(response.body)):
+            _send_response(request.protocol, response)
+        else:
+            self._shed(request.protocol, _MANY_ANSWERS)
+
+    def _has_room_for(self, request: _Request, answer_bytes: int) -> bool:
+        unread = self._unread_of_strangers if request.client.is_stranger else self._unread_of_known
+        is_taken = unread.add(request.client.name, _connection_of(request.environ), answer_bytes)
+        return is_taken or request.environ["PATH_INFO"] in PROBES
 
 
 def _group_workers(application: Application) -> dict[str, GroupWorker[_InGroup]]:
@@ -153,20 +194,20 @@ def _answer_group(handler: GroupHandler, group: Sequence[_InGroup]) -> None:
     try:
         responses = handler([posted for posted, _ in group])
         for (_, protocol), response in zip(group, responses, strict=True):
-            _send(protocol, response)
+            _send_response(protocol, response)
     except Exception:  # the server's border
         log.exception("requests_failed")
         for _, protocol in group:
-            deny(protocol, _FAILED)
+            refuse(protocol, _FAILED)
 
 
-def _send(protocol: HTTPProtocol, response: Response) -> None:
+def _send_response(protocol: HTTPProtocol, response: Response) -> None:
     protocol.response_bytes(response.status, with_policy(response.headers), response.body)
 
 
-def deny(protocol: HTTPProtocol, denial: Denial) -> None:
-    headers = [("Content-Type", CONTENT_TYPE), *denial.headers]
-    protocol.response_bytes(denial.status, with_policy(headers), denial.body)
+def refuse(protocol: HTTPProtocol, refusal: RequestRefusal) -> None:
+    headers = [("Content-Type", CONTENT_TYPE), *refusal.headers]
+    protocol.response_bytes(refusal.status, with_policy(headers), refusal.body)
 
 
 def environ_of(scope: Scope) -> WSGIEnvironment:
@@ -179,6 +220,7 @@ def environ_of(scope: Scope) -> WSGIEnvironment:
         "PATH_INFO": scope.path.encode().decode("latin-1"),
         "QUERY_STRING": scope.query_string,
         "REMOTE_ADDR": scope.client.rpartition(":")[0],
+        "REMOTE_PORT": scope.client.rpartition(":")[2],
         "SERVER_NAME": host,
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
@@ -187,6 +229,11 @@ def environ_of(scope: Scope) -> WSGIEnvironment:
         key = _NAMES.get(name) or _environ_name(name)
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
+
+
+def _connection_of(environ: WSGIEnvironment) -> Connection:
+    address = environ["REMOTE_ADDR"].removeprefix("[").removesuffix("]")
+    return Connection(int(environ["SERVER_PORT"]), address, int(environ["REMOTE_PORT"]))
 
 
 def _environ_name(name: str) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Whoever asks for more asks for something that no timer can do.
 _LONGEST_WAIT_S = 365 * 86_400.0
+#: Of an answer, decoded. The largest that we ask for are pages of predictions.
+MOST_ANSWER_BYTES = 64 * 1024 * 1024
+_PART_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class HttpAnswer:
 class HttpClient:
     """Sends requests and keeps connections; thread-safe. Made by :func:`own_client` or :func:`outside_client`.
 
-    It follows no redirect, keeps no cookie and reads no ``.netrc``. Certificates are checked against those of
+    It follows no redirect, keeps no cookie, reads no ``.netrc`` and asks for answers as they are, so that none is
+    larger than what came. Certificates are checked against those of
     ``REQUESTS_CA_BUNDLE`` where that is set.
     """
 
@@ -55,6 +59,7 @@ class HttpClient:
         self._proxies_for = proxies_for
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.headers["Accept-Encoding"] = "identity"
         self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         if api_key:
@@ -73,7 +78,8 @@ class HttpClient:
         """Any status is an answer; without ``reads_body`` the body is not read, and empty.
 
         Raises:
-            TryAgainLaterError: no whole answer came. The message says how, never from where: a URL may hold a secret.
+            TryAgainLaterError: no whole answer came, or one above :data:`MOST_ANSWER_BYTES`. The message says how,
+                never from where: a URL may hold a secret.
         """
         import requests
 
@@ -88,7 +94,7 @@ class HttpClient:
                 proxies=self._proxies_for(url),
                 stream=True,
             ) as response:
-                content = response.content if reads_body else b""
+                content = content_of(response, MOST_ANSWER_BYTES) if reads_body else b""
         except requests.RequestException as error:
             raise TryAgainLaterError(self._reason(error)) from None
         return HttpAnswer(response.status_code, content, retry_after_s(response.headers.get("Retry-After")))
@@ -113,6 +119,20 @@ def own_client(*, timeout_s: float, api_key: str | None = None) -> HttpClient:
 def outside_client(*, timeout_s: float) -> HttpClient:
     """For other servers: through the environment's proxy, but for hosts in ``NO_PROXY`` and on this machine."""
     return HttpClient(timeout_s=timeout_s, api_key=None, proxies_for=_proxies_of_environment)
+
+
+def content_of(response: requests.Response, most_bytes: int) -> bytes:
+    """The body of a streamed response, decoded. Raises what reading does.
+
+    Raises:
+        TryAgainLaterError: it is larger than ``most_bytes``; not more than that was read.
+    """
+    content = bytearray()
+    for part in response.iter_content(_PART_BYTES):
+        content += part
+        if len(content) > most_bytes:
+            raise TryAgainLaterError(f"the answer is larger than {most_bytes:,} bytes")
+    return bytes(content)
 
 
 class _Bearer:

@@ -21,6 +21,8 @@ from prediction_service.worker.loop import WorkerLoop
 
 #: A loop that has not come round for so long hangs: one turn waits for a few seconds at most.
 SILENT_TOO_LONG_S = 60.0
+#: A client that neither sends nor reads for so long is given up, and its thread is free.
+CLIENT_WITHIN_S = 30.0
 
 
 class WorkerStatus:
@@ -56,7 +58,9 @@ def build_worker_api(case: Case, status: WorkerStatus, registry: CollectorRegist
     return app
 
 
-class _Quiet(WSGIRequestHandler):
+class _ProbeHandler(WSGIRequestHandler):
+    timeout = CLIENT_WITHIN_S
+
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  # werkzeug's name
         """Probes are not worth a line."""
 
@@ -68,6 +72,6 @@ def serve_beside(app: Flask, metrics: PredictingMetrics, access: Access, *, host
     """
     check_port_is_free(host, port)
     guarded = GuardedApplication(app, Guards(access, metrics.unauthorized.inc))
-    server = make_server(host, port, guarded, threaded=True, request_handler=_Quiet)
+    server = make_server(host, port, guarded, threaded=True, request_handler=_ProbeHandler)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
     return server

@@ -59,6 +59,17 @@ class World:
         assert error is None
         return offset
 
+    def send_compressed(self, kind: str, value: bytes, codec: str) -> int:
+        """A batch of one message; what a topic takes is as large as it is when it is compressed."""
+        from confluent_kafka import Producer
+
+        usual, large = self._producer, {"compression.type": codec, "message.max.bytes": 100_000_000}
+        self._producer = Producer({**self._options, **large})
+        try:
+            return self.send(kind, None, value)
+        finally:
+            self._producer = usual
+
     def send_well(self, **options: Any) -> str:
         record_id = f"well-{uuid.uuid4()}"
         self.send("records", record_id.encode(), json.dumps(made_record(random.Random(record_id))).encode(), **options)
@@ -143,6 +154,18 @@ def world(kafka_url: str, mongo_url: str, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("world")
     with running_stack(folder, urls, names=("worker", "monitoring")) as replica:
         yield World(urls, folder, replica)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
+def test_a_batch_that_expands_beyond_the_limit_is_a_dead_letter(world: World, codec: str) -> None:
+    """Zeros: snappy alone makes so many of them no smaller than what a topic takes by default."""
+    before = world.send_well()
+    offset = world.send_compressed("records", bytes(40 * 1024 * 1024), codec)
+    after = world.send_well()
+    world.check_predicted(before, after)
+    [letter] = world.letters_of("records", offset)
+    assert (letter["dl_reason"], letter["value"]) == ("oversized_batch", None)
+    assert f"offsets {offset} to {offset}" in letter["dl_faults"]
 
 
 def test_a_tombstone_in_records_is_a_dead_letter(world: World) -> None:

@@ -40,13 +40,14 @@ class Exchange:
         *,
         headers: Mapping[str, str] | None = None,
         client: str = "127.0.0.1",
+        port: int = 50000,
         announced: int | None = -1,
         query: str = "",
     ) -> None:
         """``announced``: the length that is told; by default the true one, ``None`` for chunks of any number."""
         told = {} if announced is None else {"content-length": str(len(body) if announced < 0 else announced)}
         chunked = {"transfer-encoding": "chunked"} if announced is None else {}
-        self.scope = Scope(method, path, {**told, **chunked, **(headers or {})}, f"{client}:50000", query)
+        self.scope = Scope(method, path, {**told, **chunked, **(headers or {})}, f"{client}:{port}", query)
         self.answer = Answer()
         self.read_bytes = 0
         self._parts: asyncio.Queue[bytes] = asyncio.Queue()

@@ -36,6 +36,13 @@ DECODERS = {
     "pyarrow.parquet.read_table": "Parquet and NumPy",
     "sqlite3.connect": "SQLite",
     "yaml.safe_load": "YAML",
+    **dict.fromkeys(
+        (
+            *("gzip.GzipFile", "lz4.frame.LZ4FrameDecompressor", "zstandard.ZstdDecompressor"),
+            *("snappy.decompress", "struct.unpack_from"),
+        ),
+        "compressed batches of Kafka",
+    ),
 }
 #: The same for what the fuzzed decoders are called in their tests.
 FUZZED = {
@@ -49,7 +56,7 @@ FUZZED = {
 }
 LOOKS_LIKE_ONE = re.compile(
     r"(?i)(^|\.)(loads?|unsafe_load|full_load|load_all|safe_load\w*|decode|\w*decoder|\w*reader|read_(?!text|bytes)\w+|unpack\w*"
-    r"|fromstring|parse|iterparse|inferencesession|connect|zipfile|tarfile|open_file)$"
+    r"|fromstring|parse|iterparse|inferencesession|connect|zipfile|tarfile|gzipfile|\w*decompress\w*|open_file)$"
 )
 
 

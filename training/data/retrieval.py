@@ -10,6 +10,7 @@ from typing import Protocol
 from event_backbone.case.schema import Case, DataFile
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.ports import PredictionLog
+from event_backbone.web.http_client import content_of
 from training.data.labelled_log import read_labelled
 from training.data.raw import DataOrigin, Raw, digest_of, faults_of_digest, raw_of_rows
 from training.data.reading import Retrieved, read_raw
@@ -23,6 +24,8 @@ Fetch = Callable[[str], bytes]
 #: The sample stands for a fixed data set: the seed of training does not change what is drawn from it.
 SAMPLE_SEED = 1994
 ROLES = ("train", "test")
+#: Of one file; it is read into memory before anybody knows whether it is the right one.
+MOST_DOWNLOAD_BYTES = 1024 * 1024 * 1024
 
 
 class RowCollection(Protocol):
@@ -156,11 +159,11 @@ def http_fetch(connect_timeout_s: float, read_timeout_s: float = 30.0) -> Fetch:
         import requests
 
         try:
-            answer = requests.get(url, timeout=(connect_timeout_s, read_timeout_s))
-            answer.raise_for_status()
+            with requests.get(url, timeout=(connect_timeout_s, read_timeout_s), stream=True) as answer:
+                answer.raise_for_status()
+                return content_of(answer, MOST_DOWNLOAD_BYTES)
         except requests.RequestException as error:
             raise TryAgainLaterError(f"{url} can't be downloaded ({_plain(error)})") from error
-        return answer.content
 
     return fetch
 

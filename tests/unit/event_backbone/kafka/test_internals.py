@@ -291,7 +291,7 @@ def test_whatever_decoding_raises_is_named(
 ) -> None:
     """A codec raises what it likes; an `OSError`, as gzip does, says nothing of the network."""
     broker.log = {0: batch(b"a" * 100, codec=1)}
-    monkeypatch.setattr("kafka.record.default_records.gzip_decode", raising(OSError("no gzip")))
+    monkeypatch.setattr("event_backbone.kafka.internals.gunzipped", raising(OSError("no gzip")))
     name_what_fails(consumer)
     consumer.assign([PLACE])
     consumer.seek(PLACE, 0)
@@ -329,7 +329,7 @@ def test_a_stream_comes_past_a_batch_whose_codec_fails(
     broker: LoopbackBroker, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     broker.log = {0: batch(b"a"), 1: batch(b"b" * 100, b"c", first=1, codec=1), 3: batch(b"d", first=3)}
-    monkeypatch.setattr("kafka.record.default_records.gzip_decode", raising(error))
+    monkeypatch.setattr("event_backbone.kafka.internals.gunzipped", raising(error))
     stream = KafkaAssignedConsumer(access_to(broker), [TOPIC], lambda _: 0, only=Partition(TOPIC, 0))
     found: list[Received] = []
 
@@ -387,6 +387,80 @@ def test_a_broker_that_can_not_read_its_own_log_costs_no_message(broker: Loopbac
     until(step, "it did not go on")
     assert [(one.offset, one.value) for one in found] == [(0, b"a")]
     stream.close()
+
+
+@pytest.fixture
+def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("event_backbone.kafka.internals.MOST_BATCH_BYTES", 10_000)
+    monkeypatch.setattr("event_backbone.kafka.internals.MOST_RECORD_BYTES", 5_000)
+
+
+def read_of(broker: LoopbackBroker, until_offset: int) -> list[tuple[int, bytes | None, str | None]]:
+    """What a stream brings up to an offset: place, value and what was lost."""
+    stream = KafkaAssignedConsumer(access_to(broker), [TOPIC], lambda _: 0, only=Partition(TOPIC, 0))
+    found: list[Received] = []
+
+    def step() -> bool:
+        found.extend(stream.poll(timeout_s=0.1, max_messages=2))
+        return bool(found) and found[-1].offset == until_offset
+
+    until(step, "it got no further")
+    stream.close()
+    return [(one.offset, one.value, one.loss.reason if one.loss else None) for one in found]
+
+
+CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+each_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
+
+
+@each_codec
+def test_a_batch_that_expands_beyond_the_limit_is_passed_at_once_and_named(
+    broker: LoopbackBroker, low_limits: None, codec: int
+) -> None:
+    broker.log = {
+        0: batch(b"a", codec=codec),
+        1: batch(*[bytes(4_000)] * 3, first=1, codec=codec),
+        4: batch(b"b", first=4, codec=codec),
+    }
+    with touch("name_what_fails"):
+        assert read_of(broker, 4) == [(0, b"a", None), (3, None, "oversized_batch"), (4, b"b", None)]
+
+
+@each_codec
+def test_a_batch_within_the_limit_is_read_whatever_compresses_it(
+    broker: LoopbackBroker, low_limits: None, codec: int
+) -> None:
+    broker.log = {0: batch(bytes(4_000), bytes(4_000), codec=codec), 2: batch(bytes(20_000), first=2)}
+    with touch("name_what_fails"):
+        assert read_of(broker, 2) == [(0, bytes(4_000), None), (1, bytes(4_000), None), (2, bytes(20_000), None)]
+
+
+def test_a_large_record_of_a_compressed_batch_and_what_follows_in_it_is_passed(
+    broker: LoopbackBroker, low_limits: None
+) -> None:
+    broker.log = {0: batch(b"a", bytes(6_000), b"b", codec=1), 3: batch(b"c", first=3)}
+    with touch("name_what_fails"):
+        assert read_of(broker, 3) == [(0, b"a", None), (2, None, "oversized_batch"), (3, b"c", None)]
+
+
+def test_a_batch_of_the_old_format_is_bounded_as_well(broker: LoopbackBroker, low_limits: None) -> None:
+    broker.log = {0: old_batch(b"a", b"b"), 2: old_batch(*[bytes(4_000)] * 3, first=2), 5: batch(b"c", first=5)}
+    with touch("name_what_fails"):
+        assert read_of(broker, 5) == [
+            (0, b"a", None),
+            (1, b"b", None),
+            (4, None, "oversized_batch"),
+            (5, b"c", None),
+        ]
+
+
+def old_batch(*values: bytes, first: int = 0) -> bytes:
+    """As brokers before 0.11 kept it: its offset is that of its last message."""
+    builder = MemoryRecordsBuilder(magic=1, compression_type=1, batch_size=100_000)
+    for value in values:
+        builder.append(1_700_000_000_000, b"k", value, [])
+    builder.close()
+    return (first + len(values) - 1).to_bytes(8, "big") + bytes(builder.buffer())[8:]
 
 
 # Joining a group ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from event_backbone.server.admission import AdmissionControl
 from event_backbone.server.application import GroupHandler, Posted, Response
 from event_backbone.server.body_reader import BodyReader
 from event_backbone.server.reading_limit import BYTES_OF_AN_ADDRESS, LEAST_BYTES
+from event_backbone.server.unread_limit import UNREAD_BYTES_OF_AN_ADDRESS
 from event_backbone.server.wsgi_bridge import PROBES, WsgiBridge
 
 MOST_BYTES = 1000
@@ -117,6 +118,7 @@ def test_the_environment_is_that_of_pep_3333(world: World) -> None:
         "QUERY_STRING": "",
         "REMOTE_ADDR": "[::1]",
         "SERVER_NAME": "127.0.0.1",
+        "REMOTE_PORT": "50000",
         "SERVER_PORT": "9696",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "CONTENT_TYPE": "text/csv",
@@ -185,6 +187,28 @@ def test_a_body_that_does_not_come_in_its_time_is_408() -> None:
     answer = World(within_s=0.01).ask("POST", "/x", b"{", announced=100)
     assert answer.headers["Connection"] == "close"
     assert problem_of(answer)["status"] == 408
+
+
+def test_large_answers_that_nobody_reads_are_few() -> None:
+    """A client here is one connection, and the kernel knows of none: so they count for a second."""
+    large = b"x" * 1024 * 1024
+    most = UNREAD_BYTES_OF_AN_ADDRESS // (len(large) + 1)
+
+    async def session(world: World) -> None:
+        def ask(number: int, body: bytes = large, key: str = "") -> Coroutine[Any, Any, Answer]:
+            exchange = Exchange("POST", "/form", body, headers={"x-api-key": key}, port=number)
+            return answered(world.bridge, exchange)
+
+        assert [(await ask(number)).status for number in range(most)] == [200] * most
+        crowded = await ask(most)
+        assert (crowded.status, crowded.headers["Retry-After"]) == (503, "1")
+        assert "still being read" in problem_of(crowded)["detail"]
+        assert world.echo.shed == 1
+        assert (await ask(most, b"small")).status == 200
+        assert (await ask(most, key="key")).status == 200
+        assert (await ask(0)).status == 200, "who asks again on a connection has read what came before"
+
+    run(session(World(keys=OneKey(), most_bytes=len(large))))
 
 
 def test_a_client_and_all_of_them_may_keep_so_much_waiting_and_no_more() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +66,41 @@ def test_hosts_in_no_proxy_are_asked_past_the_proxy(
     monkeypatch.setenv("NO_PROXY", "service.invalid")
     assert outside_client(timeout_s=5).send("GET", f"{url}/").body == b"here"
     assert proxy.asked == []
+
+
+@CLIENTS
+def test_answers_are_asked_for_as_they_are(client: HttpClient, server: AnsweringServer) -> None:
+    client.send("GET", f"{server.url}/")
+    assert server.asked[-1][1]["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("size", [1000, 1001])
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_an_answer_that_is_too_large_when_it_is_decoded_is_no_answer(
+    size: int, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("event_backbone.web.http_client.MOST_ANSWER_BYTES", 1000)
+    body = gzip.compress(bytes(size)) if encoding == "gzip" else bytes(size)
+    server = AnsweringServer({"GET /": body}, headers={"Content-Encoding": encoding})
+    if size <= 1000:
+        assert own_client(timeout_s=5).send("GET", f"{server.url}/").body == bytes(size)
+    else:
+        with pytest.raises(TryAgainLaterError, match="larger than 1,000 bytes"):
+            own_client(timeout_s=5).send("GET", f"{server.url}/")
+    server.close()
+
+
+def test_memory_stays_near_the_limit_whatever_an_answer_would_expand_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = 1024 * 1024
+    monkeypatch.setattr("event_backbone.web.http_client.MOST_ANSWER_BYTES", limit)
+    server = AnsweringServer({"GET /": gzip.compress(bytes(32 * limit))}, headers={"Content-Encoding": "gzip"})
+    tracemalloc.start()
+    with pytest.raises(TryAgainLaterError):
+        own_client(timeout_s=5).send("GET", f"{server.url}/")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    server.close()
+    assert peak < 4 * limit
 
 
 @CLIENTS

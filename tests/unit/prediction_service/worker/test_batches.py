@@ -160,7 +160,7 @@ def test_an_invalid_record_becomes_a_dead_letter_and_its_neighbours_go_on(world:
     assert world.value("prediction_rejected_faults_total", column="leaves", reason="range") == 1
 
 
-@pytest.mark.parametrize(("reason", "rejections"), [("corrupt", 1), ("gone", 0)])
+@pytest.mark.parametrize(("reason", "rejections"), [("corrupt", 1), ("oversized_batch", 1), ("gone", 0)])
 def test_what_can_not_be_read_is_named_and_is_a_refused_record_only_if_it_is_there(
     world: World, reason: str, rejections: int
 ) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from collections.abc import Callable
+
 import pytest
 import requests
 from flask import Flask
@@ -33,3 +37,35 @@ def test_who_shows_no_key_is_refused_at_once_and_counted(method: str) -> None:
         server.shutdown()
         server.server_close()
     assert registry.get_sample_value("prediction_unauthorized_total") == 1
+
+
+@pytest.mark.parametrize("head", [b"", b"GET /large HTTP/1.1\r\n\r\n"], ids=["sends nothing", "reads nothing"])
+def test_a_client_that_goes_silent_is_given_up_and_its_thread_is_free(
+    head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prediction_service.worker.probes._ProbeHandler.timeout", 0.2)
+    app = Flask("worker")
+    app.add_url_rule("/large", view_func=lambda: bytes(64 * 1024 * 1024))
+    metrics = PredictingMetrics(CollectorRegistry(), made_case())
+    server = serve_beside(app, metrics, Access(), host="127.0.0.1", port=0)
+    try:
+        with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as silent:
+            silent.sendall(head)
+            until(lambda: bool(threads_of_clients()))
+            until(lambda: not threads_of_clients())
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def threads_of_clients() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if "process_request_thread" in thread.name]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        waiting.wait(0.01)
+    raise AssertionError("it did not come to that")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from answering_server import AnsweringServer
 from training_world import TEST_ROWS, TRAIN_ROWS, RawFiles, digest, made_case, no_network, write_sample
 
 from event_backbone.case.schema import Case
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from training.data.reading import Retrieved, read_raw
-from training.data.retrieval import DataLocations, Fetch, retrieve, retrieve_real
+from training.data.retrieval import DataLocations, Fetch, http_fetch, retrieve, retrieve_real
 
 RAW = RawFiles()
 
@@ -124,3 +125,15 @@ def test_real_data_are_never_replaced_where_only_they_will_do(tmp_path: Path) ->
     write_sample(made_case(), tmp_path / "samples" / "fruit.json")
     with pytest.raises(TryAgainLaterError):
         retrieve_real(made_case(), _places(tmp_path), no_network)
+
+
+@pytest.mark.parametrize("size", [10, 11])
+def test_a_download_that_is_too_large_can_not_be_had(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.data.retrieval.MOST_DOWNLOAD_BYTES", 10)
+    server = AnsweringServer({"GET /file": bytes(size)})
+    if size <= 10:
+        assert http_fetch(5.0)(f"{server.url}/file") == bytes(size)
+    else:
+        with pytest.raises(TryAgainLaterError, match="larger than 10 bytes"):
+            http_fetch(5.0)(f"{server.url}/file")
+    server.close()

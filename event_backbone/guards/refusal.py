@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Denial(NamedTuple):
+class RequestRefusal(NamedTuple):
     """A problem document, its status, and what headers it needs beside type and length."""
 
     status: int
