@@ -11,16 +11,21 @@ READS_WITHIN_S = 60.0
 
 
 def end_idle_readers(port: int, after_s: float) -> bool:
-    """Have each connection that this process accepts on ``port`` from now on end when nothing of it was read so long.
+    """Have each connection that this process accepts on ``port`` end when nothing of it was read so long.
 
     granian has no such limit and shows no socket of its own, but what accepts passes the kernel's limit on (tcp(7),
-    ``TCP_USER_TIMEOUT``). Whether this process listens there.
+    ``TCP_USER_TIMEOUT``). What was accepted before has no limit yet, so it is called until it returns ``True``: when
+    the listener had its limit already.
     """
-    listeners = [one for one in _own_sockets() if _listens_on(one, port)]
-    for one in listeners:
+    limit_ms = int(after_s * 1000)
+    had_limit = False
+    for one in _own_sockets():
         with one:
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(after_s * 1000))
-    return bool(listeners)
+            if _is_on(one, port):
+                listens = one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+                had_limit |= bool(listens) and one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == limit_ms
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
+    return had_limit
 
 
 def _own_sockets() -> list[socket.socket]:
@@ -42,10 +47,6 @@ def _socket_of(number: int) -> socket.socket | None:
         return None
 
 
-def _listens_on(one: socket.socket, port: int) -> bool:
-    """Closes it otherwise."""
+def _is_on(one: socket.socket, port: int) -> bool:
     is_tcp = one.family in (socket.AF_INET, socket.AF_INET6) and one.type == socket.SOCK_STREAM
-    if is_tcp and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and one.getsockname()[1] == port:
-        return True
-    one.close()
-    return False
+    return is_tcp and one.getsockname()[1] == port

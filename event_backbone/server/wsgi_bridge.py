@@ -102,7 +102,7 @@ class WsgiBridge:
         threads: int,
         when_listening: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``when_listening`` is called at the start, again and again until it says that the server listens."""
+        """``when_listening`` is called from the start on, again and again until it is true."""
         self._application = application
         self._guards = guards
         self._admission = admission
