@@ -47,19 +47,21 @@ def test_a_client_that_goes_silent_is_given_up_and_its_thread_is_free(
     app = Flask("worker")
     app.add_url_rule("/large", view_func=lambda: bytes(64 * 1024 * 1024))
     metrics = PredictingMetrics(CollectorRegistry(), made_case())
+    of_others = threads_of_clients()
     server = serve_beside(app, metrics, Access(), host="127.0.0.1", port=0)
     try:
         with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as silent:
             silent.sendall(head)
-            until(lambda: bool(threads_of_clients()))
-            until(lambda: not threads_of_clients())
+            until(lambda: bool(threads_of_clients() - of_others))
+            until(lambda: not threads_of_clients() - of_others)
     finally:
         server.shutdown()
         server.server_close()
 
 
-def threads_of_clients() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if "process_request_thread" in thread.name]
+def threads_of_clients() -> set[threading.Thread]:
+    """Of every server of this kind in this process: other tests may have some."""
+    return {thread for thread in threading.enumerate() if "process_request_thread" in thread.name}
 
 
 def until(condition: Callable[[], bool]) -> None:
