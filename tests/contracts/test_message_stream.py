@@ -585,12 +585,17 @@ def make_anew(side: KafkaSide, topic: str) -> None:
 
 
 def check_all_new_ones_come(stream: MessageConsumer) -> None:
-    found = list[Received]()
+    found, away = list[Received](), None
 
     def all_are_found() -> bool:
-        with contextlib.suppress(TryAgainLaterError):
+        nonlocal away
+        try:
             found.extend(stream.poll(timeout_s=0.1, max_messages=100))
-        return {one.offset for one in found if one.value == b"new"} == set(range(20))
+        except TryAgainLaterError as error:
+            away = error
+        offsets = sorted({one.offset for one in found if one.value == b"new"})
+        assert offsets == list(range(20)), f"{offsets}, {away!r}"
+        return True
 
     poll_until(all_are_found, 60, "all of the new topic are read")
 

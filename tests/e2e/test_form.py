@@ -58,7 +58,8 @@ class Form:
             self.input(name).fill(value)
 
     def predict(self) -> None:
-        self.page.get_by_role("button", name="Predict").click()
+        with self.page.expect_navigation():  # until it is loaded: its text can be there before its styles
+            self.page.get_by_role("button", name="Predict").click()
 
     def input(self, name: str) -> Locator:
         return self.page.locator(f"input[name={name}]")
@@ -69,7 +70,6 @@ class Form:
 
     def too_wide(self) -> list[str]:
         """What stands out to the right of the window, or makes the page scroll sideways."""
-        self.page.wait_for_load_state()  # its text can be there before its styles
         return self.page.evaluate(
             """() => {
                 const wide = document.documentElement.clientWidth;
