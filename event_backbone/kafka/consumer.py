@@ -28,6 +28,8 @@ log = structlog.get_logger()
 #: Without a connection for this long, a poll that brings nothing says that the broker is away.
 _AWAY_AFTER_S = 1.0
 _FETCH_MAX_BYTES = 8 * 1024 * 1024
+#: Begins the metadata of a commit; others may have written anything there.
+_TOPIC_ID = "topic_id="
 _OVERSIZED = "batch that expands to more than is taken"
 
 
@@ -56,7 +58,7 @@ class KafkaReader:
             **options,
         )
         name_what_fails(self._consumer)
-        self._dropped = DroppedMessages(self._consumer, self._timeout_ms, self._committed)
+        self._dropped = DroppedMessages(self._consumer, self._timeout_ms)
         self._partitions: dict[Any, Partition] = {}
         self._topic_ids: dict[str, str] = {}
         self._connected_at = time.monotonic()
@@ -105,10 +107,6 @@ class KafkaReader:
         if was_met:
             log.warning("topic_made_anew", topic=topic)
         return was_met
-
-    def _committed(self, place: Any) -> int | None:
-        """Where a partition begins whose place only a group knows."""
-        return None
 
     def _lost(self, found: Mapping[Any, Sequence[Any]]) -> Sequence[Received]:
         """What was to be read next and is gone, as one empty message at its last place."""
@@ -184,7 +182,9 @@ class KafkaReader:
         from kafka.structs import OffsetAndMetadata
 
         places = {
-            TopicPartition(place.topic, place.number): OffsetAndMetadata(offset, "", -1)
+            TopicPartition(place.topic, place.number): OffsetAndMetadata(
+                offset, _of_topic(self._topic_ids.get(place.topic)), -1
+            )
             for place, offset in offsets.items()
         }
         with translated(self._access):
@@ -224,6 +224,16 @@ class KafkaReader:
     def close(self) -> None:
         with contextlib.suppress(TryAgainLaterError), translated(self._access):
             self._consumer.close(autocommit=False, timeout_ms=min(self._timeout_ms, 3000))
+
+
+def _of_topic(topic_id: str | None) -> str:
+    """The metadata of a commit."""
+    return "" if topic_id is None else f"{_TOPIC_ID}{topic_id}"
+
+
+def is_of_another(metadata: str, topic_id: str | None) -> bool:
+    """Whether a commit was made to a topic of this name that is not this one."""
+    return topic_id is not None and metadata.startswith(_TOPIC_ID) and metadata != _of_topic(topic_id)
 
 
 def _without_none(headers: list[tuple[str, bytes | None]]) -> Sequence[tuple[str, bytes]]:

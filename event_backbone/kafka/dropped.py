@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from event_backbone.kafka.internals import known_position
@@ -15,11 +15,9 @@ class DroppedMessages:
     behind, and what compaction takes away, makes gaps as well, but those stand behind the log's beginning.
     """
 
-    def __init__(self, consumer: Any, timeout_ms: int, committed: Callable[[Any], int | None]) -> None:
+    def __init__(self, consumer: Any, timeout_ms: int) -> None:
         self._consumer = consumer
         self._timeout_ms = timeout_ms
-        #: Where a partition begins whose place only the group knows.
-        self._committed = committed
         #: Where each partition is to go on. The client's own places change in its own thread, at any time.
         self._expected: dict[Any, int] = {}
 
@@ -53,7 +51,5 @@ class DroppedMessages:
             first = self._expected.get(place)
             # First of all: what is asked next may fail, and is not worth to be asked again in every poll.
             self._expected[place] = messages[-1].offset + 1 if messages else after
-            if first is None:
-                first = self._committed(place)
             if first is not None:
                 yield place, (first, after)

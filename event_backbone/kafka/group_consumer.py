@@ -9,8 +9,9 @@ from typing import Any
 
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.kafka.access import KafkaAccess
-from event_backbone.kafka.consumer import KafkaReader
-from event_backbone.kafka.internals import keep_joins
+from event_backbone.kafka.client import translated
+from event_backbone.kafka.consumer import KafkaReader, is_of_another
+from event_backbone.kafka.internals import committed_offsets, keep_joins
 from event_backbone.ports import RebalanceListener, Received
 
 #: A poll must not last long, or the group takes its member for dead.
@@ -26,6 +27,9 @@ class KafkaGroupConsumer(KafkaReader):
     code of its caller, but from another thread. Partitions are dealt out in ranges, so that equal keys of two topics
     with as many partitions meet in one member. The broker takes a member for dead ``session_timeout_s`` after its last
     sign of life; a broker's own bounds, 6 s to 30 min if they were not changed, apply.
+
+    A topic may be deleted and made anew under the same name, and what was committed meanwhile stands in the new one as
+    if it were a place there. Each commit tells the topic's id, and one that tells another begins nothing.
     """
 
     def __init__(
@@ -56,10 +60,13 @@ class KafkaGroupConsumer(KafkaReader):
         self._listener = listener
         self._listener_error: BaseException | None = None
         self._closing = False
+        #: Assigned, and paused until the next poll finds out where they begin.
+        self._not_begun = set[Any]()
         self._consumer.subscribe(topics, listener=_listening(self._notify_in_thread))
 
     def poll(self, *, timeout_s: float, max_messages: int) -> Sequence[Received]:
         self._begin_topics_made_anew()
+        self._begin_assigned()
         messages = super().poll(timeout_s=timeout_s, max_messages=max_messages)
         error, self._listener_error = self._listener_error, None
         if error is not None:
@@ -74,11 +81,36 @@ class KafkaGroupConsumer(KafkaReader):
             places = {place for place in self._consumer.assignment() if place.topic == topic}
             if topic in self._topic_ids and places:
                 self._notify("lost", places)
-                self._consumer.seek_to_beginning(*places)
-                # What was committed meanwhile may be a place of the old one.
-                self.commit({self._named(place): 0 for place in places})
                 self._notify("assigned", places)
             self._meet(topic, topic_id)
+
+    def _begin_assigned(self) -> None:
+        """Where the group's last commit says, but at the log's beginning where it was made to another topic."""
+        places = [place for place in self._not_begun if self._is_met(place.topic)]
+        if not places:
+            return
+        with translated(self._access):
+            committed = committed_offsets(self._consumer, places, _COMMITTED_WITHIN_MS)
+        for place in places:
+            offset, metadata = committed.get(place, (None, ""))
+            if offset is None or is_of_another(metadata, self._topic_ids.get(place.topic)):
+                self._consumer.seek_to_beginning(place)
+            else:
+                self._consumer.seek(place, offset)
+                self._dropped.expect(place, offset)
+        self._not_begun.difference_update(places)
+        if not self._paused:
+            self._consumer.resume(*places)
+
+    def _is_met(self, topic: str) -> bool:
+        """Whether it is known, and its id, which brokers before Kafka 2.8 don't tell."""
+        return bool(self._network.partitions_of(topic)) and (
+            topic in self._topic_ids or self._network.topic_id(topic) is None
+        )
+
+    def resume(self) -> None:
+        super().resume()
+        self._consumer.pause(*self._not_begun)
 
     def _raise_if_missing(self) -> None:
         """Of topics that are not there a group deals out nothing, and says nothing."""
@@ -86,10 +118,6 @@ class KafkaGroupConsumer(KafkaReader):
             return
         if not any(self._network.partitions_of(topic) for topic in self._topics):
             raise TryAgainLaterError(f"{self._access.shown}: there is none of {', '.join(self._topics)}")
-
-    def _committed(self, place: Any) -> int | None:
-        offset: int | None = self._consumer.committed(place, timeout_ms=_COMMITTED_WITHIN_MS)
-        return offset
 
     async def _notify_in_thread(self, what: str, places: Collection[Any]) -> None:
         """Runs in the client's own thread, which must go on with heartbeats and commits: the listener gets another.
@@ -110,8 +138,11 @@ class KafkaGroupConsumer(KafkaReader):
         await done
 
     def _notify(self, what: str, places: Collection[Any]) -> None:
-        if what == "assigned" and self._paused:
+        if what == "assigned":
             self._consumer.pause(*places)
+            self._not_begun.update(places)
+        else:
+            self._not_begun.difference_update(places)
         self._dropped.forget(places)
         for place in places:
             self._lag_clocks.pop(place, None)

@@ -71,8 +71,13 @@ class Network:
         return self._client.cluster.partitions_for_topic(topic) or set()
 
     def topic_id(self, topic: str) -> str | None:
-        """By the newest metadata; another one says that the topic was made anew. ``None`` where it is not known."""
-        found = self._client.cluster.topic_id(topic)
+        """By the newest metadata; another one says that the topic was made anew. ``None`` where it is not known.
+
+        Metadata are exchanged piece by piece, partitions before ids: who saw the new partitions must get the new id.
+        """
+        cluster = self._client.cluster
+        with cluster._lock:
+            found = cluster.topic_id(topic)
         return str(found) if found is not None and found.int else None  # zero is of a topic that is not there
 
     def call_soon(self, callback: Callable[[], Any]) -> None:
@@ -89,6 +94,15 @@ def known_position(consumer: Any, place: Any) -> int | None:
     """
     state = consumer._subscription.assignment.get(place)
     return None if state is None or state.position is None else state.position.offset
+
+
+def committed_offsets(consumer: Any, places: Collection[Any], timeout_ms: int) -> dict[Any, tuple[int, str]]:
+    """Offset and metadata of the group's last commit of each of ``places`` that has one, by one question.
+
+    Missing: ``committed()`` for several partitions, as the Java client has it since 2.4. Raises what the library does.
+    """
+    found = consumer._coordinator.fetch_committed_offsets(places, timeout_ms=timeout_ms)
+    return {place: (one.offset, one.metadata or "") for place, one in found.items()}
 
 
 class UndecodableError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -636,6 +635,39 @@ def test_a_member_of_a_group_reads_a_topic_that_is_made_anew_from_its_beginning(
     again = KafkaGroupConsumer(kafka_side.access, [topic], group)
     check_all_new_ones_come(again)
     again.close()
+
+
+@pytest.mark.real_parts
+@pytest.mark.timeout(120)
+def test_what_was_committed_to_a_topic_of_before_is_no_place_in_the_one_that_was_made_anew(
+    kafka_side: KafkaSide,
+) -> None:
+    """The member that committed it never knew of the new one. A commit that tells no topic is believed."""
+    topic = f"{kafka_side.topic}.anew"
+    create_topics(kafka_side.access, [TopicSpec(topic, 1, 1)])
+    publish_to(kafka_side, topic, [b"old"] * 10)
+    group = f"{topic}.group"
+    stream = KafkaGroupConsumer(kafka_side.access, [topic], group)
+    found = read(stream, 10)
+    make_anew(kafka_side, topic)
+    stream.commit(ends(found))
+    stream.close()
+    again = KafkaGroupConsumer(kafka_side.access, [topic], group)
+    check_all_new_ones_come(again)
+    again.close()
+    commit_by_another_tool(kafka_side, group, topic, 15)
+    after = KafkaGroupConsumer(kafka_side.access, [topic], group)
+    assert [one.offset for one in read(after, 5)] == list(range(15, 20))
+    after.close()
+
+
+def commit_by_another_tool(side: KafkaSide, group: str, topic: str, offset: int) -> None:
+    from kafka import KafkaAdminClient, TopicPartition
+    from kafka.structs import OffsetAndMetadata
+
+    admin = KafkaAdminClient(**side.access.client_options)
+    admin.alter_group_offsets(group, {TopicPartition(topic, 0): OffsetAndMetadata(offset, "by hand", -1)})
+    admin.close()
 
 
 def publish_to(side: KafkaSide, topic: str, values: Sequence[bytes]) -> None:
