@@ -216,9 +216,9 @@ def environ_of(scope: Scope) -> WSGIEnvironment:
     environ: dict[str, Any] = {
         **_ENVIRON,
         "REQUEST_METHOD": scope.method,
-        # What stands in a path is UTF-8, and WSGI wants its bytes as they are.
+        # What stands in a path or a query is UTF-8, and WSGI wants its bytes as they are.
         "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "QUERY_STRING": scope.query_string.encode().decode("latin-1"),
         "REMOTE_ADDR": scope.client.rpartition(":")[0],
         "REMOTE_PORT": scope.client.rpartition(":")[2],
         "SERVER_NAME": host,

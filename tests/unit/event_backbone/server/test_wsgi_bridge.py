@@ -111,11 +111,11 @@ def test_a_request_comes_whole(world: World, announced: int | None) -> None:
 
 def test_the_environment_is_that_of_pep_3333(world: World) -> None:
     sent = {"content-type": "text/csv", "x-api-key": "k", "host": "localhost:9696", "x_api_key": "not this"}
-    world.ask("POST", "/käse", b"sent", headers=sent, client="[::1]")
+    world.ask("POST", "/käse", b"sent", headers=sent, client="[::1]", query="ä=€")
     expected = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/kÃ¤se",
-        "QUERY_STRING": "",
+        "QUERY_STRING": "Ã¤=â\x82¬",
         "REMOTE_ADDR": "[::1]",
         "SERVER_NAME": "127.0.0.1",
         "REMOTE_PORT": "50000",
