@@ -9,6 +9,7 @@ from fuzzed_in_files import in_files
 from fuzzed_of_peers import of_peers
 from fuzzed_over_http import over_http
 from fuzzed_over_kafka import over_kafka
+from fuzzed_services import of_services
 
 HTTP = (
     *("record", "label", "batch", "answer to a batch", "answer to labels", "decision", "erasure order"),
@@ -33,9 +34,10 @@ PEERS = (
     *("points of the inbox", "alerts of the inbox", "pointer to a bundle", "note of the sidecar"),
     *("settings", "addresses", "text on a page", "page of a report"),
 )
-NAMES = (*HTTP, *KAFKA, *FILES, *CURSORS, *PEERS)
+SERVICES = ("request", "events into the inbox", "bundle that serves", "answer of MLflow")
+NAMES = (*HTTP, *KAFKA, *FILES, *CURSORS, *PEERS, *SERVICES)
 
 
 def decoders_in(folder: Path) -> dict[str, Decoder]:
     """All of them; what they read from files is written below ``folder``."""
-    return {**over_http(folder), **over_kafka(folder), **in_files(folder), **of_peers(folder)}
+    return {**over_http(folder), **over_kafka(folder), **in_files(folder), **of_peers(folder), **of_services(folder)}
