@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from event_backbone.decoding.json_bounds import TOO_DEEP, is_too_deep
+from event_backbone.errors import shortened
 
 Content = TypeVar("Content")
+#: msgspec's own sentence may quote a value, which may be as long as the content.
+_LONGEST_REASON = 300
 
 
 def bounded_decoder(kind: Any) -> Callable[[bytes], Any]:
@@ -22,17 +25,18 @@ def bounded_decoder(kind: Any) -> Callable[[bytes], Any]:
     :class:`UnicodeDecodeError` for text that is no UTF-8.
     """
     decode = msgspec.json.Decoder(kind).decode
-
-    def decode_within_bounds(content: bytes) -> Any:
-        if is_too_deep(content):
-            raise msgspec.DecodeError(TOO_DEEP.message)
-        return decode(content)
-
-    return decode_within_bounds
+    return lambda content: _decoded(content, decode)
 
 
 def decode_bounded(content: bytes, kind: type[Content]) -> Content:
     """One content; raises as :func:`bounded_decoder` says."""
+    return _decoded(content, lambda checked: msgspec.json.decode(checked, type=kind))
+
+
+def _decoded(content: bytes, decode: Callable[[bytes], Content]) -> Content:
     if is_too_deep(content):
         raise msgspec.DecodeError(TOO_DEEP.message)
-    return msgspec.json.decode(content, type=kind)
+    try:
+        return decode(content)
+    except msgspec.DecodeError as error:
+        raise type(error)(shortened(str(error), _LONGEST_REASON)) from None

@@ -32,7 +32,7 @@ PEERS = (
     *("line of a training run", "frame", "body of a frame"),
     *("row of a journal", "document of MongoDB", "reference profile", "accepted references", "state of the inbox"),
     *("points of the inbox", "alerts of the inbox", "pointer to a bundle", "note of the sidecar"),
-    *("settings", "addresses", "text on a page", "page of a report"),
+    *("settings", "addresses", "options of commands", "text on a page", "page of a report"),
 )
 SERVICES = ("request", "events into the inbox", "bundle that serves", "answer of MLflow")
 NAMES = (*HTTP, *KAFKA, *FILES, *CURSORS, *PEERS, *SERVICES)

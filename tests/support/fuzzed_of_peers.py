@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 from fuzzed_decoder import UNDECODABLE, Decoder, NothingTakenError
 from fuzzed_in_files import Folder
@@ -50,9 +51,11 @@ from stream_generator.books.digests import answer_digest_of_body
 from stream_generator.books.monitoring_count import MonitoringCount
 from stream_generator.checking.comparing import digests_of
 from stream_generator.checking.stores import ReplicaStore
+from stream_generator.commands.options import PositiveOrMax, UtcTime, _checked_run_id
 from stream_generator.sending.retrying import Persistence, ServiceAnswer
 from stream_generator.sending.targets import _accepted, _answers
 from stream_generator.settings import GeneratorSettings
+from training.pipeline.command import _parameters
 from training.server.messages import RunResult, RunStage
 from training.server.run_process import _read as read_line_of_run
 from training.server.settings import TrainingServerSettings
@@ -296,6 +299,7 @@ URLS = (
     *(b"http://127.0.0.1:9000/a", b"https://u:p@h/?q#f", b"kafka://a:9092,[::1]:1/name"),
     *(b"mongodb://u:p@a:1,b/db?tls=true", b"sqlite:///a%20b", b"http://[::1", b"kafka://a:99999"),
 )
+OPTIONS = (b"2x", b"max", b"0.5", b"2026-01-01T00:00:00Z", b"max_depth=5", b"eta=0.1", b"run-1")
 
 
 def _settings() -> dict[str, Decoder]:
@@ -304,6 +308,7 @@ def _settings() -> dict[str, Decoder]:
     return {
         "settings": Decoder(_read_settings, wrong, Fields([{"CASE": "shop", "LOG_LEVEL": "INFO"}], NAMES, SET)),
         "addresses": Decoder(_open_urls, wrong, urls),
+        "options of commands": Decoder(_options, (NothingTakenError,), Texts(Contents(OPTIONS, "", 10_000))),
     }
 
 
@@ -316,6 +321,20 @@ def _read_settings(set_: Mapping[str, str]) -> object:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _options(text: str) -> object:
+    """Each as the one of them that takes it. What click says of the others is written so that any terminal shows it."""
+    nothing: Any = None
+    readers: tuple[Callable[[str], object], ...] = (
+        lambda given: PositiveOrMax("speed", "x").convert(given, None, None),
+        lambda given: UtcTime().convert(given, None, None),
+        lambda given: _checked_run_id(nothing, nothing, given),
+    )
+    for read in (*readers, lambda given: _parameters([given])):
+        with suppress(click.BadParameter):
+            return read(text)
+    raise NothingTakenError
 
 
 _NO_LOGINS = ConnectionSettings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings'

@@ -56,7 +56,7 @@ FUZZED = {
     **dict.fromkeys(("recorded lines", "rows of a stream", "rows of a split", "books"), "NDJSON and CSV of records"),
     **dict.fromkeys(CURSORS, "cursors"),
     **dict.fromkeys(("frame", "body of a frame"), "msgpack"),
-    **dict.fromkeys(("settings", "addresses"), "settings and URLs"),
+    **dict.fromkeys(("settings", "addresses", "options of commands"), "settings and URLs"),
     **dict.fromkeys(("text on a page", "page of a report"), "text that is shown"),
     "ONNX files outside": "ONNX",
     "keys": "keys files",

@@ -16,6 +16,12 @@ class Named(msgspec.Struct):
     more: Any = None
 
 
+class Tagged(msgspec.Struct, tag_field="kind", tag="a"): ...
+
+
+class OtherTagged(msgspec.Struct, tag_field="kind", tag="b"): ...
+
+
 def deep(levels: int, field: str) -> bytes:
     return b'{"name":"a","%s":%s1%s}' % (field.encode(), b"[" * levels, b"]" * levels)
 
@@ -37,3 +43,11 @@ def test_what_is_as_deep_as_allowed_is_decoded() -> None:
 def test_what_is_no_such_content_is_refused_as_ever(content: bytes) -> None:
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
         bounded_decoder(Named)(content)
+
+
+def test_what_is_said_of_a_content_is_short_whatever_stands_in_it() -> None:
+    content = b'{"kind":"%s"}' % (b"x" * 100_000)
+    with pytest.raises(msgspec.ValidationError) as refused:
+        bounded_decoder(Tagged | OtherTagged)(content)
+    assert str(refused.value).startswith("Invalid value 'xxx")
+    assert len(str(refused.value)) == 300
