@@ -38,5 +38,5 @@ def _decoded(content: bytes, decode: Callable[[bytes], Content]) -> Content:
         raise msgspec.DecodeError(TOO_DEEP.message)
     try:
         return decode(content)
-    except msgspec.DecodeError as error:
+    except msgspec.ValidationError as error:
         raise type(error)(shortened(str(error), _LONGEST_REASON)) from None

@@ -81,6 +81,7 @@ class NewLines:
         monitoring.use_tool_id(monitoring.COVERAGE_ID, "fuzzing")
         monitoring.register_callback(monitoring.COVERAGE_ID, monitoring.events.LINE, self._on_line)
         monitoring.set_events(monitoring.COVERAGE_ID, monitoring.events.LINE)
+        monitoring.restart_events()  # of lines that a run before has seen
         try:
             yield
         finally:
