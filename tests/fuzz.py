@@ -164,7 +164,7 @@ of the inputs and the end.
 *Refused* is by a documented error; *accepted* says only that nothing was raised: some decoders leave out what they
 can't read. *Slowest* is a thread's CPU time for one input, with that input's size; one in 2,000 inputs is made as large
 as its decoder takes (*largest*), and one in 200 is nested up to 200,000 deep. *Grown* and *peak* are the process's
-resident memory.
+resident memory, the first without what is free inside the allocator.
 
 Inputs are made from good ones ([mutations.py](../tests/support/mutations.py)): values, names and elements of a tree
 changed, left out, doubled or put elsewhere, and bytes flipped, cut, doubled, exchanged and spliced. Those that reach a

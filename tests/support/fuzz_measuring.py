@@ -8,6 +8,7 @@ were seen); so the same seed gives the same inputs on the same Python.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -30,8 +31,8 @@ from mutations import Mutator
 ROOT = Path(__file__).parents[2]
 #: An input of a size that is taken may need as much of a thread's time.
 MOST_SECONDS = 1.0
-#: Memory may grow by so much between the first tenth of the inputs and the end: the allocator's own holes.
-MOST_GROWN_MB = 16.0
+#: Memory may grow by so much between the first tenth of the inputs and the end.
+MOST_GROWN_MB = 8.0
 _KILLED_AFTER_S = 60.0
 #: Inputs that reached something new and are spoiled again; the oldest of them make room.
 _MOST_KNOWN, _LONGEST_KNOWN = 300, 1500
@@ -180,7 +181,9 @@ def _no_hanging() -> Iterator[Callable[[], None]]:
 
 
 def _resident_mb() -> float:
+    """Without what is free inside the allocator: holes that large inputs left say nothing of growth."""
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 
