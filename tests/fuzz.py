@@ -181,9 +181,12 @@ make fuzz INPUTS=1000000 SEED=2      # as many as here; ONLY=record,label for so
 An input that failed is kept in `var/fuzzing/inputs`, beside the books.
 
 What is taken apart by a library alone, Parquet, NumPy, ONNX, SQLite, HTTP itself and Kafka's own protocol, is not here:
-[the threat model](threat-model.md#what-is-read) says who may have written it. [atheris](https://pypi.org/project/atheris/)
-has wheels for CPython 3.11 (3.0.0), 3.12 and 3.13 (3.1.0) on Linux. It is no dependency of ours: its engine ends
-the process at the first failure, and of what decodes here, much is compiled and not instrumented.
+[the threat model](threat-model.md#what-is-read) says who may have written it.
+
+[atheris](https://pypi.org/project/atheris/) has wheels for CPython 3.11 (3.0.0), 3.12 and 3.13 (3.1.0) on Linux, and
+tries `record` at the same speed, about 34,000 inputs a second. It is no dependency of ours: its engine ends the process
+at the first failure, knows bytes alone and no trees, messages or forms, and much of what decodes here is compiled and
+not instrumented.
 """
 
 

@@ -138,6 +138,7 @@ def measured(name: str, decoder: Decoder, inputs: int, seed: int, keep: Callable
             _time(figures, made, 1000 * (time.thread_time() - started_s), keep)
             if lines.seen:
                 known.add(made)
+    gc.unfreeze()
     figures.cpu_s = round(time.process_time() - began_s, 1)
     figures.grown_mb = round(_resident_mb() - before_mb, 1)
     figures.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fuzzed_decoder import Decoder, NothingTakenError, answered
 from fuzzed_inputs import Contents, Fields, Texts
@@ -34,6 +37,10 @@ from prediction_service.serving.stored_predictions import ErasureOrder, StoredPr
 from training.server.alertmanager import read_message, request_of
 from training.server.api import TrainRequest
 
+Kept = TypeVar("Kept", Service, "Erasing")
+#: An answer names the faults of each part of a batch.
+LONGEST_PART_BYTES = 2000
+_INPUTS_A_JOURNAL = 1000
 GARDEN, SHOP = made_case(), shop_case()
 RECORD = encode_json(made_record(record_id="r1"))
 LABEL = encode_json({"record_id": "r1", "label": "yes", "labelled_at": "2026-01-01T00:00:00Z"})
@@ -147,44 +154,64 @@ def _decode_batch(body: bytes) -> list[bytes]:
     return items
 
 
+def _renewed(folder: Path, made: Callable[[Path], Kept]) -> Callable[[], Kept]:
+    """What writes a journal, begun anew now and then: nobody is there who empties the journal's log."""
+    asked = count()
+    now: list[Kept] = []
+
+    def present() -> Kept:
+        if next(asked) % _INPUTS_A_JOURNAL == 0:
+            for before in now:
+                before.journal.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            now[:] = [made(folder)]
+        return now[0]
+
+    return present
+
+
 def _service(folder: Path) -> Service:
-    folder.mkdir()
     return Service(folder, max_batch_records=50)
 
 
 def _batch_answers(folder: Path) -> Callable[[bytes], object]:
-    """Scored and kept, as a client sends it; ids repeat, so the journal stays small."""
-    service = _service(folder / "batch")
+    """Scored and kept, as a client sends it."""
+    service = _renewed(folder / "batch", _service)
 
     def answer(body: bytes) -> object:
-        status, answer = service.handlers.predict_batch(body)
+        status, answer = service().handlers.predict_batch(body)
         assert status in (200, 400, 422)
-        assert len(answer) < 20 * LONGEST_PART_BYTES * max(1, len(body) // 10)
+        assert len(answer) < LONGEST_PART_BYTES * max(50, len(body) // 10)
         return status
 
     return answer
 
 
-LONGEST_PART_BYTES = 2000
-
-
 def _label_answers(folder: Path) -> Callable[[bytes], object]:
-    service = _service(folder / "labels")
+    service = _renewed(folder / "labels", _service)
 
     def answer(body: bytes) -> object:
-        status, _ = service.handlers.take_labels(body)
+        status, _ = service().handlers.take_labels(body)
         assert status in (202, 400, 422)
         return status
 
     return answer
 
 
+@dataclass(frozen=True)
+class Erasing:
+    """A journal to erase from."""
+
+    journal: Journal
+
+
 def _erase(folder: Path) -> Callable[[bytes], object]:
-    journal = Journal(folder / "erasing.sqlite", max_bytes=2**20)
+    kept = _renewed(folder / "erasing", lambda place: Erasing(Journal(place / "journal.sqlite", max_bytes=2**20)))
 
     def erase(body: bytes) -> object:
         order = read_object(body, ErasureOrder)
-        return encode_json(erase_each(journal, GARDEN.name, order.record_ids))
+        return encode_json(erase_each(kept().journal, GARDEN.name, order.record_ids))
 
     return answered(erase)
 

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 from fuzzed_decoder import Decoder, NothingTakenError
 from fuzzed_inputs import Contents, Fields
@@ -193,18 +194,21 @@ def _mlflow() -> Callable[[bytes], object]:
     """MLflow's client decodes what its server answers; what it raises has to be named as its own."""
 
     @cache
-    def registry() -> tuple[MlflowRegistry, Any]:
+    def registry() -> tuple[MlflowRegistry, Any, Any]:
         import requests
         from mlflow.utils import rest_utils
 
         response = requests.Response()
         response.status_code = 200
-        rest_utils._get_http_response_with_retries = lambda *_args, **_more: response
-        return MlflowRegistry("http://127.0.0.1:1"), response
+        return MlflowRegistry("http://127.0.0.1:1"), response, rest_utils
 
     def ask(body: bytes) -> object:
-        client, response = registry()
+        client, response, rest_utils = registry()
         response._content = body
+        with patch.object(rest_utils, "_get_http_response_with_retries", lambda *_args, **_more: response):
+            return asked_of(client)
+
+    def asked_of(client: MlflowRegistry) -> list[object]:
         found: list[object] = []
         for question in (
             lambda: client.resolve("streamgauge-garden", "champion"),

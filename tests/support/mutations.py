@@ -177,7 +177,7 @@ class Mutator:
             case 1:
                 copy.insert(place, self.any_of(values))
             case 2 if isinstance(copy, list) and len(copy) < 50:
-                copy = copy * self.any_of((2, 3, 40))
+                copy = copy * self.any_of((2, 3, 10))
             case _:
                 copy[place] = self._spoiled(copy[place], values)
         return copy

@@ -17,7 +17,6 @@ from fuzzed_inputs import LARGE_BYTES
 from mutations import Mutator
 
 from event_backbone.decoding.json_bounds import MOST_DEPTH
-from tests.fuzz import run_one
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("event_backbone", "prediction_service", "monitoring_service", "training", "stream_generator", "local_stack")
@@ -118,10 +117,9 @@ def test_inputs_are_deep_and_large_now_and_then(decoders: dict[str, Decoder]) ->
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", NAMES)
 def test_whatever_comes_is_taken_or_refused_and_takes_no_memory(decoders: dict[str, Decoder], name: str) -> None:
-    """In a process of its own, as ``make fuzz`` runs it, with fewer inputs; and longer by hypothesis."""
-    examples = fuzzing.long_examples()
-    figures = run_one(name, examples * fuzzing.MUTATIONS_AN_EXAMPLE, 1).figures
+    """As ``make fuzz`` tries it, with fewer inputs; and longer by hypothesis."""
+    decoder, examples = decoders[name], fuzzing.long_examples()
+    figures = measured(name, decoder, examples * fuzzing.MUTATIONS_AN_EXAMPLE, seed=1, keep=repr)
     assert figures.failures == []
     assert figures.is_well
-    decoder = decoders[name]
     fuzzing.try_many(check_of(decoder), decoder.inputs.strategy(), examples // 5)

@@ -9,6 +9,7 @@ import pytest
 
 from event_backbone.decoding.bounded_json import bounded_decoder, decode_bounded
 from event_backbone.decoding.json_bounds import MOST_DEPTH
+from event_backbone.errors import LONGEST_SHOWN
 
 
 class Named(msgspec.Struct):
@@ -50,4 +51,4 @@ def test_what_is_said_of_a_content_is_short_whatever_stands_in_it() -> None:
     with pytest.raises(msgspec.ValidationError) as refused:
         bounded_decoder(Tagged | OtherTagged)(content)
     assert str(refused.value).startswith("Invalid value 'xxx")
-    assert len(str(refused.value)) == 300
+    assert len(str(refused.value)) == LONGEST_SHOWN
