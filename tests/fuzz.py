@@ -151,7 +151,7 @@ def page(runs: Sequence[Run]) -> str:
 
 _PAGE = """# Fuzzing
 
-Written by `make fuzz` from the books of its runs; no figure here was not measured. {inputs:,} inputs for {decoders}
+Written from the books of `make fuzz`; no figure here was not measured. {inputs:,} inputs for {decoders}
 decoders, {days}, Python {pythons}, at {commits}.
 
 Every decoder of what comes from outside takes an input or refuses it by the error that its callers expect, whatever
@@ -175,10 +175,10 @@ with a few inputs, and with some of hypothesis, which makes those that fail smal
 ```sh
 make fuzz                            # 100,000 inputs for each decoder
 make fuzz INPUTS=1000000 SEED=2      # as many as here; ONLY=record,label for some
-.venv/bin/python -m tests.fuzz --write   # this page anew, from the books
+.venv/bin/python -m tests.fuzz --write   # this page anew, from the books: the newest run of each decoder and seed
 ```
 
-An input that failed is kept in `var/fuzzing/inputs`, beside the books.
+The books are `var/fuzzing/books.jsonl`, and stay where they were made; an input that failed is kept beside them.
 
 What is taken apart by a library alone, Parquet, NumPy, ONNX, SQLite, HTTP itself and Kafka's own protocol, is not here:
 [the threat model](threat-model.md#what-is-read) says who may have written it.
@@ -205,6 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.inputs:
         print(f"| {' | '.join(COLUMNS)} |", flush=True)
         runs = run_all(names, given.inputs, given.seed, given.side_by_side)
+    if given.write and not BOOKS.exists():
+        parser.error(f"there is nothing to write: {BOOKS} begins with --inputs")
     if given.write:
         PAGE.write_text(page([Run.read(line) for line in BOOKS.read_text().splitlines()]))
     return int(not all(run.figures.is_well for run in runs))
