@@ -8,8 +8,9 @@ from pathlib import Path
 from fuzzed_decoder import Decoder, NothingTakenError
 from fuzzed_inputs import Contents, Texts
 from fuzzed_over_http import GARDEN, RECORD
+from mutations import as_json
 from prediction_world import case_content, made_record, servable_parts
-from yaml import safe_dump
+from yaml import safe_dump, safe_load
 
 from event_backbone.case.files import load_case
 from event_backbone.errors import RejectedError, SettingsError, StopError
@@ -94,7 +95,8 @@ def in_files(folder: Path) -> dict[str, Decoder]:
 
 
 def _yaml(content: bytes) -> Contents:
-    return Contents([content], "", MOST_YAML_BYTES)
+    """JSON is YAML as well, and can be spoiled as a tree."""
+    return Contents([content, as_json(safe_load(content))], "json", MOST_YAML_BYTES)
 
 
 def _file(
