@@ -15,6 +15,8 @@ from mutations import MSGPACK_VALUES, Mutator, as_json, as_msgpack
 from event_backbone.ports import Message, Partition, Received
 
 LARGE_BYTES = 300_000
+#: What a broker takes where nobody says otherwise.
+MOST_MESSAGE_BYTES = 2**20
 
 
 class Inputs(Protocol):
@@ -167,7 +169,11 @@ class Messages:
                 case 3 if mutator.one_in(4):
                     value = mutator.any_of((None, b"", b"{}", b"null"))
                 case _:
-                    value = None if value is None else Contents([], self.structure).spoiled(mutator, [value])
+                    value = (
+                        None
+                        if value is None
+                        else Contents([], self.structure, MOST_MESSAGE_BYTES).spoiled(mutator, [value])
+                    )
         return Received(made.partition, offset, at, key, value, headers)
 
     @staticmethod

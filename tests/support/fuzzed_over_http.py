@@ -29,18 +29,23 @@ from event_backbone.prediction_log.sqlite import SqliteLog
 from event_backbone.web.http_client import retry_after_s
 from event_backbone.web.request_bodies import query_number, read_object
 from monitoring_service.intake.receiver import Intake
+from monitoring_service.settings import MonitoringServiceSettings
 from monitoring_service.web.request_bodies import MOST_DECISION_BYTES, Silencing
 from prediction_service.journal.writer import Journal
 from prediction_service.serving.batch_body import split_batch
 from prediction_service.serving.form import CaseForm
 from prediction_service.serving.stored_predictions import ErasureOrder, StoredPredictions, erase_each
+from prediction_service.settings import ServingSettings
 from training.server.alertmanager import read_message, request_of
-from training.server.api import TrainRequest
+from training.server.api import MOST_BYTES, TrainRequest
 
 Kept = TypeVar("Kept", Service, "Erasing")
 #: An answer names the faults of each part of a batch.
 LONGEST_PART_BYTES = 2000
 _INPUTS_A_JOURNAL = 1000
+#: Limits of bodies, where no setting says otherwise.
+MOST_BODY_BYTES: int = ServingSettings.model_fields["max_body_bytes"].default
+MOST_EVENTS_BYTES: int = MonitoringServiceSettings.model_fields["monitoring_max_body_bytes"].default
 GARDEN, SHOP = made_case(), shop_case()
 RECORD = encode_json(made_record(record_id="r1"))
 LABEL = encode_json({"record_id": "r1", "label": "yes", "labelled_at": "2026-01-01T00:00:00Z"})
@@ -77,18 +82,24 @@ def over_http(folder: Path) -> dict[str, Decoder]:
     rejected = (RejectedError,)
     records, form = RecordDecoder(GARDEN), CaseForm(GARDEN)
     return {
-        "record": Decoder(answered(records.decode), rejected, Contents([RECORD])),
-        "label": Decoder(answered(lambda body: decode_label(body, GARDEN)), rejected, Contents([LABEL])),
+        "record": Decoder(answered(records.decode), rejected, Contents([RECORD], "json", MOST_BODY_BYTES)),
+        "label": Decoder(
+            answered(lambda body: decode_label(body, GARDEN)), rejected, Contents([LABEL], "json", MOST_BODY_BYTES)
+        ),
         "batch": Decoder(
             answered(_decode_batch),
             rejected,
-            Contents([b"[" + RECORD + b"," + LABEL + b"]", RECORD + b"\n" + LABEL], "lines"),
+            Contents([b"[" + RECORD + b"," + LABEL + b"]", RECORD + b"\n" + LABEL], "lines", MOST_BODY_BYTES),
         ),
         "answer to a batch": Decoder(
-            _batch_answers(folder), (), Contents([b"[" + RECORD + b",{}]", RECORD + b"\n" + RECORD], "lines", 100_000)
+            _batch_answers(folder),
+            (),
+            Contents([b"[" + RECORD + b",{}]", RECORD + b"\n" + RECORD], "lines", MOST_BODY_BYTES),
         ),
         "answer to labels": Decoder(
-            _label_answers(folder), (), Contents([b"[" + LABEL + b",{}]", LABEL + b"\n" + LABEL], "lines", 100_000)
+            _label_answers(folder),
+            (),
+            Contents([b"[" + LABEL + b",{}]", LABEL + b"\n" + LABEL], "lines", MOST_BODY_BYTES),
         ),
         "decision": Decoder(
             answered(lambda body: read_object(body, Silencing)),
@@ -96,13 +107,19 @@ def over_http(folder: Path) -> dict[str, Decoder]:
             Contents([DECISION], "json", MOST_DECISION_BYTES),
         ),
         "erasure order": Decoder(
-            _erase(folder), rejected, Contents([encode_json({"record_ids": ["r1", "..", "r2"]})], "json", 100_000)
+            _erase(folder),
+            rejected,
+            Contents([encode_json({"record_ids": ["r1", "..", "r2"]})], "json", MOST_BODY_BYTES),
         ),
         "request for a retraining": Decoder(
-            answered(lambda body: read_object(body, TrainRequest)), rejected, Contents([TRAINING_ASKED_FOR])
+            answered(lambda body: read_object(body, TrainRequest)),
+            rejected,
+            Contents([TRAINING_ASKED_FOR], "json", MOST_BYTES),
         ),
-        "alerts": Decoder(answered(_read_alerts), rejected, Contents([ALERT])),
-        "events": Decoder(_decode_events(SHOP), (NothingTakenError,), Contents([body_of(EVENTS)], "lines")),
+        "alerts": Decoder(answered(_read_alerts), rejected, Contents([ALERT], "json", MOST_BYTES)),
+        "events": Decoder(
+            _decode_events(SHOP), (NothingTakenError,), Contents([body_of(EVENTS)], "lines", MOST_EVENTS_BYTES)
+        ),
         "form": Decoder(
             lambda sent: records.convert(form.payload(sent)),
             rejected,
