@@ -16,6 +16,7 @@ from fuzzed_inputs import Contents, Fields, Texts
 from fuzzed_over_http import SHOP
 from monitoring_world import predictions
 
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import ConflictError, SettingsError, StopError, TryAgainLaterError
 from event_backbone.events.schema import Envelope, Erasure, decode_event, encode_json
 from event_backbone.formats.markdown import paragraph
@@ -270,8 +271,8 @@ def _kept(folder: Path) -> dict[str, Decoder]:
 
 
 def _document(content: bytes) -> object:
-    document = msgspec.json.decode(content)
-    return prediction_of(document if isinstance(document, Mapping) else {"it": document})
+    document = decode_bounded(content, dict)  # as the driver would give it
+    return prediction_of(document)
 
 
 # Settings and URLs ----------------------------------------------------------------------------------------------------
