@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import click
 import msgspec
@@ -314,14 +315,10 @@ def _settings() -> dict[str, Decoder]:
 
 
 def _read_settings(set_: Mapping[str, str]) -> object:
-    before = dict(os.environ)
-    try:
-        # An environment holds no NUL.
-        os.environ.update({name: text.replace("\0", "") for name, text in set_.items()})
+    # The C library keeps each value that an environment ever had; one holds no NUL.
+    environment = {**os.environ, **{name: text.replace("\0", "") for name, text in set_.items()}}
+    with patch.object(os, "environ", environment):
         return read_settings(KINDS[sum(map(len, set_.values())) % len(KINDS)])
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _options(text: str) -> object:

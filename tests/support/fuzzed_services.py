@@ -30,6 +30,7 @@ from event_backbone.model.mlflow_registry import MlflowRegistry
 from event_backbone.model.scoring import Scorer
 from event_backbone.server.wsgi_bridge import environ_of, response_of
 from event_backbone.web.problems import CONTENT_TYPE
+from monitoring_service.intake.receiver import TooManyLinesError
 
 PREDICTION_PATHS = [
     *(
@@ -72,6 +73,8 @@ REQUESTS = {
 }
 #: 503 is documented: no champion, too much waits, or a run is at work.
 AWAY = 503
+#: The form is shown again, with its faults.
+FORM_AGAIN = 422
 
 
 def of_services(folder: Path) -> dict[str, Decoder]:
@@ -85,7 +88,7 @@ def of_services(folder: Path) -> dict[str, Decoder]:
     return {
         "request": Decoder(_send(folder / "services"), (), Fields(good_requests, list(REQUESTS), texts, "latin-1")),
         "events into the inbox": Decoder(
-            _take_events(folder / "inbox"), (NothingTakenError,), Contents([body_of(EVENTS)], "lines")
+            _take_events(folder / "inbox"), (NothingTakenError, TooManyLinesError), Contents([body_of(EVENTS)], "lines")
         ),
         "bundle that serves": Decoder(
             _serve(folder / "serving"), (BrokenBundleError,), Contents(list(_parts().values()), "json")
@@ -116,7 +119,8 @@ def _send(folder: Path) -> Callable[[Mapping[str, str]], object]:
         environ = environ_of(cast(Any, Scope(method, path, _as_granian_has_them(asked), query_string=query)))
         reply = response_of(application, {**environ, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)})
         assert reply.status < 500 or reply.status == AWAY
-        assert reply.status < 400 or dict(reply.headers)["Content-Type"] == CONTENT_TYPE
+        shown = "text/html" if (service, path) == ("prediction", "/") and reply.status == FORM_AGAIN else CONTENT_TYPE
+        assert reply.status < 400 or dict(reply.headers)["Content-Type"].startswith(shown)
         return reply
 
     return send

@@ -129,6 +129,21 @@ def test_the_environment_is_that_of_pep_3333(world: World) -> None:
     assert {name: world.echo.environ.get(name) for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("sent", "left"),
+    [
+        ({"if-modified-since": "Wed, 21 Oct 2026 07:28:00 GMT"}, {"HTTP_IF_MODIFIED_SINCE"}),
+        ({"if-modified-since": "Wed, 21 Oct 9999999999 07:28:00 GMT"}, set()),
+        ({"if-range": "Wed, 21 Oct 9999999999 07:28:00 GMT", "range": "bytes=0-5"}, set()),
+        ({"if-range": '"1764590123.5-2345-12345"', "range": "bytes=0-5"}, {"HTTP_IF_RANGE", "HTTP_RANGE"}),
+    ],
+)
+def test_what_is_no_date_is_left_out(world: World, sent: dict[str, str], left: set[str]) -> None:
+    """Werkzeug fails at such a number."""
+    world.ask("GET", "/x", headers=sent)
+    assert {name for name in world.echo.environ if name.startswith(("HTTP_IF", "HTTP_RANGE"))} == left
+
+
 @pytest.mark.parametrize("announced", [-1, None], ids=["with length", "in chunks"])
 def test_of_a_body_that_is_too_large_an_application_sees_that_it_is(world: World, announced: int | None) -> None:
     exchange = []
