@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 LONG_EXAMPLES = 5_000
 DECODINGS_A_REQUEST = 25
-#: A decoding of an input by hypothesis takes as long as so many by a mutator.
-MUTATIONS_AN_EXAMPLE = 4
 #: Hypothesis remembers what it tried; a new run after so many forgets it.
 _IN_ONE_RUN = 1_000
 _ALL_CHECKS = list(HealthCheck)
