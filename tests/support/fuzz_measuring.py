@@ -116,7 +116,7 @@ def measured(name: str, decoder: Decoder, inputs: int, seed: int, keep: Callable
     known, lines, places = Known(list(decoder.inputs.good)), NewLines(), set[str]()
     before_mb = 0.0
     gc.collect()
-    gc.freeze()  # else some input would be called slow for what all modules hold
+    gc.freeze()  # and left so; else some input would be called slow for what all modules hold
     began_s = time.process_time()
     with lines.watched(), _no_hanging() as alive:
         for number in range(inputs):
@@ -138,7 +138,6 @@ def measured(name: str, decoder: Decoder, inputs: int, seed: int, keep: Callable
             _time(figures, made, 1000 * (time.thread_time() - started_s), keep)
             if lines.seen:
                 known.add(made)
-    gc.unfreeze()
     figures.cpu_s = round(time.process_time() - began_s, 1)
     figures.grown_mb = round(_resident_mb() - before_mb, 1)
     figures.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
