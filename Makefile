@@ -31,7 +31,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help install remake run test test-long test-fast test-pythons lint format train pipeline faults fault-table drift-bench bench dashboards stack audit sbom licences lock clean
+.PHONY: help install remake run test test-long test-fast test-pythons lint format train pipeline faults fault-table fuzz drift-bench bench dashboards stack audit sbom licences lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ faults: install  ## the long form of the fault suite: many kills, outages of min
 
 fault-table: install  ## docs/fault-table.md goes up: faults that are due next, for MINUTES=60, with new seeds; ONLY=disk
 	$(BIN)/python -m tests.fault_table --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1) $(ONLY:%=--only %) --write
+
+fuzz: install  ## INPUTS=100000 by chance, of SEED=1, for every decoder of what comes from outside; ONLY=record,label for some
+	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),1) --only "$(ONLY)"
 
 lint: install  ## formatter, linter and type checker, without changing anything
 	$(BIN)/ruff format --check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 #: Faults that are named in one answer, message or line of a log; of the others only the number is.
@@ -14,6 +14,8 @@ MOST_UNKNOWN_LISTED = 10
 #: The place of a fault that stands for others.
 MORE = "(more)"
 _LONGEST_NAME_SHOWN = 64
+#: Characters of a place, of a sentence, or of what a library says of a content.
+LONGEST_SHOWN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def _shown(name: str) -> str:
     return name[:_LONGEST_NAME_SHOWN].encode(errors="replace").decode()
 
 
-def shortened(text: str, most: int) -> str:
+def shortened(text: str, most: int = LONGEST_SHOWN) -> str:
     """A text for people, cut where it is too long, and then it ends with an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
@@ -60,11 +62,20 @@ def number_of(faults: Iterable[Fault]) -> str:
 
 
 def listed(faults: Iterable[Fault], most: int = MOST_FAULTS_LISTED) -> list[Fault]:
-    """The first faults, and where there are more than ``most`` one that says how many."""
+    """The first faults, and where there are more than ``most`` one that says how many.
+
+    A place or a sentence is cut where it is too long: a library's may quote what was sent.
+    """
     left = iter(faults)
-    first = list(islice(left, most))
+    first = [_cut(fault) for fault in islice(left, most)]
     more = sum(fault.count for fault in left)
     return [*first, Fault(MORE, "invalid", f"and {more:,} more", more)] if more else first
+
+
+def _cut(fault: Fault) -> Fault:
+    if len(fault.place) <= LONGEST_SHOWN and len(fault.message) <= LONGEST_SHOWN:
+        return fault
+    return replace(fault, place=shortened(fault.place), message=shortened(fault.message))
 
 
 class StreamgaugeError(Exception):

@@ -156,12 +156,21 @@ class ConnectionSettings(Settings):
     )
 
 
-_BETWEEN_URLS = re.compile(r"(?:\s*,)+(?=\s*[a-z][a-z0-9+.-]*://)")
+_BEGINS_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://")
 
 
 def split_urls(value: object) -> object:
     """URLs separated by commas; a URL may hold commas itself, between the hosts of a cluster."""
-    return [url.strip() for url in _BETWEEN_URLS.split(value) if url.strip()] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    urls: list[list[str]] = [[]]
+    for part in value.split(","):
+        if _BEGINS_URL.match(part):
+            while urls[-1] and not urls[-1][-1].strip():
+                urls[-1].pop()
+            urls.append([])
+        urls[-1].append(part)
+    return [url for parts in urls if (url := ",".join(parts).strip())]
 
 
 def read_settings(kind: type[SomeSettings]) -> SomeSettings:

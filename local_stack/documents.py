@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import StopError
 
 Document = TypeVar("Document", "GeneratorSummary", "ReplicaStatusDocument", "Counted")
@@ -74,6 +75,6 @@ class Counted(Struct, frozen=True):
 def read_document(kind: type[Document], body: bytes, origin: str) -> Document:
     """Decode one; raise :class:`StopError` naming ``origin`` when it is not what was agreed."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decode_bounded(body, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StopError(f"{origin} is not what was agreed: {error}") from None

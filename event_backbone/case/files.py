@@ -10,23 +10,20 @@ from pydantic import ValidationError
 
 from event_backbone.case.consistency import faults_across
 from event_backbone.case.schema import Case
-from event_backbone.errors import Fault, SettingsError, shortened
-
-#: A place or a message of a fault: a name in the file may be as long as the file.
-_LONGEST_SHOWN = 500
+from event_backbone.errors import Fault, SettingsError
 
 
 def _place(location: tuple[int | str, ...]) -> str:
     text = ""
     for step in location:
         text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
-    return shortened(text, _LONGEST_SHOWN) or "(whole file)"
+    return text or "(whole file)"
 
 
 def faults_in_file(error: ValidationError) -> list[Fault]:
     """What pydantic found in a file of ours, each fault with its place."""
     return [
-        Fault(_place(item["loc"]), item["type"], shortened(item["msg"].removeprefix("Value error, "), _LONGEST_SHOWN))
+        Fault(_place(item["loc"]), item["type"], item["msg"].removeprefix("Value error, "))
         for item in error.errors(include_url=False)
     ]
 

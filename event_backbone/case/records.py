@@ -145,6 +145,10 @@ def faults_in(case: Case, payload: object) -> list[Fault]:
     return [fault for fault in faults if fault is not None]
 
 
+def _last_values(payload: Any) -> dict[str, Any]:
+    return {name: value[-1] if isinstance(value, Repeated) else value for name, value in payload.items()}
+
+
 class RecordDecoder:
     """Decodes request bodies into records.
 
@@ -176,11 +180,11 @@ class RecordDecoder:
             return None
 
     def convert(self, payload: object) -> Record:
-        """One record from a payload that is already decoded: a form's."""
+        """One record from a payload that is already decoded: a form's, or a file's."""
         faults = faults_in(self._case, payload)
         if faults:
             raise RejectedError(faults)
-        return msgspec.convert(payload, self.record_type)
+        return msgspec.convert(_last_values(payload), self.record_type)
 
     def faults_in_body(self, body: bytes) -> list[Fault]:
         """Every fault of a body that :attr:`decode_trusted` refuses."""

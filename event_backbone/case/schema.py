@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=400)]
+#: Of rows: what is larger is a slip, and no arithmetic with floats takes it.
+LARGEST_COUNT = 10**12
 
 
 def is_finite(value: float) -> bool:
@@ -127,7 +129,7 @@ class DataFile(_Part):
     role: Literal["train", "test"]
     url: str
     sha256: Sha256
-    rows: int = Field(gt=0)
+    rows: int = Field(gt=0, le=LARGEST_COUNT)
     target_suffix: str | None = Field(default=None, min_length=1, description="what stands after each label")
 
 
@@ -149,9 +151,9 @@ class Split(_Part):
     ``gate_rows`` decide whether a challenger replaces the champion; a third of what would be left, if not given.
     """
 
-    fit_and_validation: int = Field(gt=0)
-    reference: int = Field(gt=0)
-    gate_rows: int | None = Field(default=None, gt=0)
+    fit_and_validation: int = Field(gt=0, le=LARGEST_COUNT)
+    reference: int = Field(gt=0, le=LARGEST_COUNT)
+    gate_rows: int | None = Field(default=None, gt=0, le=LARGEST_COUNT)
     test_share: float | None = Field(default=None, gt=0, lt=1)
 
     def gate_rows_of(self, left: int) -> int:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+
+from event_backbone.decoding.bounded_json import bounded_decoder
 
 SCHEMA_VERSION = 1
 
@@ -113,8 +115,8 @@ class Envelope(Struct, frozen=True):
 
 encode_json = msgspec.json.Encoder().encode
 _canonical_json = msgspec.json.Encoder(order="deterministic").encode
-_decode_event = msgspec.json.Decoder(Event).decode
-_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_event: Callable[[bytes], Event] = bounded_decoder(Event)
+_decode_envelope: Callable[[bytes], Envelope] = bounded_decoder(Envelope)
 
 
 def decode_event(body: bytes) -> Event:

@@ -6,12 +6,12 @@ it then carries ``dl_*`` headers of its own, by which a second failure is known 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from event_backbone.decoding.json_bounds import is_too_deep
+from event_backbone.decoding.bounded_json import bounded_decoder, decode_bounded
 from event_backbone.errors import LOSSES, Fault, RejectedError, UnreadableMessageError, listed
 from event_backbone.events.cloud_events import EVENT_TYPE, SPECVERSION, header, source_uri, text_header
 from event_backbone.events.schema import encode_json
@@ -56,7 +56,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     omitted_bytes: int | None = None
 
 
-_decode_faults = msgspec.json.Decoder(list[DeadLetterFault]).decode
+_decode_faults: Callable[[bytes], list[DeadLetterFault]] = bounded_decoder(list[DeadLetterFault])
 
 
 def dead_letter_of(
@@ -212,9 +212,9 @@ class _Named(msgspec.Struct):
 
 def _names_itself(value: bytes | None) -> bool:
     """Whether the body holds a ``record_id``; another one as key would be a fault."""
-    if value is None or is_too_deep(value):
+    if value is None:
         return False
     try:
-        return msgspec.json.decode(value, type=_Named).record_id is not None
+        return decode_bounded(value, _Named).record_id is not None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False

@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from event_backbone.case.files import load_case
 from event_backbone.case.schema import Case
-from event_backbone.errors import SettingsError, StreamgaugeError
+from event_backbone.decoding.bounded_json import decode_bounded
+from event_backbone.errors import SettingsError, StreamgaugeError, shortened
 from event_backbone.events.schema import ModelRef, utc_now
 from event_backbone.model.bundle_files import fault_in_content, fault_in_name, unlisted_files
 from event_backbone.ports import ModelRegistry, RegisteredBundle
@@ -57,7 +58,7 @@ def decode_file(content: bytes, kind: type[Content], *, at: object, known_format
         BrokenBundleError: it is not of this ``kind``, or has another ``format`` than the one that is known.
     """
     try:
-        decoded = msgspec.json.decode(content, type=kind)
+        decoded = decode_bounded(content, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokenBundleError(f"{at}: {error}") from None
     found = getattr(decoded, "format", None)
@@ -265,4 +266,4 @@ def _digest(content: bytes) -> str:
 
 
 def _wrong_digest(path: Path, found: str, expected: str) -> BrokenBundleError:
-    return BrokenBundleError(f"{path}: sha256 is {found}, expected {expected}")
+    return BrokenBundleError(f"{path}: sha256 is {found}, expected {shortened(expected)}")

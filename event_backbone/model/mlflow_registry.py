@@ -28,6 +28,9 @@ DIGEST_TAG = "bundle_sha256"
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _ARTIFACT_FOLDER = "bundle"
 _PAGE = 200
+#: Raised by MLflow's client (3.17.2), beside its own, for an answer that is not of its server's form: a proxy's page,
+#: that of another version. The last is protobuf's (7.36.2) for a name with half of a surrogate pair.
+_NO_ANSWER = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, SystemError)
 _NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 
 # MLflow reads these when it is imported or asked. Its own patience (120 s a request, seven retries) would stop a
@@ -67,7 +70,7 @@ def mlflow_errors_translated(tracking_uri: str) -> Iterator[None]:
     try:
         yield
     except _errors_of_mlflow() as error:
-        reason = without_logins(str(error).partition("\n")[0])[:200]
+        reason = without_logins(str(error).partition("\n")[0])[:200].encode(errors="replace").decode()
         where = without_logins(tracking_uri)
         raise TryAgainLaterError(f"MLflow at {where}: {reason}", retry_after_s=10.0) from error
     except ImportError as error:
@@ -78,10 +81,11 @@ def mlflow_errors_translated(tracking_uri: str) -> Iterator[None]:
 
 def _errors_of_mlflow() -> tuple[type[Exception], ...]:
     """Those of S3's client only when something was asked of S3: importing it takes a while."""
+    from google.protobuf.json_format import ParseError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    errors = (MlflowException, SQLAlchemyError, OSError)
+    errors = (MlflowException, SQLAlchemyError, OSError, ParseError, *_NO_ANSWER)
     if "botocore" not in sys.modules:
         return errors
     from boto3.exceptions import Boto3Error
@@ -166,19 +170,7 @@ class MlflowRegistry:
         client = self._client()
         with mlflow_errors_translated(self._uri):
             registered = _none_if_missing(lambda: client.get_registered_model(name))
-            found = [] if registered is None else _all_versions(client, name)
-        aliases: dict[str, set[str]] = {}
-        for alias, version in ({} if registered is None else registered.aliases).items():
-            aliases.setdefault(str(version), set()).add(alias)
-        return [
-            RegisteredVersion(
-                ModelRef(name, str(one.version)),
-                _as_utc(one.creation_timestamp),
-                frozenset(aliases.get(str(one.version), ())),
-                {key: value for key, value in one.tags.items() if key != DIGEST_TAG},
-            )
-            for one in sorted(found, key=lambda one: int(one.version))
-        ]
+            return [] if registered is None else _versions_of(registered, _all_versions(client, name))
 
     def _check_there(self, model: ModelRef) -> None:
         """MLflow's own word for a missing version does not tell it from other mistakes."""
@@ -203,6 +195,21 @@ def _all_versions(client: Any, name: str) -> list[Any]:
         token = page.token
         if not token:
             return found
+
+
+def _versions_of(registered: Any, found: Sequence[Any]) -> list[RegisteredVersion]:
+    aliases: dict[str, set[str]] = {}
+    for alias, version in registered.aliases.items():
+        aliases.setdefault(str(version), set()).add(alias)
+    return [
+        RegisteredVersion(
+            ModelRef(registered.name, str(one.version)),
+            _as_utc(one.creation_timestamp),
+            frozenset(aliases.get(str(one.version), ())),
+            {key: value for key, value in one.tags.items() if key != DIGEST_TAG},
+        )
+        for one in sorted(found, key=lambda one: int(one.version))
+    ]
 
 
 def _as_utc(milliseconds: int) -> str:

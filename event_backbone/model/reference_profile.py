@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
 from event_backbone.case.schema import Case, Column
+from event_backbone.decoding.bounded_json import bounded_decoder
 
 PROFILE_FILE = "reference_profile.json"
 
@@ -135,4 +136,4 @@ def _fewer(count: int, share: float) -> int:
 
 encode_profile = msgspec.json.Encoder().encode
 #: Raises :class:`msgspec.DecodeError` when the bytes are no profile.
-decode_profile = msgspec.json.Decoder(Profile).decode
+decode_profile: Callable[[bytes], Profile] = bounded_decoder(Profile)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import asdict
 
-from event_backbone.errors import StopError
+from event_backbone.errors import StopError, shortened
 from event_backbone.events.schema import Erasure, Event, Label, Prediction, Rejections, Shadow, event_id
 from event_backbone.mongodb.connection import Document, Index, MongoConnection
 
@@ -127,7 +127,9 @@ def _converted(document: Mapping[str, Any], kind: type[SomeEvent]) -> SomeEvent:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise StopError(f"MongoDB holds a document that is no {kind.__name__.lower()}: {error}") from None
+        raise StopError(
+            f"MongoDB holds a document that is no {kind.__name__.lower()}: {shortened(str(error))}"
+        ) from None
 
 
 def forget_erased(connection: MongoConnection, collections: Collections, record_ids: Collection[str]) -> set[str]:

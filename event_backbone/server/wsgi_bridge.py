@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -57,6 +58,7 @@ _ENVIRON = {
     "wsgi.url_scheme": "http",
     "wsgi.version": (1, 0),
 }
+_NO_DATE = re.compile(r"[0-9]{5}")
 _NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 _FAILED = RequestRefusal(500, problem(500, "Something failed here and was logged."))
 _LATE = RequestRefusal(
@@ -216,9 +218,9 @@ def environ_of(scope: Scope) -> WSGIEnvironment:
     environ: dict[str, Any] = {
         **_ENVIRON,
         "REQUEST_METHOD": scope.method,
-        # What stands in a path is UTF-8, and WSGI wants its bytes as they are.
+        # What stands in a path or a query is UTF-8, and WSGI wants its bytes as they are.
         "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "QUERY_STRING": scope.query_string.encode().decode("latin-1"),
         "REMOTE_ADDR": scope.client.rpartition(":")[0],
         "REMOTE_PORT": scope.client.rpartition(":")[2],
         "SERVER_NAME": host,
@@ -228,7 +230,18 @@ def environ_of(scope: Scope) -> WSGIEnvironment:
     for name, value in scope.headers.items():
         key = _NAMES.get(name) or _environ_name(name)
         environ[key] = f"{environ[key]},{value}" if key in environ else value
+    _leave_out_what_is_no_date(environ)
     return environ
+
+
+def _leave_out_what_is_no_date(environ: WSGIEnvironment) -> None:
+    """Werkzeug fails at numbers above a year's; what is no date means nothing (RFC 9110, 13.1.3)."""
+    if _NO_DATE.search(environ.get("HTTP_IF_MODIFIED_SINCE", "")):
+        del environ["HTTP_IF_MODIFIED_SINCE"]
+    since = environ.get("HTTP_IF_RANGE", "")
+    if '"' not in since and _NO_DATE.search(since):  # a tag may hold any number
+        del environ["HTTP_IF_RANGE"]
+        environ.pop("HTTP_RANGE", None)  # a part of what changed would be worse than all of it
 
 
 def _connection_of(environ: WSGIEnvironment) -> Connection:

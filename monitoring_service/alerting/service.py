@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from event_backbone.decoding.bounded_json import bounded_decoder
 from monitoring_service.alerting.catalogue import BY_CONDITION
 from monitoring_service.alerting.lifecycle import (
     Acknowledgement,
@@ -33,7 +34,7 @@ log = structlog.get_logger()
 
 DOCUMENT = "alerts"
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(AlertStates).decode
+_decode: Callable[[bytes], AlertStates] = bounded_decoder(AlertStates)
 
 
 class AlertDocuments(Protocol):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn, Protocol, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import ConflictError, TryAgainLaterError
 from event_backbone.web.http_client import HttpAnswer, own_client
 from monitoring_service.alerting.webhook import NotTakenError, Webhook
@@ -99,7 +100,7 @@ class HttpTrainingServer:
 
     def _read(self, answer: HttpAnswer, kind: type[_Answer]) -> _Answer:
         try:
-            return msgspec.json.decode(answer.body, type=kind)
+            return decode_bounded(answer.body, kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._give_up("an answer that is none of its own")
 

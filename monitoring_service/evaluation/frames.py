@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -20,11 +21,25 @@ _LENGTH = struct.Struct(">I")
 
 _encode = msgspec.msgpack.Encoder().encode
 
-decode_start = msgspec.msgpack.Decoder(Start).decode
 
-decode_request = msgspec.msgpack.Decoder(Request).decode
+def _decoder(kind: Any) -> Callable[[bytes], Any]:
+    """The decoder of a body; raises :class:`msgspec.DecodeError` or :class:`UnicodeDecodeError` where it is none."""
+    decode = msgspec.msgpack.Decoder(kind).decode
 
-decode_answer = msgspec.msgpack.Decoder(Answer).decode
+    def decode_body(body: bytes) -> Any:
+        try:
+            return decode(body)
+        except RecursionError:
+            raise msgspec.DecodeError("is nested too deeply") from None
+
+    return decode_body
+
+
+decode_start: Callable[[bytes], Start] = _decoder(Start)
+
+decode_request: Callable[[bytes], Request] = _decoder(Request)
+
+decode_answer: Callable[[bytes], Answer] = _decoder(Answer)
 
 
 def frame(message: Struct) -> bytes:

@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from event_backbone.case.event_rules import LARGEST_INTEGER, check_event
 from event_backbone.case.schema import Case
-from event_backbone.decoding.json_bounds import is_too_deep
 from event_backbone.errors import StreamgaugeError, TryAgainLaterError, UnreadableMessageError
 from event_backbone.events.schema import SCHEMA_VERSION, Envelope, decode_envelope
 from monitoring_service.inbox.store import Inbox
@@ -145,8 +144,6 @@ class Intake:
         return envelopes, refused
 
     def _decode_line(self, line: bytes) -> tuple[Envelope | None, str | None]:
-        if is_too_deep(line):
-            return None, "malformed"
         try:
             envelope = decode_envelope(line)
         except (msgspec.DecodeError, UnicodeDecodeError):

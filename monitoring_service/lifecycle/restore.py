@@ -87,6 +87,6 @@ def restored_points(inbox: Inbox) -> list[Point]:
     """The history, without points that this version of the program does not understand."""
     points = []
     for kept in inbox.points():
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
             points.append(decode_point(kept))
     return points

@@ -20,6 +20,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import ConflictError
 from event_backbone.model.bundle import BrokenBundleError
 from event_backbone.model.reference_profile import Profile, decode_profile, encode_profile
@@ -140,7 +141,7 @@ class AcceptedReferences:
 
 def _decode_history(body: bytes) -> tuple[AcceptedReference, ...]:
     try:
-        return msgspec.json.decode(body, type=tuple[AcceptedReference, ...])
+        return decode_bounded(body, tuple[AcceptedReference, ...])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # Of another version of this program: each bundle's own reference is always a safe choice.
         log.warning("accepted_references_not_understood", reason=str(error))

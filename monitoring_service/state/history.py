@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 from msgspec import Struct
 
+from event_backbone.decoding.bounded_json import bounded_decoder
 from monitoring_service.state.monitor_state import CheckResult
 
 
@@ -49,4 +52,4 @@ def point_of(check_result: CheckResult, received_at: float) -> Point:
 
 
 encode_point = msgspec.json.Encoder().encode
-decode_point = msgspec.json.Decoder(Point).decode
+decode_point: Callable[[bytes], Point] = bounded_decoder(Point)

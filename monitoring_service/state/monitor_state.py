@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from event_backbone.case.schema import Case
+from event_backbone.decoding.bounded_json import bounded_decoder
 from event_backbone.events.schema import ModelRef
 from monitoring_service.drift.verdict import (
     CheckTime,
@@ -278,4 +279,4 @@ def _prediction_verdict_state(state: MonitorState) -> VerdictState:
 
 
 encode_state = msgspec.json.Encoder().encode
-decode_state = msgspec.json.Decoder(MonitorState).decode
+decode_state: Callable[[bytes], MonitorState] = bounded_decoder(MonitorState)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import TryAgainLaterError
 from event_backbone.events.schema import Envelope, encode_ndjson
 from event_backbone.ports import Delivered, Refusal
@@ -51,7 +52,7 @@ class HttpSink:
 
     def _refusals(self, batch: Sequence[Envelope], body: bytes) -> list[Refusal]:
         try:
-            receipt = msgspec.json.decode(body, type=_Receipt)
+            receipt = decode_bounded(body, _Receipt)
             return [Refusal(batch[line.index].seq, line.reason) for line in receipt.refused]
         except (msgspec.DecodeError, UnicodeDecodeError, IndexError):
             raise TryAgainLaterError(f"{self._shown} answered 200 without a receipt") from None

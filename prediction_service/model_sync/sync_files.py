@@ -13,6 +13,7 @@ import msgspec
 import uuid_utils
 from msgspec import Struct
 
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.process.files import replace_file
 
 SomeStatus = TypeVar("SomeStatus", bound=Struct)
@@ -87,7 +88,7 @@ def _write(path: Path, note: Struct | None) -> None:
 def _status_in(path: Path, kind: type[SomeStatus]) -> SomeStatus | None:
     body = _read(path)
     try:
-        return msgspec.json.decode(body, type=kind) if body else None
+        return decode_bounded(body, kind) if body else None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None  # of another version of this program; written anew within seconds
 

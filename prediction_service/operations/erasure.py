@@ -20,6 +20,7 @@ from urllib.parse import quote
 import msgspec
 
 from event_backbone.case.records import fault_in_kept_id, fault_in_record_id
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import Fault, SettingsError, StreamgaugeError, TryAgainLaterError
 from event_backbone.events.schema import Envelope, Erasure, utc_now
 from event_backbone.ports import Sink
@@ -163,7 +164,7 @@ class ReplicaErasure:
         if answer.status != 200:
             raise answer.refusal()
         try:
-            erased = msgspec.json.decode(answer.body, type=_Erased)
+            erased = decode_bounded(answer.body, _Erased)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise TryAgainLaterError("answered 200 and not what it erased: is it a prediction service?") from None
         if erased.not_erased:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from event_backbone.case.schema import is_finite
+from event_backbone.decoding.bounded_json import bounded_decoder
 from event_backbone.events.schema import ModelRef, content_hash
 
 
@@ -22,7 +24,7 @@ class AnswerContent(Struct, frozen=True):
     predicted_at: str
 
 
-_decode_answer = msgspec.json.Decoder(AnswerContent).decode
+_decode_answer: Callable[[bytes], AnswerContent] = bounded_decoder(AnswerContent)
 
 
 def record_digest(record: Mapping[str, Any]) -> str:
@@ -49,4 +51,5 @@ def answer_digest_of_body(body: bytes) -> str:
 
 
 def _number_as_float(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """A whole number that no float holds stays as it is."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) and is_finite(value) else value

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from event_backbone.decoding.bounded_json import bounded_decoder
 from event_backbone.errors import Fault, SettingsError, StopError
 
 
@@ -39,7 +40,7 @@ class BookedAnswer(Struct, frozen=True, tag_field="entry", tag="answered"):
 
 
 BookEntry = BookedRun | BookedRecord | BookedAnswer
-_decode_entry = msgspec.json.Decoder(BookEntry).decode
+_decode_entry: Callable[[bytes], BookEntry] = bounded_decoder(BookEntry)
 _encode = msgspec.json.Encoder().encode
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 from msgspec import Struct
 
+from event_backbone.decoding.bounded_json import bounded_decoder
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.process.urls import without_login
 from event_backbone.web.http_client import own_client
@@ -18,7 +21,7 @@ class _State(Struct):
     totals: _Totals
 
 
-_decode_state = msgspec.json.Decoder(_State).decode
+_decode_state: Callable[[bytes], _State] = bounded_decoder(_State)
 
 
 class MonitoringCount:

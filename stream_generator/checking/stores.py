@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events.schema import Prediction, parse_utc
 from event_backbone.process.urls import without_login
@@ -77,7 +78,7 @@ class ReplicaStore:
             return None
         self._check(answer.status)
         try:
-            kept = msgspec.json.decode(answer.body, type=Prediction)
+            kept = decode_bounded(answer.body, Prediction)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._no_service(f"answered {answer.status}, and no prediction") from None
         return Recorded("", kept.record, None, kept.record_id, kept.predicted_at, answered=answered_of(kept))
@@ -95,7 +96,7 @@ class ReplicaStore:
         answer = self._client.send("POST", f"{self._url}/erase", body, headers={"Content-Type": "application/json"})
         self._check(answer.status)
         try:
-            outcome = msgspec.json.decode(answer.body, type=_ErasureAnswer)
+            outcome = decode_bounded(answer.body, _ErasureAnswer)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._no_service(f"answered {answer.status}, and not what it erased") from None
         return [f"{one.record_id}: {one.reason}" for one in outcome.not_erased]

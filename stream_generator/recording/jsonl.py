@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from event_backbone.errors import Fault, SettingsError
+from event_backbone.decoding.bounded_json import bounded_decoder
+from event_backbone.errors import Fault, RejectedError, SettingsError
 from event_backbone.events.schema import ModelRef, parse_utc
 from stream_generator.recording.port import Answered, Period, Recorded
 from stream_generator.scenario.records import MOST_FAULTS_LISTED, listed
@@ -34,7 +35,7 @@ class _Line(Struct, frozen=True):
         return Answered(self.prediction, self.score, self.model)
 
 
-_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_line: Callable[[bytes], _Line] = bounded_decoder(_Line)
 
 
 class LinesRecording:
@@ -44,6 +45,8 @@ class LinesRecording:
 
     Raises:
         SettingsError: naming the lines that are no recorded requests.
+
+    :meth:`items` raises :class:`RejectedError` where ``after`` is no cursor.
     """
 
     def __init__(self, path: Path, period: Period, *, needs_times: bool) -> None:
@@ -56,7 +59,7 @@ class LinesRecording:
         return self._count
 
     def items(self, after: str | None = None) -> Iterator[Recorded]:
-        for end, line in self._lines(0 if after is None else int(after)):
+        for end, line in self._lines(0 if after is None else self._place_of(after)):
             found = _decode_line(line)
             if self._is_in(found):
                 yield Recorded(
@@ -71,6 +74,19 @@ class LinesRecording:
 
     def close(self) -> None:
         """Nothing stays open."""
+
+    def _place_of(self, cursor: str) -> int:
+        """Where a line begins, or the end; raises :class:`RejectedError` for any other place."""
+        place = int(cursor) if re.fullmatch(r"[0-9]{1,18}", cursor) else -1
+        size = self._path.stat().st_size
+        if not (place in (0, size) or (0 < place < size and self._ends_line(place))):
+            raise RejectedError([Fault("after", "format", "is no cursor of this log")])
+        return place
+
+    def _ends_line(self, place: int) -> bool:
+        with self._path.open("rb") as file:
+            file.seek(place - 1)
+            return file.read(1) == b"\n"
 
     def _lines(self, start: int) -> Iterator[tuple[int, bytes]]:
         """Each line that is not blank, with the number of the byte behind it."""

@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
 from event_backbone.case.schema import Case
+from event_backbone.decoding.bounded_json import bounded_decoder
 from event_backbone.decoding.json_bounds import is_too_deep
-from event_backbone.errors import Fault, SettingsError, UnreadableMessageError
+from event_backbone.errors import Fault, RejectedError, SettingsError, UnreadableMessageError
 from event_backbone.events.schema import Label, Prediction, format_utc
 from event_backbone.kafka.topics import place_id
 from event_backbone.kafka.wire import event_of
@@ -57,6 +58,11 @@ class Span:
 
 
 Spans = dict[Partition, Span]
+_Place = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+#: Topic, partition, and the two of its span.
+_decode_spans: Callable[[bytes], list[tuple[str, _Place, _Place, _Place]]] = bounded_decoder(
+    list[tuple[str, _Place, _Place, _Place]]
+)
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,11 @@ def _cursor(spans: Spans) -> str:
 
 
 def _spans_of(cursor: str) -> Spans:
-    return {Partition(topic, number): Span(first, end) for topic, number, first, end in json.loads(cursor)}
+    try:
+        spans = _decode_spans(cursor.encode())
+    except (msgspec.DecodeError, UnicodeError):
+        raise RejectedError([Fault("after", "format", "is no cursor of this log")]) from None
+    return {Partition(topic, number): Span(first, end) for topic, number, first, end in spans}
 
 
 def _place(found: tuple[Partition, Any]) -> tuple[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from event_backbone.decoding.bounded_json import bounded_decoder
 from event_backbone.errors import Fault, SettingsError
 
 #: A file that is wrong throughout must not fill the screen.
@@ -23,7 +24,7 @@ class StreamRow(Struct, frozen=True):
     label: str | float | None = None
 
 
-_decode_row = msgspec.json.Decoder(StreamRow).decode
+_decode_row: Callable[[bytes], StreamRow] = bounded_decoder(StreamRow)
 
 
 def _decode_lines(lines: Sequence[bytes]) -> tuple[list[StreamRow], list[Fault]]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from event_backbone.case.files import faults_in_file, read_yaml
-from event_backbone.case.schema import Case, Identifier, Sentence
+from event_backbone.case.schema import LARGEST_COUNT, Case, Identifier, Sentence
 from event_backbone.errors import Fault, SettingsError
 from stream_generator.scenario.changes import Change, ColumnChange, Part, faults_in_change
 
@@ -54,9 +54,9 @@ class SpanOfCount(_Span):
 class SpanOfRecords(_Span):
     """For a stream without end: numbers of records."""
 
-    start: int = Field(ge=0)
-    ramp: int = Field(default=0, ge=0)
-    end: int | None = Field(default=None, gt=0)
+    start: int = Field(ge=0, le=LARGEST_COUNT)
+    ramp: int = Field(default=0, ge=0, le=LARGEST_COUNT)
+    end: int | None = Field(default=None, gt=0, le=LARGEST_COUNT)
 
 
 class Scenario(Part):

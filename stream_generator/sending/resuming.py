@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.events.schema import content_hash
 from event_backbone.process.files import replace_file
@@ -170,7 +171,7 @@ class StateFile:
 
     def _decoded(self, body: bytes) -> ReplayState:
         try:
-            state = msgspec.json.decode(body, type=ReplayState)
+            state = decode_bounded(body, ReplayState)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._error("state", "is no state of a replay") from None
         if state.format != FORMAT:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
+from event_backbone.decoding.bounded_json import bounded_decoder
 from stream_generator.sending.planning import Outgoing
 from stream_generator.sending.retrying import NoAnswerError, Sender, ServiceAnswer
 
@@ -66,8 +67,8 @@ class _Accepted(Struct):
     accepted: int
 
 
-_decode_answered = msgspec.json.Decoder(_Answered).decode
-_decode_accepted = msgspec.json.Decoder(_Accepted).decode
+_decode_answered: Callable[[bytes], _Answered] = bounded_decoder(_Answered)
+_decode_accepted: Callable[[bytes], _Accepted] = bounded_decoder(_Accepted)
 encode_json = msgspec.json.Encoder().encode
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from s3_server import s3_server
 
 from event_backbone.errors import SettingsError, TryAgainLaterError
 from event_backbone.events.schema import ModelRef
 from event_backbone.in_memory.registry import MemoryRegistry
+from event_backbone.model.bundle import BrokenBundleError
 from event_backbone.model.mlflow_registry import MlflowRegistry, mlflow_client, mlflow_errors_translated
 from event_backbone.ports import ModelRegistry, RegisteredBundle, RegisteredVersion
 
@@ -302,6 +304,34 @@ def test_an_mlflow_server_that_is_away_says_try_again_later(monkeypatch: pytest.
         registry = MlflowRegistry(f"http://127.0.0.1:{closed.getsockname()[1]}")
         with pytest.raises(TryAgainLaterError, match="MLflow at http"):
             registry.resolve("streamgauge-x", "champion")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(b"", b"<html>log in</html>", b"null", b"[]", b"7", b'{"model_version": []}', b"[" * 100_000, b"\xff"),
+        *(b'{"model_version": {"name": 7}}', b'{"registered_model": {"aliases": 7}}', b'{"\\ud800": 1}'),
+        b'{"registered_model": {"name": "n"}, "model_versions": [{"version": "x"}]}',
+        b'{"registered_model": {"name": "n"}, "model_versions": [{"version": "1", "creation_timestamp": "%d"}]}'
+        % 2**62,
+    ],
+)
+def test_an_answer_that_is_not_mlflows_says_try_again_later(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy or another server answers in its place, with 200."""
+    from mlflow.utils import rest_utils
+
+    response = requests.Response()
+    response.status_code, response._content = 200, answer
+    monkeypatch.setattr(rest_utils, "_get_http_response_with_retries", lambda *_args, **_more: response)
+    registry = MlflowRegistry("http://127.0.0.1:1")
+    said = []
+    for ask in (registry.versions, lambda name: registry.resolve(name, "champion")):
+        try:
+            ask("n")
+        except (TryAgainLaterError, BrokenBundleError) as error:
+            said.append(str(error))
+    assert said
+    assert "MLflow at http://127.0.0.1:1" in "".join(said) or "is no bundle" in "".join(said)
 
 
 @pytest.mark.real_parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,28 @@ def test_deep_and_wide_json_ends_no_worker(servers: dict[str, Server], name: str
     assert set(workers) <= set(children_of(server.pid))
     for worker in workers:
         os.kill(worker, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "status"),
+    [
+        ("prediction", "/predictions?since=", 422),
+        ("prediction", "/predictions/", 422),
+        ("prediction", "/predictions?limit=5&x=", 200),
+        ("monitoring", "/api/history?after_row=", 422),
+        ("monitoring", "/api/quality-windows?", 200),
+        ("training", "/train?", 200),
+    ],
+)
+@pytest.mark.parametrize("letters", ["é", "€", "\N{GRINNING FACE}"])
+def test_letters_of_other_alphabets_may_stand_in_a_url_as_they_are(
+    servers: dict[str, Server], name: str, path: str, status: int, letters: str
+) -> None:
+    """Clients should escape them; some don't."""
+    with socket.create_connection(("127.0.0.1", urlsplit(servers[name].url).port or 0), timeout=10) as connection:
+        head = f"GET {path}{letters} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 %d" % status)
 
 
 def test_each_service_has_a_document_of_its_routes(servers: dict[str, Server]) -> None:

@@ -2,278 +2,84 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
+import ast
 import re
-import resource
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import fuzzing
-import msgspec
 import pytest
-from hypothesis import strategies as st
-from monitoring_world import START, body_of, label, predictions
-from monitoring_world import made_case as shop_case
-from prediction_world import case_content, made_case, made_record
-from yaml import safe_dump
+from fuzz_measuring import measured
+from fuzzed_decoder import Decoder
+from fuzzed_decoders import NAMES, decoders_in
+from mutations import Mutator
 
-from event_backbone.case.files import load_case
-from event_backbone.case.labels import decode_label
-from event_backbone.case.records import RecordDecoder
-from event_backbone.case.schema import Case
-from event_backbone.errors import RejectedError, SettingsError, UnreadableMessageError
-from event_backbone.events.schema import Envelope, Erasure, Event, encode_json
-from event_backbone.guards.api_keys import line_for, parse_keys
-from event_backbone.kafka.dead_letters import dead_letter_in, dead_letter_of
-from event_backbone.kafka.topics import Topics
-from event_backbone.kafka.wire import event_of, messages_of
-from event_backbone.model.bundle import MANIFEST, BrokenBundleError, open_bundle
-from event_backbone.model.bundle import write_bundle as write
-from event_backbone.ports import Message, Partition, Received
-from event_backbone.prediction_log.sqlite import SqliteLog
-from event_backbone.web.http_client import retry_after_s
-from event_backbone.web.request_bodies import read_object
-from monitoring_service.evaluation.frames import decode_answer, decode_request, decode_start, frame, read_frame
-from monitoring_service.intake.receiver import Intake
-from monitoring_service.messages import Failed, ScoreWindow, Start, Window
-from monitoring_service.web.request_bodies import Silencing
-from prediction_service.journal.writer import Journal
-from prediction_service.serving.batch_body import split_batch
-from prediction_service.serving.form import CaseForm
-from prediction_service.serving.stored_predictions import StoredPredictions
-from prediction_service.worker.records import RecordReader, RejectedMessageError
-from training.data.parsing import read_file
-from training.server.alertmanager import read_message
+from event_backbone.decoding.json_bounds import MOST_DEPTH
 
-GARDEN, SHOP = made_case(), shop_case()
-TOPICS = Topics(None, SHOP.name)
-
-
-@dataclass(frozen=True)
-class Decoder:
-    """``decode`` takes an input of ``inputs``; it may raise ``refusals`` and nothing else."""
-
-    decode: Callable[[Any], object]
-    refusals: tuple[type[Exception], ...]
-    inputs: st.SearchStrategy[Any]
-
-
-# JSON over HTTP -------------------------------------------------------------------------------------------------------
-
-RECORD = encode_json(made_record(record_id="r1"))
-LABEL = encode_json({"record_id": "r1", "label": "yes", "labelled_at": "2026-01-01T00:00:00Z"})
-ALERT = {
-    "version": "4",
-    "alerts": [
-        {"status": "firing", "labels": {"alertname": "A"}, "startsAt": "2026-01-01T00:00:00Z", "fingerprint": "f"}
-    ],
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("event_backbone", "prediction_service", "monitoring_service", "training", "stream_generator", "local_stack")
+#: Where JSON is decoded without a look at its depth → why it need not be.
+UNBOUNDED = {
+    "event_backbone/decoding/bounded_json.py": "it is what looks",
+    "event_backbone/decoding/lenient_json.py": "looks itself, and counts values",
+    "event_backbone/web/request_bodies.py": "looks itself, and counts values",
+    "event_backbone/kafka/wire.py": "looks itself, to say so",
+    "event_backbone/case/records.py": "flat fields, and no others",
+    "prediction_service/worker/records.py": "flat fields, and no others",
+    "prediction_service/serving/batch_body.py": "looks itself",
+    "stream_generator/recording/kafka.py": "looks itself",
+    "monitoring_service/inbox/row_queries.py": "what was decoded within bounds before it was kept",
+    "monitoring_service/checks/performance_windows.py": "written by the process that reads it",
+    "monitoring_service/windows/segments.py": "texts by name, and nothing in them",
+    "training/server/run_main.py": "written by the process that starts it",
+    "stream_generator/books/digests.py": "what the generator sends itself",
 }
-DECISION = encode_json({"by": "Ada", "note": "n", "seconds": 60})
-FORM_VALUES = st.text(max_size=20) | st.sampled_from(["1" * 5000, "1_0", "nan", "-inf", "1e999", "\u0663", "0x10"])
 
-
-def _decode_batch(body: bytes) -> list[bytes]:
-    items = split_batch(body, at_most=5)
-    assert 0 < len(items) <= 5
-    return items
-
-
-def _decode_events(case: Case) -> Callable[[bytes], object]:
-    nothing: Any = None
-    intake = Intake(case, nothing, nothing, nothing, nothing, count_refused=lambda _counts: None, max_backlog_rows=1)
-    return intake._decode
-
-
-EVENTS: list[Event] = [*predictions(2), label("r0"), Erasure("r1", "shop", START)]
-
-
-# Kafka ----------------------------------------------------------------------------------------------------------------
-
-
-def _messages() -> Iterator[Message]:
-    for number, event in enumerate(EVENTS):
-        yield from messages_of(Envelope("journal-1", number, event), TOPICS, SHOP.sha256)
-
-
-MESSAGES = list(_messages())
-LETTER = dead_letter_of(
-    Received(Partition(TOPICS.records, 0), 7, 0, b"r1", b"x", (("a", b"b"),)), "json", (), START, "worker", "d"
-)
-
-
-@st.composite
-def received(draw: st.DrawFn, good: Sequence[Message]) -> Received:
-    message = draw(st.sampled_from(list(good)))
-    value = message.value if message.value is None else draw(fuzzing.spoiled([message.value]))
-    headers = [
-        (name, draw(fuzzing.spoiled([content])) if draw(st.integers(0, 3)) == 0 else content)
-        for name, content in message.headers
-        if draw(st.integers(0, 9))
-    ]
-    key = draw(st.none() | st.just(message.key) | st.binary(max_size=140))
-    at = draw(st.sampled_from([0, 1_800_000_000_000, -1, -(2**62), 2**62]))
-    return Received(Partition(message.topic, 0), draw(st.integers(0, 2**62)), at, key, value, headers)
-
-
-RECORD_MESSAGE = Message(
-    TOPICS.records, b"r1", RECORD[:-1] + b',"schema_version":1,"case_sha256":"x"}', [("dl_id", b"r1")]
-)
-
-
-def _as_dead_letter(message: Received) -> object:
-    try:
-        return event_of(message, SHOP)
-    except UnreadableMessageError as error:
-        return dead_letter_of(message, error.reason, error.faults, START, "monitoring", TOPICS.dead_letters)
-
-
-# Files ----------------------------------------------------------------------------------------------------------------
-
-CASE_FILE = safe_dump(case_content()).encode()
-CSV_LINE = b"5,7,1.5,,clay,rose,yes\n"
-CSV = b"leaves,plot,height,drift_south,soil,neighbour,flowers\n" + CSV_LINE * 2
-
-
-class Files:
-    """Writes an input where a decoder of files looks for it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._bundle = folder / "bundle"
-        write(self._bundle, GARDEN, {"decision.json": b'{"threshold": 0.5}'})
-        self.manifest = (self._bundle / MANIFEST).read_bytes()
-
-    def load_case(self, content: bytes) -> object:
-        path = self._folder / "garden.yaml"
-        path.write_bytes(content)
-        return load_case(path)
-
-    def open_bundle(self, manifest: bytes) -> object:
-        (self._bundle / MANIFEST).write_bytes(manifest)
-        return open_bundle(self._bundle)
-
-
-def _read_csv(content: bytes) -> object:
-    return read_file(GARDEN, GARDEN.data.files[0], content)
-
-
-# The evaluator, cursors, keys and headers -----------------------------------------------------------------------------
-
-UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
-FRAMES = [
-    frame(Start(1, b"{}", "a", "b", "c", 1, 1.0, 1.0)),
-    frame(ScoreWindow(Window(1, 1, "b" * 64, {}, b"", b""), ["price"], True)),
-    frame(Failed("because")),
-]
-
-
-def _read_frame(content: bytes) -> object:
-    left = content
-
-    def exactly(size: int) -> bytes:
-        nonlocal left
-        if len(left) < size:
-            raise EOFError
-        part, left = left[:size], left[size:]
-        return part
-
-    body = read_frame(exactly)
-    for decode in (decode_start, decode_request):
-        with suppress(*UNDECODABLE):
-            return decode(body)
-    return decode_answer(body)
-
-
-def _stored(folder: Path) -> StoredPredictions:
-    path = folder / "journal.sqlite"
-    Journal(path, max_bytes=2**20).close()
-    return StoredPredictions(SqliteLog(path), "this journal")
-
-
-QUERIES = st.dictionaries(
-    st.sampled_from(["since", "limit", "other"]),
-    st.text(max_size=20)
-    | st.sampled_from(["9" * 5000, "0001-01-01T00:00:00+14:00", "2026-01-01T00:00:00Z", "-1", "7"]),
-)
-KEY_LINES = line_for("ada", "k" * 43).encode() + b":2030-01-01\n# nothing\n"
+#: Those that take several milliseconds for an input.
+SLOW = {"bundle that serves", "answer of MLflow"}
 
 
 @pytest.fixture(scope="module")
 def decoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Decoder]:
-    files = Files(tmp_path_factory.mktemp("files"))
-    spoiled = fuzzing.spoiled
-    rejected = (RejectedError,)
-    form, records = CaseForm(GARDEN), RecordDecoder(GARDEN)
-    return {
-        "record": Decoder(records.decode, rejected, spoiled([RECORD])),
-        "label": Decoder(lambda body: decode_label(body, GARDEN), rejected, spoiled([LABEL])),
-        "batch": Decoder(
-            _decode_batch, rejected, spoiled([b"[" + RECORD + b"," + LABEL + b"]", RECORD + b"\n" + LABEL])
-        ),
-        "decision": Decoder(lambda body: read_object(body, Silencing), rejected, spoiled([DECISION])),
-        "alerts": Decoder(read_message, rejected, spoiled([encode_json(ALERT)])),
-        "events": Decoder(_decode_events(SHOP), (), spoiled([body_of(EVENTS)])),
-        "form": Decoder(
-            lambda sent: records.convert(form.payload(sent)),
-            rejected,
-            st.dictionaries(st.sampled_from([*GARDEN.column_names, "x"]), FORM_VALUES),
-        ),
-        "query": Decoder(_stored(tmp_path_factory.mktemp("log")).page, rejected, QUERIES),
-        "Kafka event": Decoder(_as_dead_letter, (), received(MESSAGES)),
-        "Kafka record": Decoder(RecordReader(GARDEN).read, (RejectedMessageError,), received([RECORD_MESSAGE])),
-        "dead letter": Decoder(dead_letter_in, (UnreadableMessageError,), received([LETTER])),
-        "case file": Decoder(files.load_case, (SettingsError,), spoiled([CASE_FILE])),
-        "manifest": Decoder(files.open_bundle, (BrokenBundleError,), spoiled([files.manifest])),
-        "CSV": Decoder(_read_csv, (), spoiled([CSV])),
-        "frame": Decoder(_read_frame, (EOFError, *UNDECODABLE), spoiled(FRAMES)),
-        "keys": Decoder(lambda text: parse_keys(text, "keys"), (SettingsError,), spoiled([KEY_LINES]).map(_as_text)),
-        "Retry-After": Decoder(retry_after_s, (), st.none() | st.text(max_size=30) | spoiled(_DATES).map(_as_text)),
-    }
-
-
-_DATES = [b"Wed, 21 Oct 2026 07:28:00 GMT", b"120"]
-NAMES = (
-    *("record", "label", "batch", "decision", "alerts", "events", "form", "query", "Kafka event", "Kafka record"),
-    *("dead letter", "case file", "manifest", "CSV", "frame", "keys", "Retry-After"),
-)
-
-
-def _as_text(content: bytes) -> str:
-    return content.decode(errors="surrogateescape")
+    return decoders_in(tmp_path_factory.mktemp("decoders"))
 
 
 def check_of(decoder: Decoder) -> Callable[[Any], None]:
-    def check(found: Any) -> None:
-        with suppress(*decoder.refusals):
-            decoder.decode(found)
+    def check(made: Any) -> None:
+        decoder.takes(made)
 
     return check
 
 
+def sources() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+
+
 def test_whoever_expects_what_can_not_be_decoded_expects_text_that_is_no_utf8() -> None:
     """msgspec raises Python's own error for it, which is no ``DecodeError``."""
-    root = Path(__file__).parents[2]
-    folders = (
-        "event_backbone",
-        "prediction_service",
-        "monitoring_service",
-        "training",
-        "stream_generator",
-        "local_stack",
-    )
     forgotten = [
-        f"{path.relative_to(root)}:{number}"
-        for folder in folders
-        for path in sorted((root / folder).rglob("*.py"))
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if re.search(r"except .*(msgspec\.DecodeError|MsgspecError)", line)
+        f"{path}:{number}"
+        for path, text in sources()
+        for number, line in enumerate(text.splitlines(), 1)
+        if re.search(r"(except|suppress\().*(msgspec\.DecodeError|MsgspecError)", line)
         and not re.search(r"UnicodeDecodeError|UnicodeError|ValueError", line)
     ]
     assert forgotten == []
+
+
+def test_json_is_decoded_within_bounds_wherever_a_file_a_peer_or_a_store_may_hold_anything() -> None:
+    """Deep JSON raises ``RecursionError``, which nobody expects, or ends the process."""
+    unbounded = {
+        path
+        for path, text in sources()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call)
+        and re.fullmatch(r"msgspec\.json\.(decode|Decoder)|json\.loads", ast.unparse(node.func))
+    }
+    assert unbounded == set(UNBOUNDED)
 
 
 def test_every_decoder_is_tried(decoders: dict[str, Decoder]) -> None:
@@ -282,22 +88,40 @@ def test_every_decoder_is_tried(decoders: dict[str, Decoder]) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whatever_comes_is_taken_or_refused(decoders: dict[str, Decoder], name: str) -> None:
-    fuzzing.try_many(check_of(decoders[name]), decoders[name].inputs, 150)
+    """By hypothesis, which makes an input small that fails, and by the inputs of ``make fuzz``."""
+    decoder = decoders[name]
+    fuzzing.try_many(check_of(decoder), decoder.inputs.strategy(), 20)
+    figures = measured(name, decoder, 200, seed=7, keep=repr)
+    assert figures.failures == []
+    assert figures.accepted + figures.refused == 200
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_good_input_of_each_is_taken(decoders: dict[str, Decoder], name: str) -> None:
+    """Else what is spoiled would never get past the first line."""
+    taken = [decoders[name].takes(good) for good in decoders[name].inputs.good]
+    assert any(taken)
+
+
+def test_the_same_seed_makes_the_same_inputs(decoders: dict[str, Decoder]) -> None:
+    made = [[decoders["record"].inputs.spoiled(Mutator(seed), [b'{"a": 1}']) for _ in range(20)] for seed in (1, 1, 2)]
+    assert made[0] == made[1] != made[2]
+
+
+def test_inputs_are_deep_and_large_now_and_then(decoders: dict[str, Decoder]) -> None:
+    mutator, inputs = Mutator(3), decoders["record"].inputs
+    made = [inputs.spoiled(mutator, inputs.good) for _ in range(8_000)]
+    assert max(one.count(b"[") for one in made) > 500 * MOST_DEPTH
+    assert max(map(len, made)) == inputs.most_bytes
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", NAMES)
 def test_whatever_comes_is_taken_or_refused_and_takes_no_memory(decoders: dict[str, Decoder], name: str) -> None:
-    check, inputs, examples = check_of(decoders[name]), decoders[name].inputs, fuzzing.long_examples()
-    fuzzing.try_many(check, inputs, examples // 2)  # what is kept once is kept by now
-    before_bytes = kept_bytes()
-    fuzzing.try_many(check, inputs, examples - examples // 2)
-    assert kept_bytes() - before_bytes < 16 * 1024 * 1024
-
-
-def kept_bytes() -> int:
-    """Of this process, without what hypothesis left to be collected and the allocator to be used again."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    """As ``make fuzz`` tries it, with fewer inputs; and longer by hypothesis."""
+    decoder, examples = decoders[name], fuzzing.long_examples() // (10 if name in SLOW else 1)
+    figures = measured(name, decoder, examples, seed=1, keep=repr)
+    assert figures.failures == []
+    assert figures.is_well
+    fuzzing.try_many(check_of(decoder), decoder.inputs.strategy(), examples // 25)

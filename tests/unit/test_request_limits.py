@@ -13,7 +13,13 @@ from three_services import PAGES, ROUTES, Route, document_of, three_services
 
 from event_backbone.case.files import case_from_dict
 from event_backbone.decoding.json_bounds import MOST_DEPTH, MOST_VALUES
-from event_backbone.errors import MOST_FAULTS_LISTED, MOST_UNKNOWN_LISTED, SettingsError, UnreadableMessageError
+from event_backbone.errors import (
+    LONGEST_SHOWN,
+    MOST_FAULTS_LISTED,
+    MOST_UNKNOWN_LISTED,
+    SettingsError,
+    UnreadableMessageError,
+)
 from event_backbone.kafka.dead_letters import dead_letter_of
 from event_backbone.kafka.wire import event_of
 from event_backbone.ports import Partition, Received
@@ -276,3 +282,13 @@ def test_a_long_name_in_a_file_is_cut() -> None:
     with pytest.raises(SettingsError) as wrong:
         case_from_dict({**case_content(), "x" * 100_000: 1}, subject="made case")
     assert len(str(wrong.value)) < 2000
+
+
+def test_a_value_that_a_library_quotes_makes_no_answer_longer(services: dict[str, Any]) -> None:
+    alert = {"status": "x" * 300_000, "labels": {}, "startsAt": "2026-01-01T00:00:00Z", "fingerprint": "f"}
+    body = msgspec.json.encode({"version": "4", "alerts": [alert]})
+    reply = call(services["training"], "POST", "/alerts", body)
+    (fault,) = problem_of(reply)["faults"]
+    assert reply.status == 422
+    assert fault["message"].startswith("Invalid enum value 'xxx")
+    assert len(fault["message"]) == LONGEST_SHOWN

@@ -15,6 +15,9 @@ from training.data.rows import LabelledRows
 #: A file that is wrong throughout must not fill the screen.
 MOST_FAULTS_LISTED = 20
 
+#: The reader takes no longer field; a quotation mark without its end makes one of a whole line.
+_LONGEST_LINE = csv.field_size_limit()
+
 NumberedFields = tuple[int, list[str]]
 
 
@@ -45,7 +48,7 @@ def parse_file(case: Case, file: DataFile, content: bytes) -> LabelledRows:
 def read_file(case: Case, file: DataFile, content: bytes) -> ParsedFile:
     """The same without raising: faults and readable records."""
     try:
-        numbered = list(_fields_of(case.data.format, _lines_of(file, content)))
+        numbered = list(_fields_of(file, case.data.format, _lines_of(file, content)))
         names = _names_of_fields(case, file, numbered)
     except SettingsError as error:
         return ParsedFile(LabelledRows([], []), error.faults)
@@ -66,11 +69,13 @@ def _wrong(file: DataFile, place: str, reason: str, *messages: str) -> SettingsE
     return SettingsError(file.name, [Fault(place, reason, message) for message in messages])
 
 
-def _fields_of(written: FileFormat, lines: Sequence[str]) -> Iterator[NumberedFields]:
+def _fields_of(file: DataFile, written: FileFormat, lines: Sequence[str]) -> Iterator[NumberedFields]:
     """Line numbers and stripped fields; blank lines and comments are no records."""
     for number, line in enumerate(lines, start=1):
         if not line.strip() or (written.comment_prefix and line.startswith(written.comment_prefix)):
             continue
+        if len(line) > _LONGEST_LINE:
+            raise _wrong(file, f"line {number}", "length", f"has more than {_LONGEST_LINE:,} characters")
         fields = next(csv.reader([line], skipinitialspace=True))
         yield number, [field.strip() for field in fields]
 

@@ -9,7 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from event_backbone.case.schema import DataFile
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import Fault, SettingsError
 from training.data.rows import LabelledRows
 from training.data.rows_on_disk import rows_as_lines
@@ -61,7 +64,7 @@ def load_raw(folder: Path) -> Raw:
     try:
         source = source_in(folder)
         files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != SOURCE_FILE}
-    except (OSError, ValueError, TypeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         message = "is no folder of retrieved data: run `train-model retrieve` first"
         raise SettingsError(str(folder), [Fault("retrieve", "unreadable", message)]) from None
     return Raw(source, files)
@@ -69,7 +72,7 @@ def load_raw(folder: Path) -> Raw:
 
 def source_in(folder: Path) -> DataOrigin:
     """The origin of a folder's rows; raises what reading a JSON file raises."""
-    return DataOrigin(**json.loads((folder / SOURCE_FILE).read_bytes()))
+    return decode_bounded((folder / SOURCE_FILE).read_bytes(), DataOrigin)
 
 
 def digest_of(content: bytes) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from event_backbone.decoding.bounded_json import bounded_decoder
 from event_backbone.events.schema import encode_json
 from training.data.rows import LabelledRows
 
@@ -25,9 +26,9 @@ def rows_as_lines(rows: LabelledRows) -> bytes:
 
 def rows_in_lines(content: bytes) -> Iterator[LabelledRow | None]:
     """A row for each line, ``None`` for what is no such line."""
-    decoder = msgspec.json.Decoder(LabelledRow)
+    decode = bounded_decoder(LabelledRow)
     for line in content.splitlines():
         try:
-            yield decoder.decode(line)
+            yield decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             yield None

@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.process.files import replace_file
 from training.data.rows import LabelledRows
 from training.data.rows_on_disk import rows_as_lines
 
 STREAM_FILE = "stream.jsonl"
 SOURCE_FILE = "source.json"
+
+
+class _Note(Struct):
+    fingerprint: str
 
 
 def write_splits(folder: Path, stream: LabelledRows, source: Mapping[str, Any]) -> None:
@@ -27,6 +35,6 @@ def fingerprint_of_splits(folder: Path) -> str | None:
     if not (folder / STREAM_FILE).is_file():
         return None
     try:
-        return str(json.loads((folder / SOURCE_FILE).read_bytes())["fingerprint"])
-    except (OSError, ValueError, KeyError):
+        return decode_bounded((folder / SOURCE_FILE).read_bytes(), _Note).fingerprint
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from event_backbone.case.schema import Case
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import Fault, SettingsError
 from training.data.rows import LabelledRows
 
@@ -133,7 +134,7 @@ def load_sample(path: Path, case: Case) -> Sample:
         SettingsError: there is none, it is no sample, or it was made for other columns.
     """
     try:
-        sample = msgspec.json.decode(path.read_bytes(), type=Sample)
+        sample = decode_bounded(path.read_bytes(), Sample)
     except OSError as error:
         message = f"{(error.strerror or 'unreadable').lower()}; `train-model sample --case {case.name}` makes it"
         raise SettingsError(str(path), [Fault("(file)", "unreadable", message)]) from None

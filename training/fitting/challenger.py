@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import content_hash
 from training.data.parts import DataParts
@@ -29,10 +31,17 @@ from training.fitting.pictures import draw_pictures
 from training.fitting.tracking import RunRecord
 
 PROVENANCE_FILE = "provenance.json"
+
 METRICS_FILE = "metrics.json"
 QUALITY_FOLDER = "quality"
 
 Progress = Callable[[str], None]
+
+
+class Provenance(Struct, frozen=True):
+    """What is read again of :func:`note_of`: a bundle of somebody else may have none."""
+
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)

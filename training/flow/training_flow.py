@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from training.fitting.challenger import (
     Challenger,
     EvaluatedModel,
     Progress,
+    Provenance,
     TrainingPlan,
     fingerprint_of,
     fit_and_evaluate,
@@ -215,7 +215,7 @@ def _usable_champion(case: Case, parts: FlowParts) -> tuple[RegisteredBundle, st
         if champion is None:
             return None
         bundle = parts.bundles.install(champion, parts.registry)
-        fingerprint = json.loads(bundle.read(PROVENANCE_FILE)).get("fingerprint")
+        fingerprint = bundle.decode(PROVENANCE_FILE, Provenance).fingerprint
     except BrokenBundleError:
         return None
     return (champion, fingerprint) if bundle.case.sha256 == case.sha256 else None

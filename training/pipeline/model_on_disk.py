@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.model.encoder import Encoder
 from training.data.rows import Floats
 from training.families.family import Features
@@ -81,7 +82,7 @@ def load_model(folder: Path) -> tuple[TrainingPlan, Converted]:
 
 
 def _load(folder: Path) -> tuple[TrainingPlan, Converted]:
-    fit = msgspec.json.decode((folder / _FIT_FILE).read_bytes(), type=_Fit)
+    fit = decode_bounded((folder / _FIT_FILE).read_bytes(), _Fit)
     onnx = (folder / _MODEL_FILE).read_bytes()
     native = {path.name: path.read_bytes() for path in sorted((folder / _NATIVE_FOLDER).iterdir())}
     targets, *scores = np.load(folder / _SCORES_FILE, allow_pickle=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from event_backbone.case.records import RecordDecoder
 from event_backbone.case.schema import Case
 from event_backbone.model.bundle import CHAMPION_ALIAS, BrokenBundleError, BundleStore, registered_name
-from event_backbone.model.scoring import Scorer
+from event_backbone.model.scoring import DecisionThreshold, Scorer
 from event_backbone.ports import ModelRegistry, RegisteredBundle
 from training.data.rows import LabelledRows
 from training.fitting.challenger import Challenger
@@ -54,5 +53,5 @@ def score_by_bundle(
         for start in range(0, len(records), _ROWS_AT_ONCE)
         for score in scorer.score(records[start : start + _ROWS_AT_ONCE])
     ]
-    threshold = json.loads(bundle.read("decision.json")).get("threshold")
+    threshold = bundle.decode("decision.json", DecisionThreshold).threshold
     return Contender(np.array(scores, dtype=np.float64), threshold)

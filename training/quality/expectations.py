@@ -75,7 +75,7 @@ def _read(case: Case, path: Path) -> list[RowExpectation]:
         Fault(f"expectations[{index}].kwargs", "unknown", f"{name!r} is no column of the case")
         for index, one in enumerate(found)
         for name in one.columns
-        if name not in known
+        if not (isinstance(name, str) and name in known)
     ]
     if faults:
         raise SettingsError(str(path), faults)

@@ -11,12 +11,13 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
+from event_backbone.decoding.bounded_json import bounded_decoder
 from training.server.messages import Line, RunOrder, RunResult, RunStage
 
 log = structlog.get_logger()
 
 _STOP_WITHIN_S = 3.0
-_decode = msgspec.json.Decoder(Line).decode
+_decode: Callable[[bytes], Line] = bounded_decoder(Line)
 
 
 class RunProcess:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import Fault, SettingsError, StopError
 from event_backbone.process.file_lock import try_lock
 from event_backbone.process.files import replace_file
@@ -31,7 +32,7 @@ class RunsFile:
         if not self._path.is_file():
             return RunHistory()
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=RunHistory)
+            return decode_bounded(self._path.read_bytes(), RunHistory)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StopError(f"{self._path} can't be read: {error}; remove it to begin anew") from None
 

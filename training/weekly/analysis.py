@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from event_backbone.case.schema import Case
+from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.events.schema import utc_now
 from event_backbone.model.reference_profile import CategoryProfile, NumberProfile, answer_profile, column_profiles
 from event_backbone.statistics.column_drift import (
@@ -157,6 +158,6 @@ def missing_share(column: ColumnData) -> float:
 def load_profile(path: Path) -> DataProfile | None:
     """``None`` when there is none, or one of another form."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=DataProfile)
+        return decode_bounded(path.read_bytes(), DataProfile)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

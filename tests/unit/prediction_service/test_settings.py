@@ -8,7 +8,7 @@ from prediction_world import made_case
 
 from event_backbone.errors import SettingsError
 from event_backbone.ports import Sink
-from event_backbone.settings import ConnectionSettings, read_settings
+from event_backbone.settings import ConnectionSettings, read_settings, split_urls
 from prediction_service import __main__ as command
 from prediction_service.delivery.http_sink import HttpSink
 from prediction_service.delivery.kafka_sink import KafkaSink
@@ -57,6 +57,12 @@ def test_sinks_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings(SidecarSettings).sinks == ["http://a:1", "https://b:2"]
     monkeypatch.setenv("SINKS", "")
     assert read_settings(SidecarSettings).sinks == []
+
+
+@pytest.mark.parametrize("between", [",", ", ", " ,, , ", "," * 200_000])
+def test_commas_stand_between_urls_and_inside_them(between: str) -> None:
+    assert split_urls(f",kafka://a:1,b{between}http://c") == ["kafka://a:1,b", "http://c"]
+    assert split_urls(f"kafka://a:1{between}b") == [f"kafka://a:1{between}b"]
 
 
 def sinks_of(*urls: str) -> list[Sink]:

@@ -18,6 +18,7 @@ from event_backbone.case.files import load_case
 from event_backbone.case.records import LARGEST_EXACT_INTEGER, Record, RecordDecoder, faults_in
 from event_backbone.case.schema import Case, Column
 from event_backbone.decoding.json_bounds import MOST_DEPTH
+from event_backbone.decoding.lenient_json import decode_lenient
 from event_backbone.errors import RejectedError
 
 CASES_DIR = Path(__file__).parents[4] / "cases"
@@ -320,3 +321,12 @@ def test_each_value_of_a_repeated_name_must_be_valid_and_the_last_counts() -> No
 def test_no_message_holds_a_value_of_the_record() -> None:
     payload = made_record(1, leaves="secret-1", soil="secret-2" * 9, record_id="secret 3", height="secret-4")
     assert "secret" not in str(RejectedError(faults_in(GARDEN, payload)))
+
+
+def test_of_a_name_that_stands_twice_the_last_value_counts_also_where_it_is_decoded_already() -> None:
+    body = body_of([("leaves", 1), *made_record(leaves=2).items()])
+    payload, fault = decode_lenient(body)
+    assert fault is None
+    decoder = DECODERS["garden"]
+    assert decoder.convert(payload) == decoder.decode(body)
+    assert decoder.convert(payload).leaves == 2

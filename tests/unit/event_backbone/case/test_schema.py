@@ -250,3 +250,9 @@ def test_a_column_may_ask_for_an_effect_of_its_own() -> None:
     case = made_case(columns=[{**LEAVES, "minimum_effect": 0.3}, SOIL])
     assert case.minimum_effect(case.column("leaves")) == 0.3
     assert case.minimum_effect(case.column("soil")) == case.monitoring.minimum_effect
+
+
+@pytest.mark.parametrize("rows", [10**12 + 1, 10**400])
+def test_a_number_of_rows_beyond_all_reason_is_a_fault(rows: int) -> None:
+    files = [{**case_content()["data"]["files"][0], "rows": rows}]
+    assert list(faults_of(with_data(files=files))) == ["data.files[0].rows"]

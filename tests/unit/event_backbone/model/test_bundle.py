@@ -218,3 +218,9 @@ def test_a_broken_pointer_is_named(tmp_path: Path) -> None:
 def test_a_bundle_name_that_is_no_digest_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BrokenBundleError, match="must be a sha256"):
         BundleStore(tmp_path).path_of(name)
+
+
+def test_what_is_said_of_a_digest_is_short(bundle_dir: Path) -> None:
+    with pytest.raises(BrokenBundleError) as caught:
+        open_bundle(bundle_dir, "a" * 100_000)
+    assert len(str(caught.value)) < 2_000

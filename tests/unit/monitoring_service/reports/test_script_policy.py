@@ -67,3 +67,9 @@ def test_a_report_without_a_list_runs_no_script(tmp_path: Path, html: str) -> No
     assert "script-src" not in policy
     assert policy["default-src"] == "'none'"
     assert policy["sandbox"] == "allow-scripts"
+
+
+@pytest.mark.parametrize("tag", ["<script", "</script", "<script>", "</script>"])
+def test_tags_that_nothing_ends_are_looked_at_once(tag: str) -> None:
+    with pytest.raises(ForeignScriptError):
+        with_script_policy(page(*SCRIPTS[1:]) + tag * 500_000)

@@ -139,3 +139,9 @@ def test_a_line_is_written_in_one_step(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "write", lambda descriptor, lines: writes.append(lines) or real(descriptor, lines))
     books.write([RUN, BookedRecord("a", "1")])
     assert [line.count(b"\n") for line in writes] == [2]
+
+
+def test_a_number_that_no_float_holds_has_a_digest_of_its_own() -> None:
+    """A store may hold it, whoever wrote it."""
+    digests = {record_digest({"a": number}) for number in (10**400, 10**400 + 1, 1, 1.0)}
+    assert len(digests) == 3

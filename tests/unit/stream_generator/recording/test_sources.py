@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from generator_world import FakeClock, toy_case
 
-from event_backbone.errors import SettingsError, TryAgainLaterError
+from event_backbone.errors import RejectedError, SettingsError, TryAgainLaterError
 from event_backbone.events.cloud_events import header, is_ours
 from event_backbone.events.schema import Envelope, Erasure, Event, Label, ModelRef, Prediction, format_utc
 from event_backbone.in_memory.log import MemoryLog
@@ -18,6 +19,7 @@ from event_backbone.in_memory.stream import MemoryBroker, MemoryPublisher
 from event_backbone.kafka.topics import Topics
 from event_backbone.kafka.wire import event_of, messages_of
 from event_backbone.ports import Lag, Message, Partition, Received
+from stream_generator.recording.jsonl import LinesRecording
 from stream_generator.recording.kafka import KafkaRecording
 from stream_generator.recording.log import LogRecording
 from stream_generator.recording.port import Period, Recording
@@ -261,3 +263,27 @@ def test_a_broker_that_stays_away_leaves_the_outcome_open() -> None:
         SendResult("broker", is_final=False)
     ]
     assert clock.now() - 1000.0 <= 5.0
+
+
+# Cursors --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "-14", "1", "15", "999", "9" * 400, "\u0663", " 14", "1_4"])
+def test_what_is_no_place_behind_a_line_is_no_cursor_of_a_file(cursor: str, tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b'{"record":{}}\n' * 3)
+    recording = LinesRecording(path, Period(), needs_times=False)
+    assert [len(list(recording.items(after))) for after in (None, "0", "14", "28", "42")] == [3, 3, 2, 1, 0]
+    with pytest.raises(RejectedError, match="is no cursor of this log"):
+        list(recording.items(cursor))
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "7", "[[]]", "[1]", '[["a",0,1]]', '[["a",0,-1,5]]', '[["a",0,1,1e999]]', "[" * 100_000, '["\ud800"]'],
+)
+def test_what_is_no_list_of_places_is_no_cursor_of_topics(cursor: str) -> None:
+    broker = MemoryBroker()
+    recording = KafkaRecording(broker, (TOPICS.predictions,), CASE, Period(), _persistence())  # type: ignore[arg-type]
+    with pytest.raises(RejectedError, match="is no cursor of this log"):
+        list(recording.items(cursor))

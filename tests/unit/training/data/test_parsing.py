@@ -151,3 +151,9 @@ def test_columns_stand_in_the_order_of_the_case_file() -> None:
     text = "price,colour,shelf,sugar,weight,number\n350.5,red,A,,80,1\n"
     record = _parse(text, case=regression_case())[0][0]
     assert list(record) == [column["name"] for column in COLUMNS]
+
+
+def test_a_line_that_no_field_may_be_as_long_as_is_named() -> None:
+    """A quotation mark without its end makes one field of all that follows on its line."""
+    text = f'1, 80, 7.5, "{"a" * 131_072}, yes\n'
+    assert _faults(text) == ["line 1: has more than 131,072 characters"]

@@ -62,6 +62,8 @@ def test_further_expectations_come_after_those_of_the_case_file(tmp_path: Path) 
         ("expectations: [{type: drop table, kwargs: {}, why: none}]", r"expectations\[0\].type"),
         ("expectations: [{type: expect_x, kwargs: {column: wieght}, why: none}]", "'wieght' is no column of the case"),
         ("expectations: [{type: expect_x, kwargs: {column_list: [colour, x]}, why: none}]", "'x' is no column"),
+        ("expectations: [{type: expect_x, kwargs: {column: [[colour]]}, why: none}]", "is no column of the case"),
+        ("expectations: [{type: expect_x, kwargs: {column: {a: colour}}, why: none}]", "is no column of the case"),
         ("[", "fruit.expectations.yaml"),
     ],
 )

@@ -239,3 +239,10 @@ def test_the_command_says_what_it_needs() -> None:
     answer = CliRunner().invoke(cli, ["predict", "--in", "new.csv"])
     assert answer.exit_code == 2
     assert "--out" in answer.output
+
+
+def test_a_name_that_stands_twice_in_a_line_counts_with_its_last_value(scorer: Scorer, tmp_path: Path) -> None:
+    path = tmp_path / "twice.jsonl"
+    record = json.dumps(made_record(leaves=80))
+    path.write_text(f'{{"leaves": 1, {record[1:]}\n')
+    assert [row["score"] for row in _predicted(scorer, path)] == [pytest.approx(made_score(made_record(leaves=80)))]
