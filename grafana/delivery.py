@@ -68,6 +68,7 @@ def journal() -> list[Panel]:
 def messages() -> list[Panel]:
     """Without a worker, or where monitoring is told over HTTP, nothing was taken from Kafka: a true zero."""
     worker = "prediction_worker"
+    standstill = either(of_case(f"{worker}_standstill_seconds"), of_case("monitoring_standstill_seconds"))
     return [
         lines(
             "Messages taken by the worker",
@@ -81,6 +82,13 @@ def messages() -> list[Panel]:
             "By kind of topic; 0 where monitoring is told over HTTP.",
             PER_SECOND,
             Query(or_zero(rate("monitoring_read_messages_total", by="topic")), "{{topic}}"),
+            whole=True,
+        ),
+        lines(
+            "Standstill",
+            "How long a partition has not moved on though messages wait in it, or nobody could look; an alert above 10 s.",
+            SECONDS,
+            Query(or_zero(standstill), "{{job}} {{topic}}"),
             whole=True,
         ),
     ]

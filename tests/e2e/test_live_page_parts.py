@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -276,14 +277,59 @@ def test_before_the_first_check_the_page_says_so_and_never_that_nothing_drifts(b
     watched.close()
 
 
-def test_a_check_without_an_answer_is_no_calm_page(browser: Browser, stage: Stage) -> None:
+def nothing_found(stage: Stage) -> None:
     for column in stage.state["columns"]:
         column["drifted"] = False
     stage.state["prediction_drift"]["drifted"] = False
+    for condition in stage.state["conditions"]:
+        condition["active"] = False
+
+
+def test_a_check_without_an_answer_is_no_calm_page(browser: Browser, stage: Stage) -> None:
+    nothing_found(stage)
     stage.state["evaluation"] |= {"state": "failed", "fault": "the window could not be measured: ValueError"}
     watched = Watched(browser, stage.url, "desktop")
     expect(watched.page.locator("#verdict-title")).to_have_text("No verdict")
     expect(watched.page.locator("#verdict")).to_have_class("verdict waiting")
+    watched.close()
+
+
+@pytest.mark.parametrize(
+    ("active", "title", "also"),
+    [
+        ([], "No drift", ""),
+        ([("concept_drift", None)], "Concept drift", ""),
+        ([("estimated_loss", None), ("realised_loss", None)], "Realised loss", "Also: Estimated loss. "),
+        (
+            [("missing", "age"), ("unseen", "age"), ("target_drift", None)],
+            "1 of {n} columns broken",
+            "Also: Target drift. ",
+        ),
+        ([("label_delay", None), ("stream_away", None)], "No drift", ""),
+    ],
+)
+def test_no_page_says_no_drift_while_labels_or_data_say_otherwise(
+    browser: Browser, stage: Stage, active: list[tuple[str, str | None]], title: str, also: str
+) -> None:
+    nothing_found(stage)
+    stage.state["conditions"] += [
+        {"name": name, "column": column, "active": True, "since": stage.state["at"], "value": 0.2, "threshold": 0.1}
+        for name, column in active
+    ]
+    watched = Watched(browser, stage.url, "desktop")
+    expect(watched.page.locator("#verdict-title")).to_have_text(title.format(n=len(stage.state["columns"])))
+    expect(watched.page.locator("#verdict")).to_have_class("verdict calm" if title == "No drift" else "verdict drift")
+    expect(watched.page.locator("#verdict-text")).to_have_text(re.compile(f"^{also}Last check at record "))
+    assert watched.errors == []
+    watched.close()
+
+
+def test_what_else_is_wrong_stands_beside_drift(browser: Browser, stage: Stage) -> None:
+    stage.state["conditions"] += [{"name": "concept_drift", "column": None, "active": True, "since": stage.state["at"]}]
+    watched = Watched(browser, stage.url, "desktop")
+    expect(watched.page.locator("#verdict-title")).to_contain_text("columns drift")
+    expect(watched.page.locator("#verdict-text")).to_contain_text("Also: ")
+    expect(watched.page.locator("#verdict-text")).to_contain_text("Concept drift")
     watched.close()
 
 

@@ -1,7 +1,12 @@
 // The words and figures above the charts: who predicts, the verdict, the tiles, and whether the service answers.
 
+import { conditionTitle } from "./conditions.js";
 import { byId, write } from "./dom.js";
 import { NONE, ago, clock, count, figure, interval, listed, percent, rate, utc } from "./format.js";
+
+// Beside drift, which has words of its own: what no page may call "no drift" over. The worst first.
+const BROKEN_DATA = ["missing", "unseen", "out_of_range", "rejected"];
+const PERFORMANCE = ["realised_loss", "concept_drift", "estimated_loss", "target_drift"];
 
 export class Status {
   constructor(shown) {
@@ -25,23 +30,36 @@ export class Status {
 
   showVerdict(state) {
     const drifted = state.columns.filter((column) => column.drifted);
-    const drifts = drifted.length > 0 || state.prediction_drift?.drifted;
+    const found = [...this.drifts(state, drifted), ...this.others(state)];
     // Calm is what a check has found; without an answer nothing was.
-    const kind = drifts ? "drift" : state.evaluation?.state === "ok" ? "calm" : "waiting";
+    const kind = found.length ? "drift" : state.evaluation?.state === "ok" ? "calm" : "waiting";
     byId("verdict").className = `verdict ${kind}`;
-    write(byId("verdict-title"), this.title(state, drifted));
-    write(byId("verdict-text"), this.explanation(state, drifted));
+    write(byId("verdict-title"), this.title(state, found));
+    write(byId("verdict-text"), this.explanation(state, drifted, this.others(state).filter((other) => other !== found[0])));
   }
 
-  title(state, drifted) {
+  drifts(state, drifted) {
+    return [
+      drifted.length && `${drifted.length} of ${state.columns.length} columns drift`,
+      state.prediction_drift?.drifted && "The predictions drift",
+    ].filter(Boolean);
+  }
+
+  others(state) {
+    const active = state.conditions.filter((condition) => condition.active);
+    const broken = new Set(active.filter(({ name }) => BROKEN_DATA.includes(name)).map(({ column }) => column));
+    const performance = PERFORMANCE.filter((known) => active.some(({ name }) => name === known));
+    return [...(broken.size ? [`${broken.size} of ${state.columns.length} columns broken`] : []), ...performance.map(conditionTitle)];
+  }
+
+  title(state, found) {
     if (state.totals.predictions === 0) return "Waiting for the first records";
+    if (found.length) return found[0];
     if (state.evaluation === null) return "Collecting the first window";
-    if (drifted.length) return `${drifted.length} of ${state.columns.length} columns drift`;
-    if (state.prediction_drift?.drifted) return "The predictions drift";
     return state.evaluation.state === "ok" ? "No drift" : "No verdict";
   }
 
-  explanation(state, drifted) {
+  explanation(state, drifted, others) {
     if (state.totals.predictions === 0) {
       return `They show here as soon as the prediction service delivers them. The first check needs ${count(this.shown.minimum_rows)} records.`;
     }
@@ -51,8 +69,9 @@ export class Status {
     }
     const last = `Last check at record ${count(state.evaluation.at_row)}, over ${count(state.evaluation.rows)} records.`;
     const since = state.prediction_drift?.drifted ? `since record ${count(state.prediction_drift.since_row)}. ` : "";
-    if (drifted.length === 0) return `${since && `They have moved ${since}`}${last}`;
-    return `${listed(drifted.map((column) => column.title))}. ${since && `The predictions drift ${since}`}${last}`;
+    const also = others.length ? `Also: ${others.join(", ")}. ` : "";
+    if (drifted.length === 0) return `${since && `They have moved ${since}`}${also}${last}`;
+    return `${listed(drifted.map((column) => column.title))}. ${since && `The predictions drift ${since}`}${also}${last}`;
   }
 
   showTiles(state) {
