@@ -266,7 +266,15 @@ def test_a_message_that_can_not_be_taken_apart_is_named(broker: LoopbackBroker, 
         assert (raised.value.place, raised.value.offset) == (PLACE, 2)
         assert type(raised.value.__cause__) is CorruptRecordError
         broker.log[2] = batch(b"c", b"d", first=2)
-        assert [one.value for one in polled(consumer)] == [b"c", b"d"], "the batch was not dropped"
+        found: list[Any] = []
+
+        def step() -> bool:
+            with contextlib.suppress(UndecodableError):  # of the spoiled one, if it was on its way once more
+                found.extend(polled(consumer))
+            return bool(found)
+
+        until(step, "the batch was not dropped")
+        assert [one.value for one in found] == [b"c", b"d"]
 
 
 def test_an_error_that_a_pause_swallows_comes_again_after_it(broker: LoopbackBroker, consumer: Any) -> None:
@@ -381,7 +389,8 @@ def test_a_broker_that_can_not_read_its_own_log_costs_no_message(broker: Loopbac
     found: list[Received] = []
 
     def step() -> bool:
-        found.extend(stream.poll(timeout_s=0.1, max_messages=1))
+        with contextlib.suppress(TryAgainLaterError):  # an answer that was on its way
+            found.extend(stream.poll(timeout_s=0.1, max_messages=1))
         return bool(found)
 
     until(step, "it did not go on")
