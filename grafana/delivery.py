@@ -86,7 +86,7 @@ def messages() -> list[Panel]:
         ),
         lines(
             "Standstill",
-            "How long a partition has not moved on though messages wait in it, or nobody could look; an alert above 10 s.",
+            "How long a partition has not moved on though messages wait, or nobody could look; an alert above 10 s.",
             SECONDS,
             Query(or_zero(standstill), "{{job}} {{topic}}"),
             whole=True,

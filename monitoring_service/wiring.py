@@ -214,7 +214,7 @@ def _snapshots(
     status: StreamStatus | None,
     clocks: Clocks,
 ) -> SnapshotReader:
-    shown = SnapshotSources(
+    sources = SnapshotSources(
         restored.inbox,
         restored.windows,
         restored.results,
@@ -224,4 +224,4 @@ def _snapshots(
         evaluator,
         status,
     )
-    return SnapshotReader(case, shown, stale_after_s=settings.monitoring_stale_after_s, clock=clocks.wall)
+    return SnapshotReader(case, sources, stale_after_s=settings.monitoring_stale_after_s, clock=clocks.wall)

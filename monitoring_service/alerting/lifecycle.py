@@ -220,10 +220,10 @@ def _alerts_to_notify(states: AlertStates, name: str) -> tuple[Alert, ...]:
 
 def after_notifying(states: AlertStates, notification: Notification, now: float) -> AlertStates:
     """The receiver has it. For what has changed since it was sent, another one is due."""
-    notified_state = {alert.id: alert for alert in notification.alerts}
+    notified = {alert.id: alert for alert in notification.alerts}
 
     def known(alert: Alert) -> Alert:
-        newest = notified_state.get(alert.id)
+        newest = notified.get(alert.id)
         if newest is None or alert.since > newest.since:
             return alert
         if alert.since < newest.since:

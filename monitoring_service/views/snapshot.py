@@ -86,55 +86,55 @@ class SnapshotReader:
     """Takes snapshots; thread-safe."""
 
     def __init__(
-        self, case: Case, shown: SnapshotSources, *, stale_after_s: float, clock: Callable[[], float] = time.time
+        self, case: Case, sources: SnapshotSources, *, stale_after_s: float, clock: Callable[[], float] = time.time
     ) -> None:
         self._case = case
-        self._shown = shown
+        self._sources = sources
         self._stale_after_s = stale_after_s
         self._clock = clock
 
     def take(self) -> Snapshot:
-        now, shown = self._clock(), self._shown
-        view, results, waiting_s = shown.windows.newest(), shown.results.read(), shown.windows.waiting_s
+        now, sources = self._clock(), self._sources
+        view, results, waiting_s = sources.windows.newest(), sources.results.read(), sources.windows.waiting_s
         newest, check_result = view.newest, results.state.check_result
-        stream = shown.stream.view() if shown.stream else None
+        stream = sources.stream.view() if sources.stream else None
         return Snapshot(
             at=now,
-            totals=shown.inbox.totals,
-            unreadable=shown.inbox.unreadable,
+            totals=sources.inbox.totals,
+            unreadable=sources.inbox.unreadable,
             stream=stream,
-            waiting_labels=shown.inbox.waiting_labels(),
-            positions=shown.inbox.positions(),
+            waiting_labels=sources.inbox.waiting_labels(),
+            positions=sources.inbox.positions(),
             window=WindowSpan(len(view.rows), view.oldest_at, newest.predicted_at if newest else None),
             model=newest.model if newest else check_result.model if check_result else None,
-            rejections=shown.windows.rejections(),
-            backlog_rows=shown.windows.backlog_rows,
+            rejections=sources.windows.rejections(),
+            backlog_rows=sources.windows.backlog_rows,
             waiting_s=waiting_s,
-            next_check_row=shown.windows.next_check_row,
+            next_check_row=sources.windows.next_check_row,
             results=results,
             waiting=self.waiting(),
             records_per_s=self._rate(now),
             arrival_delay=arrival_delay(view.rows),
-            report=shown.reports.latest(),
+            report=sources.reports.latest(),
             conditions=self._conditions(results.state, stream, now, waiting_s),
-            alerts=shown.alerts.views(),
-            label_delays=shown.inbox.label_delays,
+            alerts=sources.alerts.views(),
+            label_delays=sources.inbox.label_delays,
         )
 
     def conditions(self) -> tuple[Condition, ...]:
         """Only the conditions, as they are now."""
-        stream = self._shown.stream.view() if self._shown.stream else None
-        state, waiting_s = self._shown.results.state, self._shown.windows.waiting_s
+        stream = self._sources.stream.view() if self._sources.stream else None
+        state, waiting_s = self._sources.results.state, self._sources.windows.waiting_s
         return self._conditions(state, stream, self._clock(), waiting_s)
 
     def waiting(self) -> dict[str, str]:
         """Only what is waited for, as it is now."""
-        shown = self._shown
+        sources = self._sources
         return waited_for(
-            was_checked=shown.results.state.check_result is not None,
-            windows=shown.windows,
-            counted=shown.inbox.totals.predictions,
-            evaluator=shown.evaluator.view(),
+            was_checked=sources.results.state.check_result is not None,
+            windows=sources.windows,
+            counted=sources.inbox.totals.predictions,
+            evaluator=sources.evaluator.view(),
         )
 
     def arrivals(self, seconds: int) -> dict[int, int]:
@@ -142,13 +142,13 @@ class SnapshotReader:
         now = int(self._clock())
         return {
             second: records
-            for second, records in self._shown.arrivals.by_second(since=now - seconds).items()
+            for second, records in self._sources.arrivals.by_second(since=now - seconds).items()
             if second < now
         }
 
     def _rate(self, now: float, over_s: int = 5) -> float:
         """Records a second over the last whole seconds."""
-        whole = self._shown.arrivals.by_second(since=int(now) - over_s)
+        whole = self._sources.arrivals.by_second(since=int(now) - over_s)
         return sum(records for second, records in whole.items() if second < int(now)) / over_s
 
     def _conditions(
@@ -167,5 +167,5 @@ class SnapshotReader:
     def _evaluator_failed_since(self, state: MonitorState) -> str | None:
         """The evaluator itself, or a check that could not be measured; the earlier of the two."""
         of_checks = state.failure.since if state.failure else None
-        known = [since for since in (of_checks, self._shown.evaluator.view().condition_since) if since is not None]
+        known = [since for since in (of_checks, self._sources.evaluator.view().condition_since) if since is not None]
         return min(known, default=None)

@@ -154,6 +154,8 @@ def train(
     settings = settings_given(case_name, None, seed)
     case = settings.load_case()
     candidates = _with_parameters(champion_candidates(case, family), _parameters(given))
+    if given and all(one.family != "xgboost" for one in candidates):
+        click.echo(f"--set is not used: it sets parameters of xgboost, and {family} is fitted.", err=True)
     plan = TrainingPlan(settings.training_seed, settings.training_threads, candidates)
     train_model(case, _folders(settings, folder), plan, click.echo)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 from training_world import PLAN, TEST_ROWS, RawFiles, made_case, made_parts, made_rows, silent
 
 import training.fitting.challenger
@@ -18,6 +19,7 @@ from event_backbone.model.bundle import open_bundle
 from training.fitting.cross_validation import CANDIDATES
 from training.fitting.onnx import onnx_scores
 from training.flow.training_flow import FlowParts, train
+from training.pipeline import command
 from training.pipeline.command import _parameters, _with_parameters
 from training.pipeline.folders import PipelineFolders, load_data
 from training.pipeline.model_on_disk import load_model
@@ -146,6 +148,18 @@ def test_a_parameter_that_is_none_is_refused(given: str) -> None:
 
     with pytest.raises(BadParameter, match="depth"):
         _parameters([given])
+
+
+@pytest.mark.parametrize(("family", "is_told"), [("forest", True), ("xgboost", False), ("best", False)])
+def test_it_is_told_when_a_parameter_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, family: str, is_told: bool
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(training.pipeline.stages, "train_model", lambda *_: None)
+    arguments = ["--case", "census", "--folder", str(tmp_path), "--family", family, "--set", "max_depth=3"]
+    ended = CliRunner().invoke(command.train, arguments)
+    assert ended.exit_code == 0
+    assert ("--set is not used" in ended.output) is is_told
 
 
 @pytest.mark.parametrize("name", ["census", "housing"])
