@@ -117,7 +117,7 @@ class ReferenceService:
         """The reference in force, and every decision, newest first; ``active`` are those that are in force."""
         current = self.current()
         history = [_entry(one, self._accepted) for one in reversed(self._accepted.history)]
-        return {"current": document_of(current) if current else None, "history": history}
+        return {"current": reference_document(current) if current else None, "history": history}
 
     def _profile_of(self, view: WindowView, newest: NewestRow) -> tuple[Profile, int]:
         same_model = view.rows.of_model(newest.model)
@@ -175,7 +175,7 @@ def _current(bundle_sha256: str, in_force: InForce, rows: int | None) -> Current
     )
 
 
-def document_of(current: CurrentReference) -> dict[str, Any]:
+def reference_document(current: CurrentReference) -> dict[str, Any]:
     """The reference in use as JSON."""
     return {
         "kind": current.kind,

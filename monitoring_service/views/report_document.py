@@ -12,7 +12,7 @@ from monitoring_service.reports.folder import Report
 REPORTS_PATH = "/reports/"
 
 
-def document_of(report: Report) -> dict[str, Any]:
+def report_document(report: Report) -> dict[str, Any]:
     """``size`` is in bytes."""
     at = format_utc(datetime.fromtimestamp(report.made_at, UTC))
     url = f"{REPORTS_PATH}{report.name}"

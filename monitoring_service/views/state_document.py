@@ -10,11 +10,11 @@ from msgspec.structs import asdict
 
 from event_backbone.case.schema import Case
 from event_backbone.events.schema import ModelRef, format_utc
-from monitoring_service.references.acceptance import CurrentReference, document_of
+from monitoring_service.references.acceptance import CurrentReference, reference_document
 from monitoring_service.reports.folder import Report
 from monitoring_service.views.column_document import column_states, episode_states, judged_state
 from monitoring_service.views.performance_document import label_delay_state, performance_document
-from monitoring_service.views.report_document import document_of as report_document
+from monitoring_service.views.report_document import report_document
 from monitoring_service.views.snapshot import Snapshot
 
 
@@ -68,7 +68,7 @@ def state_document(
         "report": _report(snapshot),
         "alerts": snapshot.alerts,
         "reports": [report_document(report) for report in reversed(reports)],
-        "reference": document_of(reference) if reference else None,
+        "reference": reference_document(reference) if reference else None,
     }
 
 

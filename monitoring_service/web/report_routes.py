@@ -16,7 +16,7 @@ from event_backbone.web.responses import json_response, problem_response
 from monitoring_service.checks.report_schedule import ReportScheduler
 from monitoring_service.reports.folder import Report, ReportFolder
 from monitoring_service.reports.script_policy import policy_of
-from monitoring_service.views.report_document import REPORTS_PATH, document_of
+from monitoring_service.views.report_document import REPORTS_PATH, report_document
 
 LATEST = "latest"
 
@@ -34,7 +34,7 @@ def add_report_routes(
 
     @app.get("/api/reports")
     def listed() -> ResponseReturnValue:
-        return json_response([document_of(report) for report in reversed(folder.all())])
+        return json_response([report_document(report) for report in reversed(folder.all())])
 
     @app.post(f"{REPORTS_PATH}<name>")
     def report_by_form(name: str) -> ResponseReturnValue:

@@ -126,7 +126,7 @@ class PredictionHandlers:
             return rejection(error.faults)
 
     def _answer_for(self, made: Prediction, kept: HeldEntry | None) -> Answer:
-        """Counted.
+        """The answer of one prediction, counted as new, repeated, conflicting or refused.
 
         Raises:
             ConflictError: the id was used for something else.

@@ -12,7 +12,7 @@ import { ApiKey, KeyNeeded } from "./key.js";
 import { Reference, Reports, showVersions } from "./operations.js";
 import { Performance } from "./performance.js";
 import { Question } from "./question.js";
-import { PerformanceWindows } from "./quality_windows.js";
+import { PerformanceWindows } from "./performance_windows.js";
 import { Retraining } from "./retraining.js";
 import { Service } from "./service.js";
 import { Shadow } from "./shadow.js";
