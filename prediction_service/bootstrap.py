@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.guards.api_keys import KeyCheck
+from event_backbone.kafka.access import is_kafka
 from event_backbone.kafka.topics import Topics
 from event_backbone.model.bundle import CHAMPION_ALIAS, BundleStore, registered_name
 from event_backbone.ports import MessageProducer, ModelRegistry, Sink
@@ -202,11 +203,11 @@ def shadow_sinks(settings: SidecarSettings, case: Case, shadow: ShadowModel) -> 
     Raises:
         SettingsError: to a Kafka, whose readers take what they find for answers, or to nobody.
     """
-    urls = settings.shadow_sinks or [url for url in settings.sinks if not url.startswith("kafka:")]
+    urls = settings.shadow_sinks or [url for url in settings.sinks if not is_kafka(url)]
     faults = [
         Fault(f"SHADOW_SINKS[{index}]", "scheme", "Kafka is not told what a shadow says")
         for index, url in enumerate(urls)
-        if url.startswith("kafka:")
+        if is_kafka(url)
     ]
     if not urls:
         faults = [Fault("SHADOW_SINKS", "missing", "names nobody to tell what the shadow says, nor does SINKS")]
@@ -218,7 +219,7 @@ def shadow_sinks(settings: SidecarSettings, case: Case, shadow: ShadowModel) -> 
 
 def _publishing(settings: SidecarSettings, case: Case) -> DeadLetterPublishing | None:
     """Where a Kafka is among the sinks, refused rows go to its dead letters, too."""
-    if not any(url.startswith("kafka:") for url in settings.sinks):
+    if not any(is_kafka(url) for url in settings.sinks):
         return None
     access = kafka_of_sinks(settings)
 

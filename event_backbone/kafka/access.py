@@ -54,6 +54,11 @@ class KafkaAccess:
         return options
 
 
+def is_kafka(url: str) -> bool:
+    """Whether an address is that of a Kafka; its parts may be wrong all the same."""
+    return url.startswith("kafka:")
+
+
 def kafka_access(url: str, settings: ConnectionSettings, *, place: str = "KAFKA_URL") -> KafkaAccess:
     """Read ``kafka://host:port,host2:port[/namespace]`` and the KAFKA settings.
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
-from event_backbone.kafka.access import KafkaAccess, kafka_access
+from event_backbone.kafka.access import KafkaAccess, is_kafka, kafka_access
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import Sink
 from event_backbone.process.urls import without_login
@@ -114,6 +114,6 @@ def kafka_of_sinks(settings: ReplicaSettings) -> KafkaAccess:
         SettingsError: there is none.
     """
     for index, url in enumerate(settings.sinks):
-        if url.startswith("kafka:"):
+        if is_kafka(url):
             return kafka_access(url, settings, place=f"SINKS[{index}]")
     raise SettingsError("settings", [Fault("SINKS", "missing", "names no kafka://host:port")])

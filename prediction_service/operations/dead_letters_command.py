@@ -13,7 +13,7 @@ import click
 from event_backbone.errors import Fault, RejectedError, SettingsError
 from event_backbone.events.schema import encode_json, format_utc, parse_utc
 from event_backbone.formats.visible_text import visible
-from event_backbone.kafka.access import KafkaAccess
+from event_backbone.kafka.access import KafkaAccess, is_kafka
 from event_backbone.kafka.topics import Topics
 from event_backbone.ports import MessageProducer, Received, Sink
 from event_backbone.settings import read_settings
@@ -70,7 +70,7 @@ class DeadLetterOperations:
 
 
 def _kafka(settings: ReplicaSettings) -> KafkaAccess | None:
-    return kafka_of_sinks(settings) if any(url.startswith("kafka:") for url in settings.sinks) else None
+    return kafka_of_sinks(settings) if any(is_kafka(url) for url in settings.sinks) else None
 
 
 @click.group("dead-letters")

@@ -10,7 +10,7 @@ from werkzeug.serving import BaseWSGIServer
 from event_backbone.case.schema import Case
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.guards.access import Access
-from event_backbone.kafka.access import kafka_access
+from event_backbone.kafka.access import is_kafka, kafka_access
 from event_backbone.kafka.lag import StandstillClock
 from event_backbone.kafka.topics import Topics
 from event_backbone.model.bundle import BundleStore
@@ -70,7 +70,7 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
 
     access = kafka_access(_kafka_url(settings), settings, place="SINKS")
     topics = Topics(access.namespace, case.name)
-    others = [url for url in settings.sinks if not url.startswith("kafka:")]
+    others = [url for url in settings.sinks if not is_kafka(url)]
     sinks = open_sinks(others, case, settings, timeout_s=settings.sink_timeout_s)
     metrics = WorkerMetrics(CollectorRegistry(), case)
     champion = ServingChampion(BundleStore(settings.bundles_dir), SyncFiles(settings.bundles_dir), case, metrics)
@@ -114,7 +114,7 @@ def build_worker(settings: WorkerSettings, case: Case) -> RunningWorker:
 
 
 def _kafka_url(settings: WorkerSettings) -> str:
-    urls = [url for url in settings.sinks if url.startswith("kafka:")]
+    urls = [url for url in settings.sinks if is_kafka(url)]
     if len(urls) != 1:
         message = "the worker needs one kafka:// URL: there it takes records and publishes predictions"
         raise SettingsError("settings", [Fault("SINKS", "missing", message)])

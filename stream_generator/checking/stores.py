@@ -13,6 +13,7 @@ import msgspec
 from event_backbone.decoding.bounded_json import decode_bounded
 from event_backbone.errors import Fault, SettingsError, TryAgainLaterError
 from event_backbone.events.schema import Prediction, parse_utc
+from event_backbone.kafka.access import is_kafka
 from event_backbone.process.urls import without_login
 from event_backbone.web.http_client import HttpClient
 from stream_generator.books.file import Books
@@ -46,7 +47,7 @@ class RecordedStore:
 
     def __init__(self, source: str, open_period: Callable[[Period], Recording]) -> None:
         self.name = source_name(source, "predictions")
-        self.may_repeat = source.startswith("kafka:")
+        self.may_repeat = is_kafka(source)
         self._open = open_period
 
     def find(self, books: Books, *, everywhere: bool) -> Iterator[Recorded]:

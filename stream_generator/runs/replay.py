@@ -8,6 +8,7 @@ import click
 
 from event_backbone.errors import Fault, SettingsError
 from event_backbone.events.schema import utc_now
+from event_backbone.kafka.access import is_kafka
 from event_backbone.process.urls import without_login
 from stream_generator.bootstrap import persistence
 from stream_generator.commands.options import Delivery, ReplayOptions
@@ -34,7 +35,7 @@ class ReplayCommand:
         Raises:
             SettingsError: the source is no recording or empty, or the state is another replay's.
         """
-        if self.options.source.startswith("kafka:") and self.options.new_ids and self.options.labels:
+        if is_kafka(self.options.source) and self.options.new_ids and self.options.labels:
             message = "labels of a topic name recorded ids: give --no-labels as well"
             raise SettingsError("replay", [Fault("--new-ids", "labels", message)])
         file = self._state_file()
