@@ -24,7 +24,7 @@ FAMILY_OPTION = click.option(
     type=click.Choice([*FAMILY_NAMES, "best"]),
     default="xgboost",
     show_default=True,
-    help="Of models; best: whichever cross-validation prefers.",
+    help="Family of models to fit; best is the one that cross-validation prefers.",
 )
 SYNTHETIC_OPTION = click.option(
     "--synthetic", is_flag=True, help="Train on the synthetic sample, whatever else there is."

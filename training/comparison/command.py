@@ -10,11 +10,11 @@ import click
 from training.commands.options import CASE_OPTION, DATA_DIR_OPTION, SEED_OPTION, SYNTHETIC_OPTION, settings_given
 from training.families.balancing import Balance
 from training.families.catalog import FamilyName
-from training.fitting.candidates import BALANCES, FAMILY_NAMES, Protocol
+from training.fitting.candidates import BALANCES, FAMILY_NAMES, EvaluationProtocol
 
 _PROTOCOL = click.option(
     "--protocol",
-    type=click.Choice(get_args(Protocol)),
+    type=click.Choice(get_args(EvaluationProtocol)),
     default="split",
     show_default=True,
     help="split: the case file's fit rows; official: every row that is no test row.",
@@ -42,7 +42,7 @@ def compare(  # noqa: PLR0913, PLR0917 - click gives every option an argument
     data_dir: Path | None,
     seed: int | None,
     synthetic: bool,
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     families: tuple[FamilyName, ...],
     balances: tuple[Balance, ...],
     searched: bool,
@@ -81,7 +81,7 @@ def search(
     data_dir: Path | None,
     seed: int | None,
     synthetic: bool,
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     family: FamilyName,
     trials: int,
     minutes: float | None,

@@ -19,7 +19,7 @@ from training.data.reading import Retrieved, read_raw
 from training.data.retrieval import retrieve
 from training.families.balancing import Balance
 from training.families.catalog import FamilyName
-from training.fitting.candidates import Protocol, candidates_of
+from training.fitting.candidates import EvaluationProtocol, candidates_of
 from training.fitting.cross_validation import Candidate
 from training.flow.training_flow import FlowParts
 from training.settings import TrainingSettings
@@ -30,7 +30,7 @@ class Chosen:
     """Options of a command."""
 
     settings: TrainingSettings
-    protocol: Protocol
+    protocol: EvaluationProtocol
     families: Sequence[FamilyName]
     synthetic: bool
 

@@ -25,7 +25,7 @@ from training.comparison.tables import (
 from training.data.parts import divide
 from training.data.reading import Retrieved
 from training.data.rows import LabelledRows
-from training.fitting.candidates import Protocol
+from training.fitting.candidates import EvaluationProtocol
 from training.fitting.cross_validation import Candidate, measure_name, parameters_of
 from training.fitting.pictures import draw_pictures
 from training.fitting.tracking import RunRecord, RunTracker
@@ -39,7 +39,7 @@ class ComparisonPlan:
 
     seed: int
     threads: int
-    protocol: Protocol
+    protocol: EvaluationProtocol
     candidates: Sequence[Candidate]
 
 
@@ -77,7 +77,9 @@ def run_comparison(case: Case, retrieved: Retrieved, plan: ComparisonPlan, progr
     return Compiled(comparison, judged, document, _sections(case, comparison, judged), pictures)
 
 
-def rows_of(case: Case, retrieved: Retrieved, protocol: Protocol, seed: int) -> tuple[LabelledRows, LabelledRows]:
+def rows_of(
+    case: Case, retrieved: Retrieved, protocol: EvaluationProtocol, seed: int
+) -> tuple[LabelledRows, LabelledRows]:
     """The rows to fit and choose on, and the test rows."""
     data = divide(case, retrieved, seed)
     if protocol == "split":

@@ -11,7 +11,7 @@ from training.families.catalog import FamilyName
 from training.fitting.cross_validation import CANDIDATES, Candidate
 
 #: ``split``: the case file's fit rows, as the champion has them; ``official``: every row that is no test row.
-Protocol = Literal["split", "official"]
+EvaluationProtocol = Literal["split", "official"]
 
 FAMILY_NAMES: tuple[FamilyName, ...] = get_args(FamilyName)
 BALANCES: tuple[Balance, ...] = get_args(Balance)
