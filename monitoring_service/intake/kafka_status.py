@@ -71,11 +71,16 @@ class StreamStatus:
             self._recover()
 
     def note_lags(self, lags: Mapping[Partition, Lag]) -> None:
+        """By kind of topic; of one where the reader does not know yet where it begins nothing is told, not 0."""
+        unknown = {_kind(partition) for partition, lag in lags.items() if lag.next_offset is None}
+        by_kind: dict[str, Lag] = {}
+        for partition, lag in lags.items():
+            kind = _kind(partition)
+            if kind not in unknown:
+                known = by_kind.get(kind, Lag(0, 0.0))
+                by_kind[kind] = Lag(known.records + lag.records, max(known.seconds, lag.seconds))
         with self._lock:
-            self._lags = {}
-            for partition, lag in lags.items():
-                known = self._lags.get(_kind(partition), Lag(0, 0.0))
-                self._lags[_kind(partition)] = Lag(known.records + lag.records, max(known.seconds, lag.seconds))
+            self._lags = by_kind
 
     def note_places(self, lags: Mapping[Partition, Lag]) -> None:
         """Where the reader goes on; not for one that holds what it could not keep."""

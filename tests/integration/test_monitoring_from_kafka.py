@@ -70,7 +70,7 @@ class Stream:
 
         def is_all() -> bool:
             found.extend(stream.poll(timeout_s=0.5, max_messages=10_000))
-            return all(lag.records == 0 for lag in stream.lags().values())
+            return all(lag.records == 0 and lag.next_offset is not None for lag in stream.lags().values())
 
         poll_until(is_all, 30)
         stream.close()

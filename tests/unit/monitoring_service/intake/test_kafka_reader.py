@@ -415,9 +415,11 @@ def test_lags_are_summed_over_partitions_and_the_longest_time_counts(reading: Re
 
     reading.status.note_lags(
         {
-            Partition("shop.predictions", 0): Lag(3, 1.5),
-            Partition("shop.predictions", 1): Lag(4, 9.0),
-            Partition("shop.labels", 0): Lag(1, 2.0),
+            Partition("shop.predictions", 0): Lag(3, 1.5, 10),
+            Partition("shop.predictions", 1): Lag(4, 9.0, 10),
+            Partition("shop.labels", 0): Lag(1, 2.0, 10),
+            Partition("shop.rejections", 0): Lag(5, 2.0, 10),
+            Partition("shop.rejections", 1): Lag(0, 0.0),  # nobody knows yet where it begins
         }
     )
     lags = reading.bench.client.get("/api/state").get_json()["stream"]["lags"]
